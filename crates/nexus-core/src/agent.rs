@@ -1,0 +1,85 @@
+//! What an agent is: which program, and how it is given its task.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How an agent is driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentKind {
+    /// Any program: its output is its log, its exit code says how it went.
+    Command,
+    Acp,
+    Claude,
+    Codex,
+    Gemini,
+    Copilot,
+    Qwen,
+    Opencode,
+}
+
+impl AgentKind {
+    /// Kinds that this version can run; the others are accepted names that a later one will.
+    #[must_use]
+    pub const fn is_built(self) -> bool {
+        matches!(self, Self::Command)
+    }
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Acp => "acp",
+            Self::Claude => "claude",
+            Self::Codex => "codex",
+            Self::Gemini => "gemini",
+            Self::Copilot => "copilot",
+            Self::Qwen => "qwen",
+            Self::Opencode => "opencode",
+        }
+    }
+}
+
+/// How the task's description reaches a program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PromptVia {
+    /// As one more argument, at the end. Other users of the machine can read arguments while it runs.
+    #[default]
+    Arg,
+    /// On standard input, which is closed after it.
+    Stdin,
+    /// In a file whose path is in `NEXUS_PROMPT_FILE`.
+    File,
+}
+
+/// `[agents.NAME]` of `nexus.toml`: declares an agent, or changes a built-in one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgentSpec {
+    pub kind: AgentKind,
+    /// The program and its arguments; no shell is involved.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Set in the agent's environment, over what it gets anyway. Secrets don't belong here.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// How the task's description is handed over.
+    #[serde(default)]
+    pub prompt: PromptVia,
+}
+
+impl AgentSpec {
+    /// The built-in `shell`: runs the description with `sh -c` in the task's workspace.
+    #[must_use]
+    pub fn shell() -> Self {
+        Self {
+            kind: AgentKind::Command,
+            command: vec!["sh".to_owned(), "-c".to_owned()],
+            env: BTreeMap::new(),
+            prompt: PromptVia::Arg,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Questions to the CEO and its answers: the payloads of the NATS service `nexus.ceo.*`.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AgentName, DepartmentName, NodeId, TaskId, WorkerName};
+use crate::refusal::Refusal;
+use crate::view::{Status, TaskView};
+
+/// Every answer of the CEO: what was asked for, or a typed refusal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply<T> {
+    Ok(T),
+    Refused(Refusal),
+}
+
+impl<T> From<Result<T, Refusal>> for Reply<T> {
+    fn from(result: Result<T, Refusal>) -> Self {
+        match result {
+            Ok(value) => Self::Ok(value),
+            Err(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
+impl<T> From<Reply<T>> for Result<T, Refusal> {
+    fn from(reply: Reply<T>) -> Self {
+        match reply {
+            Reply::Ok(value) => Ok(value),
+            Reply::Refused(refusal) => Err(refusal),
+        }
+    }
+}
+
+/// Answer of `nexus.ceo.submit`: the task is on the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Accepted {
+    pub task_id: TaskId,
+    pub department: DepartmentName,
+    /// The agent that was asked for; none: the department chooses.
+    pub assigned_agent: Option<AgentName>,
+    pub task_type: String,
+    /// True when the idempotency key had been seen: this is the task of that submission.
+    pub duplicate: bool,
+    /// Median run of the department's latest tasks of this type, in milliseconds, if there were any.
+    pub estimated_ms: Option<u64>,
+}
+
+/// Names a task by its id or by an unambiguous prefix of at least 4 characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskRef {
+    pub task_id: String,
+}
+
+/// Question of `nexus.ceo.cancel`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelRequest {
+    pub task_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Answer of `nexus.ceo.cancel`: the task is cancelled and no process of it is alive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cancelled {
+    pub task_id: TaskId,
+    /// What the task was when the cancel arrived.
+    pub was: Status,
+    /// How long it took until everything was gone, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// Answer of `nexus.ceo.status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskStatus {
+    pub task: TaskView,
+    /// The attempt's processes, while it runs and its worker answers.
+    pub live: Option<Live>,
+}
+
+/// What is alive of a running attempt, as last sampled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Live {
+    /// The leader of the attempt's process group.
+    pub pid: Option<u32>,
+    /// Processes of the group, the leader included.
+    pub processes: u32,
+    /// Percent of one processor, all processes together.
+    pub cpu_percent: f32,
+    /// Resident memory of all processes, in bytes.
+    pub rss_bytes: u64,
+    /// The last line it printed, cut at 200 characters, and when.
+    pub last_line: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub last_output_at: Option<Timestamp>,
+}
+
+/// Question of `nexus.ceo.list`: newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListRequest {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub department: Option<String>,
+    /// Any of these; empty: all.
+    #[serde(default)]
+    pub status: Vec<Status>,
+    /// At most 1,000; 100 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// Answer of `nexus.ceo.list`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskPage {
+    /// All that fit the filter, on this page or not.
+    pub total: u64,
+    pub tasks: Vec<TaskView>,
+    pub next_cursor: Option<String>,
+}
+
+/// Answer of `nexus.ceo.workers`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerStats {
+    pub tasks_queued: u64,
+    /// Ended in any way, ever (within the history's retention).
+    pub tasks_processed: u64,
+    pub workers: Vec<WorkerInfo>,
+}
+
+/// One worker. `worker_id` is unique within its department on its node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerInfo {
+    pub worker_id: WorkerName,
+    pub department: DepartmentName,
+    pub node: NodeId,
+    pub is_busy: bool,
+    pub current_task: Option<TaskId>,
+    /// Ended well, since the company started.
+    pub tasks_completed: u64,
+    /// Ended otherwise, since the company started.
+    pub tasks_failed: u64,
+    /// Restarts of the worker actor.
+    pub restarts: u64,
+    pub live: Option<Live>,
+}
+
+/// Answer of `nexus.ceo.departments`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Departments {
+    pub company: String,
+    pub default_department: DepartmentName,
+    pub departments: Vec<DepartmentInfo>,
+    /// Why the newest configuration is not the one that runs, if it isn't.
+    pub config_error: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DepartmentInfo {
+    pub name: DepartmentName,
+    pub description: String,
+    pub state: DepartmentState,
+    /// Why it is stopped or restarting.
+    pub reason: Option<String>,
+    pub agents: Vec<AgentName>,
+    pub task_types: Vec<String>,
+    pub workers: u32,
+    pub busy: u32,
+    /// Tasks that wait.
+    pub queued: u64,
+    /// Restarts of the department actor since the company started.
+    pub restarts: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DepartmentState {
+    Running,
+    /// Failed, and about to be started again.
+    Restarting,
+    /// Failed more often than its restart intensity allows; its tasks wait.
+    Stopped,
+    /// Removed from the configuration; what runs is finished, nothing new is taken.
+    Leaving,
+}
+
+/// A message that could not become work: the payload of `nexus.dead.<department>.<id>`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeadLetter {
+    /// Version of the stored form.
+    pub v: u32,
+    /// Where it came from: a NATS subject.
+    pub subject: String,
+    pub refusal: Refusal,
+    /// What it held, cut at 64 KiB; invalid UTF-8 is replaced by U+FFFD.
+    pub payload: String,
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+}

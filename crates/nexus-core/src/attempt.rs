@@ -1,0 +1,317 @@
+//! The life of one attempt as a pure machine: inputs and the time go in, actions come out.
+//!
+//! The worker performs the actions and reports what became of them; everything that has to be decided is decided here.
+
+use std::time::Duration;
+
+use crate::department::{Limits, StopPolicy};
+use crate::event::{Failure, FailureKind};
+
+#[cfg(test)]
+mod tests;
+
+/// What an attempt may do, and how it is ended. Times are monotonic, since the attempt began.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Policy {
+    pub wall_time: Option<Duration>,
+    pub idle_time: Option<Duration>,
+    /// Bytes of output.
+    pub output: Option<u64>,
+    pub interrupt_grace: Duration,
+    pub terminate_grace: Duration,
+}
+
+impl Policy {
+    /// The department's limits, with the task's own time-out where that is shorter.
+    #[must_use]
+    pub fn new(limits: &Limits, stop: &StopPolicy, timeout_seconds: Option<u64>) -> Self {
+        let own = timeout_seconds.map(Duration::from_secs);
+        let department = limits.wall_time.map(|span| span.get());
+        Self {
+            wall_time: own.into_iter().chain(department).min(),
+            idle_time: limits.idle_time.map(|span| span.get()),
+            output: limits.output.map(|size| size.bytes()),
+            interrupt_grace: stop.interrupt_grace.get(),
+            terminate_grace: stop.terminate_grace.get(),
+        }
+    }
+}
+
+/// What the worker reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The agent's process runs.
+    Spawned,
+    /// It could not be started, or its workspace not be prepared.
+    NotStarted(Failure),
+    /// It has written this many bytes more.
+    Output(u64),
+    /// The leader has ended; others of its tree may live.
+    LeaderExited(ExitStatus),
+    /// No process of the tree is alive.
+    TreeGone,
+    /// Somebody asked for the task to be cancelled.
+    Cancel(String),
+    /// The company stops, or the department is restarted: end it, and queue the task again.
+    Interrupt(String),
+    /// Somebody else owns the task now, or may: end it at once, and write nothing.
+    LeaseLost,
+    /// A deadline may have passed.
+    Tick,
+}
+
+/// How a leader ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    Code(i32),
+    Signal(i32),
+}
+
+/// What the worker does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Signal the whole tree.
+    Signal(Signal),
+    /// A line of the task's log that says what is being done, and why.
+    Note(String),
+    /// The attempt is over and no process of it lives: write this down.
+    Conclude(Conclusion),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    Interrupt,
+    Terminate,
+    Kill,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conclusion {
+    Completed,
+    Failed(Failure),
+    Cancelled(String),
+    Interrupted(String),
+    /// Fenced off: another owner writes what comes next.
+    Lost,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Starting,
+    Running,
+    /// The tree is being ended, by the rung reached at `since`; then `then` is concluded.
+    Ending {
+        then: Conclusion,
+        rung: Signal,
+        since: Duration,
+    },
+    Done,
+}
+
+/// One attempt.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    policy: Policy,
+    state: State,
+    /// Asked to end before there was anything to end.
+    doomed: Option<Conclusion>,
+    exit: Option<ExitStatus>,
+    last_output: Duration,
+    output: u64,
+}
+
+impl Attempt {
+    /// An attempt that begins at time zero.
+    #[must_use]
+    pub const fn new(policy: Policy) -> Self {
+        Self { policy, state: State::Starting, doomed: None, exit: None, last_output: Duration::ZERO, output: 0 }
+    }
+
+    /// When `Tick` is due next, if at all.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        match &self.state {
+            State::Running => {
+                let idle = self.policy.idle_time.map(|idle| self.last_output + idle);
+                idle.into_iter().chain(self.policy.wall_time).min()
+            }
+            State::Ending { rung: Signal::Interrupt, since, .. } => Some(*since + self.policy.interrupt_grace),
+            State::Ending { rung: Signal::Terminate, since, .. } => Some(*since + self.policy.terminate_grace),
+            // KILL again until the tree is gone: a process forked while the signal was delivered escapes it once.
+            State::Ending { rung: Signal::Kill, since, .. } => Some(*since + KILL_AGAIN),
+            State::Starting | State::Done => None,
+        }
+    }
+
+    /// The leader's end, once it has come.
+    #[must_use]
+    pub const fn exit(&self) -> Option<ExitStatus> {
+        self.exit
+    }
+
+    /// Takes one input at `now` and says what to do.
+    pub fn step(&mut self, input: Input, now: Duration) -> Vec<Action> {
+        match input {
+            Input::Spawned => self.spawned(now),
+            Input::NotStarted(failure) => self.not_started(failure),
+            Input::Output(bytes) => self.wrote(bytes, now),
+            Input::LeaderExited(status) => self.leader_exited(status, now),
+            Input::TreeGone => self.tree_gone(),
+            Input::Cancel(reason) => self.end(Conclusion::Cancelled(reason), Signal::Interrupt, now),
+            Input::Interrupt(reason) => self.end(Conclusion::Interrupted(reason), Signal::Interrupt, now),
+            Input::LeaseLost => self.end(Conclusion::Lost, Signal::Kill, now),
+            Input::Tick => self.tick(now),
+        }
+    }
+
+    fn spawned(&mut self, now: Duration) -> Vec<Action> {
+        if self.state != State::Starting {
+            return Vec::new();
+        }
+        self.state = State::Running;
+        self.last_output = now;
+        match self.doomed.take() {
+            Some(then) => self.end(then, Signal::Kill, now),
+            None => Vec::new(),
+        }
+    }
+
+    fn not_started(&mut self, failure: Failure) -> Vec<Action> {
+        if self.state != State::Starting {
+            return Vec::new();
+        }
+        self.state = State::Done;
+        vec![Action::Conclude(self.doomed.take().unwrap_or(Conclusion::Failed(failure)))]
+    }
+
+    fn wrote(&mut self, bytes: u64, now: Duration) -> Vec<Action> {
+        self.last_output = now;
+        self.output = self.output.saturating_add(bytes);
+        match self.policy.output {
+            Some(limit) if self.output > limit && self.state == State::Running => {
+                let message = format!("printed more than its limit of {limit} bytes (limits.output)");
+                self.end(Conclusion::Failed(Failure { kind: FailureKind::Output, message }), Signal::Kill, now)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn leader_exited(&mut self, status: ExitStatus, now: Duration) -> Vec<Action> {
+        if self.exit.is_none() {
+            self.exit = Some(status);
+        }
+        if self.state != State::Running {
+            return Vec::new();
+        }
+        // What the leader left behind ends with it: an attempt's processes don't outlive the attempt.
+        self.state = State::Ending { then: by_exit(status), rung: Signal::Terminate, since: now };
+        vec![Action::Signal(Signal::Terminate)]
+    }
+
+    fn tree_gone(&mut self) -> Vec<Action> {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Ending { then, .. } => vec![Action::Conclude(then)],
+            other => {
+                self.state = other;
+                Vec::new()
+            }
+        }
+    }
+
+    fn end(&mut self, then: Conclusion, first: Signal, now: Duration) -> Vec<Action> {
+        match &mut self.state {
+            State::Done => Vec::new(),
+            State::Starting => {
+                if self.doomed.as_ref().is_none_or(|doomed| weight(doomed) < weight(&then)) {
+                    self.doomed = Some(then);
+                }
+                Vec::new()
+            }
+            State::Running => {
+                let note = note(&then);
+                self.state = State::Ending { then, rung: first, since: now };
+                note.into_iter().map(Action::Note).chain([Action::Signal(first)]).collect()
+            }
+            State::Ending { then: current, rung, since } => {
+                if weight(current) < weight(&then) {
+                    *current = then;
+                }
+                if first == Signal::Kill && *rung != Signal::Kill {
+                    (*rung, *since) = (Signal::Kill, now);
+                    return vec![Action::Signal(Signal::Kill)];
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Duration) -> Vec<Action> {
+        match self.deadline() {
+            Some(deadline) if deadline <= now => {}
+            _ => return Vec::new(),
+        }
+        if self.state == State::Running {
+            let failure = self.overdue(now);
+            return self.end(Conclusion::Failed(failure), Signal::Interrupt, now);
+        }
+        let State::Ending { rung, since, .. } = &mut self.state else { return Vec::new() };
+        *rung = match rung {
+            Signal::Interrupt => Signal::Terminate,
+            Signal::Terminate | Signal::Kill => Signal::Kill,
+        };
+        *since = now;
+        vec![Action::Signal(*rung)]
+    }
+
+    fn overdue(&self, now: Duration) -> Failure {
+        match self.policy.wall_time {
+            Some(wall) if wall <= now => Failure {
+                kind: FailureKind::WallTime,
+                message: format!("ran longer than its {} (limits.wall_time or the task's time-out)", seconds(wall)),
+            },
+            _ => Failure {
+                kind: FailureKind::IdleTime,
+                message: format!(
+                    "printed nothing for {} (limits.idle_time)",
+                    seconds(self.policy.idle_time.unwrap_or_default())
+                ),
+            },
+        }
+    }
+}
+
+/// How often KILL is repeated while something of the tree is still there.
+const KILL_AGAIN: Duration = Duration::from_millis(100);
+
+/// Which end wins when several come together: who may not write beats who must, and a user's word beats an accident.
+const fn weight(conclusion: &Conclusion) -> u8 {
+    match conclusion {
+        Conclusion::Completed | Conclusion::Failed(_) => 2,
+        Conclusion::Interrupted(_) => 1,
+        Conclusion::Cancelled(_) => 3,
+        Conclusion::Lost => 4,
+    }
+}
+
+fn note(conclusion: &Conclusion) -> Option<String> {
+    match conclusion {
+        Conclusion::Failed(failure) => Some(format!("ending the agent: it {}", failure.message)),
+        Conclusion::Cancelled(reason) => Some(format!("ending the agent: {reason}")),
+        Conclusion::Interrupted(reason) => Some(format!("ending the agent; the task goes back to the queue: {reason}")),
+        Conclusion::Completed | Conclusion::Lost => None,
+    }
+}
+
+fn by_exit(status: ExitStatus) -> Conclusion {
+    let failed = |kind, message| Conclusion::Failed(Failure { kind, message });
+    match status {
+        ExitStatus::Code(0) => Conclusion::Completed,
+        ExitStatus::Code(code) => failed(FailureKind::Exit, format!("the agent ended with exit code {code}")),
+        ExitStatus::Signal(signal) => failed(FailureKind::Signal, format!("the agent was ended by signal {signal}")),
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    crate::units::Span::from(duration).to_string()
+}

@@ -1,0 +1,165 @@
+use super::*;
+use proptest::prelude::*;
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+fn policy() -> Policy {
+    Policy {
+        wall_time: Some(MS(60_000)),
+        idle_time: Some(MS(10_000)),
+        output: Some(1_000),
+        interrupt_grace: MS(2_000),
+        terminate_grace: MS(2_000),
+    }
+}
+
+/// Runs a script of (milliseconds, input) and returns what came out, in words.
+fn check(script: &[(u64, Input)], expected: &[&str]) {
+    let mut attempt = Attempt::new(policy());
+    let mut said = Vec::new();
+    for (at, input) in script {
+        for action in attempt.step(input.clone(), MS(*at)) {
+            match action {
+                Action::Signal(signal) => said.push(format!("{at} {signal:?}")),
+                Action::Conclude(Conclusion::Failed(failure)) => said.push(format!("{at} Failed {:?}", failure.kind)),
+                Action::Conclude(conclusion) => said.push(format!("{at} {conclusion:?}")),
+                Action::Note(_) => {}
+            }
+        }
+    }
+    assert_eq!(said, expected, "{script:?}");
+}
+
+fn failure() -> Failure {
+    Failure { kind: FailureKind::Spawn, message: String::new() }
+}
+
+#[test]
+fn the_exit_code_decides_when_nobody_interferes() {
+    use Input::{LeaderExited, Spawned, TreeGone};
+    let run = |status| [(0, Spawned), (5, LeaderExited(status)), (6, TreeGone)];
+    check(&run(ExitStatus::Code(0)), &["5 Terminate", "6 Completed"]);
+    check(&run(ExitStatus::Code(3)), &["5 Terminate", "6 Failed Exit"]);
+    check(&run(ExitStatus::Signal(11)), &["5 Terminate", "6 Failed Signal"]);
+    check(&[(0, Input::NotStarted(failure()))], &["0 Failed Spawn"]);
+}
+
+#[test]
+fn a_cancel_climbs_the_ladder_and_is_said_when_the_tree_is_gone() {
+    use Input::{Cancel, LeaderExited, Spawned, Tick, TreeGone};
+    let cancel = || Cancel("user".into());
+    let script = [
+        (0, Spawned),
+        (10, cancel()),
+        (10, cancel()),
+        (1_000, Tick),
+        (2_010, Tick),
+        (2_500, LeaderExited(ExitStatus::Signal(15))),
+        (4_010, Tick),
+        (4_110, Tick),
+        (4_200, TreeGone),
+        (4_201, TreeGone),
+    ];
+    let said = ["10 Interrupt", "2010 Terminate", "4010 Kill", "4110 Kill", "4200 Cancelled(\"user\")"];
+    check(&script, &said);
+    // An agent that answers INT with exit code 0 was cancelled all the same: that is what we did.
+    let polite = [(0, Spawned), (10, cancel()), (20, LeaderExited(ExitStatus::Code(0))), (21, TreeGone)];
+    check(&polite, &["10 Interrupt", "21 Cancelled(\"user\")"]);
+    let early = [(0, cancel()), (5, Spawned), (6, TreeGone)];
+    check(&early, &["5 Kill", "6 Cancelled(\"user\")"]);
+}
+
+#[test]
+fn limits_end_an_attempt_and_are_named() {
+    use Input::{Output, Spawned, Tick, TreeGone};
+    check(&[(0, Spawned), (10_000, Tick), (10_001, TreeGone)], &["10000 Interrupt", "10001 Failed IdleTime"]);
+    let busy = [(0, Spawned), (9_000, Output(1)), (10_000, Tick), (19_000, Tick), (19_001, TreeGone)];
+    check(&busy, &["19000 Interrupt", "19001 Failed IdleTime"]);
+    check(&[(0, Spawned), (1, Output(1_001)), (2, TreeGone)], &["1 Kill", "2 Failed Output"]);
+    let wall: Vec<_> = std::iter::once((0, Spawned))
+        .chain((1..=11).map(|n| (n * 5_500, Output(1))))
+        .chain([(60_000, Tick), (60_001, TreeGone)])
+        .collect();
+    check(&wall, &["60000 Interrupt", "60001 Failed WallTime"]);
+}
+
+#[test]
+fn a_lost_lease_kills_and_writes_nothing() {
+    use Input::{Cancel, Interrupt, LeaseLost, Spawned, TreeGone};
+    check(&[(0, Spawned), (1, LeaseLost), (2, TreeGone)], &["1 Kill", "2 Lost"]);
+    let late = [(0, Spawned), (1, Interrupt("stop".into())), (2, Cancel("user".into())), (3, LeaseLost), (4, TreeGone)];
+    check(&late, &["1 Interrupt", "3 Kill", "4 Lost"]);
+}
+
+#[test]
+fn a_finished_run_is_not_undone_by_a_stop_that_comes_too_late() {
+    use Input::{Interrupt, LeaderExited, Spawned, TreeGone};
+    let script = [(0, Spawned), (5, LeaderExited(ExitStatus::Code(0))), (6, Interrupt("stop".into())), (7, TreeGone)];
+    check(&script, &["5 Terminate", "7 Completed"]);
+}
+
+fn inputs() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        Just(Input::Spawned),
+        Just(Input::NotStarted(failure())),
+        (0_u64..600).prop_map(Input::Output),
+        prop_oneof![Just(ExitStatus::Code(0)), Just(ExitStatus::Code(1)), Just(ExitStatus::Signal(9))]
+            .prop_map(Input::LeaderExited),
+        Just(Input::TreeGone),
+        Just(Input::Cancel("c".into())),
+        Just(Input::Interrupt("i".into())),
+        Just(Input::LeaseLost),
+        Just(Input::Tick),
+    ]
+}
+
+proptest! {
+    /// Whatever comes, in whatever order: one conclusion at most, nothing after it, a lost lease never writes,
+    /// a cancel is never said before the tree is gone, and an attempt being ended always has a deadline.
+    #[test]
+    fn holds_its_invariants(script in prop::collection::vec((0_u64..5_000, inputs()), 1..60)) {
+        let mut attempt = Attempt::new(policy());
+        let (mut now, mut concluded, mut lost, mut spawned) = (0, false, false, false);
+        for (wait, input) in script {
+            now += wait;
+            let was_gone = matches!(input, Input::TreeGone);
+            let not_started = matches!(input, Input::NotStarted(_));
+            lost |= input == Input::LeaseLost && !concluded;
+            spawned |= input == Input::Spawned && !concluded;
+            let actions = attempt.step(input, MS(now));
+            prop_assert!(!concluded || actions.is_empty());
+            for action in actions {
+                if let Action::Conclude(conclusion) = action {
+                    prop_assert!(!concluded);
+                    concluded = true;
+                    prop_assert!(was_gone || (not_started && !spawned));
+                    prop_assert!(!lost || conclusion == Conclusion::Lost);
+                }
+            }
+            if let State::Ending { .. } = attempt.state {
+                prop_assert!(attempt.deadline().is_some());
+            }
+        }
+    }
+
+    /// From any state, asking for the end and waiting reaches KILL within both graces.
+    #[test]
+    fn always_reaches_kill(script in prop::collection::vec((0_u64..500, inputs()), 0..30)) {
+        let mut attempt = Attempt::new(policy());
+        let mut now = 0;
+        attempt.step(Input::Spawned, MS(0));
+        for (wait, input) in script.into_iter().filter(|(_, input)| *input != Input::TreeGone) {
+            now += wait;
+            attempt.step(input, MS(now));
+        }
+        let mut killed = matches!(attempt.state, State::Ending { rung: Signal::Kill, .. });
+        let mut last = attempt.step(Input::Cancel("end".into()), MS(now));
+        for _ in 0..3 {
+            killed |= last.contains(&Action::Signal(Signal::Kill));
+            now += 2_000;
+            last = attempt.step(Input::Tick, MS(now));
+        }
+        killed |= last.contains(&Action::Signal(Signal::Kill));
+        prop_assert!(killed);
+    }
+}

@@ -1,0 +1,301 @@
+//! What a department is: the content of `departments/<name>.toml`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AgentName, Priority};
+use crate::restart::RestartPolicy;
+use crate::retry::RetryPolicy;
+use crate::units::{Size, Span};
+
+/// A department: which work it takes, who does it, and under which policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Department {
+    /// What it is for, in a sentence; shown to people and to agents that delegate.
+    #[serde(default)]
+    pub description: String,
+    /// How many tasks it works on at once.
+    #[serde(default = "default_workers")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub workers: u32,
+    /// The types of task that are routed here when a submission names no department.
+    #[serde(default)]
+    pub task_types: Vec<String>,
+    /// Its agents, in order of preference. `shell` runs any command, and only where it is listed.
+    #[serde(default = "default_agents")]
+    pub agents: Vec<AgentName>,
+    #[serde(default)]
+    pub queue: QueuePolicy,
+    /// Restarts of its workers, as in OTP.
+    #[serde(default)]
+    pub restart: RestartPolicy,
+    /// What happens after an attempt that failed.
+    #[serde(default)]
+    pub retry: RetryPolicy,
+    /// What one attempt may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Where an attempt works.
+    #[serde(default)]
+    pub workspace: Workspace,
+    /// What an attempt can reach.
+    #[serde(default)]
+    pub sandbox: Sandbox,
+    /// How an attempt is ended.
+    #[serde(default)]
+    pub stop: StopPolicy,
+    /// What of the company's own environment an agent may see.
+    #[serde(default)]
+    pub environment: Environment,
+    /// NATS subjects that become work here.
+    #[serde(default)]
+    pub on: Vec<Trigger>,
+}
+
+fn default_workers() -> u32 {
+    1
+}
+
+fn default_agents() -> Vec<AgentName> {
+    AgentName::new("shell").into_iter().collect()
+}
+
+impl Default for Department {
+    fn default() -> Self {
+        Self {
+            description: String::new(),
+            workers: default_workers(),
+            task_types: Vec::new(),
+            agents: default_agents(),
+            queue: QueuePolicy::default(),
+            restart: RestartPolicy::default(),
+            retry: RetryPolicy::default(),
+            limits: Limits::default(),
+            workspace: Workspace::default(),
+            sandbox: Sandbox::default(),
+            stop: StopPolicy::default(),
+            environment: Environment::default(),
+            on: Vec::new(),
+        }
+    }
+}
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueuePolicy {
+    /// Tasks that may wait here; one more is refused as `busy`. A million tasks of 1 KiB are about 340 MB in the server.
+    #[serde(default = "default_queue_max")]
+    #[schemars(range(min = 1))]
+    pub max_waiting: u64,
+}
+
+const fn default_queue_max() -> u64 {
+    1_000_000
+}
+
+impl Default for QueuePolicy {
+    fn default() -> Self {
+        Self { max_waiting: default_queue_max() }
+    }
+}
+
+/// What one attempt may use; what is absent is not limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Longest run of one attempt.
+    pub wall_time: Option<Span>,
+    /// Longest time without output.
+    pub idle_time: Option<Span>,
+    /// Memory of the whole tree of processes.
+    pub memory: Option<Size>,
+    /// Processes alive at once.
+    pub processes: Option<u32>,
+    /// Processors' worth of time.
+    pub cpu: Option<f64>,
+    /// Bytes on standard output and standard error together.
+    pub output: Option<Size>,
+    /// Tokens of the model.
+    pub tokens: Option<u64>,
+}
+
+/// Where an attempt works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Workspace {
+    #[serde(default)]
+    pub mode: WorkspaceMode,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkspaceMode {
+    /// A git worktree on the branch `nexus/<task>`; a project that is not a git repository is worked on in a copy.
+    Worktree,
+    /// A private clone whose branch is fetched back.
+    Clone,
+    /// A copy of the project's directory.
+    Copy,
+    /// The project's directory itself.
+    #[default]
+    InPlace,
+    /// An empty directory.
+    Scratch,
+}
+
+impl WorkspaceMode {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Worktree => "worktree",
+            Self::Clone => "clone",
+            Self::Copy => "copy",
+            Self::InPlace => "in_place",
+            Self::Scratch => "scratch",
+        }
+    }
+}
+
+/// What an attempt can reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sandbox {
+    #[serde(default)]
+    pub level: SandboxLevel,
+    #[serde(default)]
+    pub network: Network,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxLevel {
+    /// Everything that the user who runs the company can reach.
+    #[default]
+    None,
+    Confined,
+    Container,
+}
+
+/// Which hosts an attempt can reach: `"full"`, `"agent"` (its model API only), `"none"`, or a list of `"host:port"`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "serde_json::Value", into = "serde_json::Value")]
+#[schemars(with = "NetworkForm")]
+pub enum Network {
+    #[default]
+    Full,
+    Agent,
+    None,
+    Hosts(Vec<String>),
+}
+
+/// The two written forms of [`Network`], for its schema.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "a shape for the JSON schema, never a value")]
+enum NetworkForm {
+    Named(NetworkName),
+    Hosts(Vec<String>),
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "a shape for the JSON schema, never a value")]
+enum NetworkName {
+    Full,
+    Agent,
+    None,
+}
+
+impl TryFrom<serde_json::Value> for Network {
+    type Error = String;
+
+    fn try_from(value: serde_json::Value) -> Result<Self, Self::Error> {
+        match value {
+            serde_json::Value::String(name) => match name.as_str() {
+                "full" => Ok(Self::Full),
+                "agent" => Ok(Self::Agent),
+                "none" => Ok(Self::None),
+                other => Err(format!(
+                    "`{other}` is not a network: use \"full\", \"agent\", \"none\" or a list of \"host:port\""
+                )),
+            },
+            list => serde_json::from_value(list)
+                .map(Self::Hosts)
+                .map_err(|_| "a network is \"full\", \"agent\", \"none\" or a list of \"host:port\"".to_owned()),
+        }
+    }
+}
+
+impl From<Network> for serde_json::Value {
+    fn from(network: Network) -> Self {
+        match network {
+            Network::Full => "full".into(),
+            Network::Agent => "agent".into(),
+            Network::None => "none".into(),
+            Network::Hosts(hosts) => hosts.into(),
+        }
+    }
+}
+
+/// How an attempt is ended: INT, then TERM, then KILL, to the whole group of processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StopPolicy {
+    /// Time from INT to TERM.
+    #[serde(default = "default_grace")]
+    pub interrupt_grace: Span,
+    /// Time from TERM to KILL.
+    #[serde(default = "default_grace")]
+    pub terminate_grace: Span,
+}
+
+const fn default_grace() -> Span {
+    Span::from_secs(2)
+}
+
+impl Default for StopPolicy {
+    fn default() -> Self {
+        Self { interrupt_grace: default_grace(), terminate_grace: default_grace() }
+    }
+}
+
+/// What of the company's own environment an agent may see.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// Names of variables passed on beside the basic ones (`PATH`, `HOME`, `USER`, `LANG`, `TERM`, `TZ` ...).
+    #[serde(default)]
+    pub pass: Vec<String>,
+    /// Variables set for every agent here. Secrets don't belong here.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+}
+
+/// Turns any NATS subject into work for the department.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Trigger {
+    /// The NATS subject, wildcards allowed.
+    pub subject: String,
+    /// The task's description; `{{ data.x }}` is the event's JSON, `{{ subject }}` its subject.
+    pub description: String,
+    #[serde(default = "default_trigger_type")]
+    pub task_type: String,
+    #[serde(default = "default_trigger_path")]
+    pub project_path: String,
+    pub agent: Option<AgentName>,
+    #[serde(default)]
+    pub priority: Priority,
+}
+
+fn default_trigger_type() -> String {
+    crate::task::DEFAULT_TASK_TYPE.to_owned()
+}
+
+fn default_trigger_path() -> String {
+    ".".to_owned()
+}

@@ -1,0 +1,164 @@
+//! What happened to a task: the payload of `nexus.event.<department>.<task>`.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AgentName, DepartmentName, NodeId, TaskId, WorkerName};
+use crate::task::STORED_VERSION;
+
+/// One event of one task. Its stream sequence is the fencing token of whatever comes after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// Version of the stored form.
+    pub v: u32,
+    pub task_id: TaskId,
+    pub department: DepartmentName,
+    /// The attempt it belongs to, from 1; 0 before there was one.
+    pub attempt: u32,
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum What {
+    /// A worker took the task. Published by compare-and-set: at most one worker can.
+    Started { node: NodeId, worker: WorkerName, agent: AgentName },
+    /// A cancel was asked for while an attempt was running; `cancelled` follows when its processes are gone.
+    CancelRequested { reason: String },
+    /// The attempt's end was not the agent's fault; the task is back in the queue and no attempt is used up.
+    Interrupted { reason: String },
+    /// The attempt failed and another one follows at `retry_at`.
+    AttemptFailed {
+        failure: Failure,
+        outcome: Outcome,
+        #[schemars(with = "String")]
+        retry_at: Timestamp,
+    },
+    /// A failed task was put back on the queue by hand, with its attempts counted from the start.
+    Retried { reason: String },
+    /// Terminal: done.
+    Completed { outcome: Outcome },
+    /// Terminal: failed, and no attempt is left.
+    Failed { failure: Failure, outcome: Outcome },
+    /// Terminal: cancelled, and no process of it is alive.
+    Cancelled { reason: String, outcome: Option<Outcome> },
+}
+
+impl What {
+    /// The last part of the CloudEvents type `nexus.task.<name>`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::CancelRequested { .. } => "cancel_requested",
+            Self::Interrupted { .. } => "interrupted",
+            Self::AttemptFailed { .. } => "attempt_failed",
+            Self::Retried { .. } => "retried",
+            Self::Completed { .. } => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// Nothing follows a terminal event (but `retried`, which a user asks for).
+    #[must_use]
+    pub const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Completed { .. } | Self::Failed { .. } | Self::Cancelled { .. })
+    }
+}
+
+impl Event {
+    #[must_use]
+    pub const fn new(task_id: TaskId, department: DepartmentName, attempt: u32, at: Timestamp, what: What) -> Self {
+        Self { v: STORED_VERSION, task_id, department, attempt, at, what }
+    }
+}
+
+/// Why an attempt failed, as a kind for programs and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// A sentence that says what happened and, where there is one, the way out.
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The agent ended with an exit code other than 0.
+    Exit,
+    /// The agent was ended by a signal that was not ours.
+    Signal,
+    /// It ran longer than its wall time.
+    WallTime,
+    /// It printed nothing for its idle time.
+    IdleTime,
+    /// It printed more than its output limit.
+    Output,
+    /// Its program could not be started.
+    Spawn,
+    /// Its workspace could not be prepared.
+    Workspace,
+    /// It was interrupted too often through no fault of its own.
+    Interruptions,
+}
+
+impl FailureKind {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exit => "exit",
+            Self::Signal => "signal",
+            Self::WallTime => "wall_time",
+            Self::IdleTime => "idle_time",
+            Self::Output => "output",
+            Self::Spawn => "spawn",
+            Self::Workspace => "workspace",
+            Self::Interruptions => "interruptions",
+        }
+    }
+}
+
+/// What an attempt left behind: the `result` of a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Outcome {
+    /// The leader's exit code; none when a signal ended it or it never started.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the leader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// The end of what it wrote on standard output; at most 16 KiB, from the start of a line where that was cut.
+    pub output: String,
+    /// The same of standard error.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error_output: String,
+    /// True when `output` or `error_output` is not everything; the task's log has the rest.
+    #[serde(default)]
+    pub truncated: bool,
+    /// Lines in the task's log, all attempts together: the log is complete when this many were read.
+    #[serde(default)]
+    pub log_lines: u64,
+    /// Wall time of the attempt, in milliseconds.
+    pub duration_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceReport>,
+}
+
+/// Where an attempt worked, and what became of that place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkspaceReport {
+    pub mode: crate::department::WorkspaceMode,
+    pub path: String,
+    /// The branch of a worktree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// False: it was clean and has been removed.
+    pub kept: bool,
+    /// Files that the attempt changed and did not commit; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_files: Option<u64>,
+}

@@ -1,0 +1,20 @@
+//! What a task, an attempt, a department and a policy *are*: types and decisions, with no async, no I/O and no clock.
+//!
+//! Time and randomness come in as arguments, so every decision is a table or a property to test.
+
+pub mod agent;
+pub mod api;
+pub mod attempt;
+pub mod company;
+pub mod department;
+pub mod event;
+pub mod id;
+pub mod intake;
+pub mod log;
+pub mod refusal;
+pub mod restart;
+pub mod retry;
+pub mod route;
+pub mod task;
+pub mod units;
+pub mod view;

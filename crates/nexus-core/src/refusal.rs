@@ -1,0 +1,73 @@
+//! A typed refusal: what every client gets instead of an answer, with a sentence and the way out.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+pub struct Refusal {
+    pub kind: RefusalKind,
+    /// A sentence: what is wrong, and where.
+    pub message: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// The request itself is malformed or out of range.
+    InvalidInput,
+    UnknownDepartment,
+    UnknownAgent,
+    /// The agent exists, but the department doesn't list it.
+    AgentNotInDepartment,
+    /// No such task.
+    NotFound,
+    /// A shortened id fits several tasks.
+    Ambiguous,
+    /// The department's queue is at its bound, or the ledger is full; try again later.
+    Busy,
+    /// The task is in a state that doesn't allow it.
+    Conflict,
+    /// It didn't come about in the time allowed.
+    TimedOut,
+    /// The company is stopping or the department has been stopped.
+    Stopped,
+    /// The company or its broker can't be reached.
+    Unreachable,
+    Internal,
+}
+
+impl Refusal {
+    #[must_use]
+    pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), help: None }
+    }
+
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    #[must_use]
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(RefusalKind::InvalidInput, message)
+    }
+
+    #[must_use]
+    pub fn not_found(task: &str) -> Self {
+        Self::new(RefusalKind::NotFound, format!("there is no task {task}"))
+            .with_help("`nexus list --all` shows every task that is still kept")
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,100 @@
+//! What happens after an attempt that failed: once more, later, or never.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::Span;
+
+/// `[retry]`: only failures count; an interruption that is not the agent's fault uses up no attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryPolicy {
+    /// Attempts in all, the first included.
+    #[serde(default = "default_max_attempts")]
+    #[schemars(range(min = 1))]
+    pub max_attempts: u32,
+    #[serde(default)]
+    pub backoff: Backoff,
+}
+
+/// How long to wait before the next attempt: `initial`, times `factor` each time, at most `max`, give or take `jitter`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backoff {
+    #[serde(default = "default_initial")]
+    pub initial: Span,
+    #[serde(default = "default_factor")]
+    #[schemars(range(min = 1.0))]
+    pub factor: f64,
+    #[serde(default = "default_max")]
+    pub max: Span,
+    /// A share of the delay, from 0 to 1.
+    #[serde(default = "default_jitter")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub jitter: f64,
+}
+
+const fn default_max_attempts() -> u32 {
+    1
+}
+const fn default_initial() -> Span {
+    Span::from_secs(10)
+}
+const fn default_factor() -> f64 {
+    2.0
+}
+const fn default_max() -> Span {
+    Span::from_secs(300)
+}
+const fn default_jitter() -> f64 {
+    0.2
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { max_attempts: default_max_attempts(), backoff: Backoff::default() }
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { initial: default_initial(), factor: default_factor(), max: default_max(), jitter: default_jitter() }
+    }
+}
+
+impl Backoff {
+    /// The delay after attempt `attempt` (from 1) failed; `random` is uniform in 0..1.
+    #[must_use]
+    pub fn delay(&self, attempt: u32, random: f64) -> Duration {
+        let cap = self.max.get().as_secs_f64();
+        let exponent = f64::from(attempt.saturating_sub(1));
+        let base = (self.initial.get().as_secs_f64() * self.factor.max(1.0).powf(exponent)).min(cap);
+        let spread = 1.0 + self.jitter.clamp(0.0, 1.0) * (2.0 * random - 1.0);
+        Duration::try_from_secs_f64((base * spread).clamp(0.0, cap)).unwrap_or(self.max.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn doubles_up_to_its_maximum() {
+        let backoff = Backoff::default();
+        let secs: Vec<_> = (1..=7).map(|n| backoff.delay(n, 0.5).as_secs()).collect();
+        assert_eq!(secs, [10, 20, 40, 80, 160, 300, 300]);
+        assert_eq!(backoff.delay(1, 0.0).as_secs(), 8);
+        assert_eq!(backoff.delay(1, 1.0).as_secs(), 12);
+    }
+
+    proptest! {
+        #[test]
+        fn stays_within_its_bounds(attempt: u32, random in 0.0_f64..1.0, factor in 0.0_f64..1e9, jitter in 0.0_f64..2.0) {
+            let backoff = Backoff { factor, jitter, ..Backoff::default() };
+            prop_assert!(backoff.delay(attempt, random) <= backoff.max.get());
+        }
+    }
+}

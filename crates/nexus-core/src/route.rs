@@ -1,0 +1,218 @@
+//! Which department a submission belongs to, and whether it can be accepted at all.
+
+use crate::company::Company;
+use crate::id::{AgentName, DepartmentName};
+use crate::refusal::{Refusal, RefusalKind};
+use crate::task::{MAX_CONTEXT, MAX_DESCRIPTION, MAX_WORDS, Submission};
+
+/// Where a submission goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub department: DepartmentName,
+    pub preferred_agent: Option<AgentName>,
+}
+
+/// Routes a submission: an explicit department wins, then the task's type, then the company's default.
+pub fn route(company: &Company, submission: &Submission) -> Result<Route, Refusal> {
+    check(submission)?;
+    let preferred_agent = submission.preferred_agent.as_deref().map(|name| agent(company, name)).transpose()?;
+    let department = match submission.department.as_deref() {
+        Some(name) => named(company, name)?,
+        None => by_type(company, &submission.task_type, preferred_agent.as_ref()),
+    };
+    if let (Some(agent), Some(policy)) = (&preferred_agent, company.departments.get(&department))
+        && !policy.agents.contains(agent)
+    {
+        let listing = listing(company, agent);
+        let help = if listing.is_empty() {
+            format!("add \"{agent}\" to `agents` in departments/{department}.toml")
+        } else {
+            format!("departments that do: {}", listing.join(", "))
+        };
+        let message = format!("the department {department} does not list the agent {agent}");
+        return Err(Refusal::new(RefusalKind::AgentNotInDepartment, message).with_help(help));
+    }
+    Ok(Route { department, preferred_agent })
+}
+
+/// What is wrong with a submission whatever the company is.
+pub fn check(submission: &Submission) -> Result<(), Refusal> {
+    let length = submission.description.len();
+    if submission.description.trim().is_empty() {
+        return Err(
+            Refusal::invalid("the task's description is empty").with_help("say in a sentence what is to be done")
+        );
+    }
+    if length > MAX_DESCRIPTION {
+        let message = format!("the task's description has {length} bytes; at most {MAX_DESCRIPTION} are accepted");
+        return Err(Refusal::invalid(message).with_help("put the text into a file of the project and name the file"));
+    }
+    if submission.description.contains('\0') {
+        return Err(Refusal::invalid("the task's description holds a NUL byte, which no program can be given"));
+    }
+    if let Some(context) = &submission.context {
+        let size = serde_json::to_vec(context).map_or(0, |json| json.len());
+        if size > MAX_CONTEXT {
+            let message = format!("the task's context has {size} bytes of JSON; at most {MAX_CONTEXT} are accepted");
+            return Err(Refusal::invalid(message).with_help("put it into a file of the project and name the file"));
+        }
+    }
+    let words = [
+        ("task_type", Some(&submission.task_type)),
+        ("project_path", Some(&submission.project_path)),
+        ("idempotency_key", submission.idempotency_key.as_ref()),
+    ];
+    for (name, value) in words.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        if value.is_empty() || value.len() > MAX_WORDS || value.contains('\0') {
+            return Err(Refusal::invalid(format!("{name} must have 1 to {MAX_WORDS} bytes, and no NUL among them")));
+        }
+    }
+    if submission.timeout_seconds == Some(0) {
+        return Err(Refusal::invalid("timeout_seconds is 0; the shortest time-out is 1 second"));
+    }
+    if submission.max_attempts == Some(0) {
+        return Err(Refusal::invalid("max_attempts is 0; a task has at least 1 attempt"));
+    }
+    Ok(())
+}
+
+fn agent(company: &Company, name: &str) -> Result<AgentName, Refusal> {
+    let known = AgentName::new(name).ok().filter(|agent| company.agents.contains_key(agent));
+    known.ok_or_else(|| {
+        let options: Vec<_> = company.agents.keys().map(AgentName::as_str).collect();
+        let message = format!("Invalid agent type: {name}. Valid options: {}", options.join(", "));
+        Refusal::new(RefusalKind::UnknownAgent, message)
+    })
+}
+
+fn named(company: &Company, name: &str) -> Result<DepartmentName, Refusal> {
+    let known = DepartmentName::new(name).ok().filter(|department| company.departments.contains_key(department));
+    known.ok_or_else(|| {
+        let names: Vec<_> = company.departments.keys().map(DepartmentName::as_str).collect();
+        let listed = format!("departments: {}", names.join(", "));
+        let help = match nearest(name, &names) {
+            Some(near) => format!("did you mean {near}? ({listed})"),
+            None => listed,
+        };
+        Refusal::new(RefusalKind::UnknownDepartment, format!("there is no department \"{name}\"")).with_help(help)
+    })
+}
+
+/// The name that was probably meant: the one closest by Damerau-Levenshtein similarity, if any is close at all.
+#[must_use]
+pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+    let scored = known.iter().map(|name| (strsim::normalized_damerau_levenshtein(given, name), *name));
+    scored.filter(|(score, _)| *score > 0.5).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}
+
+/// Among departments that take the type, one that has the agent is preferred; without any, the same among all.
+fn by_type(company: &Company, task_type: &str, agent: Option<&AgentName>) -> DepartmentName {
+    let takes = |name: &&DepartmentName| company.departments[*name].task_types.iter().any(|t| t == task_type);
+    let has = |name: &&DepartmentName| agent.is_none_or(|agent| company.departments[*name].agents.contains(agent));
+    let mut takers = company.departments.keys().filter(takes);
+    let fallback = || {
+        let default = Some(&company.default_department).filter(has);
+        default.or_else(|| company.departments.keys().find(has)).unwrap_or(&company.default_department)
+    };
+    takers.clone().find(has).or_else(|| takers.next()).unwrap_or_else(fallback).clone()
+}
+
+fn listing<'a>(company: &'a Company, agent: &AgentName) -> Vec<&'a str> {
+    let lists = company.departments.iter().filter(|(_, department)| department.agents.contains(agent));
+    lists.map(|(name, _)| name.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::AgentSpec;
+    use crate::department::Department;
+    use crate::restart::RestartPolicy;
+    use crate::units::Span;
+    use std::sync::Arc;
+
+    fn company() -> Company {
+        let department = |types: &[&str], agents: &[&str]| {
+            Arc::new(Department {
+                task_types: types.iter().map(|t| (*t).to_owned()).collect(),
+                agents: agents.iter().map(|a| AgentName::new(*a).unwrap()).collect(),
+                ..Department::default()
+            })
+        };
+        let name = |text: &str| DepartmentName::new(text).unwrap();
+        let agents = ["shell", "echo"].map(|a| (AgentName::new(a).unwrap(), Arc::new(AgentSpec::shell())));
+        Company {
+            name: "test".into(),
+            default_department: name("engineering"),
+            departments: [
+                (name("engineering"), department(&["code_generation"], &["shell", "echo"])),
+                (name("qa"), department(&["testing", "shared"], &["shell"])),
+                (name("research"), department(&["shared"], &["echo"])),
+            ]
+            .into(),
+            agents: agents.into(),
+            restart: RestartPolicy::default(),
+            retention: Span::from_secs(60),
+            shutdown_grace: Span::from_secs(1),
+        }
+    }
+
+    fn check_route(change: impl FnOnce(&mut Submission), expected: Result<&str, (RefusalKind, &str)>) {
+        let mut submission = Submission::new("do it");
+        change(&mut submission);
+        match (route(&company(), &submission), expected) {
+            (Ok(route), Ok(department)) => assert_eq!(route.department.as_str(), department, "{submission:?}"),
+            (Err(refusal), Err((kind, words))) => {
+                assert_eq!(refusal.kind, kind, "{refusal:?}");
+                let text = format!("{} {}", refusal.message, refusal.help.unwrap_or_default());
+                assert!(text.contains(words), "{text}");
+            }
+            (got, expected) => panic!("{submission:?}: {got:?}, not {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn explicit_department_then_type_then_default() {
+        check_route(|_| (), Ok("engineering"));
+        check_route(|s| s.task_type = "testing".into(), Ok("qa"));
+        check_route(|s| s.task_type = "unheard_of".into(), Ok("engineering"));
+        check_route(|s| s.department = Some("qa".into()), Ok("qa"));
+    }
+
+    #[test]
+    fn an_agent_narrows_the_choice() {
+        let ask = |task_type: &'static str, agent: &'static str| {
+            move |s: &mut Submission| {
+                s.task_type = task_type.into();
+                s.preferred_agent = Some(agent.into());
+            }
+        };
+        check_route(ask("shared", "shell"), Ok("qa"));
+        check_route(ask("shared", "echo"), Ok("research"));
+        let qa = |agent: &'static str| {
+            move |s: &mut Submission| {
+                s.department = Some("qa".into());
+                s.preferred_agent = Some(agent.into());
+            }
+        };
+        check_route(qa("echo"), Err((RefusalKind::AgentNotInDepartment, "departments that do: engineering, research")));
+        let invalid = "Invalid agent type: gpt. Valid options: echo, shell";
+        check_route(qa("gpt"), Err((RefusalKind::UnknownAgent, invalid)));
+    }
+
+    #[test]
+    fn bad_input_is_refused_with_the_way_out() {
+        use RefusalKind::{InvalidInput, UnknownDepartment};
+        check_route(
+            |s| s.department = Some("enginering".into()),
+            Err((UnknownDepartment, "did you mean engineering?")),
+        );
+        check_route(|s| s.department = Some("a.b >".into()), Err((UnknownDepartment, "departments: engineering, qa")));
+        check_route(|s| s.description = " \n".into(), Err((InvalidInput, "is empty")));
+        check_route(|s| s.description = "x".repeat(1 << 20), Err((InvalidInput, "at most 262144")));
+        check_route(|s| s.description = "a\0b".into(), Err((InvalidInput, "NUL")));
+        check_route(|s| s.timeout_seconds = Some(0), Err((InvalidInput, "1 second")));
+        check_route(|s| s.max_attempts = Some(0), Err((InvalidInput, "at least 1")));
+        check_route(|s| s.idempotency_key = Some(String::new()), Err((InvalidInput, "idempotency_key")));
+    }
+}

@@ -1,0 +1,140 @@
+//! A task as it is asked for (`Submission`), as it is accepted (`Task`), and as it waits (`QueueEntry`).
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::id::{AgentName, DepartmentName, Priority, TaskId};
+
+/// Longest accepted description, in bytes: with its context a task stays well under NATS's message limit of 1 MiB.
+pub const MAX_DESCRIPTION: usize = 256 * 1024;
+/// Largest accepted context, in bytes of JSON, for the same reason.
+pub const MAX_CONTEXT: usize = 256 * 1024;
+/// Longest accepted idempotency key, project path and task type, in bytes.
+pub const MAX_WORDS: usize = 4096;
+
+/// The task type of a submission that names none.
+pub const DEFAULT_TASK_TYPE: &str = "code_generation";
+
+/// Work as a client asks for it: the payload of `nexus.ceo.submit` and of `nexus.inbox.<department>`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// What to do, in words (for the agent `shell`: the command). At most 262,144 bytes.
+    #[serde(alias = "task_description")]
+    pub description: String,
+    /// Chooses the department, by the departments' own `task_types`.
+    #[serde(default = "default_task_type")]
+    pub task_type: String,
+    /// The directory that the work is about; a relative one is taken from the company's working directory.
+    #[serde(default = "default_project_path")]
+    pub project_path: String,
+    /// Anything else the agent should know; handed to it as JSON in `NEXUS_CONTEXT`. At most 262,144 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Map<String, Value>>,
+    /// The agent to use; without one, the department's first that can be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferred_agent: Option<String>,
+    /// The department to use; wins over `task_type`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub department: Option<String>,
+    #[serde(default)]
+    pub priority: Priority,
+    /// The same key is the same task: asked for twice, it runs once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// Wall time of one attempt, in seconds; the department's `limits.wall_time` is the upper bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub timeout_seconds: Option<u64>,
+    /// How often an agent's failure is tried, the first time included; the department's policy unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_attempts: Option<u32>,
+    /// Not started before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub not_before: Option<Timestamp>,
+}
+
+fn default_task_type() -> String {
+    DEFAULT_TASK_TYPE.to_owned()
+}
+
+fn default_project_path() -> String {
+    ".".to_owned()
+}
+
+impl Submission {
+    #[must_use]
+    pub fn new(description: impl Into<String>) -> Self {
+        Self {
+            description: description.into(),
+            task_type: default_task_type(),
+            project_path: default_project_path(),
+            context: None,
+            preferred_agent: None,
+            department: None,
+            priority: Priority::DEFAULT,
+            idempotency_key: None,
+            timeout_seconds: None,
+            max_attempts: None,
+            not_before: None,
+        }
+    }
+}
+
+/// Work that was accepted: what the ledger keeps, and what an attempt is made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Task {
+    pub id: TaskId,
+    pub department: DepartmentName,
+    pub description: String,
+    pub task_type: String,
+    /// Absolute.
+    pub project_path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Map<String, Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferred_agent: Option<AgentName>,
+    pub priority: Priority,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u64>,
+    /// As asked for; without it the department's policy holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    #[schemars(with = "String")]
+    pub created_at: Timestamp,
+    /// W3C trace context of the submission, handed on to every event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
+/// Version of the stored forms of [`QueueEntry`], [`crate::event::Event`] and [`crate::log::LogChunk`].
+pub const STORED_VERSION: u32 = 1;
+
+/// A task that waits for a worker: the payload of `nexus.queue.<department>.<priority>.<task>`.
+///
+/// Each entry is complete, so that a re-queue may delete the one that it replaces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct QueueEntry {
+    /// [`STORED_VERSION`] when it was written.
+    pub v: u32,
+    pub task: Task,
+    /// The attempt that this entry is for, from 1.
+    pub attempt: u32,
+    /// How often an attempt was interrupted so far through no fault of the agent's.
+    #[serde(default)]
+    pub interruptions: u32,
+    #[schemars(with = "String")]
+    pub queued_at: Timestamp,
+}
+
+impl QueueEntry {
+    #[must_use]
+    pub fn first(task: Task) -> Self {
+        let queued_at = task.created_at;
+        Self { v: STORED_VERSION, task, attempt: 1, interruptions: 0, queued_at }
+    }
+}

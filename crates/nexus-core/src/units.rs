@@ -1,0 +1,173 @@
+//! Durations and sizes as people write them in configuration: `"90s"`, `"1h 30m"`, `"2GiB"`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A length of time, such as `"500ms"`, `"90s"`, `"30m"` or `"1h 30m"`. A number without a unit is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Span(Duration);
+
+/// Why a duration or a size was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidUnit {
+    #[error("`{0}` is not a duration: write a number with a unit, such as \"90s\", \"30m\" or \"1h 30m\"")]
+    Span(String),
+    #[error("`{0}` is not a size: write a number with a unit, such as \"64MiB\", \"2GiB\" or \"500KB\"")]
+    Size(String),
+}
+
+impl Span {
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(Duration::from_secs(secs))
+    }
+
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+
+    #[must_use]
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Self {
+        Self(duration)
+    }
+}
+
+impl FromStr for Span {
+    type Err = InvalidUnit;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || InvalidUnit::Span(text.to_owned());
+        let signed: SignedDuration = text.trim().parse().map_err(|_| refused())?;
+        Duration::try_from(signed).map(Self).map_err(|_| refused())
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = InvalidUnit;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> Self {
+        span.to_string()
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let printer = SpanPrinter::new().designator(Designator::Compact).spacing(Spacing::BetweenUnits);
+        f.write_str(&printer.unsigned_duration_to_string(&self.0))
+    }
+}
+
+/// A number of bytes, such as `"64MiB"` (1024-based) or `"500KB"` (1000-based). A number without a unit is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Size(u64);
+
+const UNITS: [(&str, u64); 9] = [
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("TB", 1_000_000_000_000),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("KB", 1_000),
+    ("B", 1),
+];
+
+impl Size {
+    #[must_use]
+    pub const fn from_bytes(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for Size {
+    type Err = InvalidUnit;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || InvalidUnit::Size(text.to_owned());
+        let trimmed = text.trim();
+        let (unit, scale) = UNITS.iter().find(|(unit, _)| trimmed.ends_with(unit)).ok_or_else(refused)?;
+        let number: u64 = trimmed[..trimmed.len() - unit.len()].trim().parse().map_err(|_| refused())?;
+        number.checked_mul(*scale).map(Self).ok_or_else(refused)
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = InvalidUnit;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Size> for String {
+    fn from(size: Size) -> Self {
+        size.to_string()
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exact = |(_, scale): &&(&str, u64)| self.0 >= *scale && self.0.is_multiple_of(*scale);
+        let (unit, scale) = UNITS.iter().find(exact).unwrap_or(&("B", 1));
+        write!(f, "{}{unit}", self.0 / scale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_and_print_as_people_write_them() {
+        for (text, millis, printed) in
+            [("90s", 90_000, "1m 30s"), ("1h 30m", 5_400_000, "1h 30m"), ("500ms", 500, "500ms"), ("0s", 0, "0s")]
+        {
+            let span: Span = text.parse().unwrap();
+            assert_eq!((span, span.to_string().as_str()), (Span::from_millis(millis), printed));
+            assert_eq!(span.to_string().parse(), Ok(span));
+        }
+        for bad in ["", "90", "-5s", "soon"] {
+            assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_read_and_print_as_people_write_them() {
+        for (text, bytes, printed) in
+            [("2GiB", 2 << 30, "2GiB"), ("64 MiB", 64 << 20, "64MiB"), ("500KB", 500_000, "500KB"), ("0B", 0, "0B")]
+        {
+            let size: Size = text.parse().unwrap();
+            assert_eq!((size.bytes(), size.to_string().as_str()), (bytes, printed));
+        }
+        for bad in ["", "2", "GiB", "-1MB", "99999999TiB", "2 GB x"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
+    }
+}
