@@ -9,7 +9,8 @@ use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A length of time, such as `"500ms"`, `"90s"`, `"30m"` or `"1h 30m"`. A number without a unit is refused.
+/// A length of time, such as `"500ms"`, `"90s"`, `"1h 30m"` or `"30d"` (days of 24 hours). A number without a unit is
+/// refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -52,8 +53,32 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refused = || InvalidUnit::Span(text.to_owned());
-        let signed: SignedDuration = text.trim().parse().map_err(|_| refused())?;
-        Duration::try_from(signed).map(Self).map_err(|_| refused())
+        let text = text.trim();
+        let (days, rest) = split_days(text).ok_or_else(refused)?;
+        if rest.is_empty() && !text.is_empty() {
+            return Ok(Self(days));
+        }
+        let signed: SignedDuration = rest.parse().map_err(|_| refused())?;
+        let rest = Duration::try_from(signed).map_err(|_| refused())?;
+        days.checked_add(rest).map(Self).ok_or_else(refused)
+    }
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// Takes leading days off `"30d"` or `"1d 12h"`, as 24 hours each: jiff's own durations stop at hours, because a
+/// calendar's day has no fixed length.
+fn split_days(text: &str) -> Option<(Duration, &str)> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim_start();
+    let rest = ["days", "day", "d"].iter().find_map(|word| unit.strip_prefix(word));
+    match rest {
+        Some(rest) if digits > 0 && !rest.starts_with(|c: char| c.is_alphabetic()) => {
+            let seconds = number.parse::<u64>().ok()?.checked_mul(DAY)?;
+            Some((Duration::from_secs(seconds), rest.trim_start()))
+        }
+        _ => Some((Duration::ZERO, text)),
     }
 }
 
@@ -72,6 +97,9 @@ impl From<Span> for String {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.subsec_nanos() == 0 && self.0.as_secs() > 0 && self.0.as_secs().is_multiple_of(DAY) {
+            return write!(f, "{}d", self.0.as_secs() / DAY);
+        }
         let printer = SpanPrinter::new().designator(Designator::Compact).spacing(Spacing::BetweenUnits);
         f.write_str(&printer.unsigned_duration_to_string(&self.0))
     }
@@ -153,7 +181,12 @@ mod tests {
             assert_eq!((span, span.to_string().as_str()), (Span::from_millis(millis), printed));
             assert_eq!(span.to_string().parse(), Ok(span));
         }
-        for bad in ["", "90", "-5s", "soon"] {
+        for (text, hours, printed) in [("30d", 720, "30d"), ("1d 12h", 36, "36h"), ("2 days", 48, "2d")] {
+            let span: Span = text.parse().unwrap();
+            assert_eq!((span, span.to_string().as_str()), (Span::from_secs(hours * 3600), printed));
+            assert_eq!(span.to_string().parse(), Ok(span));
+        }
+        for bad in ["", "90", "-5s", "soon", "d", "30dx", "30", "99999999999999999999d", "1d -1h"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
     }
