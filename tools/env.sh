@@ -1,0 +1,17 @@
+# Sourced by ./setup, ./demo, ./test and .ci/run: goes to the repository's root and finds tools installed there.
+# shellcheck shell=bash
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+# rustup's directory is on the PATH of new shells only; ./setup puts prebuilt tools into the other one.
+for dir in "${CARGO_HOME:-$HOME/.cargo}/bin" "$PWD/target/tools/bin"; do
+    case ":$PATH:" in
+        *":$dir:"*) ;;
+        *) PATH="$PATH:$dir" ;;
+    esac
+done
+export PATH
+
+has() { command -v "$1" >/dev/null 2>&1; }
+step() { printf '\n== %s\n' "$*" >&2; }
+say() { printf '%s\n' "$*" >&2; }
