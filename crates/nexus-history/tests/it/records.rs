@@ -1,0 +1,84 @@
+//! Records of a ledger, made short.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use nexus_core::event::{Event, Failure, FailureKind, Outcome, What};
+use nexus_core::id::{AgentName, DepartmentName, NodeId, TaskId, WorkerName};
+use nexus_core::task::{QueueEntry, Task};
+use nexus_core::view::{Record, TaskView, fold};
+use uuid::Uuid;
+
+pub(crate) fn id(n: u128) -> TaskId {
+    TaskId::from_uuid(Uuid::from_u128(n))
+}
+
+pub(crate) fn department(name: &str) -> DepartmentName {
+    DepartmentName::new(name).unwrap()
+}
+
+/// Microseconds since the epoch.
+pub(crate) fn at(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap()
+}
+
+pub(crate) fn task(id: TaskId, name: &str, created_at: Timestamp) -> Task {
+    Task {
+        id,
+        department: department(name),
+        description: format!("do \"{id}\"\n\u{0}\u{1f980}"),
+        task_type: "code_generation".to_owned(),
+        project_path: "/p".to_owned(),
+        context: None,
+        preferred_agent: None,
+        priority: nexus_core::id::Priority::DEFAULT,
+        timeout_seconds: None,
+        max_attempts: None,
+        created_at,
+        traceparent: None,
+    }
+}
+
+pub(crate) fn entry(n: u128, name: &str, micros: i64) -> Record {
+    Record::Entry(QueueEntry::first(task(id(n), name, at(micros))))
+}
+
+pub(crate) fn event(n: u128, name: &str, attempt: u32, micros: i64, what: What) -> Record {
+    Record::Event(Event::new(id(n), department(name), attempt, at(micros), what))
+}
+
+pub(crate) fn started(node: &str) -> What {
+    What::Started {
+        node: NodeId::new(node).unwrap(),
+        worker: WorkerName::new("worker-0").unwrap(),
+        agent: AgentName::new("shell").unwrap(),
+        delivery: String::new(),
+    }
+}
+
+pub(crate) fn outcome(duration_ms: u64) -> Outcome {
+    Outcome { exit_code: Some(0), output: "done\n".to_owned(), duration_ms, ..Outcome::default() }
+}
+
+pub(crate) fn completed(duration_ms: u64) -> What {
+    What::Completed { outcome: outcome(duration_ms) }
+}
+
+pub(crate) fn failure(message: &str) -> Failure {
+    Failure { kind: FailureKind::Exit, message: message.to_owned() }
+}
+
+/// The records with the sequences 1, 2, 3 ...
+pub(crate) fn numbered(records: impl IntoIterator<Item = Record>) -> Vec<(u64, Record)> {
+    (1..).zip(records).collect()
+}
+
+pub(crate) fn folded<'a>(records: impl IntoIterator<Item = &'a Record>) -> BTreeMap<TaskId, TaskView> {
+    let mut views = BTreeMap::new();
+    for record in records {
+        if let Some(view) = fold(views.remove(&record.task_id()), record) {
+            views.insert(record.task_id(), view);
+        }
+    }
+    views
+}
