@@ -2,85 +2,143 @@
 
 use std::time::Duration;
 
+use async_nats::{HeaderMap, Request, StatusCode};
 use nexus_core::api::{
-    Accepted, CancelRequest, Cancelled, Departments, ListRequest, TaskPage, TaskStatus, WorkerStats,
+    Accepted, CancelRequest, Cancelled, Departments, ListRequest, Reply, TaskPage, TaskRef, TaskStatus, WorkerStats,
 };
 use nexus_core::event::Event;
 use nexus_core::id::TaskId;
-use nexus_core::log::LogLine;
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::Submission;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
+
+use crate::bus::Bus;
+use crate::envelope::new_traceparent;
+use crate::subject;
+
+mod follow;
+mod pages;
+
+pub use pages::LogPage;
 
 /// A connection to a company, by way of its NATS. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Client {}
-
-/// A page of a task's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogPage {
-    pub task_id: TaskId,
-    pub lines: Vec<LogLine>,
-    /// The number of the line to ask for next.
-    pub next: u64,
-    /// True when the task has ended and these were its last lines.
-    pub complete: bool,
+pub struct Client {
+    bus: Bus,
+    places: pages::Places,
 }
 
-fn unbuilt<T>() -> Result<T, Refusal> {
-    Err(Refusal::new(RefusalKind::Internal, "unbuilt"))
-}
+/// How long most answers may take. The CEO answers from memory or SQL, so this is about a machine under load.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// A cancel is answered when the processes are gone: after both graces of its department at the latest.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(180);
+/// Making the history anew reads the whole ledger.
+const REBUILD_PATIENCE: Duration = Duration::from_secs(3600);
 
 impl Client {
+    #[must_use]
+    pub fn new(bus: Bus) -> Self {
+        Self { bus, places: pages::Places::default() }
+    }
+
     /// Puts work on the ledger. The answer means that it is there; it never waits for the work.
-    pub async fn submit(&self, _submission: &Submission) -> Result<Accepted, Refusal> {
-        unbuilt()
+    pub async fn submit(&self, submission: &Submission) -> Result<Accepted, Refusal> {
+        // Refused here rather than by NATS, which only knows "too large".
+        nexus_core::route::check(submission)?;
+        self.ask("submit", submission, PATIENCE).await
     }
+
     /// What is known of a task, named by its id or an unambiguous prefix.
-    pub async fn status(&self, _task: &str) -> Result<TaskStatus, Refusal> {
-        unbuilt()
+    pub async fn status(&self, task: &str) -> Result<TaskStatus, Refusal> {
+        self.ask("status", &TaskRef { task_id: task.to_owned() }, PATIENCE).await
     }
+
     /// Tasks, newest first.
-    pub async fn list(&self, _request: &ListRequest) -> Result<TaskPage, Refusal> {
-        unbuilt()
+    pub async fn list(&self, request: &ListRequest) -> Result<TaskPage, Refusal> {
+        self.ask("list", request, PATIENCE).await
     }
+
     /// Cancels a task; answers when no process of it is alive.
-    pub async fn cancel(&self, _request: &CancelRequest) -> Result<Cancelled, Refusal> {
-        unbuilt()
+    pub async fn cancel(&self, request: &CancelRequest) -> Result<Cancelled, Refusal> {
+        self.ask("cancel", request, CANCEL_PATIENCE).await
     }
+
     /// Puts a failed or cancelled task back on the queue.
-    pub async fn retry(&self, _task: &str) -> Result<Accepted, Refusal> {
-        unbuilt()
+    pub async fn retry(&self, task: &str) -> Result<Accepted, Refusal> {
+        self.ask("retry", &TaskRef { task_id: task.to_owned() }, PATIENCE).await
     }
+
     pub async fn workers(&self) -> Result<WorkerStats, Refusal> {
-        unbuilt()
+        self.ask("workers", &serde_json::json!({}), PATIENCE).await
     }
+
     pub async fn departments(&self) -> Result<Departments, Refusal> {
-        unbuilt()
+        self.ask("departments", &serde_json::json!({}), PATIENCE).await
     }
-    /// Lines of a task's log from line `from` (1 is the first), at most `limit`.
-    pub async fn log(&self, _task: &str, _from: u64, _limit: usize) -> Result<LogPage, Refusal> {
-        unbuilt()
+
+    /// Makes the read model anew from the ledger; answers with the number of tasks in it.
+    pub async fn rebuild(&self) -> Result<u64, Refusal> {
+        self.ask("rebuild", &serde_json::json!({}), REBUILD_PATIENCE).await
     }
-    /// Follows a task's log from line `from` until the task has ended and every line was delivered.
-    /// The channel is bounded: a slow reader slows only itself.
-    pub async fn follow_log(
-        &self,
-        _task: &str,
-        _from: u64,
-    ) -> Result<mpsc::Receiver<Result<LogLine, Refusal>>, Refusal> {
-        unbuilt()
+
+    /// Follows the events of one task or (`None`) of all, from now on. The channel is bounded: a follower that falls
+    /// behind by more than it holds misses events, as with any live subscription; the ledger has them all.
+    pub async fn follow_events(&self, task: Option<TaskId>) -> Result<mpsc::Receiver<Event>, Refusal> {
+        follow::events(&self.bus, task).await
     }
-    /// Follows the events of one task or (`None`) of all, from now on.
-    pub async fn follow_events(&self, _task: Option<TaskId>) -> Result<mpsc::Receiver<Event>, Refusal> {
-        unbuilt()
+
+    /// Waits until a task has ended, or the time is up, and returns what is known of it then.
+    pub async fn wait(&self, task: &str, limit: Option<Duration>) -> Result<TaskStatus, Refusal> {
+        follow::wait(self, task, limit).await
     }
-    /// Waits until a task has ended (or the time is up) and returns what is known of it then.
-    pub async fn wait(&self, _task: &str, _limit: Option<Duration>) -> Result<TaskStatus, Refusal> {
-        unbuilt()
-    }
+
     /// True when a CEO answers within a second.
     pub async fn is_ready(&self) -> bool {
-        false
+        self.ask::<_, ()>("ping", &serde_json::json!({}), Duration::from_secs(1)).await.is_ok()
     }
+
+    /// True while there is a connection to the broker.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.bus.is_connected()
+    }
+
+    /// Version of the broker.
+    #[must_use]
+    pub fn broker_version(&self) -> String {
+        self.bus.server_version()
+    }
+
+    async fn ask<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        what: &str,
+        question: &Q,
+        patience: Duration,
+    ) -> Result<A, Refusal> {
+        let internal = |error: serde_json::Error| Refusal::new(RefusalKind::Internal, format!("{what}: {error}"));
+        let payload = serde_json::to_vec(question).map_err(internal)?;
+        let mut headers = HeaderMap::new();
+        headers.insert("traceparent", new_traceparent());
+        let request = Request::new().headers(headers).payload(payload.into()).timeout(Some(patience));
+        let answer = self.bus.nats.send_request(format!("{}.{what}", subject::CEO), request).await;
+        let answer = answer.map_err(|error| match error.kind() {
+            async_nats::RequestErrorKind::NoResponders => nobody(),
+            async_nats::RequestErrorKind::TimedOut => {
+                Refusal::new(RefusalKind::Unreachable, format!("the company did not answer within {patience:?}"))
+                    .with_help("it may be stopping or overloaded; `nexus doctor` looks at it")
+            }
+            _ => Refusal::new(RefusalKind::Unreachable, format!("the company could not be asked: {error}")),
+        })?;
+        if answer.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(nobody());
+        }
+        serde_json::from_slice::<Reply<A>>(&answer.payload).map_err(internal)?.into()
+    }
+}
+
+fn nobody() -> Refusal {
+    Refusal::new(RefusalKind::Unreachable, "no company answers on this NATS")
+        .with_help("start one with `nexus up`, or name another with --data-dir or --nats")
 }

@@ -1,3 +1,35 @@
-//! stub
-pub mod client;
+//! NATS: streams, queues, claims, logs, and [`Client`], the one door in. The only crate that knows async-nats.
+//!
+//! The ledger is the queue: a task's whole life is one stream of queue entries and events, and whoever wins a
+//! compare-and-set on a task's last event decides what happens to it. See `docs/architecture.md`.
+
+mod bus;
+mod claim;
+mod client;
+mod control;
+mod envelope;
+mod error;
+mod inbox;
+mod ledger;
+mod logs;
+mod publish;
+mod queue;
+mod read;
+mod service;
+mod streams;
+mod subject;
+mod tail;
+
+pub use bus::{Access, Bus, Credentials, Tls};
+pub use claim::{Claim, Fence};
 pub use client::{Client, LogPage};
+pub use control::{Order, Orders};
+pub use envelope::new_traceparent;
+pub use error::BusError;
+pub use inbox::{Letter, Letters};
+pub use ledger::{Last, Submitted};
+pub use logs::LogWriter;
+pub use queue::{Delivery, Queues};
+pub use service::{Ask, CeoService, Question, Responder};
+pub use streams::StreamOptions;
+pub use tail::{Batch, Tail};

@@ -26,7 +26,14 @@ pub struct Event {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum What {
     /// A worker took the task. Published by compare-and-set: at most one worker can.
-    Started { node: NodeId, worker: WorkerName, agent: AgentName },
+    Started {
+        node: NodeId,
+        worker: WorkerName,
+        agent: AgentName,
+        /// The queue's delivery that this attempt came from: whoever requeues the task ends that delivery by it, so
+        /// that only one way leads back to the queue.
+        delivery: String,
+    },
     /// A cancel was asked for while an attempt was running; `cancelled` follows when its processes are gone.
     CancelRequested { reason: String },
     /// The attempt's end was not the agent's fault; the task is back in the queue and no attempt is used up.

@@ -150,6 +150,7 @@ mod tests {
             node: NodeId::new("n").unwrap(),
             worker: WorkerName::new("worker-0").unwrap(),
             agent: AgentName::new("shell").unwrap(),
+            delivery: String::new(),
         };
         let retry = What::AttemptFailed {
             failure: failure.clone(),

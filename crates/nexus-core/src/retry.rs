@@ -5,6 +5,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::attempt::Conclusion;
+use crate::event::{Failure, FailureKind};
+use crate::task::QueueEntry;
 use crate::units::Span;
 
 /// `[retry]`: only failures count; an interruption that is not the agent's fault uses up no attempt.
@@ -73,6 +76,44 @@ impl Backoff {
         let base = (self.initial.get().as_secs_f64() * self.factor.max(1.0).powf(exponent)).min(cap);
         let spread = 1.0 + self.jitter.clamp(0.0, 1.0) * (2.0 * random - 1.0);
         Duration::try_from_secs_f64((base * spread).clamp(0.0, cap)).unwrap_or(self.max.get())
+    }
+}
+
+/// Interruptions after which a task is failed: something about it, or about this machine, is not as it should be.
+pub const MAX_INTERRUPTIONS: u32 = 20;
+
+/// What is written down when an attempt is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    Complete,
+    Cancel(String),
+    /// Failed for good.
+    Fail(Failure),
+    /// Failed, and tried again after this delay.
+    RetryAfter(Failure, Duration),
+    /// Back to the queue; no attempt is used up.
+    Requeue(String),
+    /// Somebody else writes it.
+    Nothing,
+}
+
+/// Decides what follows an attempt. `max_attempts` is the task's own or the department's; `random` is uniform in 0..1.
+#[must_use]
+pub fn next(conclusion: Conclusion, entry: &QueueEntry, policy: &RetryPolicy, random: f64) -> Next {
+    let max_attempts = entry.task.max_attempts.unwrap_or(policy.max_attempts);
+    match conclusion {
+        Conclusion::Completed => Next::Complete,
+        Conclusion::Cancelled(reason) => Next::Cancel(reason),
+        Conclusion::Failed(failure) if entry.attempt < max_attempts => {
+            Next::RetryAfter(failure, policy.backoff.delay(entry.attempt, random))
+        }
+        Conclusion::Failed(failure) => Next::Fail(failure),
+        Conclusion::Interrupted(reason) if entry.interruptions >= MAX_INTERRUPTIONS => Next::Fail(Failure {
+            kind: FailureKind::Interruptions,
+            message: format!("interrupted {} times, the last time because {reason}", entry.interruptions + 1),
+        }),
+        Conclusion::Interrupted(reason) => Next::Requeue(reason),
+        Conclusion::Lost => Next::Nothing,
     }
 }
 

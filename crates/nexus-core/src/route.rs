@@ -209,7 +209,7 @@ mod tests {
         );
         check_route(|s| s.department = Some("a.b >".into()), Err((UnknownDepartment, "departments: engineering, qa")));
         check_route(|s| s.description = " \n".into(), Err((InvalidInput, "is empty")));
-        check_route(|s| s.description = "x".repeat(1 << 20), Err((InvalidInput, "at most 262144")));
+        check_route(|s| s.description = "x".repeat(1 << 20), Err((InvalidInput, "at most 131071")));
         check_route(|s| s.description = "a\0b".into(), Err((InvalidInput, "NUL")));
         check_route(|s| s.timeout_seconds = Some(0), Err((InvalidInput, "1 second")));
         check_route(|s| s.max_attempts = Some(0), Err((InvalidInput, "at least 1")));

@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 
 use crate::id::{AgentName, DepartmentName, Priority, TaskId};
 
-/// Longest accepted description, in bytes: with its context a task stays well under NATS's message limit of 1 MiB.
-pub const MAX_DESCRIPTION: usize = 256 * 1024;
-/// Largest accepted context, in bytes of JSON, for the same reason.
-pub const MAX_CONTEXT: usize = 256 * 1024;
+/// Longest accepted description, in bytes: the longest argument that Linux gives to a program (`MAX_ARG_STRLEN`, 128 KiB,
+/// less its NUL), so that every accepted task can be handed to every agent. Far below NATS's limit of 1 MiB.
+pub const MAX_DESCRIPTION: usize = 128 * 1024 - 1;
+/// Largest accepted context, in bytes of JSON: it fits into one environment variable under the same limit.
+pub const MAX_CONTEXT: usize = 96 * 1024;
 /// Longest accepted idempotency key, project path and task type, in bytes.
 pub const MAX_WORDS: usize = 4096;
 
@@ -21,7 +22,7 @@ pub const DEFAULT_TASK_TYPE: &str = "code_generation";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Submission {
-    /// What to do, in words (for the agent `shell`: the command). At most 262,144 bytes.
+    /// What to do, in words (for the agent `shell`: the command). At most 131,071 bytes.
     #[serde(alias = "task_description")]
     pub description: String,
     /// Chooses the department, by the departments' own `task_types`.
@@ -30,7 +31,7 @@ pub struct Submission {
     /// The directory that the work is about; a relative one is taken from the company's working directory.
     #[serde(default = "default_project_path")]
     pub project_path: String,
-    /// Anything else the agent should know; handed to it as JSON in `NEXUS_CONTEXT`. At most 262,144 bytes.
+    /// Anything else the agent should know; handed to it as JSON in `NEXUS_CONTEXT`. At most 98,304 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Map<String, Value>>,
     /// The agent to use; without one, the department's first that can be used.

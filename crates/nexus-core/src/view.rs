@@ -133,7 +133,7 @@ impl TaskView {
     pub fn apply(&mut self, event: &Event) {
         self.updated_at = event.at;
         match &event.what {
-            What::Started { node, worker, agent } => {
+            What::Started { node, worker, agent, .. } => {
                 self.status = Status::Running;
                 self.attempt = event.attempt;
                 self.started_at.get_or_insert(event.at);

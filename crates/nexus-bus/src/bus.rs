@@ -1,0 +1,160 @@
+//! The connection: how it is made, kept and shared.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::jetstream::{self, context::ContextBuilder};
+use async_nats::{Client as Nats, ConnectOptions, Event};
+
+use crate::error::BusError;
+
+/// Where the broker is and who we are.
+#[derive(Clone, Default)]
+pub struct Access {
+    pub url: String,
+    pub credentials: Credentials,
+    pub tls: Tls,
+}
+
+/// How we show who we are.
+#[derive(Clone, Default)]
+pub enum Credentials {
+    #[default]
+    None,
+    UserPassword {
+        user: String,
+        password: String,
+    },
+    Token(String),
+    /// A `.creds` file: JWT and key.
+    File(PathBuf),
+}
+
+/// Certificates, as paths of PEM files.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    pub required: bool,
+    pub ca: Option<PathBuf>,
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Access {
+    /// Without secrets: this ends up in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access").field("url", &redacted(&self.url)).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::UserPassword { .. } => "UserPassword(..)",
+            Self::Token(_) => "Token(..)",
+            Self::File(_) => "File(..)",
+        })
+    }
+}
+
+/// A URL without what stands before its `@`.
+fn redacted(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}***{}", &url[..scheme + 3], &url[at..]),
+        _ => url.to_owned(),
+    }
+}
+
+/// A connection to the broker, shared by all of a process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Bus {
+    pub(crate) nats: Nats,
+    pub(crate) js: jetstream::Context,
+}
+
+/// How long the broker may take to answer before it counts as away.
+pub(crate) const ANSWER: Duration = Duration::from_secs(5);
+
+/// Messages a subscription may hold before NATS drops them (a wake-up or a log line then comes by reading instead).
+const SUBSCRIPTION_CAPACITY: usize = 8 * 1024;
+
+impl Bus {
+    /// Connects, and reconnects for ever after; the first connection must succeed.
+    pub async fn connect(access: &Access, name: &str) -> Result<Self, BusError> {
+        let failed = |cause: String| BusError::Connect { url: redacted(&access.url), cause };
+        let options = ConnectOptions::new()
+            .name(name)
+            .subscription_capacity(SUBSCRIPTION_CAPACITY)
+            .request_timeout(Some(ANSWER))
+            .connection_timeout(ANSWER)
+            .require_tls(access.tls.required)
+            .reconnect_delay_callback(|attempts| {
+                // Quick at first, for a broker that is being restarted; never more often than needed after that.
+                Duration::from_millis(50 * 2_u64.pow(u32::try_from(attempts.min(6)).unwrap_or(6)))
+                    .min(Duration::from_secs(2))
+            })
+            .event_callback(|event| async move {
+                match event {
+                    Event::Connected => tracing::debug!("connected to the broker"),
+                    Event::Disconnected => tracing::warn!("lost the connection to the broker; reconnecting"),
+                    Event::SlowConsumer(sid) => {
+                        tracing::debug!(sid, "a subscription was full; its reader catches up by reading")
+                    }
+                    other => tracing::debug!("broker: {other}"),
+                }
+            });
+        let options = match &access.credentials {
+            Credentials::None => options,
+            Credentials::UserPassword { user, password } => options.user_and_password(user.clone(), password.clone()),
+            Credentials::Token(token) => options.token(token.clone()),
+            Credentials::File(path) => options
+                .credentials_file(path)
+                .await
+                .map_err(|error| failed(format!("the credentials file {}: {error}", path.display())))?,
+        };
+        let options = match &access.tls.ca {
+            Some(ca) => options.add_root_certificates(ca.clone()),
+            None => options,
+        };
+        let options = match (&access.tls.cert, &access.tls.key) {
+            (Some(cert), Some(key)) => options.add_client_certificate(cert.clone(), key.clone()),
+            _ => options,
+        };
+        let nats = options.connect(&access.url).await.map_err(|error| failed(error.to_string()))?;
+        let js = ContextBuilder::new().timeout(ANSWER).build(nats.clone());
+        Ok(Self { nats, js })
+    }
+
+    /// Everything written so far has left for the broker.
+    pub async fn flush(&self) {
+        let _ = tokio::time::timeout(ANSWER, self.nats.flush()).await;
+    }
+
+    /// Version of the broker.
+    #[must_use]
+    pub fn server_version(&self) -> String {
+        self.nats.server_info().version
+    }
+
+    /// True while there is a connection.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.nats.connection_state() == async_nats::connection::State::Connected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redacted;
+
+    #[test]
+    fn urls_are_shown_without_their_secrets() {
+        for (url, shown) in [
+            ("nats://127.0.0.1:4222", "nats://127.0.0.1:4222"),
+            ("nats://user:p@ss@host:1", "nats://***@host:1"),
+            ("tls://token@host", "tls://***@host"),
+        ] {
+            assert_eq!(redacted(url), shown);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What can go wrong between a company and its broker.
+
+use nexus_core::refusal::{Refusal, RefusalKind};
+
+/// Why the broker didn't do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BusError {
+    #[error("cannot connect to NATS at {url}: {cause}")]
+    Connect { url: String, cause: String },
+    /// Whether it was done is not known.
+    #[error("the broker did not answer: {0}")]
+    Unreachable(String),
+    /// Compare-and-set was refused: somebody else wrote first.
+    #[error("somebody else wrote to this task first")]
+    Conflict,
+    /// The stream is at its bound, or the broker's disk is full.
+    #[error("the broker's store is full: {0}")]
+    Full(String),
+    #[error("the broker refused: {0}")]
+    Refused(String),
+    /// A stored message that this version can't read.
+    #[error("{subject} at {seq} is not readable: {cause}")]
+    Unreadable { subject: String, seq: u64, cause: String },
+}
+
+impl From<BusError> for Refusal {
+    fn from(error: BusError) -> Self {
+        let message = error.to_string();
+        match error {
+            BusError::Connect { .. } | BusError::Unreachable(_) => Self::new(RefusalKind::Unreachable, message)
+                .with_help("is the company up? `nexus doctor` looks at it and its broker"),
+            BusError::Conflict => {
+                Self::new(RefusalKind::Conflict, message).with_help("look at its status and try again")
+            }
+            BusError::Full(_) => Self::new(RefusalKind::Busy, message)
+                .with_help("wait until work is done, or make room on the broker's disk; nothing of it was accepted"),
+            BusError::Refused(_) | BusError::Unreadable { .. } => Self::new(RefusalKind::Internal, message),
+        }
+    }
+}
+
+/// Reading a name for the reason of a failed call.
+pub(crate) fn unreachable(cause: impl std::fmt::Display) -> BusError {
+    BusError::Unreachable(cause.to_string())
+}

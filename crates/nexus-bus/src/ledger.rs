@@ -1,0 +1,143 @@
+//! The ledger: work is submitted, events follow one another by compare-and-set, and the last one is the truth.
+
+use jiff::Timestamp;
+use nexus_core::event::Event;
+use nexus_core::id::{DepartmentName, Priority, TaskId};
+use nexus_core::task::{QueueEntry, Task};
+
+use crate::bus::Bus;
+use crate::envelope::cloud_event;
+use crate::error::BusError;
+use crate::publish::Outgoing;
+use crate::subject;
+
+/// What became of a submission.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Submitted {
+    /// It is on the ledger, at this sequence.
+    New(u64),
+    /// The same id had been submitted before: this is that task.
+    Known(Box<Task>),
+}
+
+/// An event and its sequence: what the next event of the task has to expect.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Last {
+    pub event: Event,
+    pub seq: u64,
+}
+
+impl Bus {
+    /// Puts a task on the queue of its department, once and for ever: the same id again is [`Submitted::Known`].
+    pub async fn submit(&self, entry: &QueueEntry) -> Result<Submitted, BusError> {
+        let id = entry.task.id;
+        let message = queue_message(entry)?.expecting(&subject::any_queue(id), 0);
+        match self.publish(&message).await {
+            Ok(seq) => {
+                self.wake(&entry.task.department, entry.task.priority).await;
+                Ok(Submitted::New(seq))
+            }
+            Err(BusError::Conflict) => {
+                let first = self.last(subject::TASKS, &subject::any_queue(id)).await?.ok_or(BusError::Conflict)?;
+                let known: QueueEntry = first.decode()?;
+                Ok(Submitted::Known(Box::new(known.task)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The last event of a task, if anything has happened to it yet.
+    pub async fn last_event(&self, task: TaskId) -> Result<Option<Last>, BusError> {
+        let Some(stored) = self.last(subject::TASKS, &subject::any_event(task)).await? else { return Ok(None) };
+        Ok(Some(Last { seq: stored.seq, event: stored.decode()? }))
+    }
+
+    /// The newest queue entry of a task.
+    pub async fn last_entry(&self, task: TaskId) -> Result<Option<QueueEntry>, BusError> {
+        let stored = self.last(subject::TASKS, &subject::any_queue(task)).await?;
+        stored.map(|stored| stored.decode()).transpose()
+    }
+
+    /// Publishes an event that expects the task's last one to have the sequence `expect` (0: none); returns its own.
+    pub async fn append(&self, event: &Event, expect: u64, traceparent: Option<&str>) -> Result<u64, BusError> {
+        let message = event_message(event, traceparent)?;
+        let pattern = message.subject.clone();
+        self.publish(&message.expecting(&pattern, expect)).await
+    }
+
+    /// The same, and a queue entry with it, atomically: the task is back in the queue.
+    pub async fn append_and_queue(&self, event: &Event, expect: u64, entry: &QueueEntry) -> Result<u64, BusError> {
+        let message = event_message(event, entry.task.traceparent.as_deref())?;
+        let pattern = message.subject.clone();
+        let seq =
+            self.publish_all(subject::TASKS, &[message.expecting(&pattern, expect), queue_message(entry)?]).await?;
+        self.wake(&entry.task.department, entry.task.priority).await;
+        Ok(seq)
+    }
+
+    /// The same, with a queue entry that comes due at `at`.
+    pub async fn append_and_schedule(
+        &self,
+        event: &Event,
+        expect: u64,
+        entry: &QueueEntry,
+        at: Timestamp,
+    ) -> Result<u64, BusError> {
+        let message = event_message(event, entry.task.traceparent.as_deref())?;
+        let pattern = message.subject.clone();
+        let mut due = queue_message(entry)?;
+        due.headers.insert(async_nats::header::NATS_SCHEDULE, format!("@at {}", whole_seconds_up(at)));
+        due.headers.insert(async_nats::header::NATS_SCHEDULE_TARGET, due.subject.as_str());
+        due.subject = subject::schedule(entry.task.id);
+        self.publish_all(subject::TASKS, &[message.expecting(&pattern, expect), due]).await
+    }
+
+    /// Ends a delivery of the queue by the token that `started` keeps of it.
+    pub async fn end_delivery(&self, delivery: &str) {
+        if delivery.starts_with("$JS.ACK.")
+            && let Err(error) = self.nats.publish(delivery.to_owned(), "+ACK".into()).await
+        {
+            // Not lost: it is delivered again, and then dropped by the ledger's last event.
+            tracing::debug!("could not end a delivery: {error}");
+        }
+    }
+
+    /// Tells the department, wherever it is, that something may wait. Lost wake-ups only cost time: it looks by itself.
+    pub async fn wake(&self, department: &DepartmentName, priority: Priority) {
+        if let Err(error) = self.nats.publish(subject::wake(department), priority.to_string().into()).await {
+            tracing::debug!("could not wake {department}: {error}");
+        }
+    }
+}
+
+/// Schedules have a resolution of seconds: an earlier one than asked for would break a promise.
+fn whole_seconds_up(at: Timestamp) -> Timestamp {
+    let whole = at.as_second() + i64::from(at.subsec_nanosecond() > 0);
+    Timestamp::from_second(whole).unwrap_or(at)
+}
+
+fn queue_message(entry: &QueueEntry) -> Result<Outgoing, BusError> {
+    let task = &entry.task;
+    let subject = subject::queue(&task.department, task.priority, task.id);
+    let id = task.id.to_string();
+    outgoing(subject, "nexus.task.queued", &id, entry.queued_at, task.traceparent.as_deref(), entry)
+}
+
+fn event_message(event: &Event, traceparent: Option<&str>) -> Result<Outgoing, BusError> {
+    let subject = subject::event(&event.department, event.task_id);
+    let kind = format!("nexus.task.{}", event.what.name());
+    outgoing(subject, &kind, &event.task_id.to_string(), event.at, traceparent, event)
+}
+
+pub(crate) fn outgoing<T: serde::Serialize>(
+    subject: String,
+    kind: &str,
+    about: &str,
+    at: Timestamp,
+    traceparent: Option<&str>,
+    payload: &T,
+) -> Result<Outgoing, BusError> {
+    let (headers, id) = cloud_event(kind, about, at, traceparent);
+    let payload = serde_json::to_vec(payload).map_err(|error| BusError::Refused(error.to_string()))?;
+    Ok(Outgoing { subject, payload: payload.into(), headers, id })
+}

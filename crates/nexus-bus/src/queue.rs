@@ -1,0 +1,156 @@
+//! A department's queues: one durable pull consumer per priority, and a pull that takes exactly what is asked for.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::{Message, StatusCode, Subject, Subscriber};
+use futures_util::{Stream, StreamExt};
+use nexus_core::id::{DepartmentName, Priority};
+use nexus_core::task::QueueEntry;
+use serde_json::json;
+
+use crate::bus::{ANSWER, Bus};
+use crate::error::{BusError, unreachable};
+use crate::read::decode;
+use crate::subject;
+
+/// One delivery of a queue entry: it is ours for the lease, and must be ended by an event or given back.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The entry, or why it can't be read.
+    pub entry: Result<QueueEntry, BusError>,
+    /// It was delivered before: its former holder's lease has lapsed.
+    pub redelivered: bool,
+    /// As it is stored, for a dead letter.
+    pub payload: bytes::Bytes,
+    pub subject: String,
+    pub(crate) ack: Subject,
+}
+
+/// A department's queues on this connection.
+#[derive(Debug)]
+pub struct Queues {
+    bus: Bus,
+    department: DepartmentName,
+    inbox: String,
+    answers: Subscriber,
+    pulls: u64,
+    /// Came after their pull had been given up; at most what was asked for then.
+    late: VecDeque<Delivery>,
+}
+
+/// Deliveries that may be unacknowledged at once in one queue: above any number of workers a department can have.
+const MAX_HELD: i64 = 100_000;
+
+impl Queues {
+    /// Opens (and creates, where needed) the queues of a department. `lease` is the consumers' ack wait.
+    pub async fn open(bus: Bus, department: DepartmentName, lease: Duration) -> Result<Self, BusError> {
+        let stream = bus.js.get_stream_no_info(subject::TASKS).await.map_err(unreachable)?;
+        let creations = Priority::descending().map(|priority| {
+            stream.create_consumer(pull::Config {
+                durable_name: Some(consumer(&department, priority)),
+                description: Some(format!("tasks of {department} that wait at priority {priority}")),
+                filter_subject: subject::queue_filter(&department, priority),
+                ack_policy: AckPolicy::Explicit,
+                ack_wait: lease,
+                // The ledger decides how often a task is tried, never the transport.
+                max_deliver: -1,
+                max_ack_pending: MAX_HELD,
+                deliver_policy: DeliverPolicy::All,
+                ..pull::Config::default()
+            })
+        });
+        for created in futures_util::future::join_all(creations).await {
+            created.map_err(|error| BusError::Refused(format!("queues of {department}: {error}")))?;
+        }
+        let inbox = bus.nats.new_inbox();
+        let answers = bus.nats.subscribe(format!("{inbox}.*")).await.map_err(unreachable)?;
+        Ok(Self { bus, department, inbox, answers, pulls: 0, late: VecDeque::new() })
+    }
+
+    /// Takes at most `limit` entries that wait now; fewer means that no more wait.
+    pub async fn pull(&mut self, priority: Priority, limit: usize) -> Result<Vec<Delivery>, BusError> {
+        let mut taken: Vec<_> = self.late.drain(..self.late.len().min(limit)).collect();
+        if taken.len() == limit {
+            return Ok(taken);
+        }
+        self.pulls += 1;
+        let reply = format!("{}.{}", self.inbox, self.pulls);
+        let consumer = consumer(&self.department, priority);
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", subject::TASKS);
+        let question = json!({ "batch": limit - taken.len(), "no_wait": true });
+        self.bus
+            .nats
+            .publish_with_reply(subject, reply.clone(), question.to_string().into())
+            .await
+            .map_err(unreachable)?;
+        while taken.len() < limit {
+            let message = match tokio::time::timeout(ANSWER, self.answers.next()).await {
+                Ok(Some(message)) => message,
+                Ok(None) => return Err(unreachable("the connection was closed")),
+                // What has come already is ours: its lease is running.
+                Err(_) if !taken.is_empty() => return Ok(taken),
+                Err(_) => return Err(unreachable(format!("pulling {consumer} took longer than {ANSWER:?}"))),
+            };
+            match message.status {
+                None => taken.extend(delivery(message)),
+                // The end of some earlier pull.
+                Some(_) if message.subject.as_str() != reply => {}
+                Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => break,
+                Some(status) => {
+                    let cause = message.description.unwrap_or_default();
+                    let error = BusError::Refused(format!("pulling {consumer}: {status} {cause}"));
+                    if taken.is_empty() {
+                        return Err(error);
+                    }
+                    tracing::debug!("{error}");
+                    break;
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Calls when something may wait, and at which priority.
+    pub async fn wakes(
+        bus: &Bus,
+        department: &DepartmentName,
+    ) -> Result<impl Stream<Item = Priority> + use<>, BusError> {
+        let calls = bus.nats.subscribe(subject::wake(department)).await.map_err(unreachable)?;
+        Ok(calls.filter_map(|message| async move {
+            let digit = std::str::from_utf8(&message.payload).ok()?.parse().ok()?;
+            Priority::new(digit).ok()
+        }))
+    }
+}
+
+impl Bus {
+    /// Ends a delivery that needs nothing more done.
+    pub async fn drop_delivery(&self, delivery: &Delivery) {
+        self.end_delivery(&delivery.ack).await;
+    }
+
+    /// Gives a delivery back: it is delivered again at once.
+    pub async fn return_delivery(&self, delivery: &Delivery) {
+        if let Err(error) = self.nats.publish(delivery.ack.clone(), "-NAK".into()).await {
+            tracing::debug!("could not give a delivery back: {error}");
+        }
+    }
+}
+
+/// A consumer's name. Department names hold no dot, and `-<digit>` ends each: no two departments can collide.
+fn consumer(department: &DepartmentName, priority: Priority) -> String {
+    format!("{department}-{priority}")
+}
+
+fn delivery(message: Message) -> Option<Delivery> {
+    let ack = message.reply?;
+    // $JS.ACK.<stream>.<consumer>.<delivered>... or, with a domain, $JS.ACK.<domain>.<account>.<stream>.<consumer>...
+    let tokens: Vec<_> = ack.split('.').collect();
+    let delivered = if tokens.len() >= 11 { tokens.get(6) } else { tokens.get(4) };
+    let redelivered = delivered.and_then(|n| n.parse().ok()).unwrap_or(2_u64) > 1;
+    let subject = message.subject.to_string();
+    let entry = decode(&subject, 0, &message.payload);
+    Some(Delivery { entry, redelivered, payload: message.payload, subject, ack })
+}

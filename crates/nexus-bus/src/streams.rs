@@ -1,0 +1,106 @@
+//! The streams a company is made of, and the bounds of each.
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+
+use crate::bus::Bus;
+use crate::error::BusError;
+use crate::subject;
+
+/// How much the streams may hold, and how safely.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamOptions {
+    /// Bytes of the ledger; at the bound new work is refused as busy.
+    pub ledger_bytes: i64,
+    /// Bytes of all logs; at the bound the oldest lines go.
+    pub log_bytes: i64,
+    /// How long logs and dead letters are kept.
+    pub retention: Duration,
+    /// Copies in a cluster: 1 for a private server, 3 elsewhere where there are three servers.
+    pub replicas: usize,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self {
+            // About 2.5 million waiting tasks of 1 KiB.
+            ledger_bytes: 4 << 30,
+            log_bytes: 4 << 30,
+            retention: Duration::from_secs(30 * 24 * 3600),
+            replicas: 1,
+        }
+    }
+}
+
+const DEAD_BYTES: i64 = 64 << 20;
+const INBOX_BYTES: i64 = 256 << 20;
+
+impl Bus {
+    /// Creates what isn't there yet, and brings the rest up to date. Returns the ledger's identity: it changes when
+    /// the ledger was lost and made anew.
+    pub async fn prepare(&self, options: &StreamOptions) -> Result<String, BusError> {
+        let base = |name: &str, subjects: &[&str], max_bytes| Config {
+            name: name.to_owned(),
+            subjects: subjects.iter().map(|s| (*s).to_owned()).collect(),
+            storage: StorageType::File,
+            retention: RetentionPolicy::Limits,
+            allow_direct: true,
+            num_replicas: options.replicas,
+            max_bytes,
+            ..Config::default()
+        };
+        let ledger = Config {
+            // Full means "no more work for now"; dropping the oldest would drop tasks that wait.
+            discard: DiscardPolicy::New,
+            allow_atomic_publish: true,
+            allow_message_schedules: true,
+            // Nothing here is deduplicated by message id (the ledger refuses by sequence), so keep no window of ids.
+            duplicate_window: Duration::from_millis(100),
+            ..base(
+                subject::TASKS,
+                &[subject::ALL_QUEUES, subject::ALL_EVENTS, subject::ALL_SCHEDULES],
+                options.ledger_bytes,
+            )
+        };
+        let logs = Config {
+            discard: DiscardPolicy::Old,
+            max_age: options.retention,
+            // Longer than a chunk's second try can take; every id in the window costs the server memory.
+            duplicate_window: Duration::from_secs(30),
+            ..base(subject::LOGS, &[subject::ALL_LOGS], options.log_bytes)
+        };
+        let dead = Config {
+            discard: DiscardPolicy::Old,
+            max_age: options.retention,
+            ..base(subject::DEAD, &[subject::ALL_DEAD], DEAD_BYTES)
+        };
+        let inbox = Config {
+            discard: DiscardPolicy::New,
+            retention: RetentionPolicy::WorkQueue,
+            // Other programs publish here: the same `Nats-Msg-Id` within two minutes is stored once; for ever after
+            // that, the task id derived from it is refused by the ledger.
+            duplicate_window: Duration::from_secs(120),
+            ..base(subject::INBOX, &[subject::ALL_INBOXES], INBOX_BYTES)
+        };
+        let identity = self.ensure(ledger).await?;
+        for config in [logs, dead, inbox] {
+            self.ensure(config).await?;
+        }
+        Ok(identity)
+    }
+
+    async fn ensure(&self, config: Config) -> Result<String, BusError> {
+        let name = config.name.clone();
+        let info = self.js.create_or_update_stream(config).await.map_err(|error| {
+            let text = format!("stream {name}: {error}");
+            // 10047: the account's or the disk's storage is exceeded.
+            if text.contains("10047") || text.contains("insufficient storage") {
+                BusError::Full(text)
+            } else {
+                BusError::Refused(text)
+            }
+        })?;
+        Ok(format!("{name}@{}", info.created.unix_timestamp_nanos()))
+    }
+}

@@ -1,0 +1,64 @@
+//! Names of subjects and streams. Everything that is written into a subject is a typed id, so no token can be forged.
+
+use nexus_core::id::{DepartmentName, NodeId, Priority, TaskId};
+
+pub(crate) const TASKS: &str = "NEXUS_TASKS";
+pub(crate) const LOGS: &str = "NEXUS_LOGS";
+pub(crate) const DEAD: &str = "NEXUS_DEAD";
+pub(crate) const INBOX: &str = "NEXUS_INBOX";
+
+pub(crate) const ALL_QUEUES: &str = "nexus.queue.*.*.*";
+pub(crate) const ALL_EVENTS: &str = "nexus.event.*.*";
+pub(crate) const ALL_SCHEDULES: &str = "nexus.schedule.*";
+pub(crate) const ALL_LOGS: &str = "nexus.log.*.*";
+pub(crate) const ALL_DEAD: &str = "nexus.dead.*.*";
+pub(crate) const ALL_INBOXES: &str = "nexus.inbox.*";
+pub(crate) const CEO: &str = "nexus.ceo";
+
+pub(crate) fn queue(department: &DepartmentName, priority: Priority, task: TaskId) -> String {
+    format!("nexus.queue.{department}.{priority}.{task}")
+}
+
+/// Whatever department and priority a task waits in.
+pub(crate) fn any_queue(task: TaskId) -> String {
+    format!("nexus.queue.*.*.{task}")
+}
+
+/// All tasks that wait in a department at a priority.
+pub(crate) fn queue_filter(department: &DepartmentName, priority: Priority) -> String {
+    format!("nexus.queue.{department}.{priority}.*")
+}
+
+pub(crate) fn event(department: &DepartmentName, task: TaskId) -> String {
+    format!("nexus.event.{department}.{task}")
+}
+
+pub(crate) fn any_event(task: TaskId) -> String {
+    format!("nexus.event.*.{task}")
+}
+
+pub(crate) fn schedule(task: TaskId) -> String {
+    format!("nexus.schedule.{task}")
+}
+
+pub(crate) fn log(department: &DepartmentName, task: TaskId) -> String {
+    format!("nexus.log.{department}.{task}")
+}
+
+pub(crate) fn any_log(task: TaskId) -> String {
+    format!("nexus.log.*.{task}")
+}
+
+pub(crate) fn dead(department: &str, id: &str) -> String {
+    format!("nexus.dead.{department}.{id}")
+}
+
+/// Core NATS, nothing stored: something may wait in a department.
+pub(crate) fn wake(department: &DepartmentName) -> String {
+    format!("nexus.wake.{department}")
+}
+
+/// Core NATS, nothing stored: orders to the department on one node.
+pub(crate) fn control(node: &NodeId, department: &DepartmentName) -> String {
+    format!("nexus.control.{node}.{department}")
+}
