@@ -25,3 +25,24 @@ fn decisions_are_numbered() {
         .extend(names.iter().filter(|name| !numbered(name)).map(|name| format!("{name}: name it 0001-like-this.md")));
     report("decisions are numbered:", &findings);
 }
+
+/// Every link from one document to a file of the repository leads there.
+#[test]
+fn links_lead_somewhere() {
+    let mut documents =
+        vec![root().join("README.md"), root().join("CHANGELOG.md"), root().join("docs/architecture.md")];
+    let decisions = std::fs::read_dir(root().join("docs/decisions")).expect("docs/decisions is readable");
+    documents.extend(decisions.map(|entry| entry.expect("an entry").path()));
+    let mut findings = Vec::new();
+    for document in documents {
+        let dir = document.parent().expect("a document is in a directory");
+        let text = read(&document);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let files = targets.filter(|target| !target.is_empty() && !target.contains("://"));
+        let broken = files.filter(|target| !dir.join(target).exists());
+        findings.extend(broken.map(|target| {
+            format!("{}: {target} is not there", document.strip_prefix(root()).unwrap_or(&document).display())
+        }));
+    }
+    report("links in documents lead to files:", &findings);
+}

@@ -22,7 +22,6 @@ const KNOWLEDGE: &[Knows] = &[
     only("async-nats", &["nexus-bus"]),
     only("sqlx", &["nexus-history"]),
     only("figment", &["nexus-config"]),
-    only("notify", &["nexus-config"]),
     only("sysinfo", &["nexus-process"]),
     only("ureq", &["nexus-broker"]),
     only("clap", &["nexus"]),

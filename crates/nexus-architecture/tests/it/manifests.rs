@@ -24,11 +24,13 @@ fn packages_inherit() {
         for key in INHERITED.iter().filter(|key| !from_workspace(package.get(**key))) {
             findings.push(format!("{}: write `{key}.workspace = true`", krate.name));
         }
-        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
-            let dependencies = krate.manifest.get(section).and_then(Value::as_table);
-            for (name, _) in dependencies.into_iter().flatten().filter(|(_, value)| !from_workspace(Some(value))) {
-                findings.push(format!("{}: give {name}'s version in the workspace's Cargo.toml", krate.name));
-            }
+        let platforms = krate.manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
+        let tables = platforms.filter_map(Value::as_table).chain([&krate.manifest]);
+        let sections = ["dependencies", "dev-dependencies", "build-dependencies"];
+        let dependencies =
+            tables.flat_map(|table| sections.iter().filter_map(|section| table.get(*section)?.as_table()));
+        for (name, _) in dependencies.flatten().filter(|(_, value)| !from_workspace(Some(value))) {
+            findings.push(format!("{}: give {name}'s version in the workspace's Cargo.toml", krate.name));
         }
     }
     report("versions stand in one place:", &findings);
