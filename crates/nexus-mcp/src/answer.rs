@@ -1,0 +1,265 @@
+//! What tools answer with: the shapes that clients rely on. Keys are added, never renamed.
+
+use nexus_core::api::{Accepted, DepartmentInfo, Departments, Live, TaskStatus};
+use nexus_core::event::Outcome;
+use nexus_core::id::{DepartmentName, TaskId, WorkerName};
+use nexus_core::log::LogLine;
+use nexus_core::view::{Status, TaskView};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The `status` of an answer that is not about one task's state.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Said {
+    Success,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Delegated {
+    pub status: Said,
+    pub task_id: TaskId,
+    pub message: String,
+    /// The agent that was asked for, or "auto".
+    pub assigned_agent: String,
+    pub task_type: String,
+    /// A text such as "about 12 s", from the department's latest tasks of this type, or "unknown".
+    pub estimated_duration: String,
+    pub department: DepartmentName,
+    /// The task's output as a resource.
+    pub log_uri: String,
+    /// True when the idempotency key had been seen: this is the task of that submission.
+    pub duplicate: bool,
+}
+
+impl Delegated {
+    pub(crate) fn new(accepted: Accepted, message: &str) -> Self {
+        Self {
+            status: Said::Success,
+            task_id: accepted.task_id,
+            message: message.to_owned(),
+            assigned_agent: accepted.assigned_agent.map_or_else(|| "auto".to_owned(), String::from),
+            task_type: accepted.task_type,
+            estimated_duration: accepted.estimated_ms.map_or_else(|| "unknown".to_owned(), about),
+            department: accepted.department,
+            log_uri: log_uri(accepted.task_id),
+            duplicate: accepted.duplicate,
+        }
+    }
+}
+
+/// One task. Times are RFC 3339, UTC.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct TaskAnswer {
+    pub status: Status,
+    pub task_id: TaskId,
+    pub task_type: String,
+    pub description: String,
+    pub preferred_agent: Option<String>,
+    pub created_at: String,
+    pub started_at: Option<String>,
+    pub completed_at: Option<String>,
+    /// What the latest attempt left behind.
+    pub result: Option<Outcome>,
+    /// Why it failed or was cancelled; of a task that waits again, why its last attempt ended.
+    pub error: Option<String>,
+    pub department: DepartmentName,
+    /// The latest attempt, from 1; 0 while none has started.
+    pub attempt: u32,
+    pub max_attempts: Option<u32>,
+    /// "<department>/<worker>" of the latest attempt.
+    pub worker_id: Option<String>,
+    pub updated_at: String,
+    /// The agent of the latest attempt.
+    pub assigned_agent: Option<String>,
+    pub project_path: String,
+    pub priority: u8,
+    /// It waits until this time: a delayed task, or the pause before a retry.
+    pub not_before: Option<String>,
+    /// It is being cancelled.
+    pub cancelling: bool,
+    /// Tokens used, where the agent reports them.
+    pub usage: Option<Usage>,
+    /// Its processes, while it runs.
+    pub live: Option<Live>,
+    /// The task's output as a resource.
+    pub log_uri: String,
+}
+
+/// Tokens that an attempt used.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Usage {
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+}
+
+impl From<TaskStatus> for TaskAnswer {
+    fn from(TaskStatus { task, live }: TaskStatus) -> Self {
+        Self {
+            status: task.status,
+            task_id: task.task_id,
+            task_type: task.task_type,
+            description: task.description,
+            preferred_agent: task.preferred_agent.map(String::from),
+            created_at: task.created_at.to_string(),
+            started_at: task.started_at.map(|at| at.to_string()),
+            completed_at: task.completed_at.map(|at| at.to_string()),
+            result: task.result,
+            error: task.error,
+            attempt: task.attempt,
+            max_attempts: task.max_attempts,
+            worker_id: task.worker_id.as_ref().map(|worker| worker_id(&task.department, worker)),
+            department: task.department,
+            updated_at: task.updated_at.to_string(),
+            assigned_agent: task.assigned_agent.map(String::from),
+            project_path: task.project_path,
+            priority: task.priority.get(),
+            not_before: task.not_before.map(|at| at.to_string()),
+            cancelling: task.cancelling,
+            usage: None,
+            live,
+            log_uri: log_uri(task.task_id),
+        }
+    }
+}
+
+/// One line of a list.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct TaskLine {
+    pub task_id: TaskId,
+    pub status: Status,
+    pub task_type: String,
+    /// Its first 100 characters, and "..." where that is not all.
+    pub description: String,
+    pub preferred_agent: Option<String>,
+    pub created_at: String,
+    pub completed_at: Option<String>,
+    pub department: DepartmentName,
+    pub assigned_agent: Option<String>,
+    pub attempt: u32,
+    pub error: Option<String>,
+}
+
+impl From<TaskView> for TaskLine {
+    fn from(task: TaskView) -> Self {
+        Self {
+            task_id: task.task_id,
+            status: task.status,
+            task_type: task.task_type,
+            description: shortened(task.description),
+            preferred_agent: task.preferred_agent.map(String::from),
+            created_at: task.created_at.to_string(),
+            completed_at: task.completed_at.map(|at| at.to_string()),
+            department: task.department,
+            assigned_agent: task.assigned_agent.map(String::from),
+            attempt: task.attempt,
+            error: task.error,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct TaskList {
+    pub status: Said,
+    /// All that fit the filter, on this page or not.
+    pub total_tasks: u64,
+    pub tasks: Vec<TaskLine>,
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct DepartmentList {
+    pub status: Said,
+    pub company: String,
+    pub default_department: DepartmentName,
+    pub departments: Vec<DepartmentInfo>,
+    /// Why the newest configuration is not the one that runs, if it isn't.
+    pub config_error: Option<String>,
+}
+
+impl From<Departments> for DepartmentList {
+    fn from(Departments { company, default_department, departments, config_error }: Departments) -> Self {
+        Self { status: Said::Success, company, default_department, departments, config_error }
+    }
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Stats {
+    pub status: Said,
+    pub max_workers: usize,
+    pub active_workers: usize,
+    pub total_tasks_queued: u64,
+    /// Ended in any way.
+    pub total_tasks_processed: u64,
+    pub workers: Vec<WorkerLine>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct WorkerLine {
+    /// "<department>/<worker>", such as "qa/worker-0"; unique on its node.
+    pub worker_id: String,
+    pub is_busy: bool,
+    pub current_task: Option<TaskId>,
+    pub tasks_completed: u64,
+    pub tasks_failed: u64,
+    pub department: DepartmentName,
+    pub node: String,
+    /// Of the process that runs, with those that it started; null while none does.
+    pub pid: Option<u32>,
+    pub cpu_percent: Option<f32>,
+    pub rss_bytes: Option<u64>,
+    /// How often the worker was restarted.
+    pub restarts: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Cancelled {
+    pub status: Said,
+    pub task_id: TaskId,
+    pub message: String,
+    /// What the task was when the cancel arrived.
+    pub was: Status,
+    /// How long it took until every process was gone, in milliseconds.
+    pub took_ms: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Log {
+    pub status: Said,
+    pub task_id: TaskId,
+    pub lines: Vec<LogLine>,
+    /// Ask again with this for what follows; null when nothing will.
+    pub next_cursor: Option<String>,
+    /// True when the task has ended and these were its last lines.
+    pub complete: bool,
+}
+
+pub(crate) fn log_uri(task: TaskId) -> String {
+    format!("nexus://tasks/{task}/log")
+}
+
+/// Workers of several departments have the same names.
+pub(crate) fn worker_id(department: &DepartmentName, worker: &WorkerName) -> String {
+    format!("{department}/{worker}")
+}
+
+/// A length of time as a rough text.
+fn about(millis: u64) -> String {
+    match millis.div_ceil(1000) {
+        0..=1 => "about 1 s".to_owned(),
+        secs @ 2..120 => format!("about {secs} s"),
+        secs @ 120..7200 => format!("about {} min", secs.div_ceil(60)),
+        secs => format!("about {} h", secs.div_ceil(3600)),
+    }
+}
+
+fn shortened(mut text: String) -> String {
+    if let Some((cut, _)) = text.char_indices().nth(100) {
+        text.truncate(cut);
+        text.push_str("...");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

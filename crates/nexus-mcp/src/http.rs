@@ -1,0 +1,41 @@
+//! MCP over Streamable HTTP, as a tower service that a web server mounts at `/mcp`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use nexus_bus::Client;
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio_util::sync::CancellationToken;
+
+use crate::server::Server;
+
+/// Largest accepted message, in bytes: a description and a context of 256 KiB each, both with every character escaped
+/// once, and a margin. What is longer than a task may be, and still fits, is refused with a sentence.
+pub const MAX_BODY: usize = (1 << 20) + (1 << 18);
+
+/// A tower service over `http` types; cheap to clone.
+pub type HttpService = StreamableHttpService<Server, NeverSessionManager>;
+
+/// The service for a server that listens on `addr`. When `shutdown` is cancelled, its open streams end.
+///
+/// It keeps no sessions, in neither era: there is nothing to bound, to expire, or to lose when the company restarts.
+/// What it serves at a time is bounded by the web server's connections.
+#[must_use]
+pub fn http_service(client: Client, addr: SocketAddr, shutdown: CancellationToken) -> HttpService {
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        // The port of `Host` is free, for tunnels; a page of another name or port may still not call us.
+        .with_allowed_hosts(["localhost", "127.0.0.1", "::1"])
+        .with_allowed_origins(origins(addr))
+        .enforce_origin_validation()
+        .with_max_request_body_bytes(MAX_BODY)
+        .with_cancellation_token(shutdown);
+    let server = Server::new(client);
+    StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config)
+}
+
+fn origins(addr: SocketAddr) -> [String; 3] {
+    let port = addr.port();
+    ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("http://{host}:{port}"))
+}

@@ -1,0 +1,52 @@
+//! MCP over standard input and output: one client, whose end of file ends the server.
+
+use nexus_bus::Client;
+use rmcp::ServiceExt;
+use rmcp::service::{QuitReason, ServerInitializeError};
+use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::transport::io::stdio_pipes;
+
+use crate::http::MAX_BODY;
+use crate::server::Server;
+
+/// Why the server ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitReason {
+    /// The client closed its end.
+    Closed,
+    /// It was told to stop.
+    Cancelled,
+}
+
+/// Why the server could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum StdioError {
+    #[error("find the working directory, from which relative project paths are taken: {0}")]
+    WorkingDirectory(#[source] std::io::Error),
+    #[error("open the MCP connection: {0}")]
+    Open(#[source] Box<ServerInitializeError>),
+    #[error("serve the MCP connection: {0}")]
+    Serve(#[source] tokio::task::JoinError),
+}
+
+/// Serves MCP on standard input and output until the client closes it. Nothing but the protocol is written there.
+///
+/// After it returns, end the process explicitly where standard input is not a pipe: a pending read of it can't be
+/// cancelled.
+pub async fn serve_stdio(client: Client) -> Result<ExitReason, StdioError> {
+    let directory = std::env::current_dir().map_err(StdioError::WorkingDirectory)?;
+    let (input, output) = stdio_pipes();
+    // A line is one message, so the bound of an HTTP body is its bound too.
+    let transport = AsyncRwTransport::new(input, output).with_max_line_length(MAX_BODY);
+    let running = match Server::new(client).with_directory(directory).serve(transport).await {
+        Ok(running) => running,
+        Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(ExitReason::Closed),
+        Err(ServerInitializeError::Cancelled) => return Ok(ExitReason::Cancelled),
+        Err(error) => return Err(StdioError::Open(Box::new(error))),
+    };
+    match running.waiting().await {
+        Ok(QuitReason::Cancelled) => Ok(ExitReason::Cancelled),
+        Ok(QuitReason::JoinError(error)) | Err(error) => Err(StdioError::Serve(error)),
+        Ok(_) => Ok(ExitReason::Closed),
+    }
+}
