@@ -1,1 +1,27 @@
-//! stub
+//! Files and environment in, a checked company out: layers, decoding, checks, the schema, and watching for edits.
+//!
+//! Defaults < `nexus.toml` < `departments/*.toml` < `NEXUS_*` variables < flags. Every error says where it is and what
+//! would be right, and all of them are said at once. This is the only crate that knows figment.
+
+mod builtin;
+mod check;
+mod decode;
+mod document;
+mod environment;
+mod errors;
+mod explain;
+mod layer;
+mod load;
+mod schema;
+mod secret;
+mod settings;
+mod show;
+mod source;
+
+pub use errors::{ConfigError, ConfigErrors, ConfigReport};
+pub use load::{Loaded, load};
+pub use schema::schemas;
+pub use secret::{Address, Secret};
+pub use settings::{Broker, Bus, History, Nats, Settings, SyncPolicy, Tls, Web};
+pub use show::show;
+pub use source::{Override, Source};

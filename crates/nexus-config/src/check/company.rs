@@ -1,0 +1,87 @@
+//! Checks of `nexus.toml`.
+
+use nexus_core::agent::AgentKind;
+use nexus_core::id::DepartmentName;
+
+use super::{Check, Parsed};
+use crate::explain::unknown;
+use crate::settings::{Nats, Tls};
+
+pub(super) fn check(check: &mut Check<'_>, parsed: &Parsed, whole: bool) {
+    let file = &parsed.file;
+    check.refuse_if(file.name.trim().is_empty(), &["name"], "a company needs a `name`");
+    check.more_than_zero(Some(file.retention), &["retention"]);
+    check.restart(&file.restart, &[]);
+    if whole {
+        departments(check, parsed);
+    }
+    for (name, spec) in &file.agents {
+        let agent = ["agents", name.as_str()];
+        if !spec.kind.is_built() {
+            let message = format!("this version can't drive an agent of kind \"{}\" yet", spec.kind.as_str());
+            let help = "use kind = \"command\" with a command".to_owned();
+            check.refuse_with(&[&agent[..], &["kind"]].concat(), message, Some(help));
+        } else if spec.kind == AgentKind::Command && spec.command.first().is_none_or(String::is_empty) {
+            let message = format!("agent `{name}` is of kind \"command\" and has no `command`");
+            let help = "write the program and its arguments: command = [\"claude\", \"-p\"]".to_owned();
+            check.refuse_with(&[&agent[..], &["command"]].concat(), message, Some(help));
+        }
+        for variable in spec.env.keys() {
+            check.variable(variable, &[&agent[..], &["env", variable]].concat());
+        }
+    }
+    nats(check, &file.nats);
+    if !file.web.listen.ip().is_loopback() {
+        let message = format!(
+            "`listen` is {}, which other machines can reach, and this version has no authentication",
+            file.web.listen
+        );
+        check.refuse_with(&["web", "listen"], message, Some("listen on 127.0.0.1 or [::1]".to_owned()));
+    }
+    let scheme = file.history.url.as_ref().map(|url| url.scheme().unwrap_or_default());
+    if scheme.is_some_and(|scheme| !matches!(&*scheme, "sqlite" | "postgres" | "postgresql")) {
+        check.refuse(&["history", "url"], "`url` must begin with `sqlite:` or `postgres://`");
+    }
+}
+
+fn departments(check: &mut Check<'_>, parsed: &Parsed) {
+    let names: Vec<&str> = parsed.departments.keys().map(DepartmentName::as_str).collect();
+    if names.is_empty() {
+        let message = "there is no department: `departments/` holds no `.toml` file";
+        check.refuse_with(&["departments"], message, Some("write departments/engineering.toml".to_owned()));
+        return;
+    }
+    let Some(default) = &parsed.file.default_department else { return };
+    if !parsed.departments.contains_key(default) {
+        let (message, help) = unknown(&format!("there is no department `{default}`"), default.as_str(), &names, '`');
+        check.refuse_with(&["default_department"], message, help);
+    }
+}
+
+/// What would be ignored, were it accepted.
+fn nats(check: &mut Check<'_>, nats: &Nats) {
+    let Nats { url, creds, user, password, token, tls } = nats;
+    let set = [
+        ("creds", creds.is_some()),
+        ("user", user.is_some()),
+        ("password", password.is_some()),
+        ("token", token.is_some()),
+        ("tls", *tls != Tls::default()),
+    ];
+    for (key, _) in set.iter().filter(|(_, is_set)| *is_set && url.is_none()) {
+        let message = format!("`{key}` needs `url`: without it the company runs a private server of its own");
+        check.refuse(&["nats", key], message);
+    }
+    check.refuse_if(password.is_some() && user.is_none(), &["nats", "password"], "`password` needs `user`");
+    check.refuse_if(user.is_some() && password.is_none(), &["nats", "user"], "`user` needs `password`");
+    check.refuse_if(tls.cert.is_some() && tls.key.is_none(), &["nats", "tls", "cert"], "`cert` needs `key`");
+    check.refuse_if(tls.key.is_some() && tls.cert.is_none(), &["nats", "tls", "key"], "`key` needs `cert`");
+}
+
+impl Check<'_> {
+    /// The name of an environment variable.
+    pub(super) fn variable(&mut self, name: &str, path: &[&str]) {
+        let wrong = name.is_empty() || name.contains(['=', '\0']);
+        self.refuse_if(wrong, path, &format!("`{name}` can't be the name of an environment variable"));
+    }
+}

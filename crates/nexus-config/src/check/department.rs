@@ -1,0 +1,130 @@
+//! Checks of `departments/*.toml`.
+
+use nexus_core::department::{Department, Limits, Network, SandboxLevel, WorkspaceMode};
+use nexus_core::id::DepartmentName;
+use nexus_core::retry::RetryPolicy;
+
+use super::{Check, subject};
+use crate::explain::unknown;
+
+/// Agents that people expect by name; their own kinds come with a later version.
+const WELL_KNOWN: [&str; 6] = ["claude", "codex", "gemini", "copilot", "qwen", "opencode"];
+
+const MAX_WORKERS: u32 = 10_000;
+
+pub(super) fn check(check: &mut Check<'_>, name: &DepartmentName, department: &Department) {
+    let own = ["departments", name.as_str()];
+    let at = |keys: &[&'static str]| [&own[..], keys].concat();
+    let workers = department.workers;
+    check.refuse_if(
+        !(1..=MAX_WORKERS).contains(&workers),
+        &at(&["workers"]),
+        &format!("`workers` is {workers}, and must be from 1 to {MAX_WORKERS}"),
+    );
+    for (index, task_type) in department.task_types.iter().enumerate() {
+        let index = index.to_string();
+        let path = [&own[..], &["task_types", &index]].concat();
+        check.refuse_if(task_type.trim().is_empty(), &path, "a task type can't be empty");
+    }
+    agents(check, &own, department);
+    let waiting = department.queue.max_waiting;
+    check.refuse_if(waiting == 0, &at(&["queue", "max_waiting"]), "`max_waiting` must be at least 1");
+    check.restart(&department.restart, &own);
+    retry(check, &own, &department.retry);
+    limits(check, &own, &department.limits);
+    if department.workspace.mode == WorkspaceMode::Clone {
+        let message = "this version can't make a workspace of mode \"clone\" yet";
+        let help = "use \"worktree\", \"copy\", \"in_place\" or \"scratch\"".to_owned();
+        check.refuse_with(&at(&["workspace", "mode"]), message, Some(help));
+    }
+    if department.sandbox.level != SandboxLevel::None {
+        let message = "this version can't confine agents yet, and refuses to ignore that it should";
+        check.refuse_with(
+            &at(&["sandbox", "level"]),
+            message,
+            Some("use level = \"none\", or leave it out".to_owned()),
+        );
+    }
+    if department.sandbox.network != Network::Full {
+        let message = "this version can't limit an agent's network yet, and refuses to ignore that it should";
+        let help = "use network = \"full\", or leave it out".to_owned();
+        check.refuse_with(&at(&["sandbox", "network"]), message, Some(help));
+    }
+    for (index, variable) in department.environment.pass.iter().enumerate() {
+        check.variable(variable, &[&own[..], &["environment", "pass", &index.to_string()]].concat());
+    }
+    for variable in department.environment.set.keys() {
+        check.variable(variable, &[&own[..], &["environment", "set", variable]].concat());
+    }
+    triggers(check, &own, department);
+}
+
+fn agents(check: &mut Check<'_>, own: &[&str], department: &Department) {
+    check.refuse_if(department.agents.is_empty(), &[own, &["agents"]].concat(), "a department needs an agent");
+    let Some(declared) = check.agents.clone() else { return };
+    for (index, agent) in department.agents.iter().map(|agent| agent.as_str()).enumerate() {
+        if declared.iter().any(|name| name == agent) {
+            continue;
+        }
+        let index = index.to_string();
+        let path = [own, &["agents", &index]].concat();
+        if WELL_KNOWN.contains(&agent) {
+            let message = format!("this version can't drive `{agent}` by itself yet");
+            let help = format!("declare [agents.{agent}] in nexus.toml with kind = \"command\" and a command");
+            check.refuse_with(&path, message, Some(help));
+        } else {
+            let known: Vec<&str> = declared.iter().map(String::as_str).collect();
+            let (message, help) = unknown(&format!("there is no agent `{agent}`"), agent, &known, '`');
+            check.refuse_with(&path, message, help);
+        }
+    }
+}
+
+fn retry(check: &mut Check<'_>, own: &[&str], retry: &RetryPolicy) {
+    let at = |keys: &[&'static str]| [own, &["retry"], keys].concat();
+    let wrong = retry.max_attempts == 0;
+    check.refuse_if(wrong, &at(&["max_attempts"]), "`max_attempts` counts the first one too: it must be at least 1");
+    let backoff = retry.backoff;
+    let factor = backoff.factor.is_finite() && backoff.factor >= 1.0;
+    check.refuse_if(!factor, &at(&["backoff", "factor"]), "`factor` must be at least 1");
+    let jitter = (0.0..=1.0).contains(&backoff.jitter);
+    check.refuse_if(!jitter, &at(&["backoff", "jitter"]), "`jitter` is a share of the delay: it must be from 0 to 1");
+}
+
+/// A limit that nothing enforces would be worse than none.
+fn limits(check: &mut Check<'_>, own: &[&str], limits: &Limits) {
+    let Limits { wall_time, idle_time, memory, processes, cpu, output, tokens } = *limits;
+    let at = |key: &'static str| [own, &["limits", key]].concat();
+    let unbuilt = [
+        ("memory", memory.is_some()),
+        ("processes", processes.is_some()),
+        ("cpu", cpu.is_some()),
+        ("tokens", tokens.is_some()),
+    ];
+    for (key, _) in unbuilt.into_iter().filter(|(_, is_set)| *is_set) {
+        let message = format!("this version can't enforce a limit of `{key}` yet, and refuses to ignore it");
+        let help = "leave it out; `wall_time`, `idle_time` and `output` are enforced".to_owned();
+        check.refuse_with(&at(key), message, Some(help));
+    }
+    check.more_than_zero(wall_time, &at("wall_time"));
+    check.more_than_zero(idle_time, &at("idle_time"));
+    check.refuse_if(output.is_some_and(|size| size.bytes() == 0), &at("output"), "`output` must be more than zero");
+}
+
+fn triggers(check: &mut Check<'_>, own: &[&str], department: &Department) {
+    for (index, trigger) in department.on.iter().enumerate() {
+        let index = index.to_string();
+        let at = |key: &'static str| [own, &["on", &*index, key]].concat();
+        if let Err(reason) = subject::check(&trigger.subject) {
+            check.refuse(&at("subject"), format!("`{}` can't be listened to: {reason}", trigger.subject));
+        }
+        check.refuse_if(trigger.description.trim().is_empty(), &at("description"), "a task needs a description");
+        check.refuse_if(trigger.task_type.trim().is_empty(), &at("task_type"), "a task type can't be empty");
+        if let Some(agent) = trigger.agent.as_ref().filter(|agent| !department.agents.contains(agent)) {
+            let listed: Vec<&str> = department.agents.iter().map(|agent| agent.as_str()).collect();
+            let message = format!("`{agent}` is not among this department's agents");
+            let (message, help) = unknown(&message, agent.as_str(), &listed, '`');
+            check.refuse_with(&at("agent"), message, help);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The configuration that holds, as TOML, with where each value came from.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use toml::{Table, Value};
+
+use crate::load::Loaded;
+use crate::settings::CompanyFile;
+
+/// The effective configuration, file by file as one would write it; each value says its origin in a comment, and secrets
+/// are masked.
+#[must_use]
+pub fn show(loaded: &Loaded) -> String {
+    let company = &loaded.company;
+    let settings = loaded.settings.clone();
+    let file = CompanyFile {
+        name: company.name.clone(),
+        default_department: Some(company.default_department.clone()),
+        retention: company.retention,
+        shutdown_grace: company.shutdown_grace,
+        restart: company.restart,
+        agents: company.agents.iter().map(|(name, spec)| (name.clone(), spec.as_ref().clone())).collect(),
+        nats: settings.nats,
+        bus: settings.bus,
+        broker: settings.broker,
+        history: settings.history,
+        web: settings.web,
+    };
+    let mut out = String::from("# nexus.toml\n");
+    let mut printer = Printer { origins: &loaded.origins, out: &mut out };
+    printer.table(&table_of(&file), "", "");
+    for (name, department) in &company.departments {
+        let _ = writeln!(printer.out, "\n# departments/{name}.toml");
+        printer.table(&table_of(department.as_ref()), "", &format!("departments.{name}"));
+    }
+    out
+}
+
+fn table_of(value: &impl Serialize) -> Table {
+    Table::try_from(value).unwrap_or_default()
+}
+
+struct Printer<'a> {
+    origins: &'a BTreeMap<String, String>,
+    out: &'a mut String,
+}
+
+impl Printer<'_> {
+    /// `header` is the table's name in its own file, `path` from the root of everything.
+    fn table(&mut self, table: &Table, header: &str, path: &str) {
+        let (tables, values): (Vec<_>, Vec<_>) = table.iter().partition(|(_, value)| value.is_table());
+        if !header.is_empty() && !values.is_empty() {
+            let _ = writeln!(self.out, "\n[{header}]");
+        }
+        for (key, value) in values {
+            let origin = self.origins.get(&join(path, key)).map_or("default", String::as_str);
+            let _ = writeln!(self.out, "{} = {value}  # {origin}", quoted(key));
+        }
+        for (key, value) in tables {
+            if let Value::Table(below) = value {
+                self.table(below, &join(header, &quoted(key)), &join(path, key));
+            }
+        }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn quoted(key: &str) -> String {
+    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if bare { key.to_owned() } else { Value::String(key.to_owned()).to_string() }
+}

@@ -1,0 +1,94 @@
+//! Which layer wins, and where the directory comes from.
+
+use std::path::Path;
+
+use nexus_config::{Override, Source, load, show};
+use nexus_core::id::{AgentName, DepartmentName};
+use nexus_core::units::Span;
+
+use crate::dir::{Dir, env};
+
+fn qa() -> DepartmentName {
+    DepartmentName::new("qa").unwrap()
+}
+
+#[test]
+fn the_stronger_layer_wins_key_by_key() {
+    let dir = Dir::new(&[
+        ("nexus.toml", "retention = \"7d\"\nname = \"acme\"\n[web]\nlisten = \"127.0.0.1:9000\"\n"),
+        ("departments/qa.toml", "workers = 2\n[retry]\nmax_attempts = 4\nbackoff = { initial = \"1s\" }\n"),
+    ]);
+    let variables = [
+        ("NEXUS_NAME", "007"),
+        ("NEXUS_WEB__LISTEN", "127.0.0.1:9001"),
+        ("NEXUS_DEPARTMENTS__QA__WORKERS", "5"),
+        ("NEXUS_DEPARTMENTS__QA__TASK_TYPES", "[a, b]"),
+        ("NEXUS_DEPARTMENTS__QA__RETRY__BACKOFF__FACTOR", "3"),
+        ("NEXUS_DEPARTMENTS__QA__ENVIRONMENT__SET__RUST_LOG", "debug"),
+        ("NEXUS_NATS__URL", "nats://h:4222"),
+        ("NEXUS_NATS__USER", "u"),
+        ("NEXUS_NATS__PASSWORD", "[12345"),
+        ("NEXUS_NATS__TLS__REQUIRED", "true"),
+    ];
+    let listen =
+        Override { key: "web.listen".to_owned(), value: "127.0.0.1:0".to_owned(), flag: "--listen".to_owned() };
+    let source = Source { env: env(&variables), overrides: vec![listen], ..dir.source() };
+    let loaded = load(&source).unwrap();
+    assert_eq!((loaded.company.name.as_str(), loaded.company.retention), ("007", Span::from_secs(7 * 86_400)));
+    assert_eq!(loaded.settings.web.listen.port(), 0);
+    let department = &loaded.company.departments[&qa()];
+    assert_eq!((department.workers, &department.task_types[..]), (5, &["a".to_owned(), "b".to_owned()][..]));
+    assert_eq!((department.retry.max_attempts, department.retry.backoff.factor), (4, 3.0));
+    assert_eq!(department.retry.backoff.initial, Span::from_secs(1));
+    assert_eq!(department.environment.set["RUST_LOG"], "debug");
+    assert_eq!(loaded.settings.nats.password.as_ref().map(|secret| secret.expose()), Some("[12345"));
+    assert!(loaded.settings.nats.tls.required);
+    assert_eq!(loaded.company.default_department, qa());
+    insta::assert_snapshot!(show(&loaded));
+}
+
+#[test]
+fn an_agent_can_be_declared_and_the_built_in_one_changed() {
+    let dir = Dir::new(&[
+        ("nexus.toml", "[agents.shell]\nenv = { A = \"1\" }\n[agents.claude]\nkind = \"command\"\ncommand = [\"x\"]\n"),
+        ("departments/qa.toml", "agents = [\"claude\", \"shell\"]\n"),
+    ]);
+    let company = load(&dir.source()).unwrap().company;
+    let shell = &company.agents[&AgentName::new("shell").unwrap()];
+    assert_eq!((shell.command[0].as_str(), shell.env["A"].as_str()), ("sh", "1"));
+    assert_eq!(company.agents.len(), 2);
+}
+
+#[test]
+fn paths_in_a_file_are_relative_to_it() {
+    let dir = Dir::new(&[("nexus.toml", "[nats]\nurl = \"nats://h\"\ncreds = \"my.creds\"\n")]);
+    let source = Source { env: env(&[("NEXUS_NATS__TLS__CA", "ca.pem")]), ..dir.source() };
+    let nats = load(&source).unwrap().settings.nats;
+    assert_eq!(nats.creds, Some(dir.path().join("my.creds")));
+    assert_eq!(nats.tls.ca.as_deref(), Some(Path::new("ca.pem")));
+}
+
+#[test]
+fn the_first_directory_that_has_something_is_used() {
+    let (cwd, platform) = (Dir::new(&[("nexus.toml", "")]), Dir::new(&[("nexus.toml", "name = \"home\"\n")]));
+    let source = Source { cwd: Some(cwd.path()), platform: Some(platform.path()), ..Source::default() };
+    let loaded = load(&source).unwrap();
+    assert_eq!((loaded.dir, loaded.company.departments.len()), (Some(platform.path()), 3));
+    cwd.write("departments/qa.toml", "");
+    let loaded = load(&source).unwrap();
+    assert_eq!((&loaded.dir, loaded.company.departments.len()), (&Some(cwd.path()), 1));
+    assert_eq!(loaded.files, [cwd.path().join("nexus.toml"), cwd.path().join("departments/qa.toml")]);
+    assert_eq!(load(&Source::default()).unwrap().dir, None);
+}
+
+#[test]
+fn what_editors_leave_behind_is_ignored_and_windows_files_are_read() {
+    let dir = Dir::new(&[
+        ("departments/qa.toml", "\u{feff}workers = 2\r\ndescription = \"x\"\r\n"),
+        ("departments/.qa.toml", "broken"),
+        ("departments/qa.toml~", "broken"),
+        ("departments/README.md", "broken"),
+    ]);
+    let company = load(&dir.source()).unwrap().company;
+    assert_eq!((company.departments.len(), company.departments[&qa()].workers), (1, 2));
+}

@@ -1,0 +1,10 @@
+//! Configuration as its users meet it: directories of files, variables and flags in; a company or errors out.
+
+#[cfg(test)]
+mod dir;
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod layers;
+#[cfg(test)]
+mod shipped;
