@@ -17,6 +17,7 @@ mod secret;
 mod settings;
 mod show;
 mod source;
+mod watch;
 
 pub use errors::{ConfigError, ConfigErrors, ConfigReport};
 pub use load::{Loaded, load};
@@ -25,3 +26,4 @@ pub use secret::{Address, Secret};
 pub use settings::{Broker, Bus, History, Nats, Settings, SyncPolicy, Tls, Web};
 pub use show::show;
 pub use source::{Override, Source};
+pub use watch::watch;

@@ -7,4 +7,6 @@ mod errors;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod shipped;
