@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::errors::ConfigError;
 use crate::layer::{File, Layer, Path, Spot};
-use crate::secret::is_secret;
+use crate::secret::is_hidden;
 
 /// Reads a file whose keys stand under `base` in the whole configuration.
 pub(crate) fn read(name: &str, text: &str, base: &[String]) -> (Layer, Vec<ConfigError>) {
@@ -92,7 +92,7 @@ fn below(at: &[String], key: &str) -> Path {
 
 /// The text with every secret's characters starred out, so that no snippet around another error can show it.
 fn mask(text: &str, spans: &Spans) -> String {
-    let secrets: Vec<_> = spans.iter().filter(|(path, _)| is_secret(path)).map(|(_, (_, value))| value).collect();
+    let secrets: Vec<_> = spans.iter().filter(|(path, _)| is_hidden(path)).map(|(_, (_, value))| value).collect();
     let hidden = |at: usize| secrets.iter().any(|span| span.contains(&at));
     text.char_indices()
         .map(|(at, c)| match c {

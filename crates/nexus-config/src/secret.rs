@@ -91,6 +91,19 @@ pub(crate) fn is_secret(path: &[String]) -> bool {
     matches!(path[..], ["nats", "password" | "token" | "url"] | ["history", "url"])
 }
 
+/// Whether a snippet must not show the text at a key: a secret, or what may be one under a mistyped key or in a wrong place.
+pub(crate) fn is_hidden(path: &[String]) -> bool {
+    let name = path.last().map(|key| key.to_ascii_lowercase()).unwrap_or_default();
+    let telling = ["pass", "token", "secret", "_key"].iter().any(|part| name.contains(part)) && name != "tokens";
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let beside = match path[..] {
+        ["nats", key] => !matches!(key, "creds" | "user" | "tls"),
+        ["history", _] => true,
+        _ => false,
+    };
+    telling || beside
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

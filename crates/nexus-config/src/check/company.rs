@@ -72,6 +72,8 @@ fn nats(check: &mut Check<'_>, nats: &Nats) {
         let message = format!("`{key}` needs `url`: without it the company runs a private server of its own");
         check.refuse(&["nats", key], message);
     }
+    let empty = url.as_ref().is_some_and(|url| url.expose().trim().is_empty());
+    check.refuse_if(empty, &["nats", "url"], "`url` is empty; leave it out to run a private server");
     check.refuse_if(password.is_some() && user.is_none(), &["nats", "password"], "`password` needs `user`");
     check.refuse_if(user.is_some() && password.is_none(), &["nats", "user"], "`user` needs `password`");
     check.refuse_if(tls.cert.is_some() && tls.key.is_none(), &["nats", "tls", "cert"], "`cert` needs `key`");

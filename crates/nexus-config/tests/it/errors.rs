@@ -111,6 +111,7 @@ fn variables_and_flags() {
         ("NEXUS_DEPARTMENTS__QA__WROKERS", "5"),
         ("NEXUS_DEPARTMENTS__QA__WORKERS", "many"),
         ("NEXUS_BUS__SYNC", "1"),
+        ("NEXUS_NATS__URL", ""),
         ("NEXUS_HISTORY__URI", "sqlite:x"),
         ("NEXUS_RETENTOIN", "3d"),
         ("NEXUS_DATA_DIR", "/elsewhere"),
@@ -147,7 +148,10 @@ fn nothing_there() {
 #[test]
 fn on_a_terminal() {
     let files = [
-        ("nexus.toml", "[nats]\nurl = \"nats://u:hush@h\"\npassword = \"hush\"\nusr = \"u\"\nuser = \"u\"\n"),
+        (
+            "nexus.toml",
+            "[nats]\nurl = \"nats://u:hush@h\"\npassword = \"hush\"\nusr = \"hush\"\npasswd = \"hush\"\nuser = \"u\"\n",
+        ),
         ("departments/qa.toml", "workers = 2\nagents = [\"claude\"]\n"),
     ];
     let report = errors(&files, &[]).into_report();
