@@ -169,3 +169,25 @@ impl AsyncWrite for Placed {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn port_0_becomes_a_real_one_and_a_taken_one_is_refused_with_the_way_out() {
+        let bound = Web::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        assert_ne!(bound.addr().port(), 0);
+        let text = Web::bind(bound.addr()).await.unwrap_err().to_string();
+        assert!(text.contains(&format!("port {} is taken", bound.addr().port())), "{text}");
+        assert!(text.contains("--listen 127.0.0.1:0"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn only_loopback_is_listened_on() {
+        for address in ["0.0.0.0:8000", "[::]:8000", "192.0.2.1:8000"] {
+            let text = Web::bind(address.parse().unwrap()).await.unwrap_err().to_string();
+            assert!(text.contains("only loopback") && text.contains("127.0.0.1:8000"), "{text}");
+        }
+    }
+}
