@@ -1,1 +1,25 @@
-//! stub
+//! One tree of processes: start it, stream what it prints, signal it, and end it with proof. The only crate that spawns.
+//!
+//! A tree is a process group: the leader that was started and whatever it starts, except what leaves the group by
+//! `setsid`. On Linux and macOS signals reach the whole group. On Windows there are no job objects yet: only the leader is
+//! ended, an interrupt does nothing, and "gone" means that the leader is.
+
+mod capture;
+mod command;
+mod environment;
+mod error;
+mod events;
+mod group;
+mod lines;
+mod program;
+mod sampler;
+mod tree;
+
+pub use capture::{CaptureError, Captured, capture};
+pub use command::{Command, Stdin};
+pub use environment::user_environment;
+pub use error::SpawnError;
+pub use events::{Event, Events, OutputPolicy};
+pub use lines::Line;
+pub use sampler::{Sample, Sampler};
+pub use tree::{Gone, Tree};

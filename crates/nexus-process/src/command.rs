@@ -1,0 +1,81 @@
+//! What to start: a program, its arguments, its directory, its whole environment, and what it reads.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+/// A program to start. Nothing of our own environment is inherited.
+#[derive(Clone)]
+pub struct Command {
+    /// A name that is looked up in the `PATH` of `env`, or a path; a relative path is taken from `cwd`.
+    pub program: OsString,
+    pub args: Vec<OsString>,
+    pub cwd: PathBuf,
+    /// Complete: what is not here the program does not see. See [`crate::user_environment`] for a base.
+    pub env: Vec<(OsString, OsString)>,
+    pub stdin: Stdin,
+}
+
+/// What the program reads on standard input.
+#[derive(Clone, Default)]
+pub enum Stdin {
+    /// Nothing: an immediate end of file.
+    #[default]
+    Closed,
+    /// These bytes, then the end of file. A program that doesn't read them all is no error.
+    Bytes(Bytes),
+}
+
+impl Command {
+    /// A program without arguments, with an empty environment and closed standard input.
+    pub fn new(program: impl Into<OsString>, cwd: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), args: Vec::new(), cwd: cwd.into(), env: Vec::new(), stdin: Stdin::Closed }
+    }
+
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds variables; of two with one name the later wins.
+    #[must_use]
+    pub fn env<K: Into<OsString>, V: Into<OsString>>(mut self, env: impl IntoIterator<Item = (K, V)>) -> Self {
+        self.env.extend(env.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
+    #[must_use]
+    pub fn stdin(mut self, stdin: Stdin) -> Self {
+        self.stdin = stdin;
+        self
+    }
+
+    pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.env.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
+    }
+}
+
+/// Names of variables only, and no input: the values may be secrets.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("program", &self.program)
+            .field("args", &self.args.len())
+            .field("cwd", &self.cwd)
+            .field("env", &self.env.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("stdin", &self.stdin)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Stdin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("Closed"),
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+        }
+    }
+}

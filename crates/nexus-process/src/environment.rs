@@ -1,0 +1,62 @@
+//! What a child may see of our own environment: a short list of names, and those that are asked for.
+
+use std::ffi::OsString;
+
+/// The basic variables of our own environment, and those named in `pass`. Everything else stays here: it may be a secret.
+#[must_use]
+pub fn user_environment(pass: &[String]) -> Vec<(OsString, OsString)> {
+    std::env::vars_os()
+        .filter(|(name, _)| name.to_str().is_some_and(|name| is_basic(name) || pass.iter().any(|p| p == name)))
+        .collect()
+}
+
+#[cfg(not(windows))]
+const BASIC: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "TERM",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+#[cfg(not(windows))]
+fn is_basic(name: &str) -> bool {
+    BASIC.contains(&name) || name.starts_with("LC_")
+}
+
+#[cfg(windows)]
+const BASIC: &[&str] = &[
+    "PATH",
+    "PATHEXT",
+    "COMSPEC",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "WINDIR",
+    "USERNAME",
+    "USERPROFILE",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "PROGRAMDATA",
+    "PROGRAMFILES",
+    "TEMP",
+    "TMP",
+    "TZ",
+    "LANG",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// Names of variables have no case on Windows.
+#[cfg(windows)]
+fn is_basic(name: &str) -> bool {
+    BASIC.iter().any(|basic| basic.eq_ignore_ascii_case(name))
+}

@@ -1,0 +1,74 @@
+//! Reads `/proc/<pid>/stat`: which process is in which group, and whether it is alive.
+
+use std::fs::File;
+use std::io::Read;
+
+/// What is needed of `/proc/<pid>/stat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) pid: u32,
+    pub(crate) group: u32,
+    pub(crate) alive: bool,
+}
+
+/// The living processes of a group; none when `/proc` can't be read.
+pub(super) fn living(group: u32, known: Vec<u32>) -> Option<Vec<u32>> {
+    let is_member = |stat: &Stat| stat.group == group && stat.alive;
+    let known: Vec<u32> = known.into_iter().filter(|pid| stat(*pid).as_ref().is_some_and(is_member)).collect();
+    if !known.is_empty() {
+        return Some(known);
+    }
+    Some(all()?.filter(is_member).map(|stat| stat.pid).collect())
+}
+
+/// Every process; none when `/proc` can't be read.
+pub(crate) fn all() -> Option<impl Iterator<Item = Stat>> {
+    let entries = std::fs::read_dir("/proc").ok()?;
+    Some(entries.filter_map(|entry| stat(entry.ok()?.file_name().to_str()?.parse().ok()?)))
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    // The line has about 300 bytes, and what is needed stands in its first half.
+    let mut buffer = [0; 512];
+    let read = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut buffer).ok()?;
+    parse(pid, &buffer[..read])
+}
+
+/// `pid (name) state ppid pgrp ...`: the name may hold anything, so the fields are counted from its end.
+fn parse(pid: u32, line: &[u8]) -> Option<Stat> {
+    let name_end = memchr::memrchr(b')', line)?;
+    let fields = std::str::from_utf8(&line[name_end + 1..]).ok()?;
+    let mut fields = fields.split_ascii_whitespace();
+    let state = fields.next()?;
+    let group = fields.nth(1)?.parse().ok()?;
+    let threads = fields.nth(14)?;
+    // The first thread of a process may end before the others: then a "zombie" has more than one.
+    let alive = !matches!(state, "Z" | "X" | "x") || !matches!(threads, "0" | "1");
+    Some(Stat { pid, group, alive })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, group: u32, alive: bool) {
+        assert_eq!(parse(7, line.as_bytes()), Some(Stat { pid: 7, group, alive }));
+    }
+
+    #[test]
+    fn reads_group_and_life() {
+        let rest = "0 -1 4194560 85 0 0 0 0 0 0 0 20 0";
+        check(&format!("7 (sh) S 1 5 5 {rest} 1 0 1"), 5, true);
+        check(&format!("7 (a) b) ( c) R 1 6 5 {rest} 1 0 1"), 6, true);
+        check(&format!("7 (sh) Z 1 5 5 {rest} 1 0 1"), 5, false);
+        check(&format!("7 (java) Z 1 5 5 {rest} 12 0 1"), 5, true);
+    }
+
+    #[test]
+    fn reads_its_own_line() {
+        let own = stat(std::process::id()).unwrap();
+        assert!(own.alive);
+        assert!(all().unwrap().any(|stat| stat == own));
+    }
+}

@@ -1,0 +1,92 @@
+//! Starting a shell and reading it to its end, with a time-out on everything.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use nexus_core::attempt::ExitStatus;
+use nexus_core::log::Stream;
+use nexus_process::{Command, Event, Events, OutputPolicy, Tree, user_environment};
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
+}
+
+/// `sh -c script`, in the temporary directory.
+pub(crate) fn sh(script: &str) -> Command {
+    Command::new("sh", std::env::temp_dir()).args(["-c", script]).env(user_environment(&[]))
+}
+
+pub(crate) fn spawn(command: &Command) -> (Tree, Events) {
+    Tree::spawn(command, OutputPolicy::default()).unwrap()
+}
+
+/// All that a tree told.
+#[derive(Debug, Default)]
+pub(crate) struct Story {
+    pub(crate) stdout: Vec<String>,
+    pub(crate) stderr: Vec<String>,
+    pub(crate) bytes: u64,
+    pub(crate) status: Option<ExitStatus>,
+}
+
+/// Reads to the end, and checks that it is told in order.
+pub(crate) async fn read(events: &mut Events) -> Story {
+    let mut story = Story::default();
+    loop {
+        match soon(events.next()).await.expect("ended without TreeGone") {
+            Event::Output { stream, lines, bytes } => {
+                story.bytes += bytes;
+                let into = if stream == Stream::Stdout { &mut story.stdout } else { &mut story.stderr };
+                into.extend(lines.iter().map(|line| String::from_utf8_lossy(&line.bytes).into_owned()));
+            }
+            Event::LeaderExited(status) => assert_eq!(story.status.replace(status), None, "told twice"),
+            Event::TreeGone => break,
+        }
+    }
+    assert!(story.status.is_some(), "TreeGone before LeaderExited");
+    assert_eq!(events.next().await, None, "an event after TreeGone");
+    story
+}
+
+pub(crate) async fn run(command: &Command) -> Story {
+    let (tree, mut events) = spawn(command);
+    let story = read(&mut events).await;
+    assert!(tree.gone().is_gone());
+    assert_eq!(alive(tree.pid()), Vec::<String>::new());
+    story
+}
+
+/// Waits for the next line on standard output.
+pub(crate) async fn line(events: &mut Events) -> String {
+    loop {
+        if let Event::Output { lines, .. } = soon(events.next()).await.expect("ended before it printed a line")
+            && let Some(line) = lines.first()
+        {
+            return String::from_utf8_lossy(&line.bytes).into_owned();
+        }
+    }
+}
+
+/// The living processes of a group, by an own look at `/proc`: `pid (name) state`.
+pub(crate) fn alive(group: u32) -> Vec<String> {
+    let stats = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    stats
+        .filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok())
+        .filter(|stat| {
+            let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+            fields[2] == group.to_string() && fields[0] != "Z"
+        })
+        .collect()
+}
+
+/// Waits until a look at the system says so: for what makes no event.
+pub(crate) async fn until(mut what: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !what() {
+        assert!(begin.elapsed() < PATIENCE, "it takes too long");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
