@@ -6,6 +6,7 @@
 
 mod capture;
 mod command;
+pub mod daemon;
 mod environment;
 mod error;
 mod events;
