@@ -1,6 +1,6 @@
 //! Comparing digests, and putting a program in place whole or not at all.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -46,7 +46,7 @@ pub(super) fn place(dir: &Path, version: &Version, program: &[u8]) -> io::Result
 #[cfg(unix)]
 fn make_executable(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(fs::Permissions::from_mode(0o755))
+    file.set_permissions(std::fs::Permissions::from_mode(0o755))
 }
 
 #[cfg(unix)]
