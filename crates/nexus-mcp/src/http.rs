@@ -12,7 +12,7 @@ use crate::server::Server;
 
 /// Largest accepted message, in bytes: a description and a context of 256 KiB each, both with every character escaped
 /// once, and a margin. What is longer than a task may be, and still fits, is refused with a sentence.
-pub const MAX_BODY: usize = (1 << 20) + (1 << 18);
+const MAX_BODY: usize = (1 << 20) + (1 << 18);
 
 /// A tower service over `http` types; cheap to clone.
 pub type HttpService = StreamableHttpService<Server, NeverSessionManager>;

@@ -13,6 +13,6 @@ mod server;
 mod stdio;
 mod tools;
 
-pub use http::{HttpService, MAX_BODY, http_service};
+pub use http::{HttpService, http_service};
 pub use server::Server;
 pub use stdio::{ExitReason, StdioError, serve_stdio};

@@ -6,8 +6,11 @@ use rmcp::service::{QuitReason, ServerInitializeError};
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::io::stdio_pipes;
 
-use crate::http::MAX_BODY;
 use crate::server::Server;
+
+/// Longest line that is read, in bytes. A longer one is dropped without an answer, so this is far above what a task may
+/// be (HTTP can say that a body is too large; here only a tool can). One line is held at a time, for one client.
+const MAX_LINE: usize = 16 << 20;
 
 /// Why the server ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +39,7 @@ pub enum StdioError {
 pub async fn serve_stdio(client: Client) -> Result<ExitReason, StdioError> {
     let directory = std::env::current_dir().map_err(StdioError::WorkingDirectory)?;
     let (input, output) = stdio_pipes();
-    // A line is one message, so the bound of an HTTP body is its bound too.
-    let transport = AsyncRwTransport::new(input, output).with_max_line_length(MAX_BODY);
+    let transport = AsyncRwTransport::new(input, output).with_max_line_length(MAX_LINE);
     let running = match Server::new(client).with_directory(directory).serve(transport).await {
         Ok(running) => running,
         Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(ExitReason::Closed),

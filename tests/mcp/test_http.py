@@ -1,0 +1,70 @@
+"""HTTP as a stranger would use it: health, other sites' pages, and requests that are too large or no requests."""
+
+import http.client
+import json
+from urllib.parse import urlsplit
+
+import pytest
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+}
+
+
+def ask(company, method, path, body=None, **headers):
+    address = urlsplit(company.web)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+    try:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body, names)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+def post(company, body, **headers):
+    defaults = {"Content_Type": "application/json", "Accept": "application/json, text/event-stream"}
+    return ask(company, "POST", "/mcp", body, **{**defaults, **headers})
+
+
+def test_health(company):
+    assert ask(company, "GET", "/healthz") == (200, "ok")
+    assert ask(company, "GET", "/readyz") == (200, '{"status":"ready"}')
+    status, page = ask(company, "GET", "/")
+    assert status == 200 and company.mcp in page
+    assert ask(company, "GET", "/nothing")[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/mcp"])
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "192.0.2.1"])
+def test_another_sites_name_gets_nothing(company, path, host):
+    method = "POST" if path == "/mcp" else "GET"
+    assert ask(company, method, path, Host=host)[0] == 403
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "https://evil.example", "http://localhost:1", "null"])
+def test_another_sites_page_may_not_call_tools(company, origin):
+    assert post(company, json.dumps(INITIALIZE), Origin=origin)[0] == 403
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]"])
+def test_this_machines_names_may(company, name):
+    authority = f"{name}:{urlsplit(company.web).port}"
+    status, text = post(company, json.dumps(INITIALIZE), Host=authority, Origin=f"http://{authority}")
+    assert status == 200 and '"nexus"' in text
+
+
+def test_no_session_is_kept(company):
+    # In the handshake era a server may have none: then there is nothing to open and nothing to delete.
+    assert ask(company, "GET", "/mcp", Accept="text/event-stream")[0] == 405
+    assert ask(company, "DELETE", "/mcp")[0] == 405
+
+
+def test_what_is_no_request(company):
+    assert post(company, "{")[0] in (400, 415, 422)
+    assert post(company, "{}", Content_Type="text/plain")[0] == 415
+    assert post(company, "x" * (4 << 20))[0] == 413
