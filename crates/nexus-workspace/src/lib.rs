@@ -1,1 +1,12 @@
-//! stub
+//! The directory an attempt works in: prepared before, kept or removed after.
+//!
+//! What an agent has changed is never deleted, and the user's own checkout, index and hooks are never touched.
+
+mod copy;
+mod error;
+mod git;
+mod workspaces;
+mod worktree;
+
+pub use error::WorkspaceError;
+pub use workspaces::{Prepared, Workspaces};

@@ -1,0 +1,38 @@
+//! Why a workspace could not be prepared, in words that say what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nexus_process::{CaptureError, SpawnError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    #[error("the project {} does not exist or is not a directory: check the task's project_path", .0.display())]
+    NoProject(PathBuf),
+    #[error(
+        "a private clone is not built yet: set workspace.mode to \"worktree\", \"copy\", \"in_place\" or \"scratch\""
+    )]
+    CloneNotBuilt,
+    #[error("a worktree needs git: {0}; or set workspace.mode to \"copy\"")]
+    NoGit(#[source] SpawnError),
+    #[error("git could not {doing} in {}: {said}", .place.display())]
+    Git { doing: &'static str, place: PathBuf, said: String },
+    #[error("git could not {doing} in {}: {source}", .place.display())]
+    GitRun { doing: &'static str, place: PathBuf, source: CaptureError },
+    #[error(
+        "the project {} is too big to copy (over {files} files or {mib} MiB): set workspace.mode to \"in_place\", or make it a \
+         git repository with a commit and use \"worktree\"", .project.display()
+    )]
+    TooBig { project: PathBuf, files: usize, mib: u64 },
+    #[error("the system could not {doing} {}: {source}", .path.display())]
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("preparing the workspace was interrupted: the runtime shuts down")]
+    ShutDown,
+}
+
+impl WorkspaceError {
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { doing, path, source }
+    }
+}

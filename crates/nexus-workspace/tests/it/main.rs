@@ -1,0 +1,9 @@
+//! Workspaces on real directories and real git repositories.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on says so by failing")]
+
+mod copy;
+mod modes;
+mod support;
+mod worktree;

@@ -1,0 +1,171 @@
+//! A worktree for each task; what has been done in it is never lost, what has not is not left lying about.
+
+use std::collections::HashSet;
+use std::os::unix::fs::PermissionsExt;
+
+use futures_util::future::join_all;
+use nexus_core::department::WorkspaceMode::{Copy, Worktree};
+use nexus_workspace::WorkspaceError;
+
+use crate::support::{Place, git, task};
+
+#[tokio::test]
+async fn a_clean_one_is_removed_with_its_branch() {
+    let place = Place::repository().await;
+    let task = task();
+    let prepared = place.prepare(Worktree, task).await;
+    assert_eq!((prepared.mode, prepared.branch.clone()), (Worktree, Some(format!("nexus/{task}"))));
+    assert_eq!(std::fs::read_to_string(prepared.path.join("sub/file")).unwrap(), "file\n");
+    let report = place.workspaces.finish(prepared).await;
+    assert_eq!((report.kept, report.branch, report.changed_files), (false, None, Some(0)));
+    assert_eq!(place.left(), 0);
+    assert_eq!(git(&place.project, &["branch", "--list"]).await, "* main");
+    assert_eq!(git(&place.project, &["worktree", "list"]).await.lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_dirty_one_is_kept_and_used_again() {
+    let place = Place::repository().await;
+    let task = task();
+    let prepared = place.prepare(Worktree, task).await;
+    std::fs::write(prepared.path.join("README"), "changed\n").unwrap();
+    std::fs::create_dir(prepared.path.join("new")).unwrap();
+    std::fs::write(prepared.path.join("new/one"), "1").unwrap();
+    std::fs::write(prepared.path.join("new/two words"), "2").unwrap();
+    let path = prepared.path.clone();
+    let report = place.workspaces.finish(prepared).await;
+    assert_eq!((report.kept, report.changed_files), (true, Some(3)));
+    assert_eq!(report.branch, Some(format!("nexus/{task}")));
+
+    let again = place.prepare(Worktree, task).await;
+    assert_eq!((&again.path, again.mode), (&path, Worktree));
+    assert_eq!(std::fs::read_to_string(again.path.join("new/one")).unwrap(), "1");
+    git(&again.path, &["checkout", "-q", "."]).await;
+    git(&again.path, &["clean", "-qfd"]).await;
+    assert!(!place.workspaces.finish(again).await.kept);
+    assert_eq!(git(&place.project, &["branch", "--list"]).await, "* main");
+}
+
+#[tokio::test]
+async fn commits_stay_on_their_branch() {
+    let place = Place::repository().await;
+    let task = task();
+    let prepared = place.prepare(Worktree, task).await;
+    std::fs::write(prepared.path.join("README"), "better\n").unwrap();
+    git(&prepared.path, &["commit", "-q", "-a", "-m", "better"]).await;
+    let branch = prepared.branch.clone().unwrap();
+    let report = place.workspaces.finish(prepared).await;
+    assert_eq!((report.kept, report.branch.as_ref(), report.changed_files), (false, Some(&branch), Some(0)));
+    assert_eq!(place.left(), 0);
+    assert_eq!(git(&place.project, &["show", &format!("{branch}:README")]).await, "better");
+
+    // The next attempt goes on from there.
+    let again = place.prepare(Worktree, task).await;
+    assert_eq!(std::fs::read_to_string(again.path.join("README")).unwrap(), "better\n");
+    let report = place.workspaces.finish(again).await;
+    assert_eq!((report.kept, report.branch), (false, Some(branch)));
+}
+
+#[tokio::test]
+async fn commits_on_no_branch_are_not_lost() {
+    let place = Place::repository().await;
+    let prepared = place.prepare(Worktree, task()).await;
+    git(&prepared.path, &["checkout", "-q", "--detach"]).await;
+    std::fs::write(prepared.path.join("README"), "loose\n").unwrap();
+    git(&prepared.path, &["commit", "-q", "-a", "-m", "loose"]).await;
+    assert!(place.workspaces.finish(prepared).await.kept);
+    assert_eq!(place.left(), 1);
+}
+
+#[tokio::test]
+async fn twenty_at_once() {
+    let place = Place::repository().await;
+    let all = join_all((0..20).map(|_| place.prepare(Worktree, task()))).await;
+    let paths: HashSet<_> = all.iter().map(|prepared| prepared.path.clone()).collect();
+    assert_eq!(paths.len(), 20);
+    assert!(all.iter().all(|prepared| prepared.mode == Worktree && prepared.path.join("README").is_file()));
+    let reports = join_all(all.into_iter().map(|prepared| place.workspaces.finish(prepared))).await;
+    assert!(reports.iter().all(|report| !report.kept && report.branch.is_none()), "{reports:?}");
+    assert_eq!(git(&place.project, &["branch", "--list"]).await, "* main");
+}
+
+#[tokio::test]
+async fn the_users_checkout_index_and_hooks_are_untouched() {
+    let place = Place::repository().await;
+    let ran = place.project.join("hook-ran");
+    for hook in ["post-checkout", "post-index-change", "reference-transaction"] {
+        let path = place.project.join(".git/hooks").join(hook);
+        std::fs::write(&path, format!("#!/bin/sh\ntouch '{}'\n", ran.display())).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    place.write("README", "being edited\n");
+    place.write("staged", "staged\n");
+    git(&place.project, &["-c", "core.hooksPath=/dev/null", "add", "staged"]).await;
+    let index = std::fs::read(place.project.join(".git/index")).unwrap();
+
+    let prepared = place.prepare(Worktree, task()).await;
+    assert_eq!(std::fs::read_to_string(prepared.path.join("README")).unwrap(), "hello\n");
+    assert!(!place.workspaces.finish(prepared).await.kept);
+
+    assert!(!ran.exists(), "a hook of the user was run");
+    assert_eq!(std::fs::read(place.project.join(".git/index")).unwrap(), index);
+    assert_eq!(std::fs::read_to_string(place.project.join("README")).unwrap(), "being edited\n");
+}
+
+#[tokio::test]
+async fn a_directory_within_the_repository_stays_one() {
+    let mut place = Place::repository().await;
+    place.project = place.project.join("sub");
+    let prepared = place.prepare(Worktree, task()).await;
+    assert!(prepared.path.ends_with("sub"));
+    assert!(prepared.path.join("file").is_file() && prepared.path.join("../README").is_file());
+    assert!(!place.workspaces.finish(prepared).await.kept);
+}
+
+#[tokio::test]
+async fn one_whose_making_was_cut_off_is_made_anew() {
+    let place = Place::repository().await;
+    let task = task();
+    let prepared = place.prepare(Worktree, task).await;
+    // As git leaves it when it is killed during the checkout.
+    std::fs::remove_file(prepared.path.join("README")).unwrap();
+    let own = git(&prepared.path, &["rev-parse", "--absolute-git-dir"]).await;
+    std::fs::write(format!("{own}/locked"), "initializing").unwrap();
+    let again = place.prepare(Worktree, task).await;
+    assert!(again.path.join("README").is_file());
+    assert!(!place.workspaces.finish(again).await.kept);
+}
+
+#[tokio::test]
+async fn one_whose_directory_is_gone_is_made_anew() {
+    let place = Place::repository().await;
+    let task = task();
+    let prepared = place.prepare(Worktree, task).await;
+    std::fs::remove_dir_all(&prepared.path).unwrap();
+    assert!(!place.workspaces.finish(prepared).await.kept);
+    let again = place.prepare(Worktree, task).await;
+    assert!(again.path.join("README").is_file());
+    assert!(!place.workspaces.finish(again).await.kept);
+    assert_eq!(git(&place.project, &["branch", "--list"]).await, "* main");
+}
+
+#[tokio::test]
+async fn without_a_commit_or_a_repository_it_is_a_copy() {
+    let place = Place::new();
+    place.write("file", "text");
+    assert_eq!(place.prepare(Worktree, task()).await.mode, Copy);
+    git(&place.project, &["init", "-q"]).await;
+    let prepared = place.prepare(Worktree, task()).await;
+    assert_eq!((prepared.mode, prepared.branch.as_deref()), (Copy, None));
+    assert_eq!(std::fs::read_to_string(prepared.path.join("file")).unwrap(), "text");
+}
+
+#[tokio::test]
+async fn what_git_says_is_in_the_error() {
+    let place = Place::repository().await;
+    // A branch of this name leaves no room for the branches below it.
+    git(&place.project, &["branch", "nexus"]).await;
+    let error = place.workspaces.prepare(Worktree, task(), &place.project).await.unwrap_err();
+    assert!(matches!(error, WorkspaceError::Git { .. }), "{error:?}");
+    assert!(error.to_string().contains("refs/heads/nexus"), "{error}");
+}
