@@ -87,6 +87,7 @@ pub(crate) async fn until(mut what: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !what() {
         assert!(begin.elapsed() < PATIENCE, "it takes too long");
+        // sleep: `/proc` notifies nobody.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
