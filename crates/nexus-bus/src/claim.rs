@@ -35,15 +35,16 @@ pub enum Fence {
 }
 
 impl Claim {
-    /// Publishes `started`, expecting `expect` to be the task's last event. [`BusError::Conflict`]: somebody was first.
+    /// Publishes `started`, expecting `expect` to be the task's last event, and returns its sequence too.
+    /// [`BusError::Conflict`]: somebody was first.
     pub async fn start(
         bus: Bus,
-        delivery: Delivery,
+        delivery: &Delivery,
         entry: QueueEntry,
         expect: u64,
         (node, worker, agent): (NodeId, WorkerName, AgentName),
         now: Timestamp,
-    ) -> Result<Self, BusError> {
+    ) -> Result<(Self, u64), BusError> {
         let what = What::Started {
             node: node.clone(),
             worker: worker.clone(),
@@ -52,7 +53,8 @@ impl Claim {
         };
         let event = Event::new(entry.task.id, entry.task.department.clone(), entry.attempt, now, what);
         let seq = bus.append(&event, expect, entry.task.traceparent.as_deref()).await?;
-        Ok(Self { bus, entry, node, worker, agent, delivery: delivery.ack, last: AtomicU64::new(seq) })
+        let delivery = delivery.ack.clone();
+        Ok((Self { bus, entry, node, worker, agent, delivery, last: AtomicU64::new(seq) }, seq))
     }
 
     /// Renews the lease; `Ok` means that the broker has confirmed it within `limit`.

@@ -65,14 +65,15 @@ impl Bus {
         self.publish(&message.expecting(&pattern, expect)).await
     }
 
-    /// The same, and a queue entry with it, atomically: the task is back in the queue.
+    /// The same, and a queue entry with it, atomically (and so at the next sequence): the task is back in the queue. Returns
+    /// the event's sequence.
     pub async fn append_and_queue(&self, event: &Event, expect: u64, entry: &QueueEntry) -> Result<u64, BusError> {
         let message = event_message(event, entry.task.traceparent.as_deref())?;
         let pattern = message.subject.clone();
         let seq =
             self.publish_all(subject::TASKS, &[message.expecting(&pattern, expect), queue_message(entry)?]).await?;
         self.wake(&entry.task.department, entry.task.priority).await;
-        Ok(seq)
+        Ok(seq - 1)
     }
 
     /// The same, with a queue entry that comes due at `at`.
@@ -89,7 +90,8 @@ impl Bus {
         due.headers.insert(async_nats::header::NATS_SCHEDULE, format!("@at {}", whole_seconds_up(at)));
         due.headers.insert(async_nats::header::NATS_SCHEDULE_TARGET, due.subject.as_str());
         due.subject = subject::schedule(entry.task.id);
-        self.publish_all(subject::TASKS, &[message.expecting(&pattern, expect), due]).await
+        let last = self.publish_all(subject::TASKS, &[message.expecting(&pattern, expect), due]).await?;
+        Ok(last - 1)
     }
 
     /// Ends a delivery of the queue by the token that `started` keeps of it.

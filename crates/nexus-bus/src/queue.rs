@@ -131,9 +131,10 @@ impl Bus {
         self.end_delivery(&delivery.ack).await;
     }
 
-    /// Gives a delivery back: it is delivered again at once.
-    pub async fn return_delivery(&self, delivery: &Delivery) {
-        if let Err(error) = self.nats.publish(delivery.ack.clone(), "-NAK".into()).await {
+    /// Gives a delivery back: it is delivered again after a while.
+    pub async fn return_delivery(&self, delivery: &Delivery, after: Duration) {
+        let nak = format!("-NAK {}", json!({ "delay": after.as_nanos() }));
+        if let Err(error) = self.nats.publish(delivery.ack.clone(), nak.into()).await {
             tracing::debug!("could not give a delivery back: {error}");
         }
     }

@@ -98,12 +98,6 @@ impl Bus {
             }
         }
     }
-
-    /// Sequence of the last message of a stream, 0 when it is empty.
-    pub(crate) async fn stream_end(&self, stream: &str) -> Result<u64, BusError> {
-        let stream = self.js.get_stream(stream).await.map_err(unreachable)?;
-        Ok(stream.cached_info().state.last_sequence)
-    }
 }
 
 /// How long a follower waits for a live message before it looks at the stream itself, in case one was dropped.

@@ -5,14 +5,14 @@ use std::time::Duration;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
 use crate::bus::Bus;
-use crate::error::BusError;
+use crate::error::{BusError, unreachable};
 use crate::subject;
 
 /// How much the streams may hold, and how safely.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamOptions {
-    /// Bytes of the ledger; at the bound new work is refused as busy.
-    pub ledger_bytes: i64,
+    /// Bytes of the ledger at which new work is refused as busy. What runs can always be written down.
+    pub ledger_bytes: u64,
     /// Bytes of all logs; at the bound the oldest lines go.
     pub log_bytes: i64,
     /// How long logs and dead letters are kept.
@@ -51,17 +51,14 @@ impl Bus {
             ..Config::default()
         };
         let ledger = Config {
-            // Full means "no more work for now"; dropping the oldest would drop tasks that wait.
-            discard: DiscardPolicy::New,
+            // No bound here: a stream that holds schedules can't refuse what is new, and dropping what is old would drop
+            // tasks that wait. The CEO holds the bound, for submissions only (see docs/decisions/0005).
+            discard: DiscardPolicy::Old,
             allow_atomic_publish: true,
             allow_message_schedules: true,
             // Nothing here is deduplicated by message id (the ledger refuses by sequence), so keep no window of ids.
             duplicate_window: Duration::from_millis(100),
-            ..base(
-                subject::TASKS,
-                &[subject::ALL_QUEUES, subject::ALL_EVENTS, subject::ALL_SCHEDULES],
-                options.ledger_bytes,
-            )
+            ..base(subject::TASKS, &[subject::ALL_QUEUES, subject::ALL_EVENTS, subject::ALL_SCHEDULES], -1)
         };
         let logs = Config {
             discard: DiscardPolicy::Old,
@@ -88,6 +85,12 @@ impl Bus {
             self.ensure(config).await?;
         }
         Ok(identity)
+    }
+
+    /// Bytes that the ledger holds.
+    pub async fn ledger_bytes(&self) -> Result<u64, BusError> {
+        let stream = self.js.get_stream(subject::TASKS).await.map_err(unreachable)?;
+        Ok(stream.cached_info().state.bytes)
     }
 
     async fn ensure(&self, config: Config) -> Result<String, BusError> {

@@ -14,6 +14,8 @@ use crate::subject;
 /// Records with their sequences, in order.
 #[derive(Debug)]
 pub struct Tail {
+    /// Records that had to be read when the tail was opened.
+    pub pending: u64,
     batches: mpsc::Receiver<Batch>,
     _reader: AbortOnDropHandle<()>,
 }
@@ -24,6 +26,8 @@ pub struct Batch {
     pub records: Vec<(u64, Record)>,
     /// Everything up to this sequence has been delivered.
     pub upto: u64,
+    /// Records that followed when this batch was sent.
+    pub pending: u64,
 }
 
 /// Records that are folded in one transaction at most.
@@ -45,6 +49,7 @@ impl Bus {
             })
             .await
             .map_err(unreachable)?;
+        let pending = consumer.cached_info().num_pending;
         let messages = consumer.messages().await.map_err(unreachable)?;
         let (sender, batches) = mpsc::channel(AHEAD);
         let reader = tokio::spawn(async move {
@@ -56,6 +61,7 @@ impl Bus {
                         Ok(message) => {
                             let Ok(info) = message.info() else { continue };
                             batch.upto = info.stream_sequence;
+                            batch.pending = info.pending;
                             let subject = message.subject.as_str();
                             match record(subject, info.stream_sequence, &message.payload) {
                                 Ok(record) => batch.records.push((info.stream_sequence, record)),
@@ -73,12 +79,7 @@ impl Bus {
                 }
             }
         });
-        Ok(Tail { batches, _reader: AbortOnDropHandle::new(reader) })
-    }
-
-    /// Sequence of the ledger's last message.
-    pub async fn ledger_end(&self) -> Result<u64, BusError> {
-        self.stream_end(subject::TASKS).await
+        Ok(Tail { pending, batches, _reader: AbortOnDropHandle::new(reader) })
     }
 }
 

@@ -13,6 +13,7 @@ use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
 use rmcp::service::RequestContext;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::answer::{Cancelled, Delegated, DepartmentList, Log, Stats, TaskAnswer, TaskList};
 use crate::args::{self, Delegate, ListActive, ListAll, Nothing, OneTask, ReadLog};
@@ -157,7 +158,9 @@ fn tool<A: JsonSchema + 'static, T: JsonSchema + 'static>(
         Effect::Adds => hints.read_only(false).destructive(false).idempotent(false).open_world(true),
         Effect::Ends => hints.read_only(false).destructive(true).idempotent(true).open_world(false),
     };
-    let input = schema_for_input::<A>().unwrap_or_else(|_| schema_for_type::<A>());
+    let mut input = schema_for_input::<A>().unwrap_or_else(|_| schema_for_type::<A>()).as_ref().clone();
+    // Some clients refuse a schema without it, even of a tool that takes nothing.
+    input.entry("properties").or_insert_with(|| json!({}));
     Tool::new(name, description, input)
         .with_title(title)
         .with_annotations(hints)

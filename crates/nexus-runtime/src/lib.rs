@@ -1,1 +1,17 @@
-//! stub
+//! The company at work: CEO, departments and workers as actors, each supervising the next. The only crate that knows ractor.
+//!
+//! Supervision restarts actors; the ledger brings work back. See `docs/architecture.md` for the way of one task.
+
+mod backlog;
+mod board;
+mod ceo;
+mod conclude;
+mod department;
+mod historian;
+mod intake;
+mod node;
+mod runtime;
+mod worker;
+
+pub use nexus_agents::is_installed;
+pub use runtime::{Runtime, RuntimeOptions, StartError};

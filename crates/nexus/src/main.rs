@@ -1,1 +1,31 @@
-fn main() {}
+//! `nexus`, the program: reads the command line, wires the crates together, and turns outcomes into exit codes.
+
+mod cli;
+mod command;
+mod company;
+mod exit;
+mod logging;
+mod place;
+mod progress;
+mod show;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::exit::Exit;
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Exit::failure(format!("the runtime could not start: {error}")).report(cli.output),
+    };
+    let output = cli.output;
+    let exit = runtime.block_on(command::run(cli));
+    // Reading standard input can't be cancelled: don't wait for a thread that sits in it.
+    runtime.shutdown_background();
+    match exit {
+        Ok(code) => code.into(),
+        Err(exit) => exit.report(output),
+    }
+}

@@ -1,0 +1,197 @@
+//! The board: what each worker of this node has in hand, kept beside the actors so that it outlives their failure.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use nexus_bus::Claim;
+use nexus_core::api::{Live, WorkerInfo};
+use nexus_core::id::{DepartmentName, NodeId, TaskId, WorkerName};
+use nexus_process::{Gone, Sampler};
+use tokio::sync::watch;
+
+/// All workers of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Board(Mutex<BTreeMap<(DepartmentName, WorkerName), Arc<Slot>>>);
+
+/// One worker's place, whichever actor holds it at the moment.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) department: DepartmentName,
+    pub(crate) worker: WorkerName,
+    hand: Mutex<Hand>,
+    completed: AtomicU64,
+    failed: AtomicU64,
+    restarts: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Hand {
+    claim: Option<Arc<Claim>>,
+    /// True once the task that drives the attempt is over.
+    left: Option<watch::Receiver<bool>>,
+    gone: Option<Gone>,
+    pid: Option<u32>,
+    last_line: Option<(String, Timestamp)>,
+}
+
+/// What a worker that failed had in hand.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    pub(crate) claim: Arc<Claim>,
+    left: Option<watch::Receiver<bool>>,
+    gone: Option<Gone>,
+}
+
+/// Held by whoever drives an attempt; dropping it says that nothing more is done for it.
+#[derive(Debug)]
+pub(crate) struct Presence(watch::Sender<bool>);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Unfinished {
+    /// Waits until nobody drives the attempt any more and no process of it is alive.
+    pub(crate) async fn over(&mut self) {
+        if let Some(left) = &mut self.left {
+            // An error means that the sender is gone, which is the same.
+            let _ = left.wait_for(|left| *left).await;
+        }
+        if let Some(gone) = self.gone.take() {
+            gone.wait().await;
+        }
+    }
+}
+
+/// Characters of a last line that are shown.
+const SHOWN: usize = 200;
+
+impl Board {
+    /// The place of a worker, made when it is asked for first.
+    pub(crate) fn slot(&self, department: &DepartmentName, worker: &WorkerName) -> Arc<Slot> {
+        let mut slots = lock(&self.0);
+        let slot = slots.entry((department.clone(), worker.clone())).or_insert_with(|| {
+            Arc::new(Slot {
+                department: department.clone(),
+                worker: worker.clone(),
+                hand: Mutex::default(),
+                completed: AtomicU64::default(),
+                failed: AtomicU64::default(),
+                restarts: AtomicU64::default(),
+            })
+        });
+        Arc::clone(slot)
+    }
+
+    /// Takes a worker off the board that has left for good.
+    pub(crate) fn remove(&self, department: &DepartmentName, worker: &WorkerName) {
+        lock(&self.0).remove(&(department.clone(), worker.clone()));
+    }
+
+    /// The places of one department, or of all.
+    pub(crate) fn slots(&self, department: Option<&DepartmentName>) -> Vec<Arc<Slot>> {
+        let slots = lock(&self.0);
+        slots.values().filter(|slot| department.is_none_or(|name| slot.department == *name)).cloned().collect()
+    }
+
+    /// Every worker, with what is alive of its task.
+    pub(crate) fn workers(&self, node: &NodeId, sampler: &Sampler) -> Vec<WorkerInfo> {
+        let slots = self.slots(None);
+        let pids: Vec<u32> = slots.iter().filter_map(|slot| lock(&slot.hand).pid).collect();
+        let samples = sampler.sample(&pids);
+        let info = |slot: &Arc<Slot>| {
+            let hand = lock(&slot.hand);
+            let sample = hand.pid.and_then(|pid| samples.get(&pid));
+            let live = hand.claim.as_ref().map(|_| Live {
+                pid: hand.pid,
+                processes: sample.map_or(0, |sample| sample.processes),
+                cpu_percent: sample.map_or(0.0, |sample| sample.cpu_percent),
+                rss_bytes: sample.map_or(0, |sample| sample.rss_bytes),
+                last_line: hand.last_line.as_ref().map(|(line, _)| line.clone()),
+                last_output_at: hand.last_line.as_ref().map(|(_, at)| *at),
+            });
+            WorkerInfo {
+                worker_id: slot.worker.clone(),
+                department: slot.department.clone(),
+                node: node.clone(),
+                is_busy: hand.claim.is_some(),
+                current_task: hand.claim.as_ref().map(|claim| claim.entry.task.id),
+                tasks_completed: slot.completed.load(Ordering::Relaxed),
+                tasks_failed: slot.failed.load(Ordering::Relaxed),
+                restarts: slot.restarts.load(Ordering::Relaxed),
+                live,
+            }
+        };
+        slots.iter().map(info).collect()
+    }
+
+    /// The worker that has a task in hand.
+    pub(crate) fn holder(&self, task: TaskId) -> Option<Arc<Slot>> {
+        self.slots(None).into_iter().find(|slot| slot.task() == Some(task))
+    }
+}
+
+impl Slot {
+    /// A task is in this worker's hands from now on.
+    pub(crate) fn take(&self, claim: Arc<Claim>) {
+        *lock(&self.hand) = Hand { claim: Some(claim), ..Hand::default() };
+    }
+
+    /// Somebody drives the attempt until the presence is dropped.
+    pub(crate) fn enter(&self) -> Presence {
+        let (sender, receiver) = watch::channel(false);
+        lock(&self.hand).left = Some(receiver);
+        Presence(sender)
+    }
+
+    /// The agent runs.
+    pub(crate) fn runs(&self, pid: u32, gone: Gone) {
+        let mut hand = lock(&self.hand);
+        hand.pid = Some(pid);
+        hand.gone = Some(gone);
+    }
+
+    /// The agent printed a line.
+    pub(crate) fn said(&self, line: &str, at: Timestamp) {
+        let shown = line.chars().take(SHOWN).collect();
+        lock(&self.hand).last_line = Some((shown, at));
+    }
+
+    /// No process of the agent is alive any more.
+    pub(crate) fn ended(&self) {
+        lock(&self.hand).pid = None;
+    }
+
+    /// The attempt is over and written down.
+    pub(crate) fn finish(&self, well: Option<bool>) {
+        *lock(&self.hand) = Hand::default();
+        match well {
+            Some(true) => self.completed.fetch_add(1, Ordering::Relaxed),
+            Some(false) => self.failed.fetch_add(1, Ordering::Relaxed),
+            None => 0,
+        };
+    }
+
+    pub(crate) fn restarted(&self) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What a failed worker leaves behind; its hands are empty then.
+    pub(crate) fn abandon(&self) -> Option<Unfinished> {
+        let hand = std::mem::take(&mut *lock(&self.hand));
+        Some(Unfinished { claim: hand.claim?, left: hand.left, gone: hand.gone })
+    }
+
+    pub(crate) fn task(&self) -> Option<TaskId> {
+        lock(&self.hand).claim.as_ref().map(|claim| claim.entry.task.id)
+    }
+}
+
+/// Nothing panics while it holds one of these locks for the few lines it needs; a poisoned one is as good as new.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,374 @@
+//! The CEO: an actor that takes work and questions, decides where they belong, and supervises the departments.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexus_bus::{Ask, CeoService, Question, Responder};
+use nexus_core::api::{Accepted, DepartmentState as Condition};
+use nexus_core::company::Company;
+use nexus_core::id::DepartmentName;
+use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::restart::{RestartHistory, Verdict};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::department::{Department, DepartmentMsg};
+use crate::node::{Charter, Node};
+
+mod cancel;
+mod letters;
+mod overview;
+mod submit;
+
+/// What the CEO is told.
+#[derive(Debug)]
+pub(crate) enum CeoMsg {
+    /// A question over NATS. The permit bounds how many are in hand.
+    Ask(Box<Ask>, OwnedSemaphorePermit),
+    /// Work asked for by a letter; whoever brought it waits for the answer.
+    Submit(Box<submit::Order>, oneshot::Sender<Result<Accepted, Refusal>>),
+    /// The configuration has changed.
+    Reload(Arc<Company>),
+    /// The configuration was changed into one that can't be used: the last good one stays.
+    ConfigError(Option<String>),
+    /// Stop: take no more work, give what runs `grace`, and leave when all departments have.
+    Leave { grace: Duration },
+    /// Don't wait any longer.
+    Hurry,
+    /// A department's restart is due.
+    Start(DepartmentName),
+}
+
+#[derive(Debug)]
+pub(crate) struct Ceo;
+
+#[derive(Debug)]
+pub(crate) struct CeoState {
+    node: Arc<Node>,
+    company: Arc<Company>,
+    departments: BTreeMap<DepartmentName, Child>,
+    config_error: Option<String>,
+    began: Instant,
+    leaving: bool,
+    service: Option<CeoService>,
+    letters: letters::Post,
+    timers: Vec<AbortOnDropHandle<()>>,
+    _asks: AbortOnDropHandle<()>,
+}
+
+/// A department as its supervisor knows it.
+#[derive(Debug)]
+struct Child {
+    actor: Option<ActorRef<DepartmentMsg>>,
+    charter: Arc<Charter>,
+    condition: Condition,
+    reason: Option<String>,
+    restarts: RestartHistory,
+}
+
+/// Questions that are being answered at once. Each may hold a task's description (128 KiB): 32 MiB at most.
+const IN_HAND: usize = 256;
+
+impl Actor for Ceo {
+    type Msg = CeoMsg;
+    type State = CeoState;
+    type Arguments = (Arc<Node>, Arc<Company>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<CeoMsg>,
+        (node, company): (Arc<Node>, Arc<Company>),
+    ) -> Result<CeoState, ActorProcessingErr> {
+        let (service, mut questions) = node.bus.serve_ceo(&node.version).await?;
+        let ceo = myself.clone();
+        let asks = tokio::spawn(async move {
+            let in_hand = Arc::new(Semaphore::new(IN_HAND));
+            while let Some(ask) = questions.recv().await {
+                let Ok(permit) = Arc::clone(&in_hand).acquire_owned().await else { return };
+                if ceo.cast(CeoMsg::Ask(Box::new(ask), permit)).is_err() {
+                    return;
+                }
+            }
+        });
+        let letters = letters::Post::open(Arc::clone(&node), myself.clone());
+        let mut state = CeoState {
+            node,
+            company: Arc::clone(&company),
+            departments: BTreeMap::new(),
+            config_error: None,
+            began: Instant::now(),
+            leaving: false,
+            service: Some(service),
+            letters,
+            timers: Vec::new(),
+            _asks: AbortOnDropHandle::new(asks),
+        };
+        state.reload(&myself, company).await;
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<CeoMsg>,
+        message: CeoMsg,
+        state: &mut CeoState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            CeoMsg::Ask(ask, permit) => state.answer(*ask, permit),
+            CeoMsg::Submit(order, reply) => {
+                let plan = state.plan(*order);
+                let node = Arc::clone(&state.node);
+                tokio::spawn(async move {
+                    let result = match plan {
+                        Ok(plan) => plan.carry_out(&node).await,
+                        Err(refusal) => Err(refusal),
+                    };
+                    let _ = reply.send(result);
+                });
+            }
+            CeoMsg::Reload(company) => {
+                if !state.leaving {
+                    state.reload(&myself, company).await;
+                }
+            }
+            CeoMsg::ConfigError(error) => state.config_error = error,
+            CeoMsg::Leave { grace } => state.leave(&myself, grace).await,
+            CeoMsg::Hurry => {
+                for actor in state.departments.values().filter_map(|child| child.actor.as_ref()) {
+                    let _ = actor.cast(DepartmentMsg::Hurry { reason: STOPPING.to_owned() });
+                }
+            }
+            CeoMsg::Start(name) => state.start(&myself, &name).await,
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<CeoMsg>,
+        event: SupervisionEvent,
+        state: &mut CeoState,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(who, cause) => {
+                if let Some(name) = state.name_of(&who) {
+                    state.failed(&myself, &name, &cause.to_string());
+                }
+            }
+            SupervisionEvent::ActorTerminated(who, ..) => {
+                if let Some(name) = state.name_of(&who) {
+                    state.left(&myself, &name).await;
+                }
+            }
+            _ => {}
+        }
+        if state.leaving && state.departments.values().all(|child| child.actor.is_none()) {
+            myself.stop(Some("left".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// Why work is interrupted when the company stops.
+const STOPPING: &str = "the company is stopping";
+
+impl CeoState {
+    fn answer(&self, ask: Ask, permit: OwnedSemaphorePermit) {
+        let Ask { question, traceparent, answer } = ask;
+        let node = Arc::clone(&self.node);
+        match question {
+            Question::Submit(submission) => {
+                let plan = self.plan(submit::Order { submission: *submission, traceparent });
+                reply(permit, answer, async move { plan?.carry_out(&node).await });
+            }
+            Question::Cancel(request) => {
+                let grace = self.longest_grace();
+                reply(permit, answer, async move { cancel::cancel(&node, &request, grace).await });
+            }
+            Question::Retry(task) => reply(permit, answer, async move { submit::retry(&node, &task.task_id).await }),
+            Question::Status(task) => {
+                reply(permit, answer, async move { overview::status(&node, &task.task_id).await });
+            }
+            Question::List(request) => reply(permit, answer, async move { overview::list(&node, &request).await }),
+            Question::Workers => reply(permit, answer, async move { overview::workers(&node).await }),
+            Question::Departments => {
+                let answered = overview::departments(self);
+                reply(permit, answer, async move { Ok(answered) });
+            }
+            Question::Rebuild => reply(permit, answer, async move { overview::rebuild(&node).await }),
+            Question::Ping => reply(permit, answer, async move { Ok(()) }),
+        }
+    }
+
+    fn plan(&self, order: submit::Order) -> Result<submit::Plan, Refusal> {
+        if self.leaving {
+            return Err(Refusal::new(RefusalKind::Stopped, STOPPING).with_help("submit it again when it is up again"));
+        }
+        submit::plan(&self.company, order, |department| {
+            let child = self.departments.get(department)?;
+            (child.condition == Condition::Stopped).then(|| child.reason.clone().unwrap_or_default())
+        })
+    }
+
+    async fn reload(&mut self, myself: &ActorRef<CeoMsg>, company: Arc<Company>) {
+        self.config_error = None;
+        self.letters.follow(&company);
+        let mut charters = Charter::all(&company);
+        self.company = company;
+        for (name, child) in &mut self.departments {
+            match charters.remove(name).map(Arc::new) {
+                Some(charter) if *charter == *child.charter && child.condition == Condition::Running => {}
+                Some(charter) => {
+                    child.charter = Arc::clone(&charter);
+                    match (&child.actor, child.condition) {
+                        (Some(actor), Condition::Running) => {
+                            tracing::info!(department = %name, "its file has changed; new work goes by the new one");
+                            let _ = actor.cast(DepartmentMsg::Charter(charter));
+                        }
+                        // One that had been stopped gets a new chance with its new file, one that leaves comes back.
+                        (None, Condition::Stopped) => {
+                            child.restarts = RestartHistory::default();
+                            let _ = myself.cast(CeoMsg::Start(name.clone()));
+                        }
+                        _ => {}
+                    }
+                }
+                None => {
+                    child.condition = Condition::Leaving;
+                    child.reason = Some("its file was removed".to_owned());
+                    if let Some(actor) = &child.actor {
+                        tracing::info!(department = %name, "its file is gone; it finishes what runs and leaves");
+                        let reason = "its department was removed".to_owned();
+                        let _ = actor.cast(DepartmentMsg::Leave { grace: None, reason });
+                    }
+                }
+            }
+        }
+        self.departments.retain(|_, child| child.actor.is_some() || child.condition != Condition::Leaving);
+        for (name, charter) in charters {
+            let child = Child {
+                actor: None,
+                charter: Arc::new(charter),
+                condition: Condition::Restarting,
+                reason: None,
+                restarts: RestartHistory::default(),
+            };
+            self.departments.insert(name.clone(), child);
+            self.start(myself, &name).await;
+        }
+    }
+
+    async fn start(&mut self, myself: &ActorRef<CeoMsg>, name: &DepartmentName) {
+        let Some(child) = self.departments.get_mut(name).filter(|child| child.actor.is_none()) else { return };
+        if self.leaving {
+            return;
+        }
+        let args = (Arc::clone(&self.node), Arc::clone(&child.charter));
+        match Actor::spawn_linked(None, Department, args, myself.get_cell()).await {
+            Ok((actor, _)) => {
+                tracing::info!(
+                    department = %name,
+                    "{} workers; agents {}",
+                    child.charter.policy.workers,
+                    child.charter.policy.agents.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                );
+                child.actor = Some(actor);
+                child.condition = Condition::Running;
+                child.reason = None;
+            }
+            // No supervision event comes of this: it is counted here.
+            Err(error) => self.failed(myself, name, &error.to_string()),
+        }
+    }
+
+    /// A department failed: it is restarted, or stopped for good. The others work on.
+    fn failed(&mut self, myself: &ActorRef<CeoMsg>, name: &DepartmentName, cause: &str) {
+        let now = self.began.elapsed();
+        let Some(child) = self.departments.get_mut(name) else { return };
+        child.actor = None;
+        for slot in self.node.board.slots(Some(name)) {
+            let (node, policy) = (Arc::clone(&self.node), Arc::clone(&child.charter.policy));
+            tokio::spawn(async move {
+                crate::conclude::reclaim(&node, &slot, "its department failed", &policy).await;
+            });
+        }
+        match child.restarts.record(&self.company.restart, now) {
+            _ if child.condition == Condition::Leaving => {}
+            Verdict::RestartAfter(delay) => {
+                tracing::error!(department = %name, "failed and is restarted: {cause}");
+                child.condition = Condition::Restarting;
+                child.reason = Some(cause.to_owned());
+                let (ceo, name) = (myself.clone(), name.clone());
+                self.timers.retain(|timer| !timer.is_finished());
+                self.timers.push(AbortOnDropHandle::new(tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    let _ = ceo.cast(CeoMsg::Start(name));
+                })));
+            }
+            Verdict::Escalate => {
+                tracing::error!(department = %name, "failed too often and is stopped; its tasks wait: {cause}");
+                child.condition = Condition::Stopped;
+                child.reason = Some(format!("failed too often: {cause}"));
+            }
+        }
+    }
+
+    /// A department left as it was told to, or by itself.
+    async fn left(&mut self, myself: &ActorRef<CeoMsg>, name: &DepartmentName) {
+        let Some(child) = self.departments.get_mut(name) else { return };
+        child.actor = None;
+        let wanted = self.company.departments.contains_key(name);
+        match child.condition {
+            // Its file came back while it was leaving.
+            Condition::Leaving if wanted && !self.leaving => self.start(myself, name).await,
+            Condition::Leaving => {
+                tracing::info!(department = %name, "has left");
+                self.departments.remove(name);
+            }
+            _ if !self.leaving => self.failed(myself, name, "it ended by itself"),
+            _ => {}
+        }
+    }
+
+    async fn leave(&mut self, myself: &ActorRef<CeoMsg>, grace: Duration) {
+        self.leaving = true;
+        self.letters.close();
+        if let Some(service) = self.service.take() {
+            service.stop().await;
+        }
+        for actor in self.departments.values().filter_map(|child| child.actor.as_ref()) {
+            let _ = actor.cast(DepartmentMsg::Leave { grace: Some(grace), reason: STOPPING.to_owned() });
+        }
+        if self.departments.values().all(|child| child.actor.is_none()) {
+            myself.stop(Some("left".to_owned()));
+        }
+    }
+
+    /// The longest that any department's agents may take to end.
+    fn longest_grace(&self) -> Duration {
+        let grace = |policy: &Arc<nexus_core::department::Department>| {
+            policy.stop.interrupt_grace.get() + policy.stop.terminate_grace.get()
+        };
+        self.company.departments.values().map(grace).max().unwrap_or_default()
+    }
+
+    fn name_of(&self, who: &ActorCell) -> Option<DepartmentName> {
+        let is = |child: &Child| child.actor.as_ref().is_some_and(|actor| actor.get_id() == who.get_id());
+        self.departments.iter().find(|(_, child)| is(child)).map(|(name, _)| name.clone())
+    }
+}
+
+/// Finds the answer beside the CEO, which goes on with the next question.
+fn reply<T: serde::Serialize + Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    answer: Responder,
+    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) {
+    tokio::spawn(async move {
+        answer.reply(work.await).await;
+        drop(permit);
+    });
+}

@@ -1,0 +1,122 @@
+//! A cancel: an event by compare-and-set, then a signal, then the proof that nothing is left.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nexus_bus::{BusError, Last, Order};
+use nexus_core::api::{CancelRequest, Cancelled};
+use nexus_core::event::{Event, What};
+use nexus_core::id::NodeId;
+use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::view::{Status, TaskView};
+use tokio::time::Instant;
+
+use super::overview::find;
+use crate::node::Node;
+
+/// Beyond the department's graces: for the signals to travel, and KILL to work.
+const MARGIN: Duration = Duration::from_secs(10);
+/// How long the task's next event is waited for before its ledger is looked at, in case the event was dropped.
+const LOOK: Duration = Duration::from_secs(1);
+/// Refused writes in a row: each means that the task has changed under our hands.
+const TRIES: u32 = 16;
+
+/// Cancels a task, and answers when no process of it is alive. `grace` is the longest that agents may take to end.
+pub(super) async fn cancel(node: &Node, request: &CancelRequest, grace: Duration) -> Result<Cancelled, Refusal> {
+    let began = Instant::now();
+    let view = find(node, &request.task_id).await?;
+    let reason = request.reason.clone().unwrap_or_else(|| "cancelled on request".to_owned());
+    let mut events = nexus_bus::Client::new(node.bus.clone()).follow_events(Some(view.task_id)).await?;
+    let done = |was| Cancelled {
+        task_id: view.task_id,
+        was,
+        took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+    };
+    let mut asked = false;
+    for _ in 0..TRIES {
+        let last = node.bus.last_event(view.task_id).await?;
+        match step(node, &view, last.as_ref(), &reason).await {
+            Ok(Step::Ended(Status::Cancelled)) if asked => return Ok(done(Status::Running)),
+            Ok(Step::Ended(status)) => return Err(ended(&view, status)),
+            Ok(Step::Cancelled(seq)) => {
+                node.historian.wrote(seq);
+                return Ok(done(Status::Queued));
+            }
+            Ok(Step::Asked { node: holder, seq }) => {
+                asked = true;
+                node.historian.wrote(seq);
+                let order = Order::Cancel { task: view.task_id, reason: reason.clone() };
+                let deadline = began + grace + MARGIN;
+                loop {
+                    node.bus.order(&holder, &view.department, &order).await?;
+                    match tokio::time::timeout(LOOK, events.recv()).await {
+                        Ok(Some(event)) if event.what.is_terminal() => break,
+                        _ => {}
+                    }
+                    let now = node.bus.last_event(view.task_id).await?;
+                    if !matches!(now.map(|last| last.event.what), Some(What::CancelRequested { .. })) {
+                        break;
+                    }
+                    if Instant::now() > deadline {
+                        return Err(still_alive(node, &view));
+                    }
+                }
+            }
+            Err(BusError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Refusal::new(RefusalKind::Conflict, format!("task {} changes too fast to be cancelled", view.task_id))
+        .with_help("look at its status and try again"))
+}
+
+enum Step {
+    /// It had ended.
+    Ended(Status),
+    /// It waited; now it is cancelled.
+    Cancelled(u64),
+    /// It runs, and the ledger holds the request; the holder is to carry it out.
+    Asked { node: NodeId, seq: u64 },
+}
+
+async fn step(node: &Node, view: &TaskView, last: Option<&Last>, reason: &str) -> Result<Step, BusError> {
+    let append = async |attempt, what, expect| {
+        let event = Event::new(view.task_id, view.department.clone(), attempt, Timestamp::now(), what);
+        node.bus.append(&event, expect, None).await
+    };
+    let cancelled = || What::Cancelled { reason: reason.to_owned(), outcome: None };
+    let Some(last) = last else { return append(0, cancelled(), 0).await.map(Step::Cancelled) };
+    let attempt = last.event.attempt;
+    match &last.event.what {
+        What::Completed { .. } => Ok(Step::Ended(Status::Completed)),
+        What::Failed { .. } => Ok(Step::Ended(Status::Failed)),
+        What::Cancelled { .. } => Ok(Step::Ended(Status::Cancelled)),
+        What::Interrupted { .. } | What::AttemptFailed { .. } | What::Retried { .. } => {
+            append(attempt, cancelled(), last.seq).await.map(Step::Cancelled)
+        }
+        What::Started { node: holder, .. } => {
+            let what = What::CancelRequested { reason: reason.to_owned() };
+            let seq = append(attempt, what, last.seq).await?;
+            Ok(Step::Asked { node: holder.clone(), seq })
+        }
+        // Asked for before: by somebody else, or before the company was restarted.
+        What::CancelRequested { .. } => {
+            let holder = view.node.clone().unwrap_or_else(|| node.id.clone());
+            Ok(Step::Asked { node: holder, seq: last.seq })
+        }
+    }
+}
+
+fn ended(view: &TaskView, status: Status) -> Refusal {
+    Refusal::new(RefusalKind::Conflict, format!("task {} is {} already", view.task_id, status.as_str()))
+}
+
+fn still_alive(node: &Node, view: &TaskView) -> Refusal {
+    let alive = node.board.workers(&node.id, &node.sampler).into_iter().find(|w| w.current_task == Some(view.task_id));
+    let live = alive.and_then(|worker| worker.live);
+    let what =
+        live.and_then(|live| live.pid.map(|pid| format!("pid {pid} and {} others", live.processes.saturating_sub(1))));
+    let what = what.unwrap_or_else(|| "its worker has not answered".to_owned());
+    Refusal::new(RefusalKind::TimedOut, format!("task {} is being cancelled but not gone yet: {what}", view.task_id))
+        .with_help("it stays marked as cancelled and is ended as soon as it can be; ask again for its status")
+}

@@ -1,0 +1,191 @@
+//! Work asked for by publishing: the inbox, and subjects that departments have triggers on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use minijinja::{Environment, UndefinedBehavior, context};
+use nexus_bus::{Letter, Letters};
+use nexus_core::api::Accepted;
+use nexus_core::company::Company;
+use nexus_core::department::Trigger;
+use nexus_core::id::DepartmentName;
+use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::task::Submission;
+use ractor::ActorRef;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{CeoMsg, submit};
+use crate::node::Node;
+
+/// Whoever brings letters to the CEO.
+#[derive(Debug)]
+pub(super) struct Post {
+    node: Arc<Node>,
+    ceo: ActorRef<CeoMsg>,
+    inbox: Option<AbortOnDropHandle<()>>,
+    triggers: BTreeMap<(DepartmentName, usize), (Trigger, AbortOnDropHandle<()>)>,
+}
+
+/// Wait before a letter that can't be taken now is brought again, and before a lost inbox is opened again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+impl Post {
+    pub(super) fn open(node: Arc<Node>, ceo: ActorRef<CeoMsg>) -> Self {
+        let inbox = tokio::spawn(inbox(Arc::clone(&node), ceo.clone()));
+        Self { node, ceo, inbox: Some(AbortOnDropHandle::new(inbox)), triggers: BTreeMap::new() }
+    }
+
+    /// Listens where the company's departments have triggers, and nowhere else.
+    pub(super) fn follow(&mut self, company: &Company) {
+        let each = |(name, department): (&DepartmentName, &Arc<nexus_core::department::Department>)| {
+            let name = name.clone();
+            department.on.clone().into_iter().enumerate().map(move |(n, trigger)| ((name.clone(), n), trigger))
+        };
+        let wanted: BTreeMap<_, _> = company.departments.iter().flat_map(each).collect();
+        self.triggers.retain(|key, (trigger, _)| wanted.get(key) == Some(trigger));
+        for (key, trigger) in wanted {
+            let (node, ceo) = (&self.node, &self.ceo);
+            self.triggers.entry(key.clone()).or_insert_with(|| {
+                let listening = listen(Arc::clone(node), ceo.clone(), key.0, trigger.clone());
+                (trigger, AbortOnDropHandle::new(tokio::spawn(listening)))
+            });
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.inbox = None;
+        self.triggers.clear();
+    }
+}
+
+async fn inbox(node: Arc<Node>, ceo: ActorRef<CeoMsg>) {
+    loop {
+        match node.bus.inbox().await {
+            Ok(letters) => {
+                let read = |letter: &Letter| {
+                    let department = letter.subject.strip_prefix("nexus.inbox.").unwrap_or_default();
+                    submission(letter, department)
+                };
+                bring(&node, &ceo, letters, "inbox", read).await;
+            }
+            Err(error) => tracing::warn!("the inbox could not be opened yet: {error}"),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn listen(node: Arc<Node>, ceo: ActorRef<CeoMsg>, department: DepartmentName, trigger: Trigger) {
+    loop {
+        match node.bus.listen(&trigger.subject).await {
+            Ok(letters) => {
+                let read = |letter: &Letter| triggered(letter, &department, &trigger);
+                bring(&node, &ceo, letters, department.as_str(), read).await;
+            }
+            Err(error) => tracing::warn!(%department, "can't listen on {} yet: {error}", trigger.subject),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Brings letters one after the other; what is no work goes to the dead letters, with the reason.
+async fn bring(
+    node: &Node,
+    ceo: &ActorRef<CeoMsg>,
+    mut letters: Letters,
+    what: &str,
+    read: impl Fn(&Letter) -> Result<Submission, Refusal>,
+) {
+    while let Some(letter) = letters.next().await {
+        let result = match read(&letter) {
+            Ok(submission) => ask(ceo, submission, letter.traceparent.clone()).await,
+            Err(refusal) => Err(refusal),
+        };
+        match result {
+            Ok(accepted) => {
+                tracing::info!(task = %accepted.task_id, "{} became a task of {}", letter.subject, accepted.department);
+                letter.taken().await;
+            }
+            // Not the letter's fault: it waits.
+            Err(refusal) if is_passing(refusal.kind) => {
+                tracing::debug!("{} waits: {refusal}", letter.subject);
+                letter.put_back(AGAIN).await;
+            }
+            Err(refusal) => {
+                tracing::warn!("{} is no work and goes to the dead letters: {refusal}", letter.subject);
+                let now = Timestamp::now();
+                match node.bus.bury(&token(what, &letter), &letter.subject, &letter.payload, refusal, now).await {
+                    Ok(()) => letter.taken().await,
+                    Err(error) => {
+                        tracing::error!("a dead letter could not be kept: {error}");
+                        letter.put_back(AGAIN).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The department that a letter was for, as a subject's token.
+fn token(what: &str, letter: &Letter) -> String {
+    letter.subject.strip_prefix("nexus.inbox.").unwrap_or(what).to_owned()
+}
+
+async fn ask(ceo: &ActorRef<CeoMsg>, submission: Submission, traceparent: Option<String>) -> Result<Accepted, Refusal> {
+    let stopped = || Refusal::new(RefusalKind::Stopped, "the CEO is being restarted");
+    let (reply, answer) = oneshot::channel();
+    let order = submit::Order { submission, traceparent };
+    ceo.cast(CeoMsg::Submit(Box::new(order), reply)).map_err(|_| stopped())?;
+    answer.await.map_err(|_| stopped())?
+}
+
+const fn is_passing(kind: RefusalKind) -> bool {
+    matches!(kind, RefusalKind::Busy | RefusalKind::Stopped | RefusalKind::Unreachable | RefusalKind::TimedOut)
+}
+
+/// A letter's payload as a submission: the JSON itself, or the `data` of a CloudEvent in structured mode.
+fn submission(letter: &Letter, department: &str) -> Result<Submission, Refusal> {
+    let help = "the payload is a JSON object with at least \"description\"; docs/schema/submission.json has all of it";
+    let refused = |error: serde_json::Error| {
+        Refusal::invalid(format!("what {} holds is not a submission: {error}", letter.subject)).with_help(help)
+    };
+    let mut value: Value = serde_json::from_slice(&letter.payload).map_err(refused)?;
+    let mut id = letter.id.clone();
+    if value.get("specversion").is_some() && value.get("data").is_some() {
+        id = id.or_else(|| value.get("id").and_then(Value::as_str).map(str::to_owned));
+        value = value.get_mut("data").map(Value::take).unwrap_or_default();
+    }
+    let mut submission: Submission = serde_json::from_value(value).map_err(refused)?;
+    submission.department = Some(department.to_owned());
+    // The same message twice is the same task, also long after the stream has forgotten its id.
+    submission.idempotency_key = submission.idempotency_key.or_else(|| id.map(|id| format!("{}#{id}", letter.subject)));
+    Ok(submission)
+}
+
+fn triggered(letter: &Letter, department: &DepartmentName, trigger: &Trigger) -> Result<Submission, Refusal> {
+    let data: Value = if letter.payload.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&letter.payload)
+            .map_err(|error| Refusal::invalid(format!("what {} holds is not JSON: {error}", letter.subject)))?
+    };
+    let mut environment = Environment::new();
+    // A misspelt name is a dead letter that says so, not a description with a hole in it.
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let description = environment
+        .render_str(&trigger.description, context! { data => minijinja::Value::from(minijinja::value::Serde(data)), subject => letter.subject.as_str() })
+        .map_err(|error| {
+            Refusal::invalid(format!("the description of the trigger on {} in {department}: {error:#}", trigger.subject))
+        })?;
+    let mut submission = Submission::new(description);
+    submission.department = Some(department.to_string());
+    submission.task_type.clone_from(&trigger.task_type);
+    submission.project_path.clone_from(&trigger.project_path);
+    submission.preferred_agent = trigger.agent.as_ref().map(ToString::to_string);
+    submission.priority = trigger.priority;
+    submission.idempotency_key = letter.id.as_ref().map(|id| format!("{}#{id}", letter.subject));
+    Ok(submission)
+}

@@ -1,0 +1,91 @@
+//! What is: tasks, workers, departments. Read from the history, once it holds what the asker may know of.
+
+use nexus_core::api::{
+    DepartmentInfo, DepartmentState as Condition, Departments, ListRequest, TaskPage, TaskStatus, WorkerStats,
+};
+use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::view::{Status, TaskView};
+use nexus_history::{HistoryError, Resolved};
+
+use super::CeoState;
+use crate::historian::refused;
+use crate::node::Node;
+
+/// The task that an id, or an unambiguous beginning of one, names.
+pub(super) async fn find(node: &Node, task: &str) -> Result<TaskView, Refusal> {
+    let history = node.historian.current().await?;
+    let id = match history.resolve(task).await.map_err(|error| refused(&error))? {
+        Resolved::One(id) => id,
+        Resolved::None => return Err(Refusal::not_found(task)),
+        Resolved::Many(ids) => {
+            let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+            return Err(Refusal::new(RefusalKind::Ambiguous, format!("{task} could be any of {}", ids.join(", ")))
+                .with_help("give more of the id"));
+        }
+    };
+    let view = history.get(id).await.map_err(|error| refused(&error))?;
+    view.ok_or_else(|| Refusal::not_found(task))
+}
+
+pub(super) async fn status(node: &Node, task: &str) -> Result<TaskStatus, Refusal> {
+    let task = find(node, task).await?;
+    let live = if task.status == Status::Running {
+        let workers = node.board.workers(&node.id, &node.sampler);
+        workers.into_iter().find(|worker| worker.current_task == Some(task.task_id)).and_then(|worker| worker.live)
+    } else {
+        None
+    };
+    Ok(TaskStatus { task, live })
+}
+
+pub(super) async fn list(node: &Node, request: &ListRequest) -> Result<TaskPage, Refusal> {
+    let history = node.historian.current().await?;
+    history.list(request).await.map_err(|error| match error {
+        HistoryError::Cursor(_) => {
+            Refusal::invalid(error.to_string()).with_help("a cursor is `next_cursor` of the page before, unchanged")
+        }
+        error => refused(&error),
+    })
+}
+
+pub(super) async fn workers(node: &Node) -> Result<WorkerStats, Refusal> {
+    node.historian.current().await?;
+    let counts = node.historian.state().counts;
+    Ok(WorkerStats {
+        tasks_queued: counts.total(Status::Queued),
+        tasks_processed: counts.ended(),
+        workers: node.board.workers(&node.id, &node.sampler),
+    })
+}
+
+pub(super) async fn rebuild(node: &Node) -> Result<u64, Refusal> {
+    node.historian.rebuild().await?;
+    let counts = node.historian.state().counts;
+    Ok(Status::ALL.into_iter().map(|status| counts.total(status)).sum())
+}
+
+pub(super) fn departments(state: &CeoState) -> Departments {
+    let counts = state.node.historian.state().counts;
+    let info = |(name, child): (&nexus_core::id::DepartmentName, &super::Child)| {
+        let busy = state.node.board.slots(Some(name)).iter().filter(|slot| slot.task().is_some()).count();
+        let policy = &child.charter.policy;
+        DepartmentInfo {
+            name: name.clone(),
+            description: policy.description.clone(),
+            state: child.condition,
+            reason: child.reason.clone().filter(|_| child.condition != Condition::Running),
+            agents: policy.agents.clone(),
+            task_types: policy.task_types.clone(),
+            workers: policy.workers,
+            busy: u32::try_from(busy).unwrap_or(u32::MAX),
+            queued: counts.of(name, Status::Queued),
+            restarts: child.restarts.total(),
+        }
+    };
+    Departments {
+        company: state.company.name.clone(),
+        default_department: state.company.default_department.clone(),
+        departments: state.departments.iter().map(info).collect(),
+        config_error: state.config_error.clone(),
+    }
+}

@@ -1,0 +1,160 @@
+//! Work comes in: checked, routed, and put on the ledger.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use nexus_bus::{BusError, Submitted, new_traceparent};
+use nexus_core::api::Accepted;
+use nexus_core::company::Company;
+use nexus_core::event::{Event, What};
+use nexus_core::id::{DepartmentName, TaskId};
+use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::route::{Route, route};
+use nexus_core::task::{QueueEntry, Submission, Task};
+use nexus_core::view::Status;
+
+use super::overview::find;
+use crate::node::Node;
+
+/// A submission and where it came from.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) submission: Submission,
+    pub(crate) traceparent: Option<String>,
+}
+
+/// A submission that belongs somewhere.
+#[derive(Debug)]
+pub(super) struct Plan {
+    order: Order,
+    route: Route,
+    bound: u64,
+}
+
+/// Decides where a submission belongs. `stopped` says why a department takes no work, if it doesn't.
+pub(super) fn plan(
+    company: &Arc<Company>,
+    order: Order,
+    stopped: impl FnOnce(&DepartmentName) -> Option<String>,
+) -> Result<Plan, Refusal> {
+    let route = route(company, &order.submission)?;
+    if order.submission.not_before.is_some() {
+        return Err(Refusal::invalid("not_before can't be promised by this version")
+            .with_help("leave it out, and submit the task when it is due"));
+    }
+    if let Some(reason) = stopped(&route.department) {
+        let message = format!("the department {} is stopped: {reason}", route.department);
+        return Err(Refusal::new(RefusalKind::Stopped, message)
+            .with_help("mend what made it fail; a change of its file, or a restart of the company, starts it again"));
+    }
+    let bound = company.departments.get(&route.department).map_or(0, |policy| policy.queue.max_waiting);
+    Ok(Plan { order, route, bound })
+}
+
+impl Plan {
+    /// Puts the task on the ledger. The answer is given when it is there.
+    pub(super) async fn carry_out(self, node: &Node) -> Result<Accepted, Refusal> {
+        let Self { order, route, bound } = self;
+        let submission = order.submission;
+        let project = project(&submission.project_path).await?;
+        node.fill.check(&node.bus).await?;
+        let state = node.historian.state();
+        let department = route.department;
+        let counted = state.counts.of(&department, Status::Queued);
+        let place = node.backlog.reserve(&department, bound, counted, state.position).map_err(|waiting| {
+            let message =
+                format!("the department {department} is busy: {waiting} tasks wait, and its bound is {bound}");
+            Refusal::new(RefusalKind::Busy, message)
+                .with_help(format!("try again later, or raise queue.max_waiting in departments/{department}.toml"))
+        })?;
+        let id = match &submission.idempotency_key {
+            Some(key) => TaskId::from_idempotency_key(key),
+            None => TaskId::from_uuid(uuid::Uuid::now_v7()),
+        };
+        let task = Task {
+            id,
+            department: department.clone(),
+            description: submission.description,
+            task_type: submission.task_type,
+            project_path: project,
+            context: submission.context,
+            preferred_agent: route.preferred_agent,
+            priority: submission.priority,
+            timeout_seconds: submission.timeout_seconds,
+            max_attempts: submission.max_attempts,
+            created_at: Timestamp::now(),
+            traceparent: Some(order.traceparent.unwrap_or_else(new_traceparent)),
+        };
+        let (task, duplicate) = match node.bus.submit(&QueueEntry::first(task.clone())).await? {
+            Submitted::New(seq) => {
+                place.filled(seq);
+                node.historian.wrote(seq);
+                (task, false)
+            }
+            Submitted::Known(known) => (*known, true),
+        };
+        let estimated_ms = node.historian.estimate(&task.department, &task.task_type).await;
+        Ok(Accepted {
+            task_id: task.id,
+            department: task.department,
+            assigned_agent: task.preferred_agent,
+            task_type: task.task_type,
+            duplicate,
+            estimated_ms,
+        })
+    }
+}
+
+/// The project's directory, absolute; it has to be there.
+async fn project(path: &str) -> Result<String, Refusal> {
+    let refused = |why: String| {
+        Refusal::invalid(format!("project_path \"{path}\" {why}"))
+            .with_help("name a directory that exists on the machine where the company runs")
+    };
+    let absolute = std::path::absolute(Path::new(path)).map_err(|error| refused(format!("is no path: {error}")))?;
+    match tokio::fs::metadata(&absolute).await {
+        Ok(found) if found.is_dir() => utf8(absolute).map_err(refused),
+        Ok(_) => Err(refused("is not a directory".to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(refused("does not exist".to_owned())),
+        Err(error) => Err(refused(format!("can't be read: {error}"))),
+    }
+}
+
+fn utf8(path: PathBuf) -> Result<String, String> {
+    path.into_os_string().into_string().map_err(|_| "is not valid UTF-8".to_owned())
+}
+
+/// Puts a failed or cancelled task back on the queue, its attempts counted from the start.
+pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> {
+    let view = find(node, task).await?;
+    let id = view.task_id;
+    let conflict = |message: String| Refusal::new(RefusalKind::Conflict, message);
+    let last = node.bus.last_event(id).await?;
+    let ended = last.as_ref().map(|last| &last.event.what);
+    let last = match ended {
+        Some(What::Failed { .. } | What::Cancelled { .. }) => last,
+        Some(What::Completed { .. }) => return Err(conflict(format!("task {id} was completed; delegate it anew"))),
+        _ => return Err(conflict(format!("task {id} has not ended; there is nothing to retry"))),
+    };
+    let Some((last, entry)) = last.zip(node.bus.last_entry(id).await?) else {
+        return Err(Refusal::not_found(&id.to_string()));
+    };
+    let now = Timestamp::now();
+    let what = What::Retried { reason: "asked for".to_owned() };
+    let event = Event::new(id, entry.task.department.clone(), 0, now, what);
+    let again = QueueEntry { attempt: 1, interruptions: entry.interruptions, queued_at: now, ..entry };
+    let seq = node.bus.append_and_queue(&event, last.seq, &again).await.map_err(|error| match error {
+        BusError::Conflict => conflict(format!("task {id} was changed by somebody else just now")),
+        error => error.into(),
+    })?;
+    node.historian.wrote(seq);
+    Ok(Accepted {
+        task_id: id,
+        department: again.task.department,
+        assigned_agent: again.task.preferred_agent,
+        task_type: again.task.task_type,
+        duplicate: false,
+        estimated_ms: None,
+    })
+}

@@ -1,0 +1,75 @@
+//! Writing down how an attempt ended: until it is written, or somebody else has written.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nexus_bus::{BusError, Claim, Fence};
+use nexus_core::attempt::Conclusion;
+use nexus_core::department::Department;
+use nexus_core::event::{Outcome, What};
+use nexus_core::retry::{Next, next};
+
+use crate::board::Slot;
+use crate::node::Node;
+
+/// Longest wait between two tries to write to a broker that is away.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Writes what follows from `conclusion`. Returns whether the task ended well, or `None` when it goes on or is another's.
+pub(crate) async fn conclude(
+    node: &Node,
+    claim: &Claim,
+    mut conclusion: Conclusion,
+    outcome: &Outcome,
+    policy: &Department,
+) -> Option<bool> {
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let now = Timestamp::now();
+        let outcome = outcome.clone();
+        let (written, well) = match next(conclusion.clone(), &claim.entry, &policy.retry, fastrand::f64()) {
+            Next::Complete => (claim.conclude(What::Completed { outcome }, now).await, Some(true)),
+            Next::Cancel(reason) => {
+                (claim.conclude(What::Cancelled { reason, outcome: Some(outcome) }, now).await, Some(false))
+            }
+            Next::Fail(failure) => (claim.conclude(What::Failed { failure, outcome }, now).await, Some(false)),
+            Next::RetryAfter(failure, delay) => {
+                let retry_at = now.checked_add(delay).unwrap_or(now);
+                let what = What::AttemptFailed { failure, outcome, retry_at };
+                (claim.conclude_and_retry(what, retry_at, now).await, None)
+            }
+            Next::Requeue(reason) => (claim.requeue(&reason, now).await, None),
+            Next::Nothing => return None,
+        };
+        let error = match written {
+            Ok(seq) => {
+                node.historian.wrote(seq);
+                return well;
+            }
+            Err(BusError::Conflict) => match claim.look().await {
+                Ok(Some(Fence::CancelRequested(reason))) => {
+                    conclusion = Conclusion::Cancelled(reason);
+                    continue;
+                }
+                Ok(Some(Fence::Lost)) => {
+                    tracing::warn!(task = %claim.entry.task.id, "somebody else owns the task now; nothing is written");
+                    return None;
+                }
+                Ok(None) => BusError::Conflict,
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        tracing::warn!(task = %claim.entry.task.id, "the attempt's end could not be written yet: {error}");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
+    }
+}
+
+/// Gives back to the queue what a failed worker had in hand, when no process of it is alive.
+pub(crate) async fn reclaim(node: &Node, slot: &Slot, reason: &str, policy: &Department) {
+    let Some(mut unfinished) = slot.abandon() else { return };
+    unfinished.over().await;
+    let conclusion = Conclusion::Interrupted(reason.to_owned());
+    conclude(node, &unfinished.claim, conclusion, &Outcome::default(), policy).await;
+}

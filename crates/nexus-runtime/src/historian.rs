@@ -1,0 +1,201 @@
+//! Keeps the history up with the ledger, and makes readers wait until it holds what they may know of.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nexus_bus::{Bus, BusError};
+use nexus_core::id::{DepartmentName, NodeId};
+use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::view::TaskView;
+use nexus_history::{Counts, History, HistoryError};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+/// The history, as far as it has come.
+#[derive(Debug)]
+pub(crate) struct Historian {
+    history: History,
+    state: watch::Receiver<State>,
+    /// Sequence of the newest thing that this node has written itself: whoever asks after it may know of it.
+    written: AtomicU64,
+    rebuild: Arc<Notify>,
+    estimates: Mutex<HashMap<(DepartmentName, String), (Instant, Option<u64>)>>,
+    _folder: AbortOnDropHandle<()>,
+}
+
+/// How far the history has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    pub(crate) position: u64,
+    pub(crate) counts: Arc<Counts>,
+    /// Nothing was left to fold when this was said.
+    caught_up: bool,
+    /// How often it was made anew.
+    rebuilds: u64,
+}
+
+/// How long a reader waits for the history to catch up with what this node wrote.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an estimate is good enough.
+const ESTIMATE_AGE: Duration = Duration::from_secs(10);
+/// Estimates kept; more kinds of task than that have none to hand at once.
+const ESTIMATES: usize = 256;
+/// Wait after a failure to fold, so that a database that is away is not asked all the time.
+const AGAIN: Duration = Duration::from_secs(1);
+
+impl Historian {
+    /// Starts folding the ledger whose identity is `ledger`, from where the history had come.
+    pub(crate) async fn start(bus: Bus, history: History, ledger: &str) -> Result<Self, HistoryError> {
+        history.bind(ledger).await?;
+        let first = State {
+            position: history.position().await?,
+            counts: Arc::new(history.counts().await?),
+            ..State::default()
+        };
+        let (sender, state) = watch::channel(first);
+        let rebuild = Arc::new(Notify::new());
+        let folder = Folder { bus, history: history.clone(), state: sender, rebuild: Arc::clone(&rebuild) };
+        Ok(Self {
+            history,
+            state,
+            written: AtomicU64::default(),
+            rebuild,
+            estimates: Mutex::default(),
+            _folder: AbortOnDropHandle::new(tokio::spawn(folder.run())),
+        })
+    }
+
+    /// This node has written something at `seq`.
+    pub(crate) fn wrote(&self, seq: u64) {
+        self.written.fetch_max(seq, Ordering::AcqRel);
+    }
+
+    /// The history, once it holds everything this node has written.
+    pub(crate) async fn current(&self) -> Result<&History, Refusal> {
+        let written = self.written.load(Ordering::Acquire);
+        let mut state = self.state.clone();
+        let caught_up = tokio::time::timeout(PATIENCE, state.wait_for(|state| state.position >= written)).await;
+        match caught_up {
+            Ok(Ok(_)) => Ok(&self.history),
+            _ => {
+                let behind = written.saturating_sub(self.state.borrow().position);
+                Err(Refusal::new(RefusalKind::Busy, format!("the history is {behind} records behind the ledger"))
+                    .with_help("try again in a moment; nothing is lost"))
+            }
+        }
+    }
+
+    /// How far it has come.
+    pub(crate) fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// What the ledger, as far as it is folded, says is running on a node.
+    pub(crate) async fn running_on(&self, node: &NodeId) -> Result<Vec<TaskView>, HistoryError> {
+        self.history.running_on(node).await
+    }
+
+    /// Waits until nothing is left to fold.
+    pub(crate) async fn caught_up(&self) {
+        let _ = self.state.clone().wait_for(|state| state.caught_up).await;
+    }
+
+    /// Makes the history anew from the ledger's beginning.
+    pub(crate) async fn rebuild(&self) -> Result<(), Refusal> {
+        let mut state = self.state.clone();
+        let before = state.borrow_and_update().rebuilds;
+        self.rebuild.notify_one();
+        let done = state.wait_for(|state| state.rebuilds > before && state.caught_up).await;
+        done.map(|_| ()).map_err(|_| Refusal::new(RefusalKind::Internal, "the history is not being kept any more"))
+    }
+
+    /// About how long such a task takes, in milliseconds: from the history, at most ten seconds old.
+    pub(crate) async fn estimate(&self, department: &DepartmentName, task_type: &str) -> Option<u64> {
+        let key = (department.clone(), task_type.to_owned());
+        let cached = self.estimates.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        if let Some((at, estimate)) = cached
+            && at.elapsed() < ESTIMATE_AGE
+        {
+            return estimate;
+        }
+        let estimate = self.history.estimate_ms(department, task_type).await.ok().flatten();
+        let mut estimates = self.estimates.lock().unwrap_or_else(PoisonError::into_inner);
+        if estimates.len() >= ESTIMATES {
+            estimates.clear();
+        }
+        estimates.insert(key, (Instant::now(), estimate));
+        estimate
+    }
+
+    pub(crate) async fn close(&self) {
+        self.history.close().await;
+    }
+}
+
+struct Folder {
+    bus: Bus,
+    history: History,
+    state: watch::Sender<State>,
+    rebuild: Arc<Notify>,
+}
+
+/// Why folding stopped for a moment.
+#[derive(Debug, thiserror::Error)]
+enum Interruption {
+    #[error("{0}")]
+    Bus(#[from] BusError),
+    #[error("{0}")]
+    History(#[from] HistoryError),
+    #[error("the ledger can't be followed any more")]
+    Ended,
+}
+
+impl Folder {
+    async fn run(self) {
+        loop {
+            let Err(error) = self.follow().await;
+            tracing::warn!("the history waits: {error}");
+            self.state.send_modify(|state| state.caught_up = false);
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn follow(&self) -> Result<std::convert::Infallible, Interruption> {
+        let mut position = self.history.position().await?;
+        loop {
+            let mut tail = self.bus.tail(position).await?;
+            if tail.pending == 0 {
+                self.state.send_modify(|state| state.caught_up = true);
+            }
+            loop {
+                let batch = tokio::select! {
+                    batch = tail.next() => batch.ok_or(Interruption::Ended)?,
+                    () = self.rebuild.notified() => break,
+                };
+                self.history.fold(&batch.records, batch.upto).await?;
+                let counts = Arc::new(self.history.counts().await?);
+                self.state.send_modify(|state| {
+                    state.position = batch.upto;
+                    state.counts = counts;
+                    state.caught_up = batch.pending == 0;
+                });
+            }
+            tracing::info!("making the history anew from the ledger");
+            self.history.clear().await?;
+            position = 0;
+            self.state.send_modify(|state| {
+                let rebuilds = state.rebuilds + 1;
+                *state = State { rebuilds, ..State::default() };
+            });
+        }
+    }
+}
+
+/// A history that fails is a refusal to whoever asked.
+pub(crate) fn refused(error: &HistoryError) -> Refusal {
+    Refusal::new(RefusalKind::Internal, format!("the history: {error}"))
+        .with_help("the ledger has everything; `nexus doctor`")
+}

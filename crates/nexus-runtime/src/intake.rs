@@ -1,0 +1,204 @@
+//! A department's intake: takes exactly as many tasks from its queues as workers are idle, and hands each to one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use nexus_bus::{BusError, Delivery, Queues};
+use nexus_core::id::Priority;
+use nexus_core::intake::Shares;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::board::Slot;
+use crate::node::{Charter, Node};
+use crate::worker::WorkerMsg;
+
+mod admit;
+
+/// What an intake is told.
+#[derive(Debug)]
+pub(crate) enum IntakeMsg {
+    /// This worker is free.
+    Idle { slot: Arc<Slot>, worker: ActorRef<WorkerMsg> },
+    /// Something may wait at this priority.
+    Wake(Priority),
+    /// Time to look everywhere: a redelivery and a retry that came due wake nobody.
+    LookAgain,
+    /// The queues are open.
+    Opened(Box<Queues>),
+    /// What a pull has brought.
+    Pulled { queues: Box<Queues>, priority: Priority, asked: usize, brought: Result<Vec<Delivery>, BusError> },
+    /// From now on work under this charter.
+    Charter(Arc<Charter>),
+    /// Take nothing more.
+    Close,
+}
+
+#[derive(Debug)]
+pub(crate) struct Intake;
+
+#[derive(Debug)]
+pub(crate) struct IntakeState {
+    node: Arc<Node>,
+    charter: Arc<Charter>,
+    shares: Shares,
+    /// Here while no pull is under way: there is one at a time.
+    queues: Option<Box<Queues>>,
+    /// Woken while a pull was under way: what it says of that priority may be old.
+    woken: [bool; Priority::COUNT],
+    /// At most one entry a worker.
+    idle: VecDeque<(Arc<Slot>, ActorRef<WorkerMsg>)>,
+    closed: bool,
+    _owned: Vec<AbortOnDropHandle<()>>,
+}
+
+/// How often an idle department looks by itself. Ten small requests each time: next to nothing.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Wait after a pull or an opening that failed.
+const AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+impl Actor for Intake {
+    type Msg = IntakeMsg;
+    type State = IntakeState;
+    type Arguments = (Arc<Node>, Arc<Charter>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<IntakeMsg>,
+        (node, charter): (Arc<Node>, Arc<Charter>),
+    ) -> Result<IntakeState, ActorProcessingErr> {
+        let opening = tokio::spawn(open(Arc::clone(&node), Arc::clone(&charter), myself.clone()));
+        let looking = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(LOOK_AGAIN);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                if myself.cast(IntakeMsg::LookAgain).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(IntakeState {
+            node,
+            charter,
+            shares: Shares::default(),
+            queues: None,
+            woken: [false; Priority::COUNT],
+            idle: VecDeque::new(),
+            closed: false,
+            _owned: vec![AbortOnDropHandle::new(opening), AbortOnDropHandle::new(looking)],
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<IntakeMsg>,
+        message: IntakeMsg,
+        state: &mut IntakeState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            IntakeMsg::Idle { slot, worker } => {
+                state.idle.retain(|(known, _)| known.worker != slot.worker);
+                state.idle.push_back((slot, worker));
+            }
+            IntakeMsg::Wake(priority) => {
+                state.woken[priority.index()] = true;
+                state.shares.woken(priority);
+            }
+            IntakeMsg::LookAgain => state.shares.woken_all(),
+            IntakeMsg::Opened(queues) => {
+                state.queues = Some(queues);
+                state.shares.woken_all();
+            }
+            IntakeMsg::Pulled { queues, priority, asked, brought } => {
+                state.pulled(&myself, priority, asked, brought);
+                state.queues = Some(queues);
+            }
+            IntakeMsg::Charter(charter) => state.charter = charter,
+            IntakeMsg::Close => state.closed = true,
+        }
+        state.pull(&myself);
+        Ok(())
+    }
+}
+
+impl IntakeState {
+    /// Starts a pull, if a worker is idle and something may wait.
+    fn pull(&mut self, myself: &ActorRef<IntakeMsg>) {
+        if self.closed || self.idle.is_empty() || self.queues.is_none() {
+            return;
+        }
+        let Some(priority) = self.shares.pick() else { return };
+        let Some(mut queues) = self.queues.take() else { return };
+        let asked = self.idle.len();
+        self.woken = [false; Priority::COUNT];
+        let intake = myself.clone();
+        tokio::spawn(async move {
+            let brought = queues.pull(priority, asked).await;
+            if brought.is_err() {
+                tokio::time::sleep(AFTER_FAILURE).await;
+            }
+            // An intake that is gone has no use for it: the lease of what was brought lapses, and it comes again.
+            let _ = intake.cast(IntakeMsg::Pulled { queues, priority, asked, brought });
+        });
+    }
+
+    fn pulled(
+        &mut self,
+        myself: &ActorRef<IntakeMsg>,
+        priority: Priority,
+        asked: usize,
+        brought: Result<Vec<Delivery>, BusError>,
+    ) {
+        let brought = match brought {
+            Ok(brought) => brought,
+            Err(error) => {
+                tracing::warn!(department = %self.charter.name, "nothing could be taken from the queue: {error}");
+                return;
+            }
+        };
+        if brought.len() < asked && !self.woken[priority.index()] {
+            self.shares.drained(priority);
+        }
+        for delivery in brought {
+            let admission = admit::Admission {
+                node: Arc::clone(&self.node),
+                charter: Arc::clone(&self.charter),
+                intake: myself.clone(),
+                delivery,
+            };
+            match self.idle.pop_front().filter(|_| !self.closed) {
+                Some((slot, worker)) => drop(tokio::spawn(admission.run(slot, worker))),
+                // Closed while the pull was under way: somebody else may have it.
+                None => drop(tokio::spawn(admission.give_back())),
+            }
+        }
+    }
+}
+
+async fn open(node: Arc<Node>, charter: Arc<Charter>, intake: ActorRef<IntakeMsg>) {
+    let (queues, mut wakes) = loop {
+        let opened = async {
+            let wakes = Queues::wakes(&node.bus, &charter.name).await?;
+            let queues = Queues::open(node.bus.clone(), charter.name.clone(), node.lease).await?;
+            Ok::<_, BusError>((queues, Box::pin(wakes)))
+        };
+        match opened.await {
+            Ok(opened) => break opened,
+            Err(error) => {
+                tracing::warn!(department = %charter.name, "the queues could not be opened yet: {error}");
+                tokio::time::sleep(AFTER_FAILURE).await;
+            }
+        }
+    };
+    if intake.cast(IntakeMsg::Opened(Box::new(queues))).is_err() {
+        return;
+    }
+    while let Some(priority) = wakes.next().await {
+        if intake.cast(IntakeMsg::Wake(priority)).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What all actors of one machine share: its identity, its connections, and the board of its workers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexus_bus::Bus;
+use nexus_core::agent::AgentSpec;
+use nexus_core::company::Company;
+use nexus_core::department::Department;
+use nexus_core::id::{AgentName, DepartmentName, NodeId};
+use nexus_process::Sampler;
+use nexus_workspace::Workspaces;
+
+use crate::backlog::{Backlog, Fill};
+use crate::board::Board;
+use crate::historian::Historian;
+
+/// Shared by the actors of a node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) bus: Bus,
+    pub(crate) historian: Historian,
+    pub(crate) backlog: Backlog,
+    pub(crate) fill: Fill,
+    pub(crate) board: Board,
+    pub(crate) workspaces: Workspaces,
+    /// Where prompts are put that an agent wants as a file.
+    pub(crate) prompts: PathBuf,
+    pub(crate) sampler: Sampler,
+    /// How long a task is ours without a renewal: the queues' ack wait.
+    pub(crate) lease: Duration,
+    pub(crate) version: String,
+    /// Orders that break things on purpose are obeyed. Tests only.
+    pub(crate) faults: bool,
+}
+
+/// A department as configured, with the agents it can use.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Charter {
+    pub(crate) name: DepartmentName,
+    pub(crate) policy: Arc<Department>,
+    pub(crate) agents: BTreeMap<AgentName, Arc<AgentSpec>>,
+}
+
+impl Charter {
+    /// The charters of a company's departments.
+    pub(crate) fn all(company: &Company) -> BTreeMap<DepartmentName, Self> {
+        let charter = |(name, policy): (&DepartmentName, &Arc<Department>)| {
+            let listed = |(agent, _): &(&AgentName, &Arc<AgentSpec>)| policy.agents.contains(agent);
+            let agents = company.agents.iter().filter(listed).map(|(name, spec)| (name.clone(), Arc::clone(spec)));
+            let charter = Self { name: name.clone(), policy: Arc::clone(policy), agents: agents.collect() };
+            (name.clone(), charter)
+        };
+        company.departments.iter().map(charter).collect()
+    }
+}

@@ -1,0 +1,217 @@
+//! A company's life on this node: begun, reloaded, stopped; and its CEO restarted should it fail.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+use nexus_bus::{Bus, BusError, StreamOptions};
+use nexus_core::company::Company;
+use nexus_core::id::NodeId;
+use nexus_core::restart::{RestartHistory, Verdict};
+use nexus_history::{History, HistoryError};
+use nexus_process::Sampler;
+use nexus_workspace::Workspaces;
+use ractor::{Actor, ActorRef};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::backlog::{Backlog, Fill};
+use crate::board::Board;
+use crate::ceo::{Ceo, CeoMsg};
+use crate::conclude::reclaim;
+use crate::historian::Historian;
+use crate::node::Node;
+
+/// Where and how a company runs.
+#[derive(Clone, Debug)]
+pub struct RuntimeOptions {
+    /// This machine's data directory, by name; stable over restarts.
+    pub node: NodeId,
+    pub data_dir: PathBuf,
+    /// `sqlite:PATH` or `postgres://...`.
+    pub history_url: String,
+    pub streams: StreamOptions,
+    /// How long a task is a worker's without a renewal.
+    pub lease: Duration,
+    pub version: String,
+    /// Obey orders that break things on purpose. Tests only.
+    pub faults: bool,
+}
+
+/// Why a company could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Bus(#[from] BusError),
+    #[error("the history: {0}")]
+    History(#[from] HistoryError),
+    #[error("the CEO could not start: {0}")]
+    Ceo(String),
+}
+
+/// A company at work.
+#[derive(Debug)]
+pub struct Runtime {
+    node: Arc<Node>,
+    ceo: Arc<ArcSwapOption<ActorRef<CeoMsg>>>,
+    company: Arc<arc_swap::ArcSwap<Company>>,
+    stopping: Arc<AtomicBool>,
+    ended: watch::Receiver<Option<Result<(), String>>>,
+    _root: AbortOnDropHandle<()>,
+}
+
+impl Runtime {
+    /// Starts a company. When this returns it takes work.
+    pub async fn start(bus: Bus, company: Company, options: RuntimeOptions) -> Result<Self, StartError> {
+        let ledger = bus.prepare(&options.streams).await?;
+        let history = History::open(&options.history_url).await?;
+        let historian = Historian::start(bus.clone(), history, &ledger).await?;
+        let node = Arc::new(Node {
+            id: options.node,
+            bus,
+            historian,
+            backlog: Backlog::default(),
+            fill: Fill::new(options.streams.ledger_bytes),
+            board: Board::default(),
+            workspaces: Workspaces::new(options.data_dir.join("workspaces")),
+            prompts: options.data_dir.join("prompts"),
+            sampler: Sampler::new(),
+            lease: options.lease,
+            version: options.version,
+            faults: options.faults,
+        });
+        node.historian.caught_up().await;
+        requeue_former(&node).await?;
+        let company = Arc::new(company);
+        let (first, join) = Actor::spawn(None, Ceo, (Arc::clone(&node), Arc::clone(&company)))
+            .await
+            .map_err(|error| StartError::Ceo(error.to_string()))?;
+        let ceo = Arc::new(ArcSwapOption::from_pointee(first));
+        let company = Arc::new(arc_swap::ArcSwap::new(company));
+        let stopping = Arc::new(AtomicBool::new(false));
+        let root = Root {
+            node: Arc::clone(&node),
+            ceo: Arc::clone(&ceo),
+            company: Arc::clone(&company),
+            stopping: Arc::clone(&stopping),
+        };
+        let (sender, ended) = watch::channel(None);
+        let root = tokio::spawn(async move {
+            let how = root.run(join).await;
+            sender.send_replace(Some(how));
+        });
+        Ok(Self { node, ceo, company, stopping, ended, _root: AbortOnDropHandle::new(root) })
+    }
+
+    /// Goes by this configuration from now on; running work is finished under the old one.
+    pub fn reload(&self, company: Company) {
+        let company = Arc::new(company);
+        self.company.store(Arc::clone(&company));
+        self.tell(CeoMsg::Reload(company));
+    }
+
+    /// The newest configuration can't be used, and why; `None`: it can again, and it is the one that runs.
+    pub fn config_error(&self, error: Option<String>) {
+        self.tell(CeoMsg::ConfigError(error));
+    }
+
+    /// Stops: nothing more is taken, what runs gets `grace` and then goes back to the queue.
+    pub fn stop(&self, grace: Duration) {
+        self.stopping.store(true, Ordering::Release);
+        self.tell(CeoMsg::Leave { grace });
+    }
+
+    /// Doesn't wait for the grace of a stop.
+    pub fn hurry(&self) {
+        self.tell(CeoMsg::Hurry);
+    }
+
+    /// Returns when the company has stopped: as it was told to, or because its CEO failed too often.
+    pub async fn ended(&self) -> Result<(), String> {
+        let mut how = self.ended.clone();
+        let ended = match how.wait_for(Option::is_some).await {
+            Ok(how) => how.clone().unwrap_or(Ok(())),
+            Err(_) => Err("its root failed".to_owned()),
+        };
+        self.node.bus.flush().await;
+        self.node.historian.close().await;
+        ended
+    }
+
+    fn tell(&self, message: CeoMsg) {
+        if let Some(ceo) = &*self.ceo.load() {
+            let _ = ceo.cast(message);
+        }
+    }
+}
+
+/// Supervises the CEO.
+struct Root {
+    node: Arc<Node>,
+    ceo: Arc<ArcSwapOption<ActorRef<CeoMsg>>>,
+    company: Arc<arc_swap::ArcSwap<Company>>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Root {
+    async fn run(self, mut join: JoinHandle<()>) -> Result<(), String> {
+        let (began, mut restarts) = (Instant::now(), RestartHistory::default());
+        loop {
+            let _ = join.await;
+            self.ceo.store(None);
+            self.reclaim_all().await;
+            if self.stopping.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            let company = self.company.load_full();
+            join = loop {
+                match restarts.record(&company.restart, began.elapsed()) {
+                    Verdict::RestartAfter(delay) => tokio::time::sleep(delay).await,
+                    Verdict::Escalate => return Err("its CEO failed too often".to_owned()),
+                }
+                tracing::error!("the CEO failed and is restarted");
+                match Actor::spawn(None, Ceo, (Arc::clone(&self.node), Arc::clone(&company))).await {
+                    Ok((ceo, join)) => {
+                        self.ceo.store(Some(Arc::new(ceo)));
+                        break join;
+                    }
+                    Err(error) => tracing::error!("the CEO could not start: {error}"),
+                }
+            };
+        }
+    }
+
+    /// With the CEO went all actors below it: what they had in hand goes back to the queue.
+    async fn reclaim_all(&self) {
+        let company = self.company.load_full();
+        let default = Arc::new(nexus_core::department::Department::default());
+        for slot in self.node.board.slots(None) {
+            let policy = company.departments.get(&slot.department).unwrap_or(&default);
+            reclaim(&self.node, &slot, "the CEO failed", policy).await;
+        }
+    }
+}
+
+/// What this node had in hand when it ended without a word is put back at once: nobody else works on it.
+async fn requeue_former(node: &Node) -> Result<(), StartError> {
+    let former = node.historian.running_on(&node.id).await?;
+    if former.is_empty() {
+        return Ok(());
+    }
+    let mut requeued = 0;
+    for view in &former {
+        let Some(last) = node.bus.last_event(view.task_id).await? else { continue };
+        if last.event.what.is_terminal() {
+            continue;
+        }
+        requeued +=
+            u32::from(node.bus.requeue_orphan(&last, "the company ended without a word", Timestamp::now()).await?);
+    }
+    tracing::info!("{requeued} tasks were running when the company ended; requeued");
+    Ok(())
+}

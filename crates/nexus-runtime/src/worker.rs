@@ -1,0 +1,184 @@
+//! A worker: an actor that owns one attempt at a time. Its failure is its own, and its department replaces it.
+
+use std::sync::Arc;
+
+use nexus_bus::Claim;
+use nexus_core::agent::AgentSpec;
+use nexus_core::attempt::Input;
+use nexus_core::department::Department;
+use nexus_core::id::TaskId;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::board::Slot;
+use crate::intake::IntakeMsg;
+use crate::node::Node;
+
+mod drive;
+mod launch;
+mod output;
+mod renewal;
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(crate) enum WorkerMsg {
+    /// Work on this; only sent to a worker that has offered itself.
+    Run(Box<Job>),
+    /// End this task's attempt: somebody asked for its cancel.
+    Cancel { task: TaskId, reason: String },
+    /// End whatever runs and give it back to the queue.
+    Interrupt(String),
+    /// The attempt is over and written down.
+    Ended { well: Option<bool> },
+    /// What drove the attempt has failed.
+    Crashed(String),
+    /// Offer yourself to this intake from now on.
+    Intake(ActorRef<IntakeMsg>),
+    /// Leave when nothing is in hand any more.
+    Retire,
+    /// Fail. Tests only.
+    Panic,
+}
+
+/// A task in the hands of a worker.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) claim: Arc<Claim>,
+    /// The department's policy as it was when the attempt began; a change applies to the next.
+    pub(crate) policy: Arc<Department>,
+    pub(crate) agent: Arc<AgentSpec>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Worker;
+
+#[derive(Debug)]
+pub(crate) struct WorkerArgs {
+    pub(crate) node: Arc<Node>,
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) intake: Option<ActorRef<IntakeMsg>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct WorkerState {
+    node: Arc<Node>,
+    slot: Arc<Slot>,
+    intake: Option<ActorRef<IntakeMsg>>,
+    running: Option<Running>,
+    retiring: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    inputs: mpsc::Sender<Input>,
+    task: TaskId,
+    _driver: AbortOnDropHandle<()>,
+}
+
+/// Inputs on their way to an attempt: each kind matters once, and there are few kinds.
+const INPUTS: usize = 16;
+
+impl Actor for Worker {
+    type Msg = WorkerMsg;
+    type State = WorkerState;
+    type Arguments = WorkerArgs;
+
+    async fn pre_start(&self, _: ActorRef<WorkerMsg>, args: WorkerArgs) -> Result<WorkerState, ActorProcessingErr> {
+        let WorkerArgs { node, slot, intake } = args;
+        Ok(WorkerState { node, slot, intake, running: None, retiring: false })
+    }
+
+    async fn post_start(&self, myself: ActorRef<WorkerMsg>, state: &mut WorkerState) -> Result<(), ActorProcessingErr> {
+        state.offer(&myself);
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<WorkerMsg>,
+        message: WorkerMsg,
+        state: &mut WorkerState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            WorkerMsg::Run(job) => state.run(&myself, *job),
+            WorkerMsg::Cancel { task, reason } => state.tell(Some(task), Input::Cancel(reason)),
+            WorkerMsg::Interrupt(reason) => state.tell(None, Input::Interrupt(reason)),
+            WorkerMsg::Ended { well } => {
+                state.slot.finish(well);
+                state.running = None;
+                state.next(&myself);
+            }
+            WorkerMsg::Crashed(cause) => return Err(cause.into()),
+            WorkerMsg::Intake(intake) => {
+                state.intake = Some(intake);
+                if state.running.is_none() {
+                    state.offer(&myself);
+                }
+            }
+            WorkerMsg::Retire => {
+                state.retiring = true;
+                if state.running.is_none() {
+                    state.next(&myself);
+                }
+            }
+            #[expect(clippy::panic, reason = "the fault that this order is for")]
+            WorkerMsg::Panic => panic!("a worker was told to panic"),
+        }
+        Ok(())
+    }
+}
+
+impl WorkerState {
+    fn run(&mut self, myself: &ActorRef<WorkerMsg>, job: Job) {
+        let (inputs, receiver) = mpsc::channel(INPUTS);
+        let task = job.claim.entry.task.id;
+        let presence = self.slot.enter();
+        let attempt = drive::Drive {
+            node: Arc::clone(&self.node),
+            slot: Arc::clone(&self.slot),
+            job,
+            inputs: receiver,
+            interrupts: inputs.clone(),
+        };
+        let driver = AbortOnDropHandle::new(tokio::spawn(async move {
+            let _presence = presence;
+            attempt.run().await
+        }));
+        let worker = myself.clone();
+        let watcher = tokio::spawn(async move {
+            // A worker that is gone needs no answer: whoever supervises it looks at its slot.
+            let _ = match driver.await {
+                Ok(well) => worker.cast(WorkerMsg::Ended { well }),
+                Err(error) => worker.cast(WorkerMsg::Crashed(error.to_string())),
+            };
+        });
+        self.running = Some(Running { inputs, task, _driver: AbortOnDropHandle::new(watcher) });
+    }
+
+    fn tell(&self, task: Option<TaskId>, input: Input) {
+        if let Some(running) = &self.running
+            && task.is_none_or(|task| task == running.task)
+            && running.inputs.try_send(input).is_err()
+        {
+            tracing::debug!(task = %running.task, "the attempt is ending already");
+        }
+    }
+
+    fn next(&self, myself: &ActorRef<WorkerMsg>) {
+        if self.retiring {
+            myself.stop(Some("retired".to_owned()));
+        } else {
+            self.offer(myself);
+        }
+    }
+
+    fn offer(&self, myself: &ActorRef<WorkerMsg>) {
+        if let Some(intake) = &self.intake
+            && !self.retiring
+        {
+            // An intake that is gone is being replaced, and its replacement asks again.
+            let _ = intake.cast(IntakeMsg::Idle { slot: Arc::clone(&self.slot), worker: myself.clone() });
+        }
+    }
+}

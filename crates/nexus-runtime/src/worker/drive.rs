@@ -1,0 +1,191 @@
+//! One attempt from its claim to its last event: reports what happens to the pure machine and performs what it says.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nexus_core::attempt::{Action, Attempt, Conclusion, ExitStatus, Input, Policy};
+use nexus_core::event::{Failure, FailureKind, Outcome};
+use nexus_process::{Event, Events, Tree};
+use nexus_workspace::Prepared;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Job;
+use super::launch::{NotStarted, PromptFile, Started, start};
+use super::output::Output;
+use super::renewal::renew;
+use crate::board::Slot;
+use crate::conclude::conclude;
+use crate::node::Node;
+
+/// Everything one attempt needs.
+#[derive(Debug)]
+pub(super) struct Drive {
+    pub(super) node: Arc<Node>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) job: Job,
+    pub(super) inputs: mpsc::Receiver<Input>,
+    /// The other end of `inputs`, for the lease's renewal.
+    pub(super) interrupts: mpsc::Sender<Input>,
+}
+
+/// What there is of an attempt's process.
+#[derive(Debug, Default)]
+struct Body {
+    tree: Option<Tree>,
+    events: Option<Events>,
+    workspace: Option<Prepared>,
+    /// Kept until the attempt is over.
+    _prompt: Option<PromptFile>,
+}
+
+impl Drive {
+    /// Runs the attempt and writes down how it ended; returns whether the task ended well, `None` if it goes on.
+    pub(super) async fn run(mut self) -> Option<bool> {
+        let node = Arc::clone(&self.node);
+        let claim = Arc::clone(&self.job.claim);
+        let lease = renew(Arc::clone(&claim), node.lease, self.interrupts.clone());
+        let lease = AbortOnDropHandle::new(tokio::spawn(lease));
+        let began = Instant::now();
+        let (conclusion, outcome) = match self.log().await {
+            Ok(output) => self.live(output, began).await,
+            Err(message) => {
+                let failure = Failure { kind: FailureKind::Spawn, message };
+                (Conclusion::Interrupted(failure.message), Outcome::default())
+            }
+        };
+        let outcome = Outcome { duration_ms: millis(began.elapsed()), ..outcome };
+        let well = conclude(&node, &claim, conclusion, &outcome, &self.job.policy).await;
+        drop(lease);
+        well
+    }
+
+    async fn log(&self) -> Result<Output, String> {
+        let entry = &self.job.claim.entry;
+        let resumed = entry.attempt > 1 || entry.interruptions > 0;
+        let task = &entry.task;
+        let writer = self.node.bus.log_writer(&task.department, task.id, entry.attempt, resumed).await;
+        writer.map(Output::new).map_err(|error| format!("its log could not be opened: {error}"))
+    }
+
+    async fn live(&mut self, mut output: Output, began: Instant) -> (Conclusion, Outcome) {
+        let policy = &self.job.policy;
+        let timeout = self.job.claim.entry.task.timeout_seconds;
+        let mut attempt = Attempt::new(Policy::new(&policy.limits, &policy.stop, timeout));
+        let mut body = Body::default();
+        let node = Arc::clone(&self.node);
+        let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> =
+            Some(Box::pin(start(&node, &self.job)));
+        let conclusion = 'life: loop {
+            let input = tokio::select! {
+                biased;
+                Some(input) = self.inputs.recv() => input,
+                started = wait_for(&mut starting) => {
+                    starting = None;
+                    body.arrive(started, &self.slot)
+                }
+                () = until(attempt.deadline().map(|deadline| began + deadline)) => Input::Tick,
+                event = next_event(&mut body.events, &output) => {
+                    hear(event, &mut output, &self.slot).await
+                }
+            };
+            for action in attempt.step(input, began.elapsed()) {
+                match action {
+                    Action::Signal(signal) => {
+                        if let Some(tree) = &body.tree {
+                            tree.signal(signal);
+                        }
+                    }
+                    Action::Note(text) => output.note(text, Timestamp::now()).await,
+                    Action::Conclude(conclusion) => break 'life conclusion,
+                }
+            }
+        };
+        drop(starting);
+        self.slot.ended();
+        let (exit_code, signal) = match attempt.exit() {
+            Some(ExitStatus::Code(code)) => (Some(code), None),
+            Some(ExitStatus::Signal(signal)) => (None, Some(signal)),
+            None => (None, None),
+        };
+        let workspace = match body.workspace.take() {
+            Some(workspace) => Some(node.workspaces.finish(workspace).await),
+            None => None,
+        };
+        let ends = output.finish().await;
+        let outcome = Outcome {
+            exit_code,
+            signal,
+            output: ends.output,
+            error_output: ends.error_output,
+            truncated: ends.truncated,
+            log_lines: ends.log_lines,
+            duration_ms: 0,
+            workspace,
+        };
+        (conclusion, outcome)
+    }
+}
+
+impl Body {
+    fn arrive(&mut self, started: Result<Started, NotStarted>, slot: &Slot) -> Input {
+        match started {
+            Ok(Started { tree, events, workspace, prompt }) => {
+                slot.runs(tree.pid(), tree.gone());
+                *self = Self { tree: Some(tree), events: Some(events), workspace: Some(workspace), _prompt: prompt };
+                Input::Spawned
+            }
+            Err(NotStarted { failure, workspace }) => {
+                self.workspace = workspace;
+                Input::NotStarted(failure)
+            }
+        }
+    }
+}
+
+async fn hear(event: Option<Event>, output: &mut Output, slot: &Slot) -> Input {
+    match event {
+        Some(Event::Output { stream, lines, bytes }) => {
+            let now = Timestamp::now();
+            if let Some(last) = output.take(stream, lines, now).await {
+                slot.said(&last, now);
+            }
+            Input::Output(bytes)
+        }
+        Some(Event::LeaderExited(status)) => Input::LeaderExited(status),
+        Some(Event::TreeGone) | None => Input::TreeGone,
+    }
+}
+
+/// The next event, once the log has room for what it may bring: otherwise the agent waits.
+async fn next_event(events: &mut Option<Events>, output: &Output) -> Option<Event> {
+    let Some(reader) = events else { return pending().await };
+    output.room().await;
+    let event = reader.next().await;
+    if event.is_none() {
+        *events = None;
+    }
+    event
+}
+
+async fn wait_for<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,164 @@
+//! What an attempt prints: turned into chunks of log lines, and its end kept for the result.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use nexus_bus::LogWriter;
+use nexus_core::log::{ChunkLine, Stream};
+use nexus_process::Line;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Bytes of each stream's end that go into the result.
+const TAIL: usize = 16 * 1024;
+/// Chunks between the attempt and its log: with the window of the log itself, what an attempt may hold in memory. When
+/// they are full the agent's pipe isn't read, and the agent waits.
+const CHUNKS: usize = 8;
+/// Lines of one chunk, and their bytes: well under NATS's limit of 1 MiB, whatever JSON makes of them.
+const CHUNK_LINES: usize = 1024;
+const CHUNK_BYTES: usize = 96 * 1024;
+
+/// The log of an attempt on its way out.
+#[derive(Debug)]
+pub(super) struct Output {
+    chunks: mpsc::Sender<(Timestamp, Vec<ChunkLine>)>,
+    writer: JoinHandle<LogWriter>,
+    stdout: Tail,
+    stderr: Tail,
+}
+
+/// The ends of both streams, and how many lines the log has.
+#[derive(Debug)]
+pub(super) struct Ends {
+    pub(super) output: String,
+    pub(super) error_output: String,
+    pub(super) truncated: bool,
+    pub(super) log_lines: u64,
+}
+
+impl Output {
+    pub(super) fn new(mut log: LogWriter) -> Self {
+        let (chunks, mut receiver) = mpsc::channel::<(Timestamp, Vec<ChunkLine>)>(CHUNKS);
+        let writer = tokio::spawn(async move {
+            while let Some((at, lines)) = receiver.recv().await {
+                log.write(lines, at).await;
+            }
+            log.finish().await;
+            log
+        });
+        Self { chunks, writer, stdout: Tail::default(), stderr: Tail::default() }
+    }
+
+    /// Resolves when there is room for what one read brings.
+    pub(super) async fn room(&self) {
+        // An error means that the writer is gone, which is found out when it is finished.
+        let _ = self.chunks.reserve().await;
+    }
+
+    /// Takes lines of one stream; returns the last of them.
+    pub(super) async fn take(&mut self, stream: Stream, lines: Vec<Line>, at: Timestamp) -> Option<String> {
+        let mut chunk = Vec::with_capacity(lines.len().min(CHUNK_LINES));
+        let mut bytes = 0;
+        let mut last = None;
+        let count = lines.len();
+        for (index, line) in lines.into_iter().enumerate() {
+            let text = String::from_utf8_lossy(&line.bytes).into_owned();
+            let tail = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
+            tail.push(&text, !line.cut);
+            if index + 1 == count {
+                last = Some(text.clone());
+            }
+            bytes += text.len();
+            chunk.push(ChunkLine { stream, text });
+            if chunk.len() == CHUNK_LINES || bytes >= CHUNK_BYTES {
+                self.send(std::mem::take(&mut chunk), at).await;
+                bytes = 0;
+            }
+        }
+        self.send(chunk, at).await;
+        last
+    }
+
+    /// Says something about the attempt, in its log.
+    pub(super) async fn note(&self, text: String, at: Timestamp) {
+        self.send(vec![ChunkLine { stream: Stream::System, text }], at).await;
+    }
+
+    /// Waits until every line is stored.
+    pub(super) async fn finish(self) -> Ends {
+        drop(self.chunks);
+        let log_lines = match self.writer.await {
+            Ok(log) => log.lines(),
+            Err(error) => {
+                tracing::error!("a log's writer failed: {error}");
+                0
+            }
+        };
+        let truncated = self.stdout.cut || self.stderr.cut;
+        Ends { output: self.stdout.text(), error_output: self.stderr.text(), truncated, log_lines }
+    }
+
+    async fn send(&self, lines: Vec<ChunkLine>, at: Timestamp) {
+        if !lines.is_empty() {
+            let _ = self.chunks.send((at, lines)).await;
+        }
+    }
+}
+
+/// The end of one stream: whole lines, as many as fit.
+#[derive(Debug, Default)]
+struct Tail {
+    lines: VecDeque<(String, bool)>,
+    bytes: usize,
+    cut: bool,
+}
+
+impl Tail {
+    fn push(&mut self, text: &str, ends: bool) {
+        let kept = text.floor_char_boundary(TAIL);
+        self.cut |= kept < text.len();
+        self.bytes += kept + 1;
+        self.lines.push_back((text[..kept].to_owned(), ends));
+        while self.bytes > TAIL + 1 {
+            let Some((first, _)) = self.lines.pop_front() else { break };
+            self.bytes -= first.len() + 1;
+            self.cut = true;
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::with_capacity(self.bytes);
+        for (line, ends) in &self.lines {
+            text.push_str(line);
+            if *ends {
+                text.push('\n');
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_keeps_whole_lines_from_the_end() {
+        let mut tail = Tail::default();
+        (0..10_000).for_each(|n| tail.push(&format!("line {n}"), true));
+        let text = tail.text();
+        assert!(tail.cut && text.len() <= TAIL, "{}", text.len());
+        assert!(text.starts_with("line ") && text.ends_with("line 9999\n"));
+        let mut long = Tail::default();
+        long.push(&"é".repeat(TAIL), true);
+        assert!(long.cut && long.text().len() <= TAIL + 1);
+    }
+
+    #[test]
+    fn pieces_of_a_cut_line_are_joined_again() {
+        let mut tail = Tail::default();
+        tail.push("one", false);
+        tail.push("two", true);
+        assert_eq!((tail.text().as_str(), tail.cut), ("onetwo\n", false));
+    }
+}

@@ -1,0 +1,211 @@
+//! The command line, as the contract names it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use nexus_core::units::Span;
+use nexus_core::view::Status;
+
+/// Runs a company of software agents: a CEO routes tasks to departments, whose workers run them as processes.
+///
+/// Start here:  nexus run "git log --oneline | head -3"
+#[derive(Debug, Parser)]
+#[command(name = "nexus", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+
+    /// How to print: for people, one JSON document, or one JSON document a line.
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Human, help_heading = "Output")]
+    pub(crate) output: Output,
+
+    /// The log on standard error: for people, or JSON lines.
+    #[arg(long, global = true, value_enum, default_value_t = LogForm::Human, help_heading = "Output")]
+    pub(crate) log: LogForm,
+}
+
+/// Which company is meant.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Directory of all state; a running company is found by it. [default: the platform's data directory]
+    #[arg(long, global = true, value_name = "DIR", env = "NEXUS_DATA_DIR", help_heading = "Company")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// A NATS server to use instead of a private one.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Company")]
+    pub(crate) nats: Option<String>,
+
+    /// Credentials file for that NATS server.
+    #[arg(long, global = true, value_name = "FILE", requires = "nats", help_heading = "Company")]
+    pub(crate) creds: Option<PathBuf>,
+
+    /// Directory of nexus.toml and departments/. [default: here, if there is departments/; else the platform's
+    /// configuration directory; else the built-in departments]
+    #[arg(long, global = true, value_name = "DIR", env = "NEXUS_CONFIG", help_heading = "Company")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Human,
+    Json,
+    Ndjson,
+}
+
+impl Output {
+    pub(crate) const fn is_json(self) -> bool {
+        !matches!(self, Self::Human)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogForm {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a company, until it is told to stop (Ctrl-C, or SIGTERM).
+    Up {
+        /// Address of the web page and of MCP over HTTP; port 0 picks a free one. [default: 127.0.0.1:8000]
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+    },
+    /// Serve MCP on standard input and output, for the running company.
+    Mcp,
+    /// Give a task to the company; prints its id and doesn't wait.
+    Delegate(TaskArgs),
+    /// Give a task to the company, show its log, and wait for its end. Without a running company, runs one meanwhile.
+    Run(TaskArgs),
+    /// Show what is known of a task.
+    Status { task: String },
+    /// List tasks, newest first.
+    List {
+        #[arg(long)]
+        department: Option<String>,
+        /// Only tasks with this status; may be repeated.
+        #[arg(long, value_parser = Status::from_str)]
+        status: Vec<Status>,
+        /// Finished ones too.
+        #[arg(long)]
+        all: bool,
+        /// At most this many; 1 to 1000.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000), default_value_t = 50)]
+        limit: u32,
+        /// Go on after an earlier page.
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Show a task's log.
+    Logs {
+        task: String,
+        /// Follow it until the task has ended.
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Cancel a task; says so when no process of it is alive.
+    Cancel {
+        task: String,
+        /// Kept with the task.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Put a failed or cancelled task back on the queue.
+    Retry { task: String },
+    /// List the departments.
+    Departments,
+    /// List the workers and what they do.
+    Workers,
+    /// Show what happens, as it happens.
+    Events {
+        /// Follow until interrupted. Without it: as with it, events are live only.
+        #[arg(short, long)]
+        follow: bool,
+        /// Only events of this task.
+        #[arg(long)]
+        task: Option<String>,
+    },
+    /// Check, show or describe the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// The private NATS server: install it, or look at it.
+    #[command(subcommand)]
+    Broker(BrokerCommand),
+    /// The history, which is a copy of the ledger in SQL.
+    #[command(subcommand)]
+    History(HistoryCommand),
+    /// Exit with 0 if the company is up and answers.
+    Health,
+    /// Look for problems, and say how to mend them.
+    Doctor,
+    /// Print completions for a shell.
+    Completions { shell: clap_complete::Shell },
+}
+
+/// A task, as `delegate` and `run` take it.
+#[derive(Debug, Args)]
+pub(crate) struct TaskArgs {
+    /// What to do; for the agent `shell`, the command. `-` reads it from standard input.
+    pub(crate) description: String,
+    /// The department; wins over --type.
+    #[arg(short, long)]
+    pub(crate) department: Option<String>,
+    /// The agent; without it the department chooses.
+    #[arg(short, long)]
+    pub(crate) agent: Option<String>,
+    /// The type of task, by which a department is chosen.
+    #[arg(short = 't', long = "type", value_name = "TYPE", default_value = nexus_core::task::DEFAULT_TASK_TYPE)]
+    pub(crate) task_type: String,
+    /// The directory that the work is about.
+    #[arg(short, long, value_name = "PATH", default_value = ".")]
+    pub(crate) project: PathBuf,
+    /// 0 to 9; 9 comes first.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=9))]
+    pub(crate) priority: u64,
+    /// Longest run of one attempt, such as 10m.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<Span>,
+    /// How often it is tried, the first time included.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_attempts: Option<u32>,
+    /// The same key is the same task: asked for twice, it runs once.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+    /// Not started before this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) not_before: Option<Timestamp>,
+    /// A JSON object for the agent, in NEXUS_CONTEXT.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) context: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say everything that is wrong with it.
+    Check,
+    /// Print what is in force, and where each value comes from.
+    Show,
+    /// Print its JSON schemas.
+    Schema,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum BrokerCommand {
+    /// Install a nats-server, if there is none that can be used.
+    Install,
+    /// Show which nats-server is used, and whether it runs.
+    Status,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum HistoryCommand {
+    /// Make it anew from the ledger.
+    Rebuild,
+}

@@ -1,0 +1,51 @@
+//! One module a command, or a family of them.
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Code, Exit};
+use crate::logging;
+
+mod broker;
+mod config;
+mod doctor;
+mod events;
+mod mcp;
+mod overview;
+mod run;
+mod tasks;
+mod up;
+
+/// Runs a command.
+pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
+    let Cli { command, place, output, log } = cli;
+    let level = match &command {
+        Command::Up { .. } | Command::Broker(_) => "info",
+        _ => "warn",
+    };
+    logging::begin(log, level);
+    match command {
+        Command::Up { listen } => up::up(&place, listen).await,
+        Command::Mcp => mcp::mcp(&place).await,
+        Command::Delegate(args) => tasks::delegate(&place, output, args).await,
+        Command::Run(args) => run::run(&place, output, args).await,
+        Command::Status { task } => tasks::status(&place, output, &task).await,
+        Command::List { department, status, all, limit, cursor } => {
+            tasks::list(&place, output, tasks::Filter { department, status, all, limit, cursor }).await
+        }
+        Command::Logs { task, follow } => tasks::logs(&place, output, &task, follow).await,
+        Command::Cancel { task, reason } => tasks::cancel(&place, output, task, reason).await,
+        Command::Retry { task } => tasks::retry(&place, output, &task).await,
+        Command::Departments => overview::departments(&place, output).await,
+        Command::Workers => overview::workers(&place, output).await,
+        Command::Events { task, .. } => events::events(&place, output, task).await,
+        Command::Config(what) => config::config(&place, output, what),
+        Command::Broker(what) => broker::broker(&place, output, what).await,
+        Command::History(crate::cli::HistoryCommand::Rebuild) => overview::rebuild(&place, output).await,
+        Command::Health => overview::health(&place, output).await,
+        Command::Doctor => doctor::doctor(&place, output).await,
+        Command::Completions { shell } => {
+            let mut command = <Cli as clap::CommandFactory>::command();
+            clap_complete::generate(shell, &mut command, "nexus", &mut std::io::stdout());
+            Ok(Code::Done)
+        }
+    }
+}

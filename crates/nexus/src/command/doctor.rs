@@ -1,0 +1,162 @@
+//! `nexus doctor`: looks for problems and says how to mend them.
+
+use nexus_broker::Tools;
+use nexus_config::{Loaded, SyncPolicy};
+use nexus_core::api::DepartmentState;
+use serde::Serialize;
+
+use crate::cli::{Output, PlaceArgs};
+use crate::company::source;
+use crate::exit::{Code, Exit};
+use crate::{place, show};
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    level: Level,
+    what: &'static str,
+    message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Ok,
+    Warn,
+    Fail,
+}
+
+pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Exit> {
+    let mut findings = Vec::new();
+    let mut say = |level, what, message: String| findings.push(Finding { level, what, message });
+    match nexus_config::load(&source(place, None)) {
+        Ok(loaded) => {
+            say(Level::Ok, "config", format!("{} departments", loaded.company.departments.len()));
+            broker(place, &loaded, &mut say).await?;
+            agents(&loaded, &mut say);
+        }
+        Err(errors) => {
+            for error in errors.iter() {
+                say(Level::Fail, "config", error.to_string());
+            }
+        }
+    }
+    say(Level::Warn, "sandbox", "agents run unconfined: this version has sandbox.level = \"none\" only".to_owned());
+    company(place, &mut say).await?;
+    if output == Output::Json {
+        show::json(&findings, output);
+    } else {
+        for finding in &findings {
+            match output {
+                Output::Human => show::line(&finding.text()),
+                _ => show::json(finding, output),
+            }
+        }
+    }
+    let failed = findings.iter().any(|finding| finding.level == Level::Fail);
+    Ok(if failed { Code::Doctor } else { Code::Done })
+}
+
+impl Finding {
+    fn text(&self) -> String {
+        use anstyle::AnsiColor::{Green, Red, Yellow};
+        let (word, colour) = match self.level {
+            Level::Ok => ("ok", Green),
+            Level::Warn => ("warn", Yellow),
+            Level::Fail => ("fail", Red),
+        };
+        let style = colour.on_default();
+        format!("{style}{word:<4}{style:#}  {:<11} {}", self.what, self.message)
+    }
+}
+
+async fn broker(
+    place: &PlaceArgs,
+    loaded: &Loaded,
+    say: &mut impl FnMut(Level, &'static str, String),
+) -> Result<(), Exit> {
+    if let Some(url) = &loaded.settings.nats.url {
+        say(Level::Ok, "broker", format!("an existing NATS is used: {url}"));
+        return Ok(());
+    }
+    let tools = Tools::new(loaded.settings.broker.server.clone(), place::tools_dir()?);
+    let status = nexus_broker::status(&tools, &place::data_dir(place)?).await;
+    let sync = match loaded.settings.bus.sync {
+        SyncPolicy::Interval => "sync every 1 s (a power failure can lose the last second; see bus.sync)",
+        SyncPolicy::Always => "sync always",
+    };
+    match &status.found.chosen {
+        Some(server) => {
+            say(
+                Level::Ok,
+                "broker",
+                format!("nats-server {}, private, {sync}; {}", server.version, server.path.display()),
+            );
+        }
+        None => say(
+            Level::Warn,
+            "broker",
+            "no nats-server that can be used; `nexus up` or `nexus broker install` fetches one".to_owned(),
+        ),
+    }
+    for rejected in &status.found.rejected {
+        say(Level::Warn, "broker", format!("not used: {rejected}"));
+    }
+    Ok(())
+}
+
+fn agents(loaded: &Loaded, say: &mut impl FnMut(Level, &'static str, String)) {
+    for (name, spec) in &loaded.company.agents {
+        let used = loaded.company.departments.values().any(|department| department.agents.contains(name));
+        let program = spec.command.first().cloned().unwrap_or_default();
+        if nexus_runtime::is_installed(spec) {
+            say(Level::Ok, "agents", format!("{name}: {program}"));
+        } else if used {
+            say(
+                Level::Warn,
+                "agents",
+                format!("{name}: the program `{program}` was not found; install it, or put it on PATH"),
+            );
+        }
+    }
+}
+
+async fn company(place: &PlaceArgs, say: &mut impl FnMut(Level, &'static str, String)) -> Result<(), Exit> {
+    let client = match place::find(place).await {
+        Ok(Some(client)) => client,
+        Ok(None) => {
+            let dir = place::data_dir(place)?;
+            say(Level::Ok, "company", format!("not running at {}; start it with `nexus up`", dir.display()));
+            return Ok(());
+        }
+        Err(exit) => {
+            say(Level::Fail, "company", exit.to_string());
+            return Ok(());
+        }
+    };
+    say(Level::Ok, "company", format!("running; broker {}", client.broker_version()));
+    let answer = client.departments().await?;
+    for department in answer.departments {
+        let reason = department.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        match department.state {
+            DepartmentState::Running => say(
+                Level::Ok,
+                "departments",
+                format!(
+                    "{}: {} of {} workers busy, {} tasks wait",
+                    department.name, department.busy, department.workers, department.queued
+                ),
+            ),
+            DepartmentState::Stopped => say(
+                Level::Fail,
+                "departments",
+                format!("{} is stopped{reason}; change its file or restart the company", department.name),
+            ),
+            _ => say(Level::Warn, "departments", format!("{} is {:?}{reason}", department.name, department.state)),
+        }
+    }
+    if let Some(error) = answer.config_error {
+        say(Level::Fail, "departments", format!("{error} (running with the last good configuration)"));
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Commands about tasks: delegate, status, list, logs, cancel, retry.
+
+use std::io::Read;
+
+use nexus_core::api::{CancelRequest, ListRequest};
+use nexus_core::id::Priority;
+use nexus_core::refusal::Refusal;
+use nexus_core::task::{MAX_DESCRIPTION, Submission};
+use nexus_core::view::Status;
+
+use crate::cli::{Output, PlaceArgs, TaskArgs};
+use crate::exit::{Code, Exit};
+use crate::{place, show};
+
+/// Lines of a log that are asked for at once.
+const PAGE: usize = 1000;
+
+/// What `delegate` and `run` were given, as a submission.
+pub(super) fn submission(args: TaskArgs) -> Result<Submission, Exit> {
+    let description = match args.description.as_str() {
+        "-" => {
+            let mut text = String::new();
+            // One byte too many is enough to say that it is too long.
+            let limit = MAX_DESCRIPTION as u64 + 1;
+            std::io::stdin()
+                .take(limit)
+                .read_to_string(&mut text)
+                .map_err(|error| Exit::usage(format!("the description on standard input can't be read: {error}")))?;
+            text
+        }
+        _ => args.description,
+    };
+    let project = std::path::absolute(&args.project)
+        .map_err(|error| Exit::usage(format!("--project {}: {error}", args.project.display())))?;
+    let context = args.context.as_deref().map(serde_json::from_str).transpose().map_err(|error| {
+        Exit::usage(format!("--context is not a JSON object: {error}")).with_help("such as --context '{\"issue\": 42}'")
+    })?;
+    Ok(Submission {
+        task_type: args.task_type,
+        project_path: project.display().to_string(),
+        context,
+        preferred_agent: args.agent,
+        department: args.department,
+        priority: Priority::new(args.priority).map_err(|error| Exit::usage(error.to_string()))?,
+        // One of its own, so that an answer that was lost can be asked for again, and an interrupted run be found.
+        idempotency_key: Some(args.idempotency_key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())),
+        timeout_seconds: args.timeout.map(|span| span.get().as_secs().max(1)),
+        max_attempts: args.max_attempts,
+        not_before: args.not_before,
+        ..Submission::new(description)
+    })
+}
+
+pub(super) async fn delegate(place: &PlaceArgs, output: Output, args: TaskArgs) -> Result<Code, Exit> {
+    let submission = submission(args)?;
+    let accepted = place::connect(place).await?.submit(&submission).await?;
+    if output.is_json() {
+        show::json(&accepted, output);
+    } else {
+        show::line(&accepted.task_id.to_string());
+    }
+    Ok(Code::Done)
+}
+
+pub(super) async fn status(place: &PlaceArgs, output: Output, task: &str) -> Result<Code, Exit> {
+    let status = place::connect(place).await?.status(task).await?;
+    if output.is_json() {
+        show::json(&status, output);
+    } else {
+        show::text(&show::status(&status));
+    }
+    Ok(Code::Done)
+}
+
+/// Which tasks are listed.
+pub(super) struct Filter {
+    pub(super) department: Option<String>,
+    pub(super) status: Vec<Status>,
+    pub(super) all: bool,
+    pub(super) limit: u32,
+    pub(super) cursor: Option<String>,
+}
+
+pub(super) async fn list(place: &PlaceArgs, output: Output, filter: Filter) -> Result<Code, Exit> {
+    let status = match (filter.all, filter.status.is_empty()) {
+        (false, true) => Status::ALL.into_iter().filter(|status| !status.is_terminal()).collect(),
+        _ => filter.status,
+    };
+    let only_active = !filter.all;
+    let request =
+        ListRequest { department: filter.department, status, limit: Some(filter.limit), cursor: filter.cursor };
+    let page = place::connect(place).await?.list(&request).await?;
+    match output {
+        Output::Json => show::json(&page, output),
+        Output::Ndjson => page.tasks.iter().for_each(|task| show::json(task, output)),
+        Output::Human => show::text(&show::tasks(&page, only_active)),
+    }
+    Ok(Code::Done)
+}
+
+pub(super) async fn logs(place: &PlaceArgs, output: Output, task: &str, follow: bool) -> Result<Code, Exit> {
+    let client = place::connect(place).await?;
+    let print = |line: &nexus_core::log::LogLine| match output {
+        Output::Human => show::line(&line.text),
+        Output::Json | Output::Ndjson => show::json(line, Output::Ndjson),
+    };
+    if follow {
+        let mut lines = client.follow_log(task, 1).await?;
+        while let Some(line) = lines.recv().await {
+            print(&line?);
+        }
+        return Ok(Code::Done);
+    }
+    let mut all = Vec::new();
+    let mut from = 1;
+    loop {
+        let page = client.log(task, from, PAGE).await?;
+        let more = page.lines.len() == PAGE;
+        from = page.next;
+        match output {
+            Output::Json => all.extend(page.lines),
+            _ => page.lines.iter().for_each(print),
+        }
+        if !more {
+            break;
+        }
+    }
+    if output == Output::Json {
+        show::json(&all, output);
+    }
+    Ok(Code::Done)
+}
+
+pub(super) async fn cancel(
+    place: &PlaceArgs,
+    output: Output,
+    task: String,
+    reason: Option<String>,
+) -> Result<Code, Exit> {
+    let cancelled = place::connect(place).await?.cancel(&CancelRequest { task_id: task, reason }).await?;
+    if output.is_json() {
+        show::json(&cancelled, output);
+    } else {
+        let how = match cancelled.was {
+            Status::Running => format!("no process of it is left; it took {:.1} s", show::seconds(cancelled.took_ms)),
+            _ => "it had not started".to_owned(),
+        };
+        show::line(&format!("cancelled  {}: {how}", cancelled.task_id));
+    }
+    Ok(Code::Done)
+}
+
+pub(super) async fn retry(place: &PlaceArgs, output: Output, task: &str) -> Result<Code, Exit> {
+    let accepted = place::connect(place).await?.retry(task).await.map_err(|refusal: Refusal| Exit::from(refusal))?;
+    if output.is_json() {
+        show::json(&accepted, output);
+    } else {
+        show::line(&format!("queued  {} in {}", accepted.task_id, accepted.department));
+    }
+    Ok(Code::Done)
+}

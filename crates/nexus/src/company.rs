@@ -1,0 +1,241 @@
+//! A company in this process: everything wired together, from the configuration to the web page.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nexus_broker::{Broker, BrokerOptions, DataDir, DataDirLock, LockError, Tools};
+use nexus_bus::{Access, Bus, Client, Credentials, StreamOptions, Tls};
+use nexus_config::{Loaded, Override, Settings, Source, SyncPolicy};
+use nexus_core::company::Company as Charter;
+use nexus_runtime::{Runtime, RuntimeOptions};
+use nexus_web::Web;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::PlaceArgs;
+use crate::exit::{Code, Exit};
+use crate::place::{self, Address};
+use crate::progress::BrokerProgress;
+
+/// A company that runs in this process.
+pub(crate) struct Company {
+    pub(crate) client: Client,
+    pub(crate) nats: String,
+    pub(crate) web: Option<SocketAddr>,
+    pub(crate) charter: Charter,
+    runtime: Runtime,
+    broker: Option<Broker>,
+    shutdown: CancellationToken,
+    serving: Option<JoinHandle<()>>,
+    reloads: Option<tokio::sync::mpsc::Receiver<Result<Loaded, nexus_config::ConfigErrors>>>,
+    data_dir: PathBuf,
+    _lock: DataDirLock,
+}
+
+/// What is done besides running tasks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extras {
+    /// Serve HTTP, at this address or the configured one.
+    pub(crate) web: bool,
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// How long a task is a worker's without a renewal: long enough for a broker that is restarted on a large store.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// The configuration that is meant.
+pub(crate) fn source(place: &PlaceArgs, listen: Option<SocketAddr>) -> Source {
+    let set = |key: &str, flag: &str, value: String| Override { key: key.to_owned(), value, flag: flag.to_owned() };
+    let listen = listen.map(|addr| set("web.listen", "--listen", addr.to_string()));
+    let nats = place.nats.clone().map(|url| set("nats.url", "--nats", url));
+    let creds = place.creds.as_ref().map(|file| set("nats.creds", "--creds", file.display().to_string()));
+    Source::of_process(place.config.clone(), listen.into_iter().chain(nats).chain(creds).collect())
+}
+
+impl Company {
+    /// Starts a company; when this returns, it takes work.
+    pub(crate) async fn start(place: &PlaceArgs, extras: Extras) -> Result<Self, Exit> {
+        let source = source(place, extras.listen);
+        let loaded = nexus_config::load(&source).map_err(Exit::config)?;
+        let data_dir = place::data_dir(place)?;
+        let lock = DataDir::lock(&data_dir).map_err(|error| match &error {
+            LockError::Io { .. } => Exit::failure(error.to_string()),
+            _ => Exit::new(Code::Refused, error.to_string()),
+        })?;
+        let node =
+            place::node_id(&data_dir).map_err(|error| Exit::failure(format!("{}: {error}", data_dir.display())))?;
+        // Before anything is started: a taken port is said at once.
+        let bound = match extras.web {
+            true => Some(
+                Web::bind(loaded.settings.web.listen)
+                    .await
+                    .map_err(|error| Exit::failure(format!("cannot {error}")))?,
+            ),
+            false => None,
+        };
+        let (broker, access) = broker(&loaded.settings, &lock).await?;
+        let bus = Bus::connect(&access, "nexus").await.map_err(nexus_core::refusal::Refusal::from)?;
+        let history = loaded.settings.history.url.as_ref();
+        let options = RuntimeOptions {
+            node,
+            data_dir: data_dir.clone(),
+            history_url: history.map_or_else(
+                || format!("sqlite:{}", data_dir.join("history.db").display()),
+                |url| url.expose().to_owned(),
+            ),
+            streams: StreamOptions { retention: loaded.company.retention.get(), ..StreamOptions::default() },
+            lease: LEASE,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            faults: std::env::var_os("NEXUS_FAULTS").is_some_and(|value| value == "1"),
+        };
+        let runtime = Runtime::start(bus.clone(), loaded.company.clone(), options)
+            .await
+            .map_err(|error| Exit::failure(format!("the company could not start: {error}")))?;
+        let client = Client::new(bus);
+        let shutdown = CancellationToken::new();
+        let web = bound.as_ref().map(nexus_web::Bound::addr);
+        let serving = bound.map(|bound| {
+            let mcp = nexus_mcp::http_service(client.clone(), bound.addr(), shutdown.clone());
+            tokio::spawn(bound.serve(client.clone(), mcp, shutdown.clone()))
+        });
+        let reloads = extras.web.then(|| nexus_config::watch(source, &loaded));
+        Address::new(&access, web)
+            .write(&data_dir)
+            .map_err(|error| Exit::failure(format!("{}: {error}", data_dir.display())))?;
+        let nats = access.url;
+        let charter = loaded.company;
+        Ok(Self { client, nats, web, charter, runtime, broker, shutdown, serving, reloads, data_dir, _lock: lock })
+    }
+
+    /// Runs until `stop` says so, or something that can't be mended has failed. `hurry` cuts the grace short.
+    pub(crate) async fn run(
+        mut self,
+        stop: impl Future<Output = ()>,
+        hurry: impl Future<Output = ()>,
+    ) -> Result<(), Exit> {
+        let mut reloads = self.reloads.take();
+        let mut broker = self.broker.as_ref().map(Broker::status);
+        let reason = tokio::select! {
+            () = stop => None,
+            ended = self.runtime.ended() => Some(ended.err().unwrap_or_else(|| "it ended by itself".to_owned())),
+            cause = broker_failed(&mut broker) => Some(cause),
+            never = keep_up(&self.runtime, &mut reloads) => match never {},
+        };
+        if let Some(reason) = reason {
+            self.close().await;
+            return Err(Exit::failure(format!("the company has stopped: {reason}")));
+        }
+        self.stop(hurry).await;
+        Ok(())
+    }
+
+    /// Stops: what runs gets its grace and then goes back to the queue.
+    pub(crate) async fn stop(self, hurry: impl Future<Output = ()>) {
+        let grace = self.charter.shutdown_grace.get();
+        tracing::info!(target: "ceo", "stopping; agents have {}", self.charter.shutdown_grace);
+        self.shutdown.cancel();
+        self.runtime.stop(grace);
+        tokio::pin!(hurry);
+        let mut hurried = false;
+        loop {
+            tokio::select! {
+                ended = self.runtime.ended() => {
+                    if let Err(cause) = ended {
+                        tracing::error!("while stopping: {cause}");
+                    }
+                    break;
+                }
+                () = &mut hurry, if !hurried => {
+                    hurried = true;
+                    self.runtime.hurry();
+                }
+            }
+        }
+        self.close().await;
+    }
+
+    async fn close(mut self) {
+        self.shutdown.cancel();
+        if let Some(serving) = self.serving.take() {
+            let _ = serving.await;
+        }
+        Address::remove(&self.data_dir);
+        if let Some(broker) = self.broker.take() {
+            broker.stop().await;
+        }
+    }
+}
+
+/// Applies changes of the configuration as they come.
+async fn keep_up(
+    runtime: &Runtime,
+    reloads: &mut Option<tokio::sync::mpsc::Receiver<Result<Loaded, nexus_config::ConfigErrors>>>,
+) -> std::convert::Infallible {
+    while let Some(changes) = reloads {
+        match changes.recv().await {
+            Some(Ok(loaded)) => {
+                tracing::info!(target: "config", "the configuration has changed and is in force");
+                runtime.reload(loaded.company);
+                runtime.config_error(None);
+            }
+            Some(Err(errors)) => {
+                tracing::error!(target: "config", "the changed configuration can't be used; the last good one stays:\n{errors}");
+                runtime.config_error(Some(errors.to_string()));
+            }
+            None => *reloads = None,
+        }
+    }
+    std::future::pending().await
+}
+
+async fn broker_failed(status: &mut Option<tokio::sync::watch::Receiver<nexus_broker::Status>>) -> String {
+    if let Some(status) = status
+        && let Ok(failed) = status.wait_for(|status| matches!(status, nexus_broker::Status::Failed { .. })).await
+    {
+        return format!("its broker failed: {:?}", *failed);
+    }
+    std::future::pending().await
+}
+
+/// The NATS server that is configured, or a private one.
+async fn broker(settings: &Settings, lock: &DataDirLock) -> Result<(Option<Broker>, Access), Exit> {
+    let nats = &settings.nats;
+    if let Some(url) = &nats.url {
+        let credentials = match (&nats.creds, &nats.user, &nats.token) {
+            (Some(file), ..) => Credentials::File(file.clone()),
+            (_, Some(user), _) => Credentials::UserPassword {
+                user: user.clone(),
+                password: nats.password.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default(),
+            },
+            (_, _, Some(token)) => Credentials::Token(token.expose().to_owned()),
+            _ => Credentials::None,
+        };
+        let tls = Tls {
+            required: nats.tls.required,
+            ca: nats.tls.ca.clone(),
+            cert: nats.tls.cert.clone(),
+            key: nats.tls.key.clone(),
+        };
+        return Ok((None, Access { url: url.expose().to_owned(), credentials, tls }));
+    }
+    let tools = Tools::new(settings.broker.server.clone(), place::tools_dir()?);
+    let mut options = BrokerOptions::new(lock.clone(), tools);
+    options.sync = match settings.bus.sync {
+        SyncPolicy::Interval => nexus_broker::Sync::Interval,
+        SyncPolicy::Always => nexus_broker::Sync::Always,
+    };
+    let progress = BrokerProgress::new();
+    let broker = nexus_broker::start(&options, |step| progress.show(&step))
+        .await
+        .map_err(|error| Exit::new(Code::Unreachable, error.to_string()))?;
+    let access = Access {
+        url: broker.url(),
+        credentials: Credentials::UserPassword {
+            user: broker.user().to_owned(),
+            password: broker.password().to_owned(),
+        },
+        tls: Tls::default(),
+    };
+    Ok((Some(broker), access))
+}

@@ -1,0 +1,97 @@
+//! Exit codes, and the one way in which a command says that it failed.
+
+use std::process::ExitCode;
+
+use nexus_core::refusal::{Refusal, RefusalKind};
+
+use crate::cli::Output;
+
+/// The contract's exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    Done = 0,
+    Failure = 1,
+    Usage = 2,
+    NotFound = 3,
+    Refused = 4,
+    Unreachable = 6,
+    TimedOut = 7,
+    TaskFailed = 8,
+    Doctor = 9,
+    Interrupted = 130,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// A failed command: its code, what happened, and the way out.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    pub(crate) code: Code,
+    message: String,
+    help: Option<String>,
+    report: Option<miette::Report>,
+}
+
+impl Exit {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), help: None, report: None }
+    }
+
+    pub(crate) fn failure(message: impl Into<String>) -> Self {
+        Self::new(Code::Failure, message)
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Code::Usage, message)
+    }
+
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Errors of the configuration, shown with their places.
+    pub(crate) fn config(errors: nexus_config::ConfigErrors) -> Self {
+        let message = errors.to_string();
+        Self { report: Some(miette::Report::new(errors.into_report())), ..Self::usage(message) }
+    }
+
+    /// Says it on standard error: as JSON where JSON was asked for, else for people.
+    pub(crate) fn report(self, output: Output) -> ExitCode {
+        let text = if output.is_json() {
+            serde_json::json!({ "error": self.message, "help": self.help, "exit_code": self.code as u8 }).to_string()
+        } else if let Some(report) = self.report {
+            format!("{report:?}")
+        } else {
+            let red = anstyle::AnsiColor::Red.on_default().bold();
+            let help = self.help.map(|help| format!("\n  {help}")).unwrap_or_default();
+            format!("{red}error:{red:#} {}{help}", self.message)
+        };
+        anstream::eprintln!("{text}");
+        self.code.into()
+    }
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Refusal> for Exit {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal.kind {
+            RefusalKind::InvalidInput | RefusalKind::Ambiguous => Code::Usage,
+            RefusalKind::NotFound | RefusalKind::UnknownDepartment | RefusalKind::UnknownAgent => Code::NotFound,
+            RefusalKind::AgentNotInDepartment | RefusalKind::Busy | RefusalKind::Conflict => Code::Refused,
+            RefusalKind::TimedOut => Code::TimedOut,
+            RefusalKind::Stopped | RefusalKind::Unreachable => Code::Unreachable,
+            RefusalKind::Internal => Code::Failure,
+        };
+        Self { help: refusal.help, ..Self::new(code, refusal.message) }
+    }
+}

@@ -1,0 +1,183 @@
+//! Where a company keeps its state, and how another process finds it while it runs.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
+use nexus_bus::{Access, Bus, BusError, Client, Credentials, Tls};
+use nexus_core::id::NodeId;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::PlaceArgs;
+use crate::exit::{Code, Exit};
+
+/// The data directory that is meant: named, or the platform's.
+pub(crate) fn data_dir(args: &PlaceArgs) -> Result<PathBuf, Exit> {
+    let dir = match &args.data_dir {
+        Some(dir) => dir.clone(),
+        None => platform_dir()?,
+    };
+    std::path::absolute(&dir).map_err(|error| Exit::usage(format!("the data directory {}: {error}", dir.display())))
+}
+
+/// Where tools are installed: one place for all companies of a user.
+pub(crate) fn tools_dir() -> Result<PathBuf, Exit> {
+    Ok(platform_dir()?.join("tools"))
+}
+
+fn platform_dir() -> Result<PathBuf, Exit> {
+    let strategy = choose_app_strategy(AppStrategyArgs {
+        top_level_domain: String::new(),
+        author: String::new(),
+        app_name: "nexus".to_owned(),
+    });
+    strategy.map(|dirs| dirs.data_dir()).map_err(|_| {
+        Exit::usage("there is no home directory to keep state in").with_help("name a directory with --data-dir")
+    })
+}
+
+/// This data directory's name as a node; made on its first use.
+pub(crate) fn node_id(data_dir: &Path) -> io::Result<NodeId> {
+    let path = data_dir.join("node");
+    match fs::read_to_string(&path) {
+        Ok(text) => NodeId::new(text.trim()).map_err(|error| io::Error::other(format!("{}: {error}", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let id = uuid::Uuid::new_v4().simple().to_string();
+            write_private(&path, id.as_bytes())?;
+            NodeId::new(id).map_err(io::Error::other)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// How to reach the company that runs on a data directory: its file `company.json`, for its owner only.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Address {
+    pub(crate) pid: u32,
+    pub(crate) nats: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    creds: Option<PathBuf>,
+    #[serde(default)]
+    tls: Certificates,
+    pub(crate) mcp: Option<String>,
+    pub(crate) web: Option<String>,
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Certificates {
+    required: bool,
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+impl Address {
+    pub(crate) fn new(access: &Access, web: Option<std::net::SocketAddr>) -> Self {
+        let mut address = Self {
+            pid: std::process::id(),
+            nats: access.url.clone(),
+            user: None,
+            password: None,
+            token: None,
+            creds: None,
+            tls: Certificates {
+                required: access.tls.required,
+                ca: access.tls.ca.clone(),
+                cert: access.tls.cert.clone(),
+                key: access.tls.key.clone(),
+            },
+            mcp: web.map(|addr| format!("http://{addr}/mcp")),
+            web: web.map(|addr| format!("http://{addr}/")),
+        };
+        match &access.credentials {
+            Credentials::None => {}
+            Credentials::UserPassword { user, password } => {
+                (address.user, address.password) = (Some(user.clone()), Some(password.clone()));
+            }
+            Credentials::Token(token) => address.token = Some(token.clone()),
+            Credentials::File(path) => address.creds = Some(path.clone()),
+        }
+        address
+    }
+
+    pub(crate) fn write(&self, data_dir: &Path) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(self)?;
+        write_private(&data_dir.join("company.json"), &text)
+    }
+
+    pub(crate) fn remove(data_dir: &Path) {
+        let _ = fs::remove_file(data_dir.join("company.json"));
+    }
+
+    pub(crate) fn read(data_dir: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(data_dir.join("company.json")).ok()?).ok()
+    }
+
+    fn access(self) -> Access {
+        let credentials = match (self.creds, self.user, self.token) {
+            (Some(path), ..) => Credentials::File(path),
+            (_, Some(user), _) => Credentials::UserPassword { user, password: self.password.unwrap_or_default() },
+            (_, _, Some(token)) => Credentials::Token(token),
+            _ => Credentials::None,
+        };
+        let Certificates { required, ca, cert, key } = self.tls;
+        Access { url: self.nats, credentials, tls: Tls { required, ca, cert, key } }
+    }
+}
+
+/// Connects to the company that is meant.
+pub(crate) async fn connect(args: &PlaceArgs) -> Result<Client, Exit> {
+    let access = match &args.nats {
+        Some(url) => Access {
+            url: url.clone(),
+            credentials: args.creds.clone().map_or(Credentials::None, Credentials::File),
+            tls: Tls::default(),
+        },
+        None => {
+            let dir = data_dir(args)?;
+            Address::read(&dir).ok_or_else(|| not_running(&dir))?.access()
+        }
+    };
+    let bus = Bus::connect(&access, "nexus-cli").await.map_err(|error| match (&args.nats, error) {
+        (None, BusError::Connect { .. }) => data_dir(args).map_or_else(|exit| exit, |dir| not_running(&dir)),
+        (_, error) => nexus_core::refusal::Refusal::from(error).into(),
+    })?;
+    Ok(Client::new(bus))
+}
+
+/// The company that runs on the data directory, if one does.
+pub(crate) async fn find(args: &PlaceArgs) -> Result<Option<Client>, Exit> {
+    match connect(args).await {
+        Ok(client) if client.is_ready().await => Ok(Some(client)),
+        Ok(_) => Ok(None),
+        Err(exit) if exit.code == Code::Unreachable && args.nats.is_none() => Ok(None),
+        Err(exit) => Err(exit),
+    }
+}
+
+fn not_running(dir: &Path) -> Exit {
+    Exit::new(Code::Unreachable, format!("the company at {} is not running", dir.display()))
+        .with_help("start it with `nexus up`, or name another one with --data-dir or --nats")
+}
+
+/// Writes a file that only its owner can read, as a whole or not at all.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use io::Write;
+
+    let part = path.with_extension("part");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&part)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(part, path)
+}

@@ -1,0 +1,103 @@
+//! Lists, for people.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use nexus_core::api::{DepartmentState, Departments, TaskPage, WorkerStats};
+use nexus_core::id::AgentName;
+
+use super::{age, bytes, short};
+
+fn table(head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head.to_vec());
+    table
+}
+
+/// Rows without the padding at their ends.
+fn lines(table: &Table) -> String {
+    table
+        .lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .map(|line| line.strip_prefix(' ').map(str::to_owned).unwrap_or(line))
+        .collect()
+}
+
+/// A page of tasks.
+pub(crate) fn tasks(page: &TaskPage, only_active: bool) -> String {
+    let mut rows = table(&["TASK", "STATUS", "DEPARTMENT", "AGENT", "ATTEMPT", "AGE", "DESCRIPTION"]);
+    for task in &page.tasks {
+        let agent = task.assigned_agent.as_ref().or(task.preferred_agent.as_ref()).map_or("auto", AgentName::as_str);
+        let attempt = match (task.attempt, task.max_attempts) {
+            (0, _) => "-".to_owned(),
+            (attempt, Some(max)) => format!("{attempt}/{max}"),
+            (attempt, None) => attempt.to_string(),
+        };
+        let status = if task.cancelling { "cancelling" } else { task.status.as_str() };
+        let mut description = short(&task.description, 60);
+        if let Some(due) = task.not_before {
+            description = format!("{description} (again at {due:.0})");
+        }
+        let (id, department) = (task.task_id.to_string(), task.department.to_string());
+        rows.add_row([&id, status, &department, agent, &attempt, &age(task.created_at), &description]);
+    }
+    let rest = match (&page.next_cursor, only_active) {
+        (Some(cursor), _) => format!(" · more with --cursor {cursor}"),
+        (None, true) => " · nexus list --all for finished ones".to_owned(),
+        (None, false) => String::new(),
+    };
+    let head = if page.tasks.is_empty() { String::new() } else { lines(&rows) };
+    format!("{head}{} of {}{rest}\n", page.tasks.len(), page.total)
+}
+
+/// The departments.
+pub(crate) fn departments(answer: &Departments) -> String {
+    let mut rows = table(&["DEPARTMENT", "STATE", "WORKERS", "WAITING", "AGENTS", "TASK TYPES", "DESCRIPTION"]);
+    for department in &answer.departments {
+        let agents: Vec<_> = department.agents.iter().map(AgentName::as_str).collect();
+        let default = if department.name == answer.default_department { " (default)" } else { "" };
+        rows.add_row([
+            format!("{}{default}", department.name),
+            match department.state {
+                DepartmentState::Running => "running",
+                DepartmentState::Restarting => "restarting",
+                DepartmentState::Stopped => "stopped",
+                DepartmentState::Leaving => "leaving",
+            }
+            .to_owned(),
+            format!("{}/{} busy", department.busy, department.workers),
+            department.queued.to_string(),
+            agents.join(", "),
+            department.task_types.join(", "),
+            department.description.clone(),
+        ]);
+    }
+    let mut text = lines(&rows);
+    for department in &answer.departments {
+        if let Some(reason) = &department.reason {
+            text.push_str(&format!("{}: {reason}\n", department.name));
+        }
+    }
+    if let Some(error) = &answer.config_error {
+        text.push_str(&format!("the newest configuration can't be used, so the last good one runs:\n{error}\n"));
+    }
+    text
+}
+
+/// The workers.
+pub(crate) fn workers(answer: &WorkerStats) -> String {
+    let mut rows = table(&["WORKER", "TASK", "PID", "CPU", "MEMORY", "DONE", "FAILED", "RESTARTS"]);
+    for worker in &answer.workers {
+        let live = worker.live.as_ref();
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        rows.add_row([
+            format!("{}/{}", worker.department, worker.worker_id),
+            or_dash(worker.current_task.map(|task| task.to_string())),
+            or_dash(live.and_then(|live| live.pid).map(|pid| pid.to_string())),
+            or_dash(live.map(|live| format!("{:.0} %", live.cpu_percent))),
+            or_dash(live.map(|live| bytes(live.rss_bytes))),
+            worker.tasks_completed.to_string(),
+            worker.tasks_failed.to_string(),
+            worker.restarts.to_string(),
+        ]);
+    }
+    format!("{}{} tasks wait, {} have ended\n", lines(&rows), answer.tasks_queued, answer.tasks_processed)
+}

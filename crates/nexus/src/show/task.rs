@@ -1,0 +1,91 @@
+//! One task, for people.
+
+use nexus_core::api::TaskStatus;
+use nexus_core::view::{Status, TaskView};
+
+use super::{age, bytes, seconds, short};
+
+/// All that matters of a task.
+pub(crate) fn status(answer: &TaskStatus) -> String {
+    let task = &answer.task;
+    let mut text = format!("{}\n", short(&task.description, 100));
+    let mut row = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
+    let id = task.task_id;
+    row("task", id.to_string());
+    let worker = task.worker_id.as_ref().map_or_else(String::new, |worker| format!(" in {}/{worker}", task.department));
+    let attempt = match (task.attempt, task.max_attempts) {
+        (0, _) => String::new(),
+        (attempt, Some(max)) => format!(", attempt {attempt} of {max}"),
+        (attempt, None) => format!(", attempt {attempt}"),
+    };
+    let agent = task.assigned_agent.as_ref().map_or_else(String::new, |agent| format!(", {agent}"));
+    match task.status {
+        Status::Queued => {
+            let due = task.not_before.map_or_else(String::new, |due| format!(", next attempt at {due:.0}"));
+            row(
+                "queued",
+                format!("for {} in {}, priority {}{due}", age(task.updated_at), task.department, task.priority),
+            );
+        }
+        Status::Running => {
+            let since = task.started_at.map_or_else(String::new, age);
+            let cancelling = if task.cancelling { "; being cancelled" } else { "" };
+            row("running", format!("{since}{worker}{attempt}{agent}{cancelling}"));
+        }
+        ended => row(ended.as_str(), format!("{}{worker}{attempt}{agent}", outcome(task))),
+    }
+    if task.interruptions > 0 {
+        row("interrupted", format!("{} times; no attempt was used up", task.interruptions));
+    }
+    if let Some(live) = &answer.live {
+        let pid = live.pid.map_or_else(|| "starting".to_owned(), |pid| format!("pid {pid}"));
+        let others = live.processes.saturating_sub(1);
+        row(
+            "process",
+            format!("{pid} and {others} others · {} · {:.0} % cpu", bytes(live.rss_bytes), live.cpu_percent),
+        );
+        if let (Some(line), Some(at)) = (&live.last_line, live.last_output_at) {
+            row("last line", format!("{} ago: {}", age(at), short(line, 80)));
+        }
+    }
+    if let Some(error) = &task.error {
+        row("error", error.clone());
+    }
+    if let Some(workspace) = task.result.as_ref().and_then(|result| result.workspace.as_ref()) {
+        let branch = workspace.branch.as_ref().map_or_else(String::new, |branch| format!(", branch {branch}"));
+        let kept = if workspace.kept { workspace.path.as_str() } else { "removed (clean)" };
+        row("workspace", format!("{}{branch}, {kept}", workspace.mode.as_str()));
+    }
+    row("project", task.project_path.clone());
+    let next = match task.status {
+        Status::Queued | Status::Running => format!("nexus logs -f {id} · nexus cancel {id}"),
+        Status::Failed | Status::Cancelled => format!("nexus logs {id} · nexus retry {id}"),
+        Status::Completed => format!("nexus logs {id}"),
+    };
+    row("next", next);
+    text
+}
+
+/// How a task ended, in a line.
+pub(crate) fn outcome(task: &TaskView) -> String {
+    let mut parts = Vec::new();
+    if let Some(result) = &task.result {
+        parts.push(format!("{:.2} s", seconds(result.duration_ms)));
+        match (result.exit_code, result.signal) {
+            (Some(code), _) => parts.push(format!("exit {code}")),
+            (_, Some(signal)) => parts.push(format!("signal {signal}")),
+            _ => {}
+        }
+        if let Some(workspace) = &result.workspace {
+            parts.push(match (workspace.kept, &workspace.branch) {
+                (false, _) => "workspace removed (clean)".to_owned(),
+                (true, Some(branch)) => format!("workspace kept, branch {branch}"),
+                (true, None) => format!("workspace {}", workspace.path),
+            });
+        }
+    }
+    if let Some(error) = task.error.as_ref().filter(|_| task.status != Status::Completed) {
+        parts.push(error.clone());
+    }
+    parts.join(" · ")
+}
