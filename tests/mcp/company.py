@@ -44,7 +44,7 @@ class Company:
         self.story = root / "story.log"
         departments = self.config / "departments"
         departments.mkdir(parents=True)
-        (self.config / "nexus.toml").write_text("")
+        (self.config / "nexus.toml").write_text('shutdown_grace = "1s"\n')
         for name, workers, task_type in [
             ("engineering", 3, "code_generation"),
             ("qa", 2, "testing"),
