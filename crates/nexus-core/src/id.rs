@@ -64,7 +64,8 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(#[schemars(regex(pattern = r"^[a-z0-9][a-z0-9_-]{0,63}$"))] String);
+        #[schemars(extend("pattern" = "^[a-z0-9][a-z0-9_-]{0,63}$"))]
+        pub struct $name(String);
 
         impl $name {
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidName> {
@@ -126,7 +127,8 @@ name!(
 /// How urgent a task is: 0 to 9, 9 first, 5 unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u8", into = "u8")]
-pub struct Priority(#[schemars(range(min = 0, max = 9))] u8);
+#[schemars(extend("maximum" = 9))]
+pub struct Priority(u8);
 
 /// Why a priority was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

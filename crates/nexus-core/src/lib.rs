@@ -15,6 +15,7 @@ pub mod refusal;
 pub mod restart;
 pub mod retry;
 pub mod route;
+pub mod schema;
 pub mod task;
 pub mod units;
 pub mod view;

@@ -1,0 +1,58 @@
+//! The JSON schemas of everything that goes over NATS, generated from the types; `docs/schema/` holds them for others.
+
+use schemars::JsonSchema;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use serde_json::Value;
+
+use crate::api::{
+    Accepted, CancelRequest, Cancelled, DeadLetter, Departments, ListRequest, Reply, TaskPage, TaskRef, TaskStatus,
+    WorkerStats,
+};
+use crate::event::Event;
+use crate::log::LogChunk;
+use crate::task::{QueueEntry, Submission};
+
+/// Each payload's name and schema; `docs/schema/<name>.json` is its file.
+///
+/// The endpoints of `nexus.ceo.*` have `ceo_<endpoint>_request` and `ceo_<endpoint>_reply`; `submit` takes a `submission`,
+/// and `workers`, `departments`, `rebuild` and `ping` take nothing.
+#[must_use]
+pub fn all() -> Vec<(&'static str, Value)> {
+    vec![
+        ("submission", taken::<Submission>()),
+        ("queue_entry", given::<QueueEntry>()),
+        ("event", given::<Event>()),
+        ("log_chunk", given::<LogChunk>()),
+        ("dead_letter", given::<DeadLetter>()),
+        ("ceo_submit_reply", given::<Reply<Accepted>>()),
+        ("ceo_status_request", taken::<TaskRef>()),
+        ("ceo_status_reply", given::<Reply<TaskStatus>>()),
+        ("ceo_list_request", taken::<ListRequest>()),
+        ("ceo_list_reply", given::<Reply<TaskPage>>()),
+        ("ceo_cancel_request", taken::<CancelRequest>()),
+        ("ceo_cancel_reply", given::<Reply<Cancelled>>()),
+        ("ceo_retry_request", taken::<TaskRef>()),
+        ("ceo_retry_reply", given::<Reply<Accepted>>()),
+        ("ceo_workers_reply", given::<Reply<WorkerStats>>()),
+        ("ceo_departments_reply", given::<Reply<Departments>>()),
+        ("ceo_rebuild_reply", given::<Reply<u64>>()),
+        ("ceo_ping_reply", given::<Reply<()>>()),
+    ]
+}
+
+/// What others may send.
+fn taken<T: JsonSchema>() -> Value {
+    schema::<T>(SchemaSettings::draft2020_12().for_deserialize())
+}
+
+/// What others may read: a field that is always written is required.
+fn given<T: JsonSchema>() -> Value {
+    schema::<T>(SchemaSettings::draft2020_12().for_serialize())
+}
+
+fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
+    SchemaGenerator::new(settings).into_root_schema_for::<T>().to_value()
+}
+
+#[cfg(test)]
+mod tests;
