@@ -1,6 +1,8 @@
 //! The connection: how it is made, kept and shared.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, context::ContextBuilder};
@@ -70,6 +72,25 @@ fn redacted(url: &str) -> String {
 pub struct Bus {
     pub(crate) nats: Nats,
     pub(crate) js: jetstream::Context,
+    story: Story,
+}
+
+/// What the log says of the connection: true once its end is expected.
+#[derive(Clone, Debug, Default)]
+struct Story(Arc<AtomicBool>);
+
+impl Story {
+    fn tell(&self, event: &Event) {
+        match event {
+            Event::Connected => tracing::debug!("connected to the broker"),
+            Event::Disconnected if self.0.load(Ordering::Relaxed) => tracing::debug!("disconnected from the broker"),
+            Event::Disconnected => tracing::warn!("lost the connection to the broker; reconnecting"),
+            Event::SlowConsumer(sid) => {
+                tracing::debug!(sid, "a subscription was full; its reader catches up by reading")
+            }
+            other => tracing::debug!("broker: {other}"),
+        }
+    }
 }
 
 /// How long the broker may take to answer before it counts as away.
@@ -81,6 +102,8 @@ const SUBSCRIPTION_CAPACITY: usize = 8 * 1024;
 impl Bus {
     /// Connects, and reconnects for ever after; the first connection must succeed.
     pub async fn connect(access: &Access, name: &str) -> Result<Self, BusError> {
+        let story = Story::default();
+        let told = story.clone();
         let failed = |cause: String| BusError::Connect { url: redacted(&access.url), cause };
         let options = ConnectOptions::new()
             .name(name)
@@ -93,15 +116,9 @@ impl Bus {
                 Duration::from_millis(50 * 2_u64.pow(u32::try_from(attempts.min(6)).unwrap_or(6)))
                     .min(Duration::from_secs(2))
             })
-            .event_callback(|event| async move {
-                match event {
-                    Event::Connected => tracing::debug!("connected to the broker"),
-                    Event::Disconnected => tracing::warn!("lost the connection to the broker; reconnecting"),
-                    Event::SlowConsumer(sid) => {
-                        tracing::debug!(sid, "a subscription was full; its reader catches up by reading")
-                    }
-                    other => tracing::debug!("broker: {other}"),
-                }
+            .event_callback(move |event| {
+                told.tell(&event);
+                std::future::ready(())
             });
         let options = match &access.credentials {
             Credentials::None => options,
@@ -122,7 +139,12 @@ impl Bus {
         };
         let nats = options.connect(&access.url).await.map_err(|error| failed(error.to_string()))?;
         let js = ContextBuilder::new().timeout(ANSWER).build(nats.clone());
-        Ok(Self { nats, js })
+        Ok(Self { nats, js, story })
+    }
+
+    /// From now on a lost connection is as it should be.
+    pub fn closing(&self) {
+        self.story.0.store(true, Ordering::Relaxed);
     }
 
     /// Everything written so far has left for the broker.

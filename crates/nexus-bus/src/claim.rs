@@ -128,15 +128,16 @@ pub(crate) fn interrupted(entry: &QueueEntry, now: Timestamp) -> QueueEntry {
 }
 
 impl Bus {
-    /// Requeues an attempt whose holder is known to be gone. `Ok(false)`: it wasn't there to requeue any more.
+    /// Requeues an attempt whose holder is known to be gone. Returns the event's sequence; `None`: it wasn't there
+    /// to requeue any more.
     pub async fn requeue_orphan(
         &self,
         last: &crate::ledger::Last,
         reason: &str,
         now: Timestamp,
-    ) -> Result<bool, BusError> {
+    ) -> Result<Option<u64>, BusError> {
         let task = last.event.task_id;
-        let Some(entry) = self.last_entry(task).await? else { return Ok(false) };
+        let Some(entry) = self.last_entry(task).await? else { return Ok(None) };
         let delivery = match &last.event.what {
             What::Started { delivery, .. } => Some(delivery.clone()),
             _ => None,
@@ -153,13 +154,13 @@ impl Bus {
             self.append_and_queue(&event, last.seq, &interrupted(&entry, now)).await
         };
         match result {
-            Ok(_) => {
+            Ok(seq) => {
                 if let Some(delivery) = delivery {
                     self.end_delivery(&delivery).await;
                 }
-                Ok(true)
+                Ok(Some(seq))
             }
-            Err(BusError::Conflict) => Ok(false),
+            Err(BusError::Conflict) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -7,7 +7,7 @@ use nexus_core::task::{QueueEntry, Task};
 
 use crate::bus::Bus;
 use crate::envelope::cloud_event;
-use crate::error::BusError;
+use crate::error::{BusError, unreachable};
 use crate::publish::Outgoing;
 use crate::subject;
 
@@ -92,6 +92,21 @@ impl Bus {
         due.subject = subject::schedule(entry.task.id);
         let last = self.publish_all(subject::TASKS, &[message.expecting(&pattern, expect), due]).await?;
         Ok(last - 1)
+    }
+
+    /// Forgets a task: everything that the ledger and the logs hold of it.
+    pub async fn purge(&self, task: TaskId) -> Result<(), BusError> {
+        let filters = [
+            (subject::TASKS, subject::any_queue(task)),
+            (subject::LOGS, subject::any_log(task)),
+            // The events last: while one is there, the task is known to have ended.
+            (subject::TASKS, subject::any_event(task)),
+        ];
+        for (stream, filter) in filters {
+            let stream = self.js.get_stream_no_info(stream).await.map_err(unreachable)?;
+            stream.purge().filter(filter).await.map_err(unreachable)?;
+        }
+        Ok(())
     }
 
     /// Ends a delivery of the queue by the token that `started` keeps of it.

@@ -141,6 +141,9 @@ impl TaskView {
                 self.worker_id = Some(worker.clone());
                 self.node = Some(node.clone());
                 self.not_before = None;
+                // What an earlier attempt left is in its own event, and in the log.
+                self.result = None;
+                self.error = None;
             }
             What::CancelRequested { .. } => self.cancelling = true,
             What::Interrupted { reason } => {

@@ -23,7 +23,7 @@ pub(crate) struct Historian {
     written: AtomicU64,
     rebuild: Arc<Notify>,
     estimates: Mutex<HashMap<(DepartmentName, String), (Instant, Option<u64>)>>,
-    _folder: AbortOnDropHandle<()>,
+    folder: AbortOnDropHandle<()>,
 }
 
 /// How far the history has come.
@@ -64,7 +64,7 @@ impl Historian {
             written: AtomicU64::default(),
             rebuild,
             estimates: Mutex::default(),
-            _folder: AbortOnDropHandle::new(tokio::spawn(folder.run())),
+            folder: AbortOnDropHandle::new(tokio::spawn(folder.run())),
         })
     }
 
@@ -130,7 +130,9 @@ impl Historian {
         estimate
     }
 
+    /// Stops folding; what the ledger holds beyond that is folded by the next start.
     pub(crate) async fn close(&self) {
+        self.folder.abort();
         self.history.close().await;
     }
 }

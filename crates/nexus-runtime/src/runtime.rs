@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use jiff::Timestamp;
 use nexus_bus::{Bus, BusError, StreamOptions};
 use nexus_core::company::Company;
 use nexus_core::id::NodeId;
@@ -24,7 +23,9 @@ use crate::backlog::{Backlog, Fill};
 use crate::board::Board;
 use crate::ceo::{Ceo, CeoMsg};
 use crate::conclude::reclaim;
+use crate::former;
 use crate::historian::Historian;
+use crate::janitor;
 use crate::node::Node;
 
 /// Where and how a company runs.
@@ -50,6 +51,8 @@ pub enum StartError {
     Bus(#[from] BusError),
     #[error("the history: {0}")]
     History(#[from] HistoryError),
+    #[error("processes of the last run can't be ended (pids {0:?}); end them, or restart the machine")]
+    Leftover(Vec<u32>),
     #[error("the CEO could not start: {0}")]
     Ceo(String),
 }
@@ -63,6 +66,7 @@ pub struct Runtime {
     stopping: Arc<AtomicBool>,
     ended: watch::Receiver<Option<Result<(), String>>>,
     _root: AbortOnDropHandle<()>,
+    _janitor: AbortOnDropHandle<()>,
 }
 
 impl Runtime {
@@ -86,7 +90,7 @@ impl Runtime {
             faults: options.faults,
         });
         node.historian.caught_up().await;
-        requeue_former(&node).await?;
+        former::requeue(&node).await?;
         let company = Arc::new(company);
         let (first, join) = Actor::spawn(None, Ceo, (Arc::clone(&node), Arc::clone(&company)))
             .await
@@ -100,12 +104,13 @@ impl Runtime {
             company: Arc::clone(&company),
             stopping: Arc::clone(&stopping),
         };
+        let janitor = AbortOnDropHandle::new(tokio::spawn(janitor::clean(Arc::clone(&node), Arc::clone(&company))));
         let (sender, ended) = watch::channel(None);
         let root = tokio::spawn(async move {
             let how = root.run(join).await;
             sender.send_replace(Some(how));
         });
-        Ok(Self { node, ceo, company, stopping, ended, _root: AbortOnDropHandle::new(root) })
+        Ok(Self { node, ceo, company, stopping, ended, _root: AbortOnDropHandle::new(root), _janitor: janitor })
     }
 
     /// Goes by this configuration from now on; running work is finished under the old one.
@@ -139,6 +144,7 @@ impl Runtime {
             Err(_) => Err("its root failed".to_owned()),
         };
         self.node.bus.flush().await;
+        self.node.bus.closing();
         self.node.historian.close().await;
         ended
     }
@@ -195,23 +201,4 @@ impl Root {
             reclaim(&self.node, &slot, "the CEO failed", policy).await;
         }
     }
-}
-
-/// What this node had in hand when it ended without a word is put back at once: nobody else works on it.
-async fn requeue_former(node: &Node) -> Result<(), StartError> {
-    let former = node.historian.running_on(&node.id).await?;
-    if former.is_empty() {
-        return Ok(());
-    }
-    let mut requeued = 0;
-    for view in &former {
-        let Some(last) = node.bus.last_event(view.task_id).await? else { continue };
-        if last.event.what.is_terminal() {
-            continue;
-        }
-        requeued +=
-            u32::from(node.bus.requeue_orphan(&last, "the company ended without a word", Timestamp::now()).await?);
-    }
-    tracing::info!("{requeued} tasks were running when the company ended; requeued");
-    Ok(())
 }

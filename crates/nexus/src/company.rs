@@ -133,7 +133,7 @@ impl Company {
     /// Stops: what runs gets its grace and then goes back to the queue.
     pub(crate) async fn stop(self, hurry: impl Future<Output = ()>) {
         let grace = self.charter.shutdown_grace.get();
-        tracing::info!(target: "ceo", "stopping; agents have {}", self.charter.shutdown_grace);
+        tracing::info!(target: "nexus_ceo", "stopping; agents have {}", self.charter.shutdown_grace);
         self.shutdown.cancel();
         self.runtime.stop(grace);
         tokio::pin!(hurry);
@@ -175,12 +175,12 @@ async fn keep_up(
     while let Some(changes) = reloads {
         match changes.recv().await {
             Some(Ok(loaded)) => {
-                tracing::info!(target: "config", "the configuration has changed and is in force");
+                tracing::info!(target: "nexus_config", "the configuration has changed and is in force");
                 runtime.reload(loaded.company);
                 runtime.config_error(None);
             }
             Some(Err(errors)) => {
-                tracing::error!(target: "config", "the changed configuration can't be used; the last good one stays:\n{errors}");
+                tracing::error!(target: "nexus_config", "the changed configuration can't be used; the last good one stays:\n{errors}");
                 runtime.config_error(Some(errors.to_string()));
             }
             None => *reloads = None,

@@ -26,7 +26,20 @@ pub(crate) fn begin(form: LogForm, default: &str) {
 }
 
 fn ours(level: &str) -> String {
-    let crates = ["runtime", "bus", "broker", "config", "history", "mcp", "web", "process", "workspace", "agents"];
+    let crates = [
+        "ceo",
+        "ledger",
+        "runtime",
+        "bus",
+        "broker",
+        "config",
+        "history",
+        "mcp",
+        "web",
+        "process",
+        "workspace",
+        "agents",
+    ];
     crates.map(|name| format!("nexus_{name}={level}")).join(",")
 }
 

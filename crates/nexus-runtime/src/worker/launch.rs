@@ -8,6 +8,7 @@ use nexus_process::{Command, Events, OutputPolicy, Stdin, Tree, user_environment
 use nexus_workspace::Prepared;
 
 use super::Job;
+use crate::former;
 use crate::node::Node;
 
 /// What runs.
@@ -68,7 +69,8 @@ async fn spawn(node: &Node, job: &Job, workspace: &Prepared) -> Result<(Tree, Ev
     };
     let mut env = user_environment(&job.policy.environment.pass);
     let set = job.policy.environment.set.iter().map(|(name, value)| (name.clone(), value.clone()));
-    env.extend(set.chain(launch.env).map(|(name, value)| (OsString::from(name), OsString::from(value))));
+    let mark = (former::MARK.to_owned(), node.id.to_string());
+    env.extend(set.chain(launch.env).chain([mark]).map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let stdin = launch.stdin.map_or(Stdin::Closed, |text| Stdin::Bytes(text.into_bytes().into()));
     let command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
     let (tree, events) = Tree::spawn(&command, OutputPolicy::default()).map_err(|error| failed(error.to_string()))?;

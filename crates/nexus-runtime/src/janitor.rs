@@ -1,0 +1,51 @@
+//! Forgets tasks whose history has expired: first in the ledger, then in the read model, a batch at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use nexus_core::company::Company;
+
+use crate::node::Node;
+
+/// How often it looks.
+const PERIOD: Duration = Duration::from_secs(600);
+/// Tasks forgotten between two looks at the clock: each is a few small requests to the broker.
+const BATCH: u32 = 500;
+
+/// Cleans for as long as the company runs.
+pub(crate) async fn clean(node: Arc<Node>, company: Arc<ArcSwap<Company>>) {
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let retention = company.load().retention.get();
+        let Ok(before) = Timestamp::now().checked_sub(retention) else { continue };
+        let mut forgotten = 0;
+        loop {
+            match forget(&node, before).await {
+                Ok(0) => break,
+                Ok(count) => forgotten += count,
+                Err(cause) => {
+                    tracing::warn!("expired tasks could not be forgotten yet: {cause}");
+                    break;
+                }
+            }
+        }
+        if forgotten > 0 {
+            tracing::info!(target: "nexus_ledger", "forgot {forgotten} tasks that ended before {before:.0}");
+        }
+    }
+}
+
+async fn forget(node: &Node, before: Timestamp) -> Result<usize, String> {
+    let history = node.historian.current().await.map_err(|refusal| refusal.to_string())?;
+    let expired = history.expired(before, BATCH).await.map_err(|error| error.to_string())?;
+    // The ledger first: a task that only the read model had forgotten would come back with its next rebuild.
+    for task in &expired {
+        node.bus.purge(*task).await.map_err(|error| error.to_string())?;
+    }
+    history.forget(&expired).await.map_err(|error| error.to_string())?;
+    Ok(expired.len())
+}
