@@ -19,10 +19,10 @@ impl BrokerProgress {
         match progress {
             Progress::Rejected(rejected) => tracing::info!(target: "nexus_broker", "not used: {rejected}"),
             Progress::WaitingForOther => {
-                tracing::info!(target: "nexus_broker", "another nexus is installing nats-server")
+                tracing::info!(target: "nexus_broker", "another nexus is installing nats-server");
             }
             Progress::Fetching { way, version, received, total } => {
-                self.fetching(&format!("nats-server {version} from {way}"), *received, *total)
+                self.fetching(&format!("nats-server {version} from {way}"), *received, *total);
             }
             Progress::WayFailed { way, cause } => {
                 self.finish();
@@ -33,7 +33,7 @@ impl BrokerProgress {
                 tracing::info!(target: "nexus_broker", "nats-server {version} installed in {} (sha256 ok)", path.display());
             }
             Progress::Starting { version, .. } => {
-                tracing::debug!(target: "nexus_broker", "starting nats-server {version}")
+                tracing::debug!(target: "nexus_broker", "starting nats-server {version}");
             }
             Progress::PortTaken { port } => {
                 tracing::info!(target: "nexus_broker", "port {port} of the last start is taken; using another");

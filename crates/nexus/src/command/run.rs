@@ -79,7 +79,7 @@ async fn give_up(client: &Client, submission: &nexus_core::task::Submission) {
     let request = CancelRequest { task_id: task_id.clone(), reason: Some("`nexus run` was interrupted".to_owned()) };
     match client.cancel(&request).await {
         Ok(done) => {
-            show::note("cancelled", &format!("no process of it is left; it took {:.1} s", show::seconds(done.took_ms)))
+            show::note("cancelled", &format!("no process of it is left; it took {:.1} s", show::seconds(done.took_ms)));
         }
         Err(refusal) => show::note("not cancelled", &format!("{task_id}: {refusal}")),
     }

@@ -1,0 +1,61 @@
+//! `nexus logs` and `nexus events`: what was printed, and what happens.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::Company;
+use crate::support::processes::until;
+
+#[test]
+fn every_line_in_order_with_its_stream() {
+    let company = Company::new();
+    let id = company.delegate(&["seq 1 3000; echo wrong >&2; printf 'no newline'"]);
+    company.ended(&id);
+    let said = company.run(&["logs", &id]).done();
+    let numbers: Vec<_> = said.lines().filter(|line| line.parse::<u32>().is_ok()).collect();
+    assert_eq!(numbers.len(), 3000);
+    assert!(said.contains("no newline"));
+    let lines = company.json(&["logs", &id]);
+    let lines = lines.as_array().unwrap();
+    assert_eq!(lines.len(), 3002);
+    assert!(lines.iter().zip(1_u64..).all(|(line, n)| line["seq"] == n), "line numbers have no gap");
+    let wrong: Vec<_> = lines.iter().filter(|line| line["stream"] == "stderr").collect();
+    assert_eq!(wrong.len(), 1);
+    assert_eq!(wrong[0]["text"], "wrong");
+}
+
+#[test]
+fn following_shows_a_line_while_the_task_runs() {
+    let company = Company::new();
+    let gate = company.text("open");
+    let id = company.delegate(&[&format!("echo first; until [ -e {gate} ]; do sleep 0.02; done; echo last")]);
+    let mut follow = company.follow(&["logs", "-f", &id]);
+    assert_eq!(follow.line(), "first");
+    company.open("open");
+    assert_eq!(follow.line(), "last");
+    follow.ends();
+}
+
+#[test]
+fn events_are_told_as_they_happen() {
+    let company = Company::new();
+    let id = company.gate("open");
+    let mut follow = company.follow(&["events", "-f", "-o", "ndjson"]);
+    // Live only, and it doesn't say when it listens: so tasks are delegated until one is heard of.
+    let heard = until("an event", || {
+        company.delegate(&["true"]);
+        follow.line_at_hand()
+    });
+    let event: Value = serde_json::from_str(&heard).unwrap();
+    assert!(event["what"]["type"].is_string(), "{event:#}");
+    company.open("open");
+    loop {
+        let event: Value = serde_json::from_str(&follow.line()).unwrap();
+        if event["task_id"] == id.as_str() {
+            assert_eq!(event["what"]["type"], "completed");
+            break;
+        }
+    }
+    follow.signal(Signal::INT);
+    assert_eq!(follow.end().code, Some(130));
+}
