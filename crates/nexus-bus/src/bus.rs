@@ -86,7 +86,7 @@ impl Story {
             Event::Disconnected if self.0.load(Ordering::Relaxed) => tracing::debug!("disconnected from the broker"),
             Event::Disconnected => tracing::warn!("lost the connection to the broker; reconnecting"),
             Event::SlowConsumer(sid) => {
-                tracing::debug!(sid, "a subscription was full; its reader catches up by reading")
+                tracing::debug!(sid, "a subscription was full; its reader catches up by reading");
             }
             other => tracing::debug!("broker: {other}"),
         }

@@ -1,8 +1,7 @@
 //! Keeps the history up with the ledger, and makes readers wait until it holds what they may know of.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nexus_bus::{Bus, BusError};
@@ -11,8 +10,11 @@ use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::view::TaskView;
 use nexus_history::{Counts, History, HistoryError};
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+
+mod estimates;
+
+use estimates::Estimates;
 
 /// The history, as far as it has come.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub(crate) struct Historian {
     /// Sequence of the newest thing that this node has written itself: whoever asks after it may know of it.
     written: AtomicU64,
     rebuild: Arc<Notify>,
-    estimates: Mutex<HashMap<(DepartmentName, String), (Instant, Option<u64>)>>,
+    estimates: Estimates,
     folder: AbortOnDropHandle<()>,
 }
 
@@ -39,10 +41,6 @@ pub(crate) struct State {
 
 /// How long a reader waits for the history to catch up with what this node wrote.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long an estimate is good enough.
-const ESTIMATE_AGE: Duration = Duration::from_secs(10);
-/// Estimates kept; more kinds of task than that have none to hand at once.
-const ESTIMATES: usize = 256;
 /// Wait after a failure to fold, so that a database that is away is not asked all the time.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -63,7 +61,7 @@ impl Historian {
             state,
             written: AtomicU64::default(),
             rebuild,
-            estimates: Mutex::default(),
+            estimates: Estimates::default(),
             folder: AbortOnDropHandle::new(tokio::spawn(folder.run())),
         })
     }
@@ -112,22 +110,9 @@ impl Historian {
         done.map(|_| ()).map_err(|_| Refusal::new(RefusalKind::Internal, "the history is not being kept any more"))
     }
 
-    /// About how long such a task takes, in milliseconds: from the history, at most ten seconds old.
+    /// About how long such a task takes, in milliseconds.
     pub(crate) async fn estimate(&self, department: &DepartmentName, task_type: &str) -> Option<u64> {
-        let key = (department.clone(), task_type.to_owned());
-        let cached = self.estimates.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        if let Some((at, estimate)) = cached
-            && at.elapsed() < ESTIMATE_AGE
-        {
-            return estimate;
-        }
-        let estimate = self.history.estimate_ms(department, task_type).await.ok().flatten();
-        let mut estimates = self.estimates.lock().unwrap_or_else(PoisonError::into_inner);
-        if estimates.len() >= ESTIMATES {
-            estimates.clear();
-        }
-        estimates.insert(key, (Instant::now(), estimate));
-        estimate
+        self.estimates.of(&self.history, department, task_type).await
     }
 
     /// Stops folding; what the ledger holds beyond that is folded by the next start.

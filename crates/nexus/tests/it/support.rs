@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 pub(crate) mod company;
 pub(crate) mod processes;
-mod tools;
+pub(crate) mod tools;
 
 pub(crate) use company::Company;
 
@@ -229,4 +229,13 @@ impl Deref for Company {
     fn deref(&self) -> &Place {
         &self.place
     }
+}
+
+/// Runs git as a user would, and returns what it prints.
+#[track_caller]
+pub(crate) fn git(directory: &std::path::Path, args: &[&str]) -> String {
+    let who = ["user.name=Ann", "user.email=ann@example.org"];
+    let who = who.iter().flat_map(|setting| ["-c", setting]);
+    let ran: Ran = Command::new("git").args(who).args(args).current_dir(directory).output().unwrap().into();
+    ran.done()
 }

@@ -69,6 +69,18 @@ impl Company {
         until("the company's end", || self.child.try_wait().unwrap()).code()
     }
 
+    /// The exit code, if it has ended.
+    pub(crate) fn wait_now(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().and_then(|status| status.code())
+    }
+
+    /// What it says of one department.
+    pub(crate) fn says_of(&self, department: &str) -> Option<Value> {
+        let answer = self.json(&["departments"]);
+        let all = at(&answer, "departments").as_array().unwrap();
+        all.iter().find(|one| one["name"] == department).cloned()
+    }
+
     /// Delegates and returns the task's id.
     #[track_caller]
     pub(crate) fn delegate(&self, args: &[&str]) -> String {

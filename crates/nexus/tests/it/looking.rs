@@ -1,0 +1,87 @@
+//! Commands that only look: configuration, broker, doctor, health.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use crate::support::{Company, Place, at};
+
+#[test]
+fn configuration() {
+    let place = Place::new();
+    let ok = place.run(&["config", "check"]).done();
+    assert_eq!(ok, format!("ok  {}: departments work\n", place.text("config")));
+    assert_eq!(at(&place.json(&["config", "check"]), "ok"), true);
+    let shown = place.run(&["config", "show"]).done();
+    for words in ["shutdown_grace = \"500ms\"", "mode = \"scratch\"", "# default", "workers = 2"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    let schemas = place.json(&["config", "schema"]);
+    assert!(schemas.as_object().unwrap().len() >= 2, "{schemas:#}");
+    let set = place.nexus(&["config", "show"]).env("NEXUS_SHUTDOWN_GRACE", "7s").output().unwrap();
+    let shown = String::from_utf8(set.stdout).unwrap();
+    assert!(shown.contains("shutdown_grace = \"7s\"  # NEXUS_SHUTDOWN_GRACE"), "{shown}");
+}
+
+#[test]
+fn broker() {
+    let place = Place::new();
+    let status = place.json(&["broker", "status"]);
+    assert_eq!(at(&status, "found.chosen.origin"), "tools");
+    assert!(at(&status, "running").is_null());
+    let company = Company::up(&place);
+    let status = company.json(&["broker", "status"]);
+    assert!(at(&status, "running.pid").as_u64().unwrap() > 0);
+    let port = at(&status, "running.port").to_string();
+    assert!(company.ready.ends_with(&format!("nats=nats://127.0.0.1:{port}")), "{}", company.ready);
+    assert!(company.run(&["broker", "install"]).done().starts_with("found  nats-server 2."));
+}
+
+#[test]
+fn doctor_and_health() {
+    let place = Place::new();
+    let said = place.run(&["doctor"]).done();
+    assert!(said.contains("not running at") && said.contains("nats-server 2."), "{said}");
+    let company = Company::up(&place);
+    let said = company.run(&["doctor"]).done();
+    assert!(said.contains("ok    departments work: 0 of 2 workers busy, 0 tasks wait"), "{said}");
+    let findings = company.json(&["doctor"]);
+    assert!(findings.as_array().unwrap().iter().all(|finding| finding["level"] != "fail"), "{findings:#}");
+    assert_eq!(at(&company.json(&["health"]), "status"), "ok");
+}
+
+#[test]
+fn ready_means_ready() {
+    let company = Company::new();
+    let mut words = company.ready.split(' ');
+    assert_eq!((words.next(), words.next()), (Some("nexus"), Some("ready")));
+    let [mcp, web, nats] = words.collect::<Vec<_>>()[..] else { panic!("{}", company.ready) };
+    let address = web.strip_prefix("web=http://").unwrap().strip_suffix('/').unwrap();
+    assert_eq!(mcp, format!("mcp=http://{address}/mcp"));
+    assert!(nats.starts_with("nats=nats://127.0.0.1:"), "{nats}");
+    for path in ["/healthz", "/readyz"] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+    }
+}
+
+#[test]
+fn secrets_are_their_owner_s() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let company = Company::new();
+    let mode = std::fs::metadata(company.path("data/company.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let address: serde_json::Value = serde_json::from_str(&company.read("data/company.json")).unwrap();
+    let password = address["password"].as_str().unwrap();
+    assert!(password.len() >= 16);
+    assert!(!company.read("log").contains(password));
+    // Not in an argument, where every user of the machine could read it.
+    for (pid, command) in crate::support::processes::marked(&company.text("data")) {
+        assert!(!command.contains(password), "{pid}: {command}");
+    }
+}
