@@ -1,0 +1,92 @@
+//! What a claim writes: its end, its next attempt, or its way back to the queue, each with the end of its delivery.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use nexus_core::event::{Failure, FailureKind, Outcome, What};
+use nexus_core::task::QueueEntry;
+
+use crate::support::{LEASE, Server, claim, completed, entry, eventually, priority, queues, take};
+
+#[tokio::test]
+async fn a_task_is_started_renewed_and_ended() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let entry = entry(5);
+    bus.submit(&entry).await.unwrap();
+    let delivery = take(&mut queues(&bus, LEASE).await, 5).await;
+    let claim = claim(&bus, &delivery, 0).await.unwrap();
+    let last = bus.last_event(entry.task.id).await.unwrap().unwrap();
+    let What::Started { node, worker, agent, delivery } = &last.event.what else { panic!("{last:?}") };
+    assert_eq!((node.as_str(), worker.as_str(), agent.as_str()), ("node", "worker-0", "shell"));
+    assert!(delivery.starts_with("$JS.ACK."), "{delivery}");
+    claim.renew(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(claim.look().await, Ok(None));
+    let seq = claim.conclude(completed(0), Timestamp::now()).await.unwrap();
+    assert_eq!(bus.last_event(entry.task.id).await.unwrap().unwrap().seq, seq);
+    eventually("the end of the delivery", async || (server.consumer(5).await == (0, 0)).then_some(())).await;
+}
+
+/// Three renewals of a lease of a second keep a task for longer than that.
+#[tokio::test]
+async fn a_renewal_moves_the_end_of_the_lease() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    bus.submit(&entry(5)).await.unwrap();
+    let mut queues = queues(&bus, Duration::from_secs(1)).await;
+    let claim = claim(&bus, &take(&mut queues, 5).await, 0).await.unwrap();
+    let mut renewals = tokio::time::interval(Duration::from_millis(300));
+    for _ in 0..6 {
+        renewals.tick().await;
+        claim.renew(Duration::from_secs(5)).await.unwrap();
+        assert!(queues.pull(priority(5), 1).await.unwrap().is_empty());
+    }
+    // Not renewed any more: it comes again.
+    let again = eventually("a redelivery", async || queues.pull(priority(5), 1).await.unwrap().pop()).await;
+    assert!(again.redelivered);
+}
+
+#[tokio::test]
+async fn a_requeue_puts_one_entry_back_and_ends_the_delivery() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let entry = entry(5);
+    bus.submit(&entry).await.unwrap();
+    let mut queues = queues(&bus, Duration::from_secs(1)).await;
+    let claim = claim(&bus, &take(&mut queues, 5).await, 0).await.unwrap();
+    claim.requeue("the test says so", Timestamp::now()).await.unwrap();
+    // Nothing is held: no lease is left that could lapse and bring the task a second time.
+    eventually("the end of the delivery", async || (server.consumer(5).await == (1, 0)).then_some(())).await;
+    let again = take(&mut queues, 5).await;
+    let next = again.entry.clone().unwrap();
+    assert_eq!((next.attempt, next.interruptions, again.redelivered), (1, 1, false));
+    assert_eq!(next.task, entry.task);
+    let last = bus.last_event(entry.task.id).await.unwrap().unwrap();
+    assert_eq!(last.event.what, What::Interrupted { reason: "the test says so".into() });
+    let second = crate::support::claim(&bus, &again, last.seq).await.unwrap();
+    second.conclude(completed(0), Timestamp::now()).await.unwrap();
+    eventually("nothing left", async || (server.consumer(5).await == (0, 0)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_failed_attempt_brings_the_next_one_when_it_is_due() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let entry = entry(5);
+    bus.submit(&entry).await.unwrap();
+    let mut queues = queues(&bus, LEASE).await;
+    let claim = claim(&bus, &take(&mut queues, 5).await, 0).await.unwrap();
+    let now = Timestamp::now();
+    let retry_at = now + SignedDuration::from_millis(1200);
+    let failure = Failure { kind: FailureKind::Exit, message: "exit code 1".into() };
+    let what = What::AttemptFailed { failure, outcome: Outcome::default(), retry_at };
+    let seq = claim.conclude_and_retry(what.clone(), retry_at, now).await.unwrap();
+    assert_eq!(bus.last_event(entry.task.id).await.unwrap().unwrap().seq, seq);
+    assert!(queues.pull(priority(5), 1).await.unwrap().is_empty());
+    let next = eventually("the next attempt", async || queues.pull(priority(5), 5).await.unwrap().pop()).await;
+    assert!(Timestamp::now() >= retry_at, "not before it is due");
+    let expected = QueueEntry { attempt: 2, queued_at: now, ..entry.clone() };
+    assert_eq!(next.entry, Ok(expected));
+    assert!(!next.redelivered);
+    assert_eq!(server.consumer(5).await, (0, 1));
+}

@@ -1,0 +1,18 @@
+//! The bus with a real nats-server of each test's own.
+#![cfg(test)]
+#![cfg(unix)]
+
+mod claim;
+mod crash;
+mod envelope;
+mod fence;
+mod follow;
+mod inbox;
+mod ledger;
+mod logs;
+mod lost_answer;
+mod proxy;
+mod queue;
+mod service;
+mod support;
+mod tail;

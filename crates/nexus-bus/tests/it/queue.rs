@@ -1,0 +1,96 @@
+//! A pull takes exactly what it asks for, from one priority; what is not ended comes again when its lease has lapsed.
+
+use std::time::Duration;
+
+use nexus_bus::{BusError, Delivery};
+use nexus_core::id::TaskId;
+
+use crate::support::{LEASE, Server, entry, eventually, priority, queues, take};
+
+fn ids(taken: &[Delivery]) -> Vec<TaskId> {
+    taken.iter().map(|delivery| delivery.entry.as_ref().unwrap().task.id).collect()
+}
+
+#[tokio::test]
+async fn a_pull_takes_what_it_asks_for_and_leaves_the_rest_to_others() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let waiting = [entry(5), entry(5), entry(5)];
+    for entry in &waiting {
+        bus.submit(entry).await.unwrap();
+    }
+    let expected: Vec<_> = waiting.iter().map(|entry| entry.task.id).collect();
+    let (mut mine, mut yours) = (queues(&bus, LEASE).await, queues(&bus, LEASE).await);
+    let first = mine.pull(priority(5), 2).await.unwrap();
+    assert_eq!(ids(&first), expected[..2]);
+    assert_eq!(server.consumer(5).await, (1, 2));
+    let rest = yours.pull(priority(5), 2).await.unwrap();
+    assert_eq!(ids(&rest), expected[2..]);
+    assert!(mine.pull(priority(5), 2).await.unwrap().is_empty());
+    assert!(first.iter().chain(&rest).all(|delivery| !delivery.redelivered));
+}
+
+#[tokio::test]
+async fn priorities_are_queues_of_their_own() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let (low, high) = (entry(0), entry(9));
+    for entry in [&low, &high] {
+        bus.submit(entry).await.unwrap();
+    }
+    let mut queues = queues(&bus, LEASE).await;
+    assert!(queues.pull(priority(5), 5).await.unwrap().is_empty());
+    assert_eq!(ids(&[take(&mut queues, 9).await]), [high.task.id]);
+    assert_eq!(ids(&[take(&mut queues, 0).await]), [low.task.id]);
+}
+
+#[tokio::test]
+async fn what_is_not_ended_comes_again_and_says_so() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let entry = entry(5);
+    bus.submit(&entry).await.unwrap();
+    let mut queues = queues(&bus, Duration::from_secs(1)).await;
+    assert!(!take(&mut queues, 5).await.redelivered);
+    let again = eventually("a redelivery", async || queues.pull(priority(5), 1).await.unwrap().pop()).await;
+    assert_eq!((again.redelivered, again.entry.as_ref()), (true, Ok(&entry)));
+    bus.drop_delivery(&again).await;
+    eventually("the end of the delivery", async || (server.consumer(5).await == (0, 0)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_is_given_back_comes_again() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    bus.submit(&entry(5)).await.unwrap();
+    let mut queues = queues(&bus, LEASE).await;
+    let delivery = take(&mut queues, 5).await;
+    bus.return_delivery(&delivery, Duration::ZERO).await;
+    let again = eventually("a redelivery", async || queues.pull(priority(5), 1).await.unwrap().pop()).await;
+    assert!(again.redelivered);
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_is_shown_with_its_cause() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let subject = format!("nexus.queue.qa.5.{}", entry(5).task.id);
+    server.raw().await.request(subject.clone(), r#"{"v":99}"#.into()).await.unwrap();
+    let delivery = take(&mut queues(&bus, LEASE).await, 5).await;
+    let Err(BusError::Unreadable { subject: named, cause, .. }) = &delivery.entry else { panic!("{delivery:?}") };
+    assert_eq!((named, delivery.subject.as_str()), (&subject, subject.as_str()));
+    assert!(cause.contains("missing field"), "{cause}");
+    assert_eq!(&delivery.payload[..], br#"{"v":99}"#);
+}
+
+#[tokio::test]
+async fn a_submission_calls_those_who_take() {
+    use futures_util::StreamExt as _;
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let mut calls = Box::pin(nexus_bus::Queues::wakes(&bus, &crate::support::qa()).await.unwrap());
+    bus.flush().await;
+    bus.submit(&entry(7)).await.unwrap();
+    let called = crate::support::within("a call", calls.next()).await;
+    assert_eq!(called, Some(priority(7)));
+}

@@ -1,0 +1,73 @@
+//! Reading the ledger: in order, from any position, and past what can't be read.
+
+use nexus_bus::{Bus, Tail};
+use nexus_core::view::Record;
+
+use crate::support::{Server, completed, entry, event, within};
+
+/// Reads until nothing is pending; checks the order, and returns the sequences and the position reached.
+async fn read(tail: &mut Tail, upto: u64) -> (Vec<(u64, Record)>, u64) {
+    let (mut records, mut position) = (Vec::new(), 0);
+    while position < upto {
+        let batch = within("a batch", tail.next()).await.unwrap();
+        records.extend(batch.records);
+        position = batch.upto;
+        assert!(batch.pending <= upto - position, "what follows is said: {}", batch.pending);
+    }
+    assert!(records.is_sorted_by_key(|(seq, _)| *seq));
+    (records, position)
+}
+
+/// `n` tasks with an end each: `2 * n` records.
+async fn write(bus: &Bus, n: usize) {
+    for _ in 0..n {
+        let entry = entry(5);
+        bus.submit(&entry).await.unwrap();
+        bus.append(&event(&entry, completed(0)), 0, None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn all_records_come_in_order_then_live_and_from_any_position() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    write(&bus, 600).await;
+    let mut tail = bus.tail(0).await.unwrap();
+    assert_eq!(tail.pending, 1200);
+    let (records, position) = read(&mut tail, 1200).await;
+    assert_eq!((records.len(), position), (1200, 1200));
+    assert!(matches!((&records[0].1, &records[1].1), (Record::Entry(_), Record::Event(_))));
+    write(&bus, 1).await;
+    let (live, _) = read(&mut tail, 1202).await;
+    assert_eq!(live.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [1201, 1202]);
+    let mut later = bus.tail(700).await.unwrap();
+    assert_eq!(later.pending, 502);
+    let (rest, _) = read(&mut later, 1202).await;
+    assert_eq!((rest.len(), rest[0].0), (502, 701));
+    assert_eq!(bus.tail(1202).await.unwrap().pending, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_left_out_and_passed() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    write(&bus, 1).await;
+    let raw = server.raw().await;
+    for subject in ["nexus.event.qa.x", "nexus.queue.qa.5.x"] {
+        raw.request(subject, "not json".into()).await.unwrap();
+    }
+    write(&bus, 1).await;
+    let (records, position) = read(&mut bus.tail(0).await.unwrap(), 6).await;
+    assert_eq!(records.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [1, 2, 5, 6]);
+    assert_eq!(position, 6);
+}
+
+/// What is unreadable at the very end still counts as read.
+#[tokio::test]
+async fn a_tail_that_ends_with_something_unreadable_reaches_the_end() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    server.raw().await.request("nexus.event.qa.x", "not json".into()).await.unwrap();
+    let (records, position) = read(&mut bus.tail(0).await.unwrap(), 1).await;
+    assert_eq!((records.len(), position), (0, 1));
+}
