@@ -37,7 +37,7 @@ async fn the_environment_is_what_was_given_and_output_goes_to_the_file() {
 #[tokio::test]
 async fn term_is_enough_for_one_that_listens() {
     let dir = tempfile::tempdir().unwrap();
-    let spec = shell("trap 'exit 7' TERM; echo ready; while :; do sleep 60 & wait; done", &dir);
+    let spec = shell("trap 'kill $!; exit 7' TERM; echo ready; while :; do sleep 60 & wait; done", &dir);
     let mut daemon = start(&spec).await.unwrap();
     written(&spec).await;
     assert_eq!(daemon.terminate(Duration::from_secs(20)).await.unwrap().code(), Some(7));
