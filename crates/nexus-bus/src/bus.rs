@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, context::ContextBuilder};
-use async_nats::{Client as Nats, ConnectOptions, Event};
+use async_nats::{Client as Nats, ConnectErrorKind, ConnectOptions, Event};
 
+use crate::address::{credentials, redacted, servers};
 use crate::error::BusError;
 
 /// Where the broker is and who we are.
@@ -41,10 +42,18 @@ pub struct Tls {
     pub key: Option<PathBuf>,
 }
 
+impl Access {
+    /// The address without secrets, to be shown.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        redacted(&self.url)
+    }
+}
+
 impl std::fmt::Debug for Access {
     /// Without secrets: this ends up in logs.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Access").field("url", &redacted(&self.url)).finish_non_exhaustive()
+        f.debug_struct("Access").field("url", &self.shown()).finish_non_exhaustive()
     }
 }
 
@@ -56,14 +65,6 @@ impl std::fmt::Debug for Credentials {
             Self::Token(_) => "Token(..)",
             Self::File(_) => "File(..)",
         })
-    }
-}
-
-/// A URL without what stands before its `@`.
-fn redacted(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}***{}", &url[..scheme + 3], &url[at..]),
-        _ => url.to_owned(),
     }
 }
 
@@ -104,7 +105,9 @@ impl Bus {
     pub async fn connect(access: &Access, name: &str) -> Result<Self, BusError> {
         let story = Story::default();
         let told = story.clone();
-        let failed = |cause: String| BusError::Connect { url: redacted(&access.url), cause };
+        let failed = |cause: String| BusError::Connect { url: access.shown(), cause };
+        let servers = servers(&access.url).map_err(|error| failed(error.to_string()))?;
+        let in_url = credentials(&servers);
         let options = ConnectOptions::new()
             .name(name)
             .subscription_capacity(SUBSCRIPTION_CAPACITY)
@@ -120,7 +123,11 @@ impl Bus {
                 told.tell(&event);
                 std::future::ready(())
             });
-        let options = match &access.credentials {
+        let given = match &access.credentials {
+            Credentials::None => &in_url,
+            given => given,
+        };
+        let options = match given {
             Credentials::None => options,
             Credentials::UserPassword { user, password } => options.user_and_password(user.clone(), password.clone()),
             Credentials::Token(token) => options.token(token.clone()),
@@ -137,7 +144,12 @@ impl Bus {
             (Some(cert), Some(key)) => options.add_client_certificate(cert.clone(), key.clone()),
             _ => options,
         };
-        let nats = options.connect(&access.url).await.map_err(|error| failed(error.to_string()))?;
+        let nats = options.connect(servers).await.map_err(|error| match error.kind() {
+            ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                BusError::Denied { url: access.shown() }
+            }
+            _ => failed(error.to_string()),
+        })?;
         let js = ContextBuilder::new().timeout(ANSWER).build(nats.clone());
         Ok(Self { nats, js, story })
     }
@@ -162,21 +174,5 @@ impl Bus {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.nats.connection_state() == async_nats::connection::State::Connected
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::redacted;
-
-    #[test]
-    fn urls_are_shown_without_their_secrets() {
-        for (url, shown) in [
-            ("nats://127.0.0.1:4222", "nats://127.0.0.1:4222"),
-            ("nats://user:p@ss@host:1", "nats://***@host:1"),
-            ("tls://token@host", "tls://***@host"),
-        ] {
-            assert_eq!(redacted(url), shown);
-        }
     }
 }

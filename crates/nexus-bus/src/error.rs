@@ -7,6 +7,8 @@ use nexus_core::refusal::{Refusal, RefusalKind};
 pub enum BusError {
     #[error("cannot connect to NATS at {url}: {cause}")]
     Connect { url: String, cause: String },
+    #[error("NATS at {url} refused the credentials")]
+    Denied { url: String },
     /// Whether it was done is not known.
     #[error("the broker did not answer: {0}")]
     Unreachable(String),
@@ -29,6 +31,8 @@ impl From<BusError> for Refusal {
         match error {
             BusError::Connect { .. } | BusError::Unreachable(_) => Self::new(RefusalKind::Unreachable, message)
                 .with_help("is the company up? `nexus doctor` looks at it and its broker"),
+            BusError::Denied { .. } => Self::new(RefusalKind::Unreachable, message)
+                .with_help("give a user and a password in the URL or in nexus.toml's [nats], or a file with --creds"),
             BusError::Conflict => {
                 Self::new(RefusalKind::Conflict, message).with_help("look at its status and try again")
             }

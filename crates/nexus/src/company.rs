@@ -75,7 +75,7 @@ impl Company {
             false => None,
         };
         let (broker, access) = broker(&loaded.settings, &lock).await?;
-        let bus = Bus::connect(&access, "nexus").await.map_err(nexus_core::refusal::Refusal::from)?;
+        let bus = Bus::connect(&access, "nexus").await?;
         let history = loaded.settings.history.url.as_ref();
         let options = RuntimeOptions {
             node,
@@ -103,7 +103,7 @@ impl Company {
         Address::new(&access, web)
             .write(&data_dir)
             .map_err(|error| Exit::failure(format!("{}: {error}", data_dir.display())))?;
-        let nats = access.url;
+        let nats = access.shown();
         let charter = loaded.company;
         Ok(Self { client, nats, web, charter, runtime, broker, shutdown, serving, reloads, data_dir, _lock: lock })
     }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use nexus_bus::BusError;
 use nexus_core::refusal::{Refusal, RefusalKind};
 
 use crate::cli::Output;
@@ -14,6 +15,7 @@ pub(crate) enum Code {
     Usage = 2,
     NotFound = 3,
     Refused = 4,
+    Denied = 5,
     Unreachable = 6,
     TimedOut = 7,
     TaskFailed = 8,
@@ -79,6 +81,14 @@ impl Exit {
 impl std::fmt::Display for Exit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+impl From<BusError> for Exit {
+    fn from(error: BusError) -> Self {
+        let denied = matches!(error, BusError::Denied { .. });
+        let exit = Self::from(Refusal::from(error));
+        if denied { Self { code: Code::Denied, ..exit } } else { exit }
     }
 }
 

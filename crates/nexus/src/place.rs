@@ -147,7 +147,7 @@ pub(crate) async fn connect(args: &PlaceArgs) -> Result<Client, Exit> {
     };
     let bus = Bus::connect(&access, "nexus-cli").await.map_err(|error| match (&args.nats, error) {
         (None, BusError::Connect { .. }) => data_dir(args).map_or_else(|exit| exit, |dir| not_running(&dir)),
-        (_, error) => nexus_core::refusal::Refusal::from(error).into(),
+        (_, error) => error.into(),
     })?;
     Ok(Client::new(bus))
 }
