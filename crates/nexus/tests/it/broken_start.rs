@@ -58,7 +58,7 @@ fn a_server_that_is_too_old() {
     place.write("config/nexus.toml", &format!("[broker]\nserver = \"{}\"\n", place.text("old")));
     place.run(&UP).fails(6, &["2.9.10 is too old", "2.12.0"]);
     let status = place.json(&["broker", "status"]);
-    assert!(at(&status, "found.rejected.0.reason").as_str().unwrap().contains("too old"), "{status:#}");
+    assert!(at(&status, "rejected.0.reason").as_str().unwrap().contains("too old"), "{status:#}");
     place.write("config/nexus.toml", "[broker]\nserver = \"/no/such/server\"\n");
     place.run(&UP).fails(6, &["/no/such/server"]);
 }

@@ -26,7 +26,7 @@ fn configuration() {
 fn broker() {
     let place = Place::new();
     let status = place.json(&["broker", "status"]);
-    assert_eq!(at(&status, "found.chosen.origin"), "tools");
+    assert_eq!(at(&status, "chosen.origin"), "tools");
     assert!(at(&status, "running").is_null());
     let company = Company::up(&place);
     let status = company.json(&["broker", "status"]);

@@ -234,8 +234,6 @@ impl Deref for Company {
 /// Runs git as a user would, and returns what it prints.
 #[track_caller]
 pub(crate) fn git(directory: &std::path::Path, args: &[&str]) -> String {
-    let who = ["user.name=Ann", "user.email=ann@example.org"];
-    let who = who.iter().flat_map(|setting| ["-c", setting]);
-    let ran: Ran = Command::new("git").args(who).args(args).current_dir(directory).output().unwrap().into();
+    let ran: Ran = Command::new("git").args(args).current_dir(directory).output().unwrap().into();
     ran.done()
 }

@@ -11,6 +11,8 @@ fn company(mode: &str) -> Company {
     let project = place.path("project");
     place.write("project/README", "hello\n");
     git(&project, &["init", "-q", "-b", "main"]);
+    git(&project, &["config", "user.name", "Ann"]);
+    git(&project, &["config", "user.email", "ann@example.org"]);
     git(&project, &["add", "."]);
     git(&project, &["commit", "-q", "-m", "first"]);
     Company::up(&place)
