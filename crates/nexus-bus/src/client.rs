@@ -89,6 +89,11 @@ impl Client {
         follow::events(&self.bus, task).await
     }
 
+    /// The newest events, at most `limit`, of one task or (`None`) of all, the oldest of them first.
+    pub async fn past_events(&self, task: Option<TaskId>, limit: usize) -> Result<Vec<Event>, Refusal> {
+        follow::past(&self.bus, task, limit).await
+    }
+
     /// Waits until a task has ended, or the time is up, and returns what is known of it then.
     pub async fn wait(&self, task: &str, limit: Option<Duration>) -> Result<TaskStatus, Refusal> {
         follow::wait(self, task, limit).await

@@ -5,8 +5,11 @@
 //! nothing like it: there a daemon outlives a SIGKILL of its parent, and the next start finds and ends it
 //! ([`leftover::end`]). Windows has no TERM either: [`Daemon::terminate`] kills straight away there.
 
+mod detached;
 pub mod leftover;
 mod spawner;
+
+pub use detached::{Detached, detach};
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;

@@ -1,6 +1,6 @@
 //! The board: what each worker of this node has in hand, kept beside the actors so that it outlives their failure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use nexus_bus::Claim;
 use nexus_core::api::{Live, WorkerInfo};
 use nexus_core::id::{DepartmentName, NodeId, TaskId, WorkerName};
-use nexus_process::{Gone, Sampler};
+use nexus_process::{Gone, Sample, Sampler};
 use tokio::sync::watch;
 
 /// All workers of a node.
@@ -99,34 +99,13 @@ impl Board {
     }
 
     /// Every worker, with what is alive of its task.
-    pub(crate) fn workers(&self, node: &NodeId, sampler: &Sampler) -> Vec<WorkerInfo> {
+    pub(crate) async fn workers(&self, node: &NodeId, sampler: &Arc<Sampler>) -> Vec<WorkerInfo> {
         let slots = self.slots(None);
         let pids: Vec<u32> = slots.iter().filter_map(|slot| lock(&slot.hand).pid).collect();
-        let samples = sampler.sample(&pids);
-        let info = |slot: &Arc<Slot>| {
-            let hand = lock(&slot.hand);
-            let sample = hand.pid.and_then(|pid| samples.get(&pid));
-            let live = hand.claim.as_ref().map(|_| Live {
-                pid: hand.pid,
-                processes: sample.map_or(0, |sample| sample.processes),
-                cpu_percent: sample.map_or(0.0, |sample| sample.cpu_percent),
-                rss_bytes: sample.map_or(0, |sample| sample.rss_bytes),
-                last_line: hand.last_line.as_ref().map(|(line, _)| line.clone()),
-                last_output_at: hand.last_line.as_ref().map(|(_, at)| *at),
-            });
-            WorkerInfo {
-                worker_id: slot.worker.clone(),
-                department: slot.department.clone(),
-                node: node.clone(),
-                is_busy: hand.claim.is_some(),
-                current_task: hand.claim.as_ref().map(|claim| claim.entry.task.id),
-                tasks_completed: slot.completed.load(Ordering::Relaxed),
-                tasks_failed: slot.failed.load(Ordering::Relaxed),
-                restarts: slot.restarts.load(Ordering::Relaxed),
-                live,
-            }
-        };
-        slots.iter().map(info).collect()
+        let sampler = Arc::clone(sampler);
+        // It reads /proc, which blocks.
+        let samples = tokio::task::spawn_blocking(move || sampler.sample(&pids)).await.unwrap_or_default();
+        slots.iter().map(|slot| slot.info(node, &samples)).collect()
     }
 
     /// The worker that has a task in hand.
@@ -174,6 +153,30 @@ impl Slot {
             Some(false) => self.failed.fetch_add(1, Ordering::Relaxed),
             None => 0,
         };
+    }
+
+    fn info(&self, node: &NodeId, samples: &HashMap<u32, Sample>) -> WorkerInfo {
+        let hand = lock(&self.hand);
+        let sample = hand.pid.and_then(|pid| samples.get(&pid));
+        let live = hand.claim.as_ref().map(|_| Live {
+            pid: hand.pid,
+            processes: sample.map_or(0, |sample| sample.processes),
+            cpu_percent: sample.map_or(0.0, |sample| sample.cpu_percent),
+            rss_bytes: sample.map_or(0, |sample| sample.rss_bytes),
+            last_line: hand.last_line.as_ref().map(|(line, _)| line.clone()),
+            last_output_at: hand.last_line.as_ref().map(|(_, at)| *at),
+        });
+        WorkerInfo {
+            worker_id: self.worker.clone(),
+            department: self.department.clone(),
+            node: node.clone(),
+            is_busy: hand.claim.is_some(),
+            current_task: hand.claim.as_ref().map(|claim| claim.entry.task.id),
+            tasks_completed: self.completed.load(Ordering::Relaxed),
+            tasks_failed: self.failed.load(Ordering::Relaxed),
+            restarts: self.restarts.load(Ordering::Relaxed),
+            live,
+        }
     }
 
     pub(crate) fn restarted(&self) {

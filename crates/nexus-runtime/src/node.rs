@@ -29,7 +29,7 @@ pub(crate) struct Node {
     pub(crate) workspaces: Workspaces,
     /// Where prompts are put that an agent wants as a file.
     pub(crate) prompts: PathBuf,
-    pub(crate) sampler: Sampler,
+    pub(crate) sampler: Arc<Sampler>,
     /// How long a task is ours without a renewal: the queues' ack wait.
     pub(crate) lease: Duration,
     pub(crate) version: String,

@@ -84,7 +84,7 @@ impl Runtime {
             board: Board::default(),
             workspaces: Workspaces::new(options.data_dir.join("workspaces")),
             prompts: options.data_dir.join("prompts"),
-            sampler: Sampler::new(),
+            sampler: Arc::new(Sampler::new()),
             lease: options.lease,
             version: options.version,
             faults: options.faults,

@@ -79,7 +79,11 @@ pub(crate) enum Command {
         listen: Option<SocketAddr>,
     },
     /// Serve MCP on standard input and output, for the running company.
-    Mcp,
+    Mcp {
+        /// Start a company in the background first, if none is running.
+        #[arg(long)]
+        start: bool,
+    },
     /// Give a task to the company; prints its id and doesn't wait.
     Delegate(TaskArgs),
     /// Give a task to the company, show its log, and wait for its end. Without a running company, runs one meanwhile.
@@ -123,14 +127,17 @@ pub(crate) enum Command {
     Departments,
     /// List the workers and what they do.
     Workers,
-    /// Show what happens, as it happens.
+    /// Show what has happened, or follow what happens.
     Events {
-        /// Follow until interrupted. Without it: as with it, events are live only.
+        /// Follow what happens from now on, until interrupted.
         #[arg(short, long)]
         follow: bool,
         /// Only events of this task.
         #[arg(long)]
         task: Option<String>,
+        /// Without --follow: the newest events, at most this many.
+        #[arg(long, default_value_t = 100)]
+        limit: u16,
     },
     /// Check, show or describe the configuration.
     #[command(subcommand)]

@@ -24,7 +24,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
     logging::begin(log, level);
     match command {
         Command::Up { listen } => up::up(&place, listen).await,
-        Command::Mcp => mcp::mcp(&place).await,
+        Command::Mcp { start } => mcp::mcp(&place, start).await,
         Command::Delegate(args) => tasks::delegate(&place, output, args).await,
         Command::Run(args) => run::run(&place, output, args).await,
         Command::Status { task } => tasks::status(&place, output, &task).await,
@@ -36,7 +36,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Retry { task } => tasks::retry(&place, output, &task).await,
         Command::Departments => overview::departments(&place, output).await,
         Command::Workers => overview::workers(&place, output).await,
-        Command::Events { task, .. } => events::events(&place, output, task).await,
+        Command::Events { follow, task, limit } => events::events(&place, output, follow, task, limit).await,
         Command::Config(what) => config::config(&place, output, what),
         Command::Broker(what) => broker::broker(&place, output, what).await,
         Command::History(crate::cli::HistoryCommand::Rebuild) => overview::rebuild(&place, output).await,

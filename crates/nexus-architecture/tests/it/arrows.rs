@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "nexus-config",
             "nexus-bus",
             "nexus-broker",
-            "nexus-history",
+            "nexus-process",
             "nexus-core",
         ],
     ),

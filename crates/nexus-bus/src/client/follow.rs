@@ -1,5 +1,6 @@
 //! Following a task live: its events, its log, and its end.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_nats::Subscriber;
@@ -40,6 +41,40 @@ pub(super) async fn events(bus: &Bus, task: Option<TaskId>) -> Result<mpsc::Rece
         }
     });
     Ok(receiver)
+}
+
+/// Events read from the ledger at a time.
+const EVENTS: usize = 256;
+
+/// The newest events of one task or of all, the oldest of them first.
+pub(super) async fn past(bus: &Bus, task: Option<TaskId>, limit: usize) -> Result<Vec<Event>, Refusal> {
+    let pattern = task.map_or_else(|| subject::ALL_EVENTS.to_owned(), subject::any_event);
+    let mut span = limit as u64 * 4;
+    let end = bus.last(subject::TASKS, &pattern).await?.map_or(0, |last| last.seq);
+    loop {
+        // A task's events are few, wherever they are; of all events, the newest lie close to the end.
+        let from = if task.is_some() { 0 } else { end.saturating_sub(span) };
+        let mut events: VecDeque<Event> = VecDeque::new();
+        let mut seq = from;
+        loop {
+            let (stored, more) = bus.read(subject::TASKS, &pattern, seq, EVENTS).await?;
+            for message in &stored {
+                seq = message.seq + 1;
+                // An event of a newer version is left out here; the ledger keeps it.
+                events.extend(message.decode::<Event>().ok());
+                if events.len() > limit {
+                    events.pop_front();
+                }
+            }
+            if !more || stored.is_empty() {
+                break;
+            }
+        }
+        if events.len() >= limit || from == 0 {
+            return Ok(events.into());
+        }
+        span = span.saturating_mul(8);
+    }
 }
 
 async fn live_events(bus: &Bus, task: Option<TaskId>) -> Result<impl Stream<Item = Event> + Unpin + use<>, BusError> {

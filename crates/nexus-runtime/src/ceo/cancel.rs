@@ -58,7 +58,7 @@ pub(super) async fn cancel(node: &Node, request: &CancelRequest, grace: Duration
                         break;
                     }
                     if Instant::now() > deadline {
-                        return Err(still_alive(node, &view));
+                        return Err(still_alive(node, &view).await);
                     }
                 }
             }
@@ -111,8 +111,9 @@ fn ended(view: &TaskView, status: Status) -> Refusal {
     Refusal::new(RefusalKind::Conflict, format!("task {} is {} already", view.task_id, status.as_str()))
 }
 
-fn still_alive(node: &Node, view: &TaskView) -> Refusal {
-    let alive = node.board.workers(&node.id, &node.sampler).into_iter().find(|w| w.current_task == Some(view.task_id));
+async fn still_alive(node: &Node, view: &TaskView) -> Refusal {
+    let alive =
+        node.board.workers(&node.id, &node.sampler).await.into_iter().find(|w| w.current_task == Some(view.task_id));
     let live = alive.and_then(|worker| worker.live);
     let what =
         live.and_then(|live| live.pid.map(|pid| format!("pid {pid} and {} others", live.processes.saturating_sub(1))));

@@ -30,7 +30,7 @@ pub(super) async fn find(node: &Node, task: &str) -> Result<TaskView, Refusal> {
 pub(super) async fn status(node: &Node, task: &str) -> Result<TaskStatus, Refusal> {
     let task = find(node, task).await?;
     let live = if task.status == Status::Running {
-        let workers = node.board.workers(&node.id, &node.sampler);
+        let workers = node.board.workers(&node.id, &node.sampler).await;
         workers.into_iter().find(|worker| worker.current_task == Some(task.task_id)).and_then(|worker| worker.live)
     } else {
         None
@@ -54,7 +54,7 @@ pub(super) async fn workers(node: &Node) -> Result<WorkerStats, Refusal> {
     Ok(WorkerStats {
         tasks_queued: counts.total(Status::Queued),
         tasks_processed: counts.ended(),
-        workers: node.board.workers(&node.id, &node.sampler),
+        workers: node.board.workers(&node.id, &node.sampler).await,
     })
 }
 

@@ -1,17 +1,33 @@
-//! `nexus events`: what happens, as it happens.
+//! `nexus events`: what has happened, or what happens as it happens.
+
+use nexus_core::event::Event;
 
 use super::up::Signals;
 use crate::cli::{Output, PlaceArgs};
 use crate::exit::{Code, Exit};
 use crate::{place, show};
 
-pub(super) async fn events(place: &PlaceArgs, output: Output, task: Option<String>) -> Result<Code, Exit> {
+pub(super) async fn events(
+    place: &PlaceArgs,
+    output: Output,
+    follow: bool,
+    task: Option<String>,
+    limit: u16,
+) -> Result<Code, Exit> {
     let mut signals = Signals::new()?;
     let client = place::connect(place).await?;
     let task = match task {
         Some(task) => Some(client.status(&task).await?.task.task_id),
         None => None,
     };
+    if !follow {
+        let past = client.past_events(task, usize::from(limit)).await?;
+        match output {
+            Output::Json => show::json(&past, output),
+            _ => past.iter().for_each(|event| print(event, output)),
+        }
+        return Ok(Code::Done);
+    }
     let mut events = client.follow_events(task).await?;
     loop {
         let event = tokio::select! {
@@ -19,10 +35,14 @@ pub(super) async fn events(place: &PlaceArgs, output: Output, task: Option<Strin
             () = signals.next() => return Ok(Code::Interrupted),
         };
         let Some(event) = event else { return Ok(Code::Done) };
-        if output.is_json() {
-            show::json(&event, Output::Ndjson);
-        } else {
-            show::line(&show::event(&event));
-        }
+        print(&event, output);
+    }
+}
+
+fn print(event: &Event, output: Output) {
+    if output.is_json() {
+        show::json(event, Output::Ndjson);
+    } else {
+        show::line(&show::event(event));
     }
 }
