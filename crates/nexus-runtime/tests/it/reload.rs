@@ -1,0 +1,84 @@
+//! The configuration changes while the company works: running work is finished, nothing is lost.
+
+use nexus_core::api::DepartmentState;
+use nexus_core::refusal::RefusalKind;
+use nexus_core::view::Status;
+
+use crate::company::{company, department};
+use crate::support::{Gate, Office, Server, eventually};
+
+async fn state(office: &Office, name: &str) -> Option<DepartmentState> {
+    let departments = office.client.departments().await.unwrap().departments;
+    departments.into_iter().find(|department| department.name.as_str() == name).map(|department| department.state)
+}
+
+async fn workers(office: &Office) -> usize {
+    office.client.workers().await.unwrap().workers.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fewer_workers_finish_what_they_have_and_more_start_at_once() {
+    let server = Server::start().await;
+    let office = server.open(company([("qa", department(2))])).await;
+    let gates = [Gate::new(server.dir.path()), Gate::new(server.dir.path())];
+    let mut tasks = Vec::new();
+    for gate in &gates {
+        tasks.push(office.submit("qa", &gate.command()).await);
+    }
+    for task in &tasks {
+        office.pid(*task).await;
+    }
+    office.runtime.reload(company([("qa", department(1))]));
+    let third = office.submit("qa", "true").await;
+    for (gate, task) in gates.iter().zip(&tasks) {
+        gate.open().await;
+        office.completed(*task, (1, 0)).await;
+    }
+    office.completed(third, (1, 0)).await;
+    eventually("one worker", async || (workers(&office).await == 1).then_some(())).await;
+    office.runtime.reload(company([("qa", department(3))]));
+    eventually("three workers", async || (workers(&office).await == 3).then_some(())).await;
+    office.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_department_that_is_removed_finishes_and_leaves_and_its_tasks_wait_for_it() {
+    let server = Server::start().await;
+    let without = || company([("product", department(1))]);
+    let with = || company([("product", department(1)), ("qa", department(1))]);
+    let office = server.open(with()).await;
+    let gate = Gate::new(server.dir.path());
+    let running = office.submit("qa", &gate.command()).await;
+    office.pid(running).await;
+    let waiting = office.submit("qa", "true").await;
+    office.runtime.reload(without());
+    assert_eq!(state(&office, "qa").await, Some(DepartmentState::Leaving));
+    let refusal = office.client.submit(&office.work("qa", "true")).await.unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::UnknownDepartment);
+    gate.open().await;
+    office.completed(running, (1, 0)).await;
+    eventually("its leaving", async || state(&office, "qa").await.is_none().then_some(())).await;
+    assert_eq!(office.status(waiting).await.task.status, Status::Queued);
+    office.runtime.reload(with());
+    office.completed(waiting, (1, 0)).await;
+    office.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_department_that_comes_back_while_it_leaves_works_on() {
+    let server = Server::start().await;
+    let with = |workers| company([("product", department(1)), ("qa", department(workers))]);
+    let office = server.open(with(1)).await;
+    let gate = Gate::new(server.dir.path());
+    let running = office.submit("qa", &gate.command()).await;
+    office.pid(running).await;
+    office.runtime.reload(company([("product", department(1))]));
+    office.runtime.reload(with(2));
+    let waiting = office.submit("qa", "true").await;
+    gate.open().await;
+    office.completed(running, (1, 0)).await;
+    office.completed(waiting, (1, 0)).await;
+    assert_eq!(state(&office, "qa").await, Some(DepartmentState::Running));
+    assert_eq!(workers(&office).await, 3);
+    office.stop().await;
+}
