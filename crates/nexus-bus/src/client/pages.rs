@@ -43,7 +43,8 @@ impl Places {
     }
 }
 
-/// Chunks read at a time.
+/// Chunks read at first, and at most. A chunk may hold a whole page of lines, or one: so it begins small and doubles.
+const FIRST_CHUNKS: usize = 2;
 const CHUNKS: usize = 64;
 
 impl Client {
@@ -56,8 +57,10 @@ impl Client {
         let mut lines = Vec::new();
         let mut seq = self.places.before(task_id, from);
         let mut more = true;
+        let mut ask = FIRST_CHUNKS;
         while more && lines.len() < limit {
-            let (chunks, follows) = self.bus.log_chunks(task_id, seq, CHUNKS).await?;
+            let (chunks, follows) = self.bus.log_chunks(task_id, seq, ask).await?;
+            ask = (ask * 2).min(CHUNKS);
             more = follows;
             for (at, chunk) in chunks {
                 let room = limit - lines.len();
