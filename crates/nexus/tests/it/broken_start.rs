@@ -27,6 +27,17 @@ fn a_taken_port() {
 }
 
 #[test]
+fn directories_that_can_t_be() {
+    let place = Place::new();
+    let file = place.text("config/nexus.toml");
+    let ran = place.run(&["up", "--listen", "127.0.0.1:0", "--data-dir", &file]);
+    ran.fails(1, &[&file]);
+    let missing = place.text("missing");
+    place.run(&["up", "--listen", "127.0.0.1:0", "--config", &missing]).fails(2, &[&missing]);
+    place.run(&["config", "check", "--config", &missing]).fails(2, &[&missing]);
+}
+
+#[test]
 fn another_machine_s_address() {
     let place = Place::new();
     let said = place.run(&["up", "--listen", "0.0.0.0:0"]);

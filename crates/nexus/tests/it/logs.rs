@@ -37,6 +37,29 @@ fn following_shows_a_line_while_the_task_runs() {
 }
 
 #[test]
+fn past_events_are_there_by_task() {
+    let company = Company::new();
+    let id = company.delegate(&["true"]);
+    company.ended(&id);
+    company.ended(&company.delegate(&["true"]));
+    let events = company.json(&["events", "--task", &id[..8]]);
+    let told: Vec<_> = events.as_array().unwrap().iter().map(|event| event["what"]["type"].as_str().unwrap()).collect();
+    assert_eq!(told, ["started", "completed"]);
+    assert!(events.as_array().unwrap().iter().all(|event| event["task_id"] == id.as_str()));
+    assert_eq!(company.run(&["events", "-o", "ndjson"]).done().lines().count(), 4);
+}
+
+#[test]
+fn output_that_is_no_text() {
+    let company = Company::new();
+    let long = "head -c 200000 /dev/zero | tr '\\0' x";
+    let ran = company.run(&["run", &format!("{long}; printf '\\377\\376\\n'; echo end")]);
+    let output = ran.done();
+    assert!(output.ends_with("\u{fffd}\u{fffd}\nend\n"), "{} bytes", output.len());
+    assert!(output.len() <= 17 * 1024, "{} bytes", output.len());
+}
+
+#[test]
 fn events_are_told_as_they_happen() {
     let company = Company::new();
     let id = company.gate("open");

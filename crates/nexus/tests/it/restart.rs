@@ -41,10 +41,16 @@ fn what_runs_at_a_stop_runs_again_and_loses_no_attempt() {
     let id = company.gate("open");
     let place = company.stop();
     assert_eq!(marked(&format!("NEXUS_TASK_ID={id}")), []);
-    // Its department has no free worker for it yet: so what the stop has written shows.
+    // Without its department it can't be taken yet: so what the stop has written shows.
+    let work = place.read("config/departments/work.toml");
+    std::fs::rename(place.path("config/departments/work.toml"), place.path("config/departments/other.toml")).unwrap();
     let company = Company::up(&place);
-    let answer = company.becomes(&id, "running");
+    let answer = company.status(&id);
+    assert_eq!(at(&answer, "task.status"), "queued");
     assert_eq!(at(&answer, "task.interruptions"), 1);
+    assert!(company.run(&["status", &id]).done().contains("no attempt was used up"));
+    company.department("work", &work);
+    let answer = company.becomes(&id, "running");
     assert_eq!(at(&answer, "task.attempt"), 1);
     company.open("open");
     let answer = company.ended(&id);

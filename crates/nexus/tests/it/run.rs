@@ -56,6 +56,32 @@ fn ctrl_c_cancels() {
 }
 
 #[test]
+fn sigterm_cancels_too() {
+    let place = Place::new();
+    let run = place.start(&["run", &format!("touch {}; sleep 600", place.text("started"))]);
+    until("the task's start", || place.path("started").exists().then_some(()));
+    run.signal(Signal::TERM);
+    run.end().fails(130, &["cancelled"]);
+    assert_none(&place.path(""));
+}
+
+#[test]
+fn a_company_that_stops_is_said_and_the_task_is_kept() {
+    let company = Company::new();
+    let started = company.text("started");
+    let run = company
+        .start(&["run", &format!("touch {started}; until [ -e {} ]; do sleep 0.02; done", company.text("open"))]);
+    until("the task's start", || company.path("started").exists().then_some(()));
+    let place = company.stop_only();
+    run.end().fails(6, &[]);
+    assert_none(&place.path(""));
+    place.write("open", "");
+    let company = Company::up(&place);
+    let id = at(&company.json(&["list", "--all"]), "tasks.0.task_id").as_str().unwrap().to_owned();
+    assert_eq!(at(&company.ended(&id), "task.status"), "completed");
+}
+
+#[test]
 fn it_attaches_to_a_company_that_runs() {
     let company = Company::new();
     let ran = company.run(&["run", "echo here"]);

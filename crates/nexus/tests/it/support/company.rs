@@ -50,10 +50,16 @@ impl Company {
     }
 
     /// Stops it as its user does; nothing of it is left then.
-    pub(crate) fn stop(mut self) -> Arc<Place> {
+    pub(crate) fn stop(self) -> Arc<Place> {
+        let place = self.stop_only();
+        assert_none(&place.path(""));
+        place
+    }
+
+    /// Stops it while commands of the test go on.
+    pub(crate) fn stop_only(mut self) -> Arc<Place> {
         signal(self.pid(), Signal::TERM);
         assert_eq!(self.wait(), Some(0), "{}", self.read("log"));
-        assert_none(&self.path(""));
         Arc::clone(&self.place)
     }
 
