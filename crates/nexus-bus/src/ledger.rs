@@ -31,19 +31,37 @@ impl Bus {
     /// Puts a task on the queue of its department, once and for ever: the same id again is [`Submitted::Known`].
     pub async fn submit(&self, entry: &QueueEntry) -> Result<Submitted, BusError> {
         let id = entry.task.id;
-        let message = queue_message(entry)?.expecting(&subject::any_queue(id), 0);
+        let delayed = entry.task.not_before.filter(|due| *due > entry.queued_at);
+        let message = match delayed {
+            Some(due) => {
+                // No entry is there to be expected yet: what else is known of the task would be an earlier submission.
+                if let Some(known) = self.known(id).await? {
+                    return Ok(known);
+                }
+                scheduled(queue_message(entry)?, id, due)
+            }
+            None => queue_message(entry)?,
+        };
+        let message = message.expecting(&subject::any_queue(id), 0);
         match self.publish(&message).await {
             Ok(seq) => {
                 self.wake(&entry.task.department, entry.task.priority).await;
                 Ok(Submitted::New(seq))
             }
-            Err(BusError::Conflict) => {
-                let first = self.last(subject::TASKS, &subject::any_queue(id)).await?.ok_or(BusError::Conflict)?;
-                let known: QueueEntry = first.decode()?;
-                Ok(Submitted::Known(Box::new(known.task)))
-            }
+            Err(BusError::Conflict) => self.known(id).await?.ok_or(BusError::Conflict),
             Err(error) => Err(error),
         }
+    }
+
+    /// The submission of a task that waits, is due later, or was there before.
+    async fn known(&self, id: TaskId) -> Result<Option<Submitted>, BusError> {
+        for pattern in [subject::any_queue(id), subject::schedule(id)] {
+            if let Some(stored) = self.last(subject::TASKS, &pattern).await? {
+                let entry: QueueEntry = stored.decode()?;
+                return Ok(Some(Submitted::Known(Box::new(entry.task))));
+            }
+        }
+        Ok(None)
     }
 
     /// The last event of a task, if anything has happened to it yet.
@@ -86,10 +104,7 @@ impl Bus {
     ) -> Result<u64, BusError> {
         let message = event_message(event, entry.task.traceparent.as_deref())?;
         let pattern = message.subject.clone();
-        let mut due = queue_message(entry)?;
-        due.headers.insert(async_nats::header::NATS_SCHEDULE, format!("@at {}", whole_seconds_up(at)));
-        due.headers.insert(async_nats::header::NATS_SCHEDULE_TARGET, due.subject.as_str());
-        due.subject = subject::schedule(entry.task.id);
+        let due = scheduled(queue_message(entry)?, entry.task.id, at);
         let last = self.publish_all(subject::TASKS, &[message.expecting(&pattern, expect), due]).await?;
         Ok(last - 1)
     }
@@ -97,6 +112,7 @@ impl Bus {
     /// Forgets a task: everything that the ledger and the logs hold of it.
     pub async fn purge(&self, task: TaskId) -> Result<(), BusError> {
         let filters = [
+            (subject::TASKS, subject::schedule(task)),
             (subject::TASKS, subject::any_queue(task)),
             (subject::LOGS, subject::any_log(task)),
             // The events last: while one is there, the task is known to have ended.
@@ -125,6 +141,13 @@ impl Bus {
             tracing::debug!("could not wake {department}: {error}");
         }
     }
+}
+
+/// A message that the broker publishes to its own subject at `at`.
+fn scheduled(mut message: Outgoing, task: TaskId, at: Timestamp) -> Outgoing {
+    message.headers.insert(async_nats::header::NATS_SCHEDULE, format!("@at {}", whole_seconds_up(at)));
+    message.headers.insert(async_nats::header::NATS_SCHEDULE_TARGET, message.subject.as_str());
+    Outgoing { subject: subject::schedule(task), ..message }
 }
 
 /// Schedules have a resolution of seconds: an earlier one than asked for would break a promise.

@@ -28,6 +28,14 @@ pub struct Delivery {
     pub(crate) ack: Subject,
 }
 
+impl Delivery {
+    /// True when this brings the very queue entry that `earlier` brought, the delivery that a `started` event keeps.
+    #[must_use]
+    pub fn is_again(&self, earlier: &str) -> bool {
+        ack_token(&self.ack, 1).is_some_and(|seq| ack_token(earlier, 1) == Some(seq))
+    }
+}
+
 /// A department's queues on this connection.
 #[derive(Debug)]
 pub struct Queues {
@@ -147,11 +155,16 @@ fn consumer(department: &DepartmentName, priority: Priority) -> String {
 
 fn delivery(message: Message) -> Option<Delivery> {
     let ack = message.reply?;
-    // $JS.ACK.<stream>.<consumer>.<delivered>... or, with a domain, $JS.ACK.<domain>.<account>.<stream>.<consumer>...
-    let tokens: Vec<_> = ack.split('.').collect();
-    let delivered = if tokens.len() >= 11 { tokens.get(6) } else { tokens.get(4) };
-    let redelivered = delivered.and_then(|n| n.parse().ok()).unwrap_or(2_u64) > 1;
+    let redelivered = ack_token(&ack, 0).unwrap_or(2) > 1;
     let subject = message.subject.to_string();
     let entry = decode(&subject, 0, &message.payload);
     Some(Delivery { entry, redelivered, payload: message.payload, subject, ack })
+}
+
+/// The n-th number of an acknowledgement subject: how often it was delivered, then its sequence in the stream.
+fn ack_token(ack: &str, n: usize) -> Option<u64> {
+    // $JS.ACK.<stream>.<consumer>.<delivered>... or, with a domain, $JS.ACK.<domain>.<account>.<stream>.<consumer>...
+    let tokens: Vec<_> = ack.split('.').collect();
+    let first = if tokens.len() >= 11 { 6 } else { 4 };
+    tokens.get(first + n)?.parse().ok()
 }

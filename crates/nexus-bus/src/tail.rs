@@ -43,7 +43,9 @@ impl Bus {
             .create_consumer(push::OrderedConfig {
                 deliver_subject: self.nats.new_inbox(),
                 description: Some("folds the ledger into the history".to_owned()),
-                filter_subjects: vec![subject::ALL_QUEUES.to_owned(), subject::ALL_EVENTS.to_owned()],
+                filter_subjects: [subject::ALL_QUEUES, subject::ALL_EVENTS, subject::ALL_SCHEDULES]
+                    .map(str::to_owned)
+                    .into(),
                 deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: position + 1 },
                 ..push::OrderedConfig::default()
             })
@@ -93,6 +95,8 @@ impl Tail {
 fn record(subject: &str, seq: u64, payload: &[u8]) -> Result<Record, BusError> {
     if subject.starts_with("nexus.queue.") {
         Ok(Record::Entry(decode(subject, seq, payload)?))
+    } else if subject.starts_with("nexus.schedule.") {
+        Ok(Record::Scheduled(decode(subject, seq, payload)?))
     } else {
         Ok(Record::Event(decode(subject, seq, payload)?))
     }

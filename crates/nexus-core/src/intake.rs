@@ -140,6 +140,7 @@ mod tests {
             priority: Priority::DEFAULT,
             timeout_seconds: None,
             max_attempts: None,
+            not_before: None,
             created_at: Timestamp::UNIX_EPOCH,
             traceparent: None,
         };

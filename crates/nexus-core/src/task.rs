@@ -105,6 +105,10 @@ pub struct Task {
     /// As asked for; without it the department's policy holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
+    /// Not started before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub not_before: Option<Timestamp>,
     #[schemars(with = "String")]
     pub created_at: Timestamp,
     /// W3C trace context of the submission, handed on to every event.

@@ -192,6 +192,8 @@ impl TaskView {
 pub enum Record {
     /// From `nexus.queue.>`.
     Entry(QueueEntry),
+    /// From `nexus.schedule.>`: an entry that comes due later.
+    Scheduled(QueueEntry),
     /// From `nexus.event.>`.
     Event(Event),
 }
@@ -200,7 +202,7 @@ impl Record {
     #[must_use]
     pub const fn task_id(&self) -> TaskId {
         match self {
-            Self::Entry(entry) => entry.task.id,
+            Self::Entry(entry) | Self::Scheduled(entry) => entry.task.id,
             Self::Event(event) => event.task_id,
         }
     }
@@ -211,6 +213,12 @@ impl Record {
 pub fn fold(view: Option<TaskView>, record: &Record) -> Option<TaskView> {
     match (view, record) {
         (None, Record::Entry(entry)) => Some(TaskView::new(entry)),
+        // A delayed task; its entry takes the schedule's place when it comes due.
+        (None, Record::Scheduled(entry)) => {
+            Some(TaskView { not_before: entry.task.not_before, ..TaskView::new(entry) })
+        }
+        // A retry: the event that scheduled it has said so.
+        (Some(view), Record::Scheduled(_)) => Some(view),
         (Some(mut view), Record::Entry(entry)) => {
             view.requeue(entry);
             Some(view)

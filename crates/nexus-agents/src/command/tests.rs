@@ -22,6 +22,7 @@ fn entry() -> QueueEntry {
         priority: Priority::DEFAULT,
         timeout_seconds: None,
         max_attempts: None,
+        not_before: None,
         created_at: at(),
         traceparent: None,
     })

@@ -115,6 +115,7 @@ pub(crate) fn entry(priority: u64) -> QueueEntry {
         priority: Priority::new(priority).unwrap(),
         timeout_seconds: None,
         max_attempts: None,
+        not_before: None,
         created_at: Timestamp::now(),
         traceparent: None,
     })

@@ -21,6 +21,7 @@ fn record(n: u64) -> (u64, Record) {
         priority: Priority::DEFAULT,
         timeout_seconds: None,
         max_attempts: None,
+        not_before: None,
         created_at: Timestamp::UNIX_EPOCH,
         traceparent: None,
     };

@@ -34,6 +34,7 @@ pub(crate) fn task(id: TaskId, name: &str, created_at: Timestamp) -> Task {
         priority: nexus_core::id::Priority::DEFAULT,
         timeout_seconds: None,
         max_attempts: None,
+        not_before: None,
         created_at,
         traceparent: None,
     }

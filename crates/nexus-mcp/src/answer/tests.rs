@@ -18,6 +18,7 @@ fn view() -> TaskView {
         priority: Priority::DEFAULT,
         timeout_seconds: None,
         max_attempts: Some(2),
+        not_before: None,
         created_at: "2026-11-22T18:00:00.25Z".parse().unwrap(),
         traceparent: None,
     };

@@ -39,10 +39,6 @@ pub(super) fn plan(
     stopped: impl FnOnce(&DepartmentName) -> Option<String>,
 ) -> Result<Plan, Refusal> {
     let route = route(company, &order.submission)?;
-    if order.submission.not_before.is_some() {
-        return Err(Refusal::invalid("not_before can't be promised by this version")
-            .with_help("leave it out, and submit the task when it is due"));
-    }
     if let Some(reason) = stopped(&route.department) {
         let message = format!("the department {} is stopped: {reason}", route.department);
         return Err(Refusal::new(RefusalKind::Stopped, message)
@@ -83,6 +79,7 @@ impl Plan {
             priority: submission.priority,
             timeout_seconds: submission.timeout_seconds,
             max_attempts: submission.max_attempts,
+            not_before: submission.not_before,
             created_at: Timestamp::now(),
             traceparent: Some(order.traceparent.unwrap_or_else(new_traceparent)),
         };

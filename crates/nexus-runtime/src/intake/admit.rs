@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nexus_bus::{BusError, Claim, Delivery};
+use nexus_bus::{BusError, Claim, Delivery, Last};
+use nexus_core::event::What;
 use nexus_core::intake::{Admission as Verdict, admit};
 use nexus_core::refusal::Refusal;
 use nexus_core::task::QueueEntry;
@@ -75,41 +76,50 @@ async fn claim(node: &Node, charter: &Charter, slot: &Slot, delivery: Delivery) 
             return Err(if buried.is_ok() { Declined::Dropped(delivery) } else { Declined::Later(delivery, AGAIN) });
         }
     };
-    let expect = match expectation(node, &entry, delivery.redelivered).await {
-        Ok(Some(expect)) => expect,
-        Ok(None) => return Err(Declined::Dropped(delivery)),
-        Err(error) => {
-            tracing::warn!(task = %entry.task.id, "could not be taken: {error}");
+    // Refused means that the task has changed under our hands. It is looked at again here, and not given back: what is
+    // delivered a second time counts as lapsed.
+    for fresh in [true, false, false] {
+        let expect = match expectation(node, &entry, &delivery, fresh).await {
+            Ok(Some(expect)) => expect,
+            Ok(None) => return Err(Declined::Dropped(delivery)),
+            Err(error) => {
+                tracing::warn!(task = %entry.task.id, "could not be taken: {error}");
+                return Err(Declined::Later(delivery, AGAIN));
+            }
+        };
+        let usable = |name: &_| charter.agents.get(name).is_some_and(|spec| nexus_agents::is_installed(spec));
+        let preferred = entry.task.preferred_agent.as_ref().filter(|agent| charter.agents.contains_key(*agent));
+        let chosen = nexus_agents::choose(preferred, &charter.policy.agents, usable);
+        let Some((name, agent)) = chosen.and_then(|name| Some((name.clone(), Arc::clone(charter.agents.get(name)?))))
+        else {
+            tracing::error!(department = %charter.name, "has no agent that it could use");
             return Err(Declined::Later(delivery, AGAIN));
-        }
-    };
-    let usable = |name: &_| charter.agents.get(name).is_some_and(|spec| nexus_agents::is_installed(spec));
-    let preferred = entry.task.preferred_agent.as_ref().filter(|agent| charter.agents.contains_key(*agent));
-    let chosen = nexus_agents::choose(preferred, &charter.policy.agents, usable);
-    let Some((name, agent)) = chosen.and_then(|name| Some((name.clone(), Arc::clone(charter.agents.get(name)?))))
-    else {
-        tracing::error!(department = %charter.name, "has no agent that it could use");
-        return Err(Declined::Later(delivery, AGAIN));
-    };
-    let holder = (node.id.clone(), slot.worker.clone(), name);
-    match Claim::start(node.bus.clone(), &delivery, entry, expect, holder, now).await {
-        Ok((claim, seq)) => {
-            node.historian.wrote(seq);
-            Ok(Job { claim: Arc::new(claim), policy: Arc::clone(&charter.policy), agent })
-        }
-        // Somebody was first; what that means shows when it is delivered again.
-        Err(BusError::Conflict) => Err(Declined::Later(delivery, Duration::ZERO)),
-        Err(error) => {
-            tracing::warn!("a task could not be started: {error}");
-            Err(Declined::Later(delivery, AGAIN))
+        };
+        let holder = (node.id.clone(), slot.worker.clone(), name);
+        match Claim::start(node.bus.clone(), &delivery, entry.clone(), expect, holder, now).await {
+            Ok((claim, seq)) => {
+                node.historian.wrote(seq);
+                return Ok(Job { claim: Arc::new(claim), policy: Arc::clone(&charter.policy), agent });
+            }
+            Err(BusError::Conflict) => {}
+            Err(error) => {
+                tracing::warn!("a task could not be started: {error}");
+                return Err(Declined::Later(delivery, AGAIN));
+            }
         }
     }
+    Err(Declined::Later(delivery, AGAIN))
 }
 
 /// The sequence that `started` has to expect; `None`: there is nothing to do.
-async fn expectation(node: &Node, entry: &QueueEntry, redelivered: bool) -> Result<Option<u64>, BusError> {
-    let fresh = !redelivered && entry.attempt == 1 && entry.interruptions == 0;
-    if fresh {
+async fn expectation(
+    node: &Node,
+    entry: &QueueEntry,
+    delivery: &Delivery,
+    fresh: bool,
+) -> Result<Option<u64>, BusError> {
+    // What was never started has no events; where that is wrong, the start itself is refused.
+    if fresh && !delivery.redelivered && entry.attempt == 1 && entry.interruptions == 0 {
         return Ok(Some(0));
     }
     let last = node.bus.last_event(entry.task.id).await?;
@@ -117,9 +127,15 @@ async fn expectation(node: &Node, entry: &QueueEntry, redelivered: bool) -> Resu
         Verdict::Start { expect } => Ok(Some(expect)),
         Verdict::Drop => Ok(None),
         Verdict::Held => {
-            // Delivered again while an attempt is on the ledger: that attempt's lease has lapsed, and its holder has
-            // ended its agent before that. The task goes back to the queue as interrupted, and this delivery is over.
-            let Some(last) = last.filter(|_| redelivered) else { return Ok(None) };
+            // Delivered again while an attempt of this very entry is on the ledger: that attempt's lease has lapsed, and
+            // its holder has ended its agent before that. The task goes back to the queue as interrupted, and this
+            // delivery is over. Another entry of the same task (it was cancelled while it waited, and retried) is
+            // dropped: the attempt goes on.
+            let lapsed = |last: &Last| match &last.event.what {
+                What::Started { delivery: earlier, .. } => delivery.redelivered && delivery.is_again(earlier),
+                _ => delivery.redelivered,
+            };
+            let Some(last) = last.filter(lapsed) else { return Ok(None) };
             node.bus.requeue_orphan(&last, "its worker's lease lapsed", Timestamp::now()).await?;
             Ok(None)
         }

@@ -28,6 +28,7 @@ async fn start_and_vanish(server: &Server) -> QueueEntry {
         priority: Priority::DEFAULT,
         timeout_seconds: None,
         max_attempts: None,
+        not_before: None,
         created_at: Timestamp::now(),
         traceparent: None,
     });

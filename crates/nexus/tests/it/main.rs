@@ -7,6 +7,8 @@ mod bad_input;
 mod broken_start;
 mod cancel;
 mod completions;
+mod crash;
+mod delay;
 mod delegate;
 mod doesnt_reload;
 mod environment;

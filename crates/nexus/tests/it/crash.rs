@@ -1,0 +1,58 @@
+//! Crashes in the middle of much work: nothing is lost, and nothing ends twice.
+
+use std::collections::BTreeMap;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::processes::{signal, until};
+use crate::support::{Company, Place, WORK, at};
+
+const TASKS: usize = 40;
+
+#[test]
+fn killed_twice_in_the_middle() {
+    let place = Place::with(&[("work", &WORK.replace("workers = 2", "workers = 4"))]);
+    let mut company = Company::up(&place);
+    let command = format!("sleep 0.1; echo $NEXUS_TASK_ID >> {}", company.text("ran"));
+    let ids: Vec<_> = (0..TASKS).map(|_| company.delegate(&[&command])).collect();
+    for part in [TASKS / 4, TASKS / 2] {
+        until("a part of the work", || (place.read("ran").lines().count() >= part).then_some(()));
+        company.kill();
+        company = Company::up(&place);
+    }
+    ids.iter().for_each(|id| drop(company.becomes(id, "completed")));
+    let ran = company.read("ran");
+    assert!(ids.iter().all(|id| ran.lines().any(|line| line == id)), "{ran}");
+    let events = company.run(&["events", "-o", "ndjson", "--limit", "1000"]).done();
+    let mut ends = BTreeMap::new();
+    for event in events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        if event["what"]["type"] == "completed" {
+            *ends.entry(event["task_id"].as_str().unwrap().to_owned()).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(ends.len(), TASKS);
+    assert!(ends.values().all(|count| *count == 1), "{ends:?}");
+}
+
+#[test]
+fn the_broker_s_crash_is_survived() {
+    let company = Company::new();
+    let running = company.gate("open");
+    let done = company.delegate(&["true"]);
+    company.ended(&done);
+    let broker = at(&company.json(&["broker", "status"]), "running.pid").as_u64().unwrap();
+    signal(u32::try_from(broker).unwrap(), Signal::KILL);
+    until("another broker", || {
+        let status = company.json(&["broker", "status"]);
+        (status.pointer("/running/pid")?.as_u64()? != broker).then_some(())
+    });
+    until("an answer", || (company.run(&["health"]).code == Some(0)).then_some(()));
+    assert_eq!(company.run(&["run", "echo works"]).done(), "works\n");
+    // What ran went on, and is still the same attempt.
+    company.open("open");
+    let answer = company.ended(&running);
+    assert_eq!(at(&answer, "task.status"), "completed");
+    assert_eq!(at(&answer, "task.interruptions"), 0);
+    assert_eq!(at(&company.status(&done), "task.status"), "completed");
+}
