@@ -100,6 +100,16 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(5);
 /// Messages a subscription may hold before NATS drops them (a wake-up or a log line then comes by reading instead).
 const SUBSCRIPTION_CAPACITY: usize = 8 * 1024;
 
+/// How long is waited before an attempt to connect: not at all before the first (which is number 1, and is asked for too),
+/// then little for a broker that is being restarted, and never more often than needed after that.
+fn before_attempt(attempt: usize) -> Duration {
+    let doublings = u32::try_from(attempt.saturating_sub(1).min(6)).unwrap_or(6);
+    match doublings {
+        0 => Duration::ZERO,
+        doublings => Duration::from_millis(50 * 2_u64.pow(doublings)).min(Duration::from_secs(2)),
+    }
+}
+
 impl Bus {
     /// Connects, and reconnects for ever after; the first connection must succeed.
     pub async fn connect(access: &Access, name: &str) -> Result<Self, BusError> {
@@ -114,11 +124,7 @@ impl Bus {
             .request_timeout(Some(ANSWER))
             .connection_timeout(ANSWER)
             .require_tls(access.tls.required)
-            .reconnect_delay_callback(|attempts| {
-                // Quick at first, for a broker that is being restarted; never more often than needed after that.
-                Duration::from_millis(50 * 2_u64.pow(u32::try_from(attempts.min(6)).unwrap_or(6)))
-                    .min(Duration::from_secs(2))
-            })
+            .reconnect_delay_callback(before_attempt)
             .event_callback(move |event| {
                 told.tell(&event);
                 std::future::ready(())
