@@ -54,6 +54,7 @@ pub(crate) struct CeoState {
     began: Instant,
     leaving: bool,
     service: Option<CeoService>,
+    long: Arc<Semaphore>,
     letters: letters::Post,
     timers: Vec<AbortOnDropHandle<()>>,
     _asks: AbortOnDropHandle<()>,
@@ -71,6 +72,8 @@ struct Child {
 
 /// Questions that are being answered at once. Each may hold a task's description (128 KiB): 32 MiB at most.
 const IN_HAND: usize = 256;
+/// Cancels under way at once: each is a small task that waits for an agent's end.
+const LONG: usize = 4096;
 
 impl Actor for Ceo {
     type Msg = CeoMsg;
@@ -102,6 +105,7 @@ impl Actor for Ceo {
             began: Instant::now(),
             leaving: false,
             service: Some(service),
+            long: Arc::new(Semaphore::new(LONG)),
             letters,
             timers: Vec::new(),
             _asks: AbortOnDropHandle::new(asks),
@@ -135,7 +139,7 @@ impl Actor for Ceo {
                 }
             }
             CeoMsg::ConfigError(error) => state.config_error = error,
-            CeoMsg::Leave { grace } => state.leave(&myself, grace).await,
+            CeoMsg::Leave { grace } => state.leave(&myself, grace),
             CeoMsg::Hurry => {
                 for actor in state.departments.values().filter_map(|child| child.actor.as_ref()) {
                     let _ = actor.cast(DepartmentMsg::Hurry { reason: STOPPING.to_owned() });
@@ -186,7 +190,13 @@ impl CeoState {
             }
             Question::Cancel(request) => {
                 let grace = self.longest_grace();
-                reply(permit, answer, async move { cancel::cancel(&node, &request, grace).await });
+                let place = Arc::clone(&self.long).try_acquire_owned();
+                // It takes as long as the agent takes to end: others don't wait for that.
+                drop(permit);
+                reply(None, answer, async move {
+                    let _place = place.map_err(|_| too_many())?;
+                    cancel::cancel(&node, &request, grace).await
+                });
             }
             Question::Retry(task) => reply(permit, answer, async move { submit::retry(&node, &task.task_id).await }),
             Question::Status(task) => {
@@ -333,11 +343,11 @@ impl CeoState {
         }
     }
 
-    async fn leave(&mut self, myself: &ActorRef<CeoMsg>, grace: Duration) {
+    fn leave(&mut self, myself: &ActorRef<CeoMsg>, grace: Duration) {
         self.leaving = true;
         self.letters.close();
         if let Some(service) = self.service.take() {
-            service.stop().await;
+            tokio::spawn(service.stop());
         }
         for actor in self.departments.values().filter_map(|child| child.actor.as_ref()) {
             let _ = actor.cast(DepartmentMsg::Leave { grace: Some(grace), reason: STOPPING.to_owned() });
@@ -361,12 +371,17 @@ impl CeoState {
     }
 }
 
+fn too_many() -> Refusal {
+    Refusal::new(RefusalKind::Busy, format!("{LONG} cancels are under way")).with_help("try again in a moment")
+}
+
 /// Finds the answer beside the CEO, which goes on with the next question.
 fn reply<T: serde::Serialize + Send + 'static>(
-    permit: OwnedSemaphorePermit,
+    permit: impl Into<Option<OwnedSemaphorePermit>>,
     answer: Responder,
     work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) {
+    let permit = permit.into();
     tokio::spawn(async move {
         answer.reply(work.await).await;
         drop(permit);
