@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, context::ContextBuilder};
 use async_nats::{Client as Nats, ConnectErrorKind, ConnectOptions, Event};
+use futures_util::StreamExt;
 
 use crate::address::{credentials, redacted, servers};
 use crate::error::BusError;
@@ -165,9 +166,17 @@ impl Bus {
         self.story.0.store(true, Ordering::Relaxed);
     }
 
-    /// Everything written so far has left for the broker.
+    /// Everything written so far has reached the broker; subscriptions too. (The client's own flush only empties its
+    /// buffer.)
     pub async fn flush(&self) {
-        let _ = tokio::time::timeout(ANSWER, self.nats.flush()).await;
+        let there_and_back = async {
+            let inbox = self.nats.new_inbox();
+            let mut echo = self.nats.subscribe(inbox.clone()).await.ok()?;
+            self.nats.publish(inbox, bytes::Bytes::new()).await.ok()?;
+            // The broker takes what a connection sends in order: when this is back, all before it is there.
+            echo.next().await
+        };
+        let _ = tokio::time::timeout(ANSWER, there_and_back).await;
     }
 
     /// Version of the broker.

@@ -74,6 +74,8 @@ impl Bus {
             let endpoint = group.endpoint(name).await.map_err(refused)?;
             readers.push(AbortOnDropHandle::new(tokio::spawn(read(name, endpoint, sender.clone()))));
         }
+        // The broker has the endpoints before anybody is told that there is a CEO.
+        self.flush().await;
         Ok((CeoService { service: Some(service), _readers: readers }, asks))
     }
 }
