@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nexus_bus::{BusError, Claim, Delivery, Last};
+use nexus_bus::{BusError, Claim, Delivery};
 use nexus_core::event::What;
 use nexus_core::intake::{Admission as Verdict, admit};
 use nexus_core::refusal::Refusal;
@@ -79,9 +79,10 @@ async fn claim(node: &Node, charter: &Charter, slot: &Slot, delivery: Delivery) 
     // Refused means that the task has changed under our hands. It is looked at again here, and not given back: what is
     // delivered a second time counts as lapsed.
     for fresh in [true, false, false] {
-        let expect = match expectation(node, &entry, &delivery, fresh).await {
-            Ok(Some(expect)) => expect,
-            Ok(None) => return Err(Declined::Dropped(delivery)),
+        let expect = match turn(node, &entry, &delivery, fresh).await {
+            Ok(Turn::Start(expect)) => expect,
+            Ok(Turn::Drop) => return Err(Declined::Dropped(delivery)),
+            Ok(Turn::Later(after)) => return Err(Declined::Later(delivery, after)),
             Err(error) => {
                 tracing::warn!(task = %entry.task.id, "could not be taken: {error}");
                 return Err(Declined::Later(delivery, AGAIN));
@@ -111,33 +112,39 @@ async fn claim(node: &Node, charter: &Charter, slot: &Slot, delivery: Delivery) 
     Err(Declined::Later(delivery, AGAIN))
 }
 
-/// The sequence that `started` has to expect; `None`: there is nothing to do.
-async fn expectation(
-    node: &Node,
-    entry: &QueueEntry,
-    delivery: &Delivery,
-    fresh: bool,
-) -> Result<Option<u64>, BusError> {
+/// What a delivery's turn is.
+enum Turn {
+    /// Start, expecting this sequence.
+    Start(u64),
+    /// There is nothing to do.
+    Drop,
+    /// It can't be told yet.
+    Later(Duration),
+}
+
+async fn turn(node: &Node, entry: &QueueEntry, delivery: &Delivery, fresh: bool) -> Result<Turn, BusError> {
     // What was never started has no events; where that is wrong, the start itself is refused.
     if fresh && !delivery.redelivered && entry.attempt == 1 && entry.interruptions == 0 {
-        return Ok(Some(0));
+        return Ok(Turn::Start(0));
     }
-    let last = node.bus.last_event(entry.task.id).await?;
-    match admit(entry, last.as_ref().map(|last| (&last.event, last.seq))) {
-        Verdict::Start { expect } => Ok(Some(expect)),
-        Verdict::Drop => Ok(None),
-        Verdict::Held => {
-            // Delivered again while an attempt of this very entry is on the ledger: that attempt's lease has lapsed, and
-            // its holder has ended its agent before that. The task goes back to the queue as interrupted, and this
-            // delivery is over. Another entry of the same task (it was cancelled while it waited, and retried) is
-            // dropped: the attempt goes on.
-            let lapsed = |last: &Last| match &last.event.what {
-                What::Started { delivery: earlier, .. } => delivery.redelivered && delivery.is_again(earlier),
-                _ => delivery.redelivered,
-            };
-            let Some(last) = last.filter(lapsed) else { return Ok(None) };
-            node.bus.requeue_orphan(&last, "its worker's lease lapsed", Timestamp::now()).await?;
-            Ok(None)
+    let Some(last) = node.bus.last_event(entry.task.id).await? else { return Ok(Turn::Start(0)) };
+    match admit(entry, Some((&last.event, last.seq))) {
+        Verdict::Start { expect } => return Ok(Turn::Start(expect)),
+        Verdict::Drop => return Ok(Turn::Drop),
+        Verdict::Held => {}
+    }
+    match &last.event.what {
+        // Another entry of a task that was retried: the attempt goes on, and has a delivery of its own.
+        What::Started { delivery: earlier, .. } if !(delivery.redelivered && delivery.is_again(earlier)) => {
+            return Ok(Turn::Drop);
         }
+        // The event doesn't say whose delivery it is about: its holder, if there is one, ends it soon.
+        What::CancelRequested { .. } if node.board.holder(entry.task.id).is_some() => return Ok(Turn::Later(AGAIN)),
+        What::CancelRequested { .. } if !delivery.redelivered => return Ok(Turn::Later(node.lease)),
+        _ => {}
     }
+    // Delivered again while an attempt is on the ledger: that attempt's lease has lapsed, and its holder has ended its
+    // agent before that. The task goes back to the queue as interrupted, and this delivery is over.
+    node.bus.requeue_orphan(&last, "its worker's lease lapsed", Timestamp::now()).await?;
+    Ok(Turn::Drop)
 }
