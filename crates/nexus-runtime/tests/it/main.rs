@@ -2,7 +2,9 @@
 #![cfg(test)]
 #![cfg(unix)]
 
+mod audit;
 mod cancel;
+mod chaos;
 mod company;
 mod former;
 mod lease;
@@ -10,6 +12,7 @@ mod letters;
 mod priority;
 mod proxy;
 mod reload;
+mod retry;
 mod stop;
 mod supervision;
 mod support;

@@ -19,7 +19,7 @@ async fn urgent_work_comes_first_and_does_not_starve_the_rest() {
     office.pid(first).await;
     let low = submit(&office, 0).await;
     let mut urgent = Vec::new();
-    for _ in 0..30 {
+    for _ in 0..100 {
         urgent.push(submit(&office, 9).await);
     }
     gate.open().await;
@@ -28,8 +28,8 @@ async fn urgent_work_comes_first_and_does_not_starve_the_rest() {
     for task in urgent {
         before += u32::from(office.completed(task, (1, 0)).await.started_at.unwrap() < started);
     }
-    // One pull in eight goes lower; it may come at once when seven went by before.
-    assert!(before <= 16, "{before} urgent ones came first");
+    // One pull in eight goes lower, to each of the priorities that may hold work in turn.
+    assert!(before <= 80, "{before} urgent ones came first");
     office.stop().await;
 }
 

@@ -147,9 +147,13 @@ impl Office {
         self.bus.order(&self.node, &department, &Order::Panic { task }).await.unwrap();
     }
 
+    /// Stops the company, and checks what it leaves behind: a true ledger, and no process.
     pub(crate) async fn stop(&self) {
+        crate::audit::audit(&self.bus, &self.client).await;
         self.runtime.stop(Duration::ZERO);
         within("the end", self.runtime.ended()).await.unwrap();
+        let left = nexus_process::end_marked("NEXUS_NODE", self.node.as_str(), LIMIT).await;
+        assert_eq!((left.ended, left.alive.len()), (0, 0), "processes were left behind");
     }
 }
 

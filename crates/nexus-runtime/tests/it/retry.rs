@@ -1,0 +1,86 @@
+//! Tasks that are tried again: after a failure, or because somebody asks for it.
+
+use nexus_core::api::CancelRequest;
+use nexus_core::department::Department;
+use nexus_core::id::TaskId;
+use nexus_core::retry::RetryPolicy;
+use nexus_core::view::Status;
+
+use crate::company::{company, department};
+use crate::support::{Gate, Office, Server, UNLESS_GO, eventually, go};
+
+async fn cancel(office: &Office, task: TaskId) {
+    office.client.cancel(&CancelRequest { task_id: task.to_string(), reason: None }).await.unwrap();
+}
+
+async fn retry(office: &Office, task: TaskId) {
+    office.client.retry(&task.to_string()).await.unwrap();
+}
+
+fn tried_twice(workers: u32) -> Department {
+    let plain = department(workers);
+    Department { retry: RetryPolicy { max_attempts: 2, ..plain.retry }, ..plain }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_attempt_is_followed_by_the_next_one_when_it_is_due() {
+    let server = Server::start().await;
+    let office = server.open(company([("qa", tried_twice(1))])).await;
+    let task = office.submit("qa", "echo $NEXUS_ATTEMPT; [ $NEXUS_ATTEMPT = 2 ]").await;
+    let lost = office.submit("qa", "exit 3").await;
+    let view = office.completed(task, (2, 0)).await;
+    assert_eq!(view.result.unwrap().output, "2\n");
+    let view = office.end(lost).await;
+    assert_eq!((view.status, view.attempt), (Status::Failed, 2));
+    office.stop().await;
+}
+
+/// The next attempt comes due after the cancel: it does not run.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cancelled_between_two_attempts_does_not_run_again() {
+    let server = Server::start().await;
+    let office = server.open(company([("qa", tried_twice(1))])).await;
+    let task = office.submit("qa", "echo x >> ran; exit 1").await;
+    eventually("a retry that waits", async || office.status(task).await.task.not_before).await;
+    cancel(&office, task).await;
+    eventually("the entry that comes due", async || {
+        office.bus.last_entry(task).await.unwrap().filter(|entry| entry.attempt == 2)
+    })
+    .await;
+    // One worker, one queue: when this has run, the entry before it has been dealt with.
+    let after = office.submit("qa", "true").await;
+    office.completed(after, (1, 0)).await;
+    assert_eq!(office.status(task).await.task.status, Status::Cancelled);
+    assert_eq!(std::fs::read_to_string(server.dir.path().join("ran")).unwrap(), "x\n");
+    office.stop().await;
+}
+
+/// The entry of the first submission is still in the queue when the second one is: only one of them is run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_with_two_entries_in_the_queue_runs_once() {
+    let server = Server::start().await;
+    let office = server.open(company([("qa", department(2))])).await;
+    let gates = [Gate::new(server.dir.path()), Gate::new(server.dir.path())];
+    for gate in &gates {
+        let task = office.submit("qa", &gate.command()).await;
+        office.pid(task).await;
+    }
+    let task = office.submit("qa", UNLESS_GO).await;
+    for _ in 0..3 {
+        cancel(&office, task).await;
+        retry(&office, task).await;
+    }
+    for gate in &gates {
+        gate.open().await;
+    }
+    let pid = office.pid(task).await;
+    // One worker is left for all other entries of the task; when this has run, they have been dealt with.
+    let after = office.submit("qa", "true").await;
+    office.completed(after, (1, 0)).await;
+    assert_eq!(office.pid(task).await, pid, "it still is the one attempt");
+    go(&server);
+    cancel(&office, task).await;
+    retry(&office, task).await;
+    office.completed(task, (1, 0)).await;
+    office.stop().await;
+}
