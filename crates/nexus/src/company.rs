@@ -61,7 +61,7 @@ impl Company {
         let data_dir = place::data_dir(place)?;
         let lock = DataDir::lock(&data_dir).map_err(|error| match &error {
             LockError::Io { .. } => Exit::failure(error.to_string()),
-            _ => Exit::new(Code::Refused, error.to_string()),
+            LockError::Held { .. } => Exit::locked(error.to_string()),
         })?;
         let node =
             place::node_id(&data_dir).map_err(|error| Exit::failure(format!("{}: {error}", data_dir.display())))?;

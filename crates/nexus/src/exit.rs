@@ -36,11 +36,12 @@ pub(crate) struct Exit {
     message: String,
     help: Option<String>,
     report: Option<miette::Report>,
+    locked: bool,
 }
 
 impl Exit {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), help: None, report: None }
+        Self { code, message: message.into(), help: None, report: None, locked: false }
     }
 
     pub(crate) fn failure(message: impl Into<String>) -> Self {
@@ -49,6 +50,15 @@ impl Exit {
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Code::Usage, message)
+    }
+
+    /// The data directory is another company's at the moment.
+    pub(crate) fn locked(message: impl Into<String>) -> Self {
+        Self { locked: true, ..Self::new(Code::Refused, message) }
+    }
+
+    pub(crate) const fn is_locked(&self) -> bool {
+        self.locked
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {

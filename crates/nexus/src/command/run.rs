@@ -1,11 +1,14 @@
 //! `nexus run`: delegate and wait, with the log on standard error and the result on standard output.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use nexus_bus::Client;
 use nexus_core::api::{CancelRequest, TaskStatus};
 use nexus_core::log::Stream;
+use nexus_core::task::Submission;
 use nexus_core::view::Status;
+use tokio::time::{Instant, sleep};
 
 use super::tasks::submission;
 use super::up::Signals;
@@ -17,42 +20,71 @@ use crate::{place, show};
 pub(super) async fn run(place: &PlaceArgs, output: Output, args: TaskArgs) -> Result<Code, Exit> {
     let mut signals = Signals::new()?;
     let submission = submission(args)?;
-    let own = match place::find(place).await? {
-        Some(client) => Err(client),
-        None => Ok(Company::start(place, Extras { web: false, listen: None }).await?),
-    };
-    let client = match &own {
-        Ok(company) => {
-            let staff = company.charter.departments.iter().map(|(name, policy)| format!("{name} {}", policy.workers));
-            show::note("company", &format!("started for this run: {}", staff.collect::<Vec<_>>().join(", ")));
-            company.client.clone()
+    let mut run = Run { place, output, submission: &submission, next: 1 };
+    let began = Instant::now();
+    loop {
+        match run.once(&mut signals).await {
+            // Another run had started a company and has ended it, or is only just starting it. The task is known by its
+            // key: asked for again it is the same task, wherever it has come to.
+            Err(exit) if exit.code == Code::Unreachable && began.elapsed() < PATIENCE => {}
+            Err(exit) if exit.is_locked() && began.elapsed() < PATIENCE => {}
+            ended => return ended,
         }
-        Err(client) => client.clone(),
-    };
-    let ended = tokio::select! {
-        ended = follow(&client, output, &submission) => ended,
-        () = signals.next() => Ok(Code::Interrupted),
-    };
-    if let Ok(Code::Interrupted) = ended {
-        give_up(&client, &submission).await;
+        sleep(PAUSE).await;
     }
-    if let Ok(company) = own {
-        company.stop(signals.next()).await;
-    }
-    ended
 }
 
-async fn follow(client: &Client, output: Output, submission: &nexus_core::task::Submission) -> Result<Code, Exit> {
-    let accepted = client.submit(submission).await?;
-    let id = accepted.task_id.to_string();
-    show::note("task", &format!("{id}  {}", accepted.department));
-    let mut lines = client.follow_log(&id, 1).await?;
-    while let Some(line) = lines.recv().await {
-        let line = line?;
-        show::log_line(&line, line.stream == Stream::System);
+/// How long a run looks for a company, when the one it had found went away.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// One task to be run, by whichever company.
+struct Run<'a> {
+    place: &'a PlaceArgs,
+    output: Output,
+    submission: &'a Submission,
+    /// The line of the log that is to be shown next.
+    next: u64,
+}
+
+impl Run<'_> {
+    async fn once(&mut self, signals: &mut Signals) -> Result<Code, Exit> {
+        let (client, own) = match place::find(self.place).await? {
+            Some(client) => (client, None),
+            None => {
+                let company = Company::start(self.place, Extras { web: false, listen: None }).await?;
+                let staff =
+                    company.charter.departments.iter().map(|(name, policy)| format!("{name} {}", policy.workers));
+                show::note("company", &format!("started for this run: {}", staff.collect::<Vec<_>>().join(", ")));
+                (company.client.clone(), Some(company))
+            }
+        };
+        let ended = tokio::select! {
+            ended = self.follow(&client) => ended,
+            () = signals.next() => {
+                give_up(&client, self.submission).await;
+                Ok(Code::Interrupted)
+            }
+        };
+        if let Some(company) = own {
+            company.stop(signals.next()).await;
+        }
+        ended
     }
-    let ended = client.wait(&id, None).await?;
-    finish(&ended, output)
+
+    async fn follow(&mut self, client: &Client) -> Result<Code, Exit> {
+        let accepted = client.submit(self.submission).await?;
+        let id = accepted.task_id.to_string();
+        show::note("task", &format!("{id}  {}", accepted.department));
+        let mut lines = client.follow_log(&id, self.next).await?;
+        while let Some(line) = lines.recv().await {
+            let line = line?;
+            self.next = line.seq + 1;
+            show::log_line(&line, line.stream == Stream::System);
+        }
+        let ended = client.wait(&id, None).await?;
+        finish(&ended, self.output)
+    }
 }
 
 fn finish(ended: &TaskStatus, output: Output) -> Result<Code, Exit> {
@@ -73,7 +105,7 @@ fn finish(ended: &TaskStatus, output: Output) -> Result<Code, Exit> {
 }
 
 /// Interrupted: what was delegated is cancelled. Its id is found by its key, as every run has one.
-async fn give_up(client: &Client, submission: &nexus_core::task::Submission) {
+async fn give_up(client: &Client, submission: &Submission) {
     let Some(key) = &submission.idempotency_key else { return };
     let task_id = nexus_core::id::TaskId::from_idempotency_key(key).to_string();
     let request = CancelRequest { task_id: task_id.clone(), reason: Some("`nexus run` was interrupted".to_owned()) };

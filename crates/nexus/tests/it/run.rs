@@ -104,3 +104,14 @@ fn ctrl_c_leaves_the_others_running() {
     company.open("open");
     assert_eq!(at(&company.ended(&other), "task.status"), "completed");
 }
+
+/// One of them starts a company; the others find it, or start one of their own when it has gone.
+#[test]
+fn several_at_once_all_get_their_result() {
+    let place = Place::new();
+    let runs: Vec<_> = (0..4).map(|n| place.start(&["run", &format!("sleep 0.{n}; echo {n}")])).collect();
+    for (n, run) in runs.into_iter().enumerate() {
+        assert_eq!(run.end().done(), format!("{n}\n"));
+    }
+    assert_none(&place.path(""));
+}
