@@ -21,6 +21,8 @@ pub struct Claim {
     pub node: NodeId,
     pub worker: WorkerName,
     pub agent: AgentName,
+    /// Something had happened to the task before: its log goes on where it ended.
+    pub resumed: bool,
     delivery: Subject,
     last: AtomicU64,
 }
@@ -54,7 +56,8 @@ impl Claim {
         let event = Event::new(entry.task.id, entry.task.department.clone(), entry.attempt, now, what);
         let seq = bus.append(&event, expect, entry.task.traceparent.as_deref()).await?;
         let delivery = delivery.ack.clone();
-        Ok((Self { bus, entry, node, worker, agent, delivery, last: AtomicU64::new(seq) }, seq))
+        let resumed = expect > 0;
+        Ok((Self { bus, entry, node, worker, agent, resumed, delivery, last: AtomicU64::new(seq) }, seq))
     }
 
     /// Renews the lease; `Ok` means that the broker has confirmed it within `limit`.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{AckKind, Message};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use nexus_core::api::DeadLetter;
 use nexus_core::refusal::Refusal;
-use nexus_core::task::STORED_VERSION;
+use nexus_core::task::{STORED_VERSION, Submission};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -90,6 +91,18 @@ impl Bus {
         Ok(Letters { receiver, _reader: AbortOnDropHandle::new(reader) })
     }
 
+    /// Puts a submission into a department's inbox, where it waits until the CEO can take it.
+    pub async fn post(&self, department: &str, submission: &Submission, id: Option<&str>) -> Result<(), BusError> {
+        let payload = serde_json::to_vec(submission).map_err(|error| BusError::Refused(error.to_string()))?;
+        let publish = PublishMessage::build().payload(payload.into());
+        let publish = match id {
+            Some(id) => publish.message_id(id),
+            None => publish,
+        };
+        let sent = self.js.send_publish(subject::inbox(department), publish).await.map_err(unreachable)?;
+        sent.await.map(|_| ()).map_err(unreachable)
+    }
+
     /// Keeps what could not become work, with the reason, under `nexus.dead.<department>.<id>`.
     pub async fn bury(
         &self,
@@ -131,6 +144,12 @@ impl Letters {
 }
 
 impl Letter {
+    /// The broker keeps it until it is taken; one that came on any other subject is lost when it is dropped.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        self.stored.is_some()
+    }
+
     /// It has become work, or a dead letter: the broker may forget it.
     pub async fn taken(&self) {
         self.settle(AckKind::Ack).await;

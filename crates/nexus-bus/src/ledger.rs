@@ -35,8 +35,8 @@ impl Bus {
         let message = match delayed {
             Some(due) => {
                 // No entry is there to be expected yet: what else is known of the task would be an earlier submission.
-                if let Some(known) = self.known(id).await? {
-                    return Ok(known);
+                if let Some(task) = self.known(id).await? {
+                    return Ok(Submitted::Known(Box::new(task)));
                 }
                 scheduled(queue_message(entry)?, id, due)
             }
@@ -48,17 +48,20 @@ impl Bus {
                 self.wake(&entry.task.department, entry.task.priority).await;
                 Ok(Submitted::New(seq))
             }
-            Err(BusError::Conflict) => self.known(id).await?.ok_or(BusError::Conflict),
+            Err(BusError::Conflict) => {
+                let task = self.known(id).await?.ok_or(BusError::Conflict)?;
+                Ok(Submitted::Known(Box::new(task)))
+            }
             Err(error) => Err(error),
         }
     }
 
     /// The submission of a task that waits, is due later, or was there before.
-    async fn known(&self, id: TaskId) -> Result<Option<Submitted>, BusError> {
+    pub async fn known(&self, id: TaskId) -> Result<Option<Task>, BusError> {
         for pattern in [subject::any_queue(id), subject::schedule(id)] {
             if let Some(stored) = self.last(subject::TASKS, &pattern).await? {
                 let entry: QueueEntry = stored.decode()?;
-                return Ok(Some(Submitted::Known(Box::new(entry.task))));
+                return Ok(Some(entry.task));
             }
         }
         Ok(None)

@@ -1,7 +1,7 @@
 //! Publishing with proof: one message or an atomic batch, by compare-and-set, resolved when an answer was lost.
 
 use async_nats::jetstream::response::Response;
-use async_nats::{HeaderMap, Request};
+use async_nats::{HeaderMap, Request, RequestErrorKind};
 use bytes::Bytes;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -106,7 +106,11 @@ impl Bus {
             headers.insert("Nats-Batch-Commit", "1");
         }
         let request = Request::new().headers(headers).payload(last.payload.clone());
-        let answer = self.nats.send_request(last.subject.clone(), request).await.map_err(unreachable)?;
+        let answer =
+            self.nats.send_request(last.subject.clone(), request).await.map_err(|error| match error.kind() {
+                RequestErrorKind::MaxPayloadExceeded => BusError::Refused(error.to_string()),
+                _ => unreachable(error),
+            })?;
         match serde_json::from_slice::<Response<Stored>>(&answer.payload) {
             Ok(Response::Ok(stored)) => Ok(stored.seq),
             Ok(Response::Err { error }) => Err(classify(error.error_code().0, error.to_string())),

@@ -1,6 +1,5 @@
 //! A department's queues: one durable pull consumer per priority, and a pull that takes exactly what is asked for.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
@@ -44,8 +43,6 @@ pub struct Queues {
     inbox: String,
     answers: Subscriber,
     pulls: u64,
-    /// Came after their pull had been given up; at most what was asked for then.
-    late: VecDeque<Delivery>,
 }
 
 /// Deliveries that may be unacknowledged at once in one queue: above any number of workers a department can have.
@@ -74,20 +71,17 @@ impl Queues {
         }
         let inbox = bus.nats.new_inbox();
         let answers = bus.nats.subscribe(format!("{inbox}.*")).await.map_err(unreachable)?;
-        Ok(Self { bus, department, inbox, answers, pulls: 0, late: VecDeque::new() })
+        Ok(Self { bus, department, inbox, answers, pulls: 0 })
     }
 
     /// Takes at most `limit` entries that wait now; fewer means that no more wait.
     pub async fn pull(&mut self, priority: Priority, limit: usize) -> Result<Vec<Delivery>, BusError> {
-        let mut taken: Vec<_> = self.late.drain(..self.late.len().min(limit)).collect();
-        if taken.len() == limit {
-            return Ok(taken);
-        }
+        let mut taken = Vec::new();
         self.pulls += 1;
         let reply = format!("{}.{}", self.inbox, self.pulls);
         let consumer = consumer(&self.department, priority);
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", subject::TASKS);
-        let question = json!({ "batch": limit - taken.len(), "no_wait": true });
+        let question = json!({ "batch": limit, "no_wait": true });
         self.bus
             .nats
             .publish_with_reply(subject, reply.clone(), question.to_string().into())

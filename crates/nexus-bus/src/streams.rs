@@ -87,10 +87,11 @@ impl Bus {
         Ok(identity)
     }
 
-    /// Bytes that the ledger holds.
-    pub async fn ledger_bytes(&self) -> Result<u64, BusError> {
+    /// Bytes that the ledger holds, and the sequence of its last message (0: there was none).
+    pub async fn ledger_extent(&self) -> Result<(u64, u64), BusError> {
         let stream = self.js.get_stream(subject::TASKS).await.map_err(unreachable)?;
-        Ok(stream.cached_info().state.bytes)
+        let state = &stream.cached_info().state;
+        Ok((state.bytes, state.last_sequence))
     }
 
     async fn ensure(&self, config: Config) -> Result<String, BusError> {

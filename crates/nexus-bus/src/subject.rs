@@ -49,6 +49,10 @@ pub(crate) fn any_log(task: TaskId) -> String {
     format!("nexus.log.*.{task}")
 }
 
+pub(crate) fn inbox(department: &str) -> String {
+    format!("nexus.inbox.{department}")
+}
+
 pub(crate) fn dead(department: &str, id: &str) -> String {
     format!("nexus.dead.{department}.{id}")
 }

@@ -72,6 +72,8 @@ pub enum ExitStatus {
 pub enum Action {
     /// Signal the whole tree.
     Signal(Signal),
+    /// Stop preparing and starting, and report [`Input::NotStarted`] (or [`Input::Spawned`], if it was too late).
+    Abandon,
     /// A line of the task's log that says what is being done, and why.
     Note(String),
     /// The attempt is over and no process of it lives: write this down.
@@ -140,6 +142,8 @@ impl Attempt {
             State::Ending { rung: Signal::Terminate, since, .. } => Some(*since + self.policy.terminate_grace),
             // KILL again until the tree is gone: a process forked while the signal was delivered escapes it once.
             State::Ending { rung: Signal::Kill, since, .. } => Some(*since + KILL_AGAIN),
+            // Preparing counts: a workspace that takes for ever is a run that takes for ever.
+            State::Starting if self.doomed.is_none() => self.policy.wall_time,
             State::Starting | State::Done => None,
         }
     }
@@ -223,10 +227,11 @@ impl Attempt {
         match &mut self.state {
             State::Done => Vec::new(),
             State::Starting => {
+                let first_reason = self.doomed.is_none();
                 if self.doomed.as_ref().is_none_or(|doomed| weight(doomed) < weight(&then)) {
                     self.doomed = Some(then);
                 }
-                Vec::new()
+                if first_reason { vec![Action::Abandon] } else { Vec::new() }
             }
             State::Running => {
                 let note = note(&then);
@@ -251,7 +256,7 @@ impl Attempt {
             Some(deadline) if deadline <= now => {}
             _ => return Vec::new(),
         }
-        if self.state == State::Running {
+        if matches!(self.state, State::Starting | State::Running) {
             let failure = self.overdue(now);
             return self.end(Conclusion::Failed(failure), Signal::Interrupt, now);
         }

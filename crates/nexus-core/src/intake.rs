@@ -38,6 +38,11 @@ impl Shares {
         self.waiting[priority.index()] = false;
     }
 
+    /// The pull that was picked last has brought nothing: its turn is another's.
+    pub const fn returned(&mut self) {
+        self.pulls = self.pulls.wrapping_sub(1);
+    }
+
     /// The queue to pull from next, if any may hold work: the most urgent, and every eighth time a lower one in turn.
     pub fn pick(&mut self) -> Option<Priority> {
         let top = Priority::descending().find(|p| self.waiting[p.index()])?;
@@ -104,6 +109,26 @@ mod tests {
     fn urgent_first_and_every_eighth_pull_goes_lower_in_turn() {
         let mut shares = only(&[9, 5, 0]);
         assert_eq!(picks(&mut shares, 24), [9, 9, 9, 9, 9, 9, 9, 5, 9, 9, 9, 9, 9, 9, 9, 0, 9, 9, 9, 9, 9, 9, 9, 5]);
+    }
+
+    #[test]
+    fn an_empty_pull_costs_no_turn() {
+        let mut shares = Shares::default();
+        for p in Priority::descending().filter(|p| p.get() != 9 && p.get() != 0) {
+            // Looked at again and again, as an idle department does, and found empty.
+            shares.woken(p);
+        }
+        assert_eq!(picks(&mut shares, 7), [9; 7]);
+        let mut seen = Vec::new();
+        while seen.last() != Some(&0) {
+            let pick = shares.pick().unwrap();
+            seen.push(pick.get());
+            if pick.get() != 0 {
+                shares.drained(pick);
+                shares.returned();
+            }
+        }
+        assert_eq!(seen, [8, 7, 6, 5, 4, 3, 2, 1, 0]);
     }
 
     #[test]

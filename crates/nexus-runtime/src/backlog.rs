@@ -94,7 +94,7 @@ impl Fill {
         let bytes = match *seen {
             Some((at, bytes)) if at.elapsed() < FRESH => bytes,
             _ => {
-                let bytes = bus.ledger_bytes().await?;
+                let (bytes, _) = bus.ledger_extent().await?;
                 *seen = Some((Instant::now(), bytes));
                 bytes
             }

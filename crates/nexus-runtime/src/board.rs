@@ -87,9 +87,13 @@ impl Board {
         Arc::clone(slot)
     }
 
-    /// Takes a worker off the board that has left for good.
-    pub(crate) fn remove(&self, department: &DepartmentName, worker: &WorkerName) {
-        lock(&self.0).remove(&(department.clone(), worker.clone()));
+    /// Takes a worker's place off the board that has left for good; one that was made anew since then stays.
+    pub(crate) fn remove(&self, slot: &Arc<Slot>) {
+        let key = (slot.department.clone(), slot.worker.clone());
+        let mut slots = lock(&self.0);
+        if slots.get(&key).is_some_and(|known| Arc::ptr_eq(known, slot)) && slot.task().is_none() {
+            slots.remove(&key);
+        }
     }
 
     /// The places of one department, or of all.
@@ -115,9 +119,14 @@ impl Board {
 }
 
 impl Slot {
-    /// A task is in this worker's hands from now on.
-    pub(crate) fn take(&self, claim: Arc<Claim>) {
-        *lock(&self.hand) = Hand { claim: Some(claim), ..Hand::default() };
+    /// A task is in this worker's hands from now on; false: they are full.
+    pub(crate) fn take(&self, claim: Arc<Claim>) -> bool {
+        let mut hand = lock(&self.hand);
+        let free = hand.claim.is_none();
+        if free {
+            *hand = Hand { claim: Some(claim), ..Hand::default() };
+        }
+        free
     }
 
     /// Somebody drives the attempt until the presence is dropped.

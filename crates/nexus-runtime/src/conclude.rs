@@ -19,23 +19,40 @@ const LONGEST: Duration = Duration::from_secs(5);
 pub(crate) async fn conclude(
     node: &Node,
     claim: &Claim,
+    conclusion: Conclusion,
+    outcome: &Outcome,
+    policy: &Department,
+) -> Option<bool> {
+    tokio::select! {
+        well = write(node, claim, conclusion, outcome, policy) => well,
+        () = node.give_up.cancelled() => {
+            tracing::warn!(task = %claim.entry.task.id, "its end could not be written; the next start puts it back");
+            None
+        }
+    }
+}
+
+async fn write(
+    node: &Node,
+    claim: &Claim,
     mut conclusion: Conclusion,
     outcome: &Outcome,
     policy: &Department,
 ) -> Option<bool> {
+    let mut outcome = outcome.clone();
     let mut pause = Duration::from_millis(50);
     loop {
         let now = Timestamp::now();
-        let outcome = outcome.clone();
+        let said = outcome.clone();
         let (written, well) = match next(conclusion.clone(), &claim.entry, &policy.retry, fastrand::f64()) {
-            Next::Complete => (claim.conclude(What::Completed { outcome }, now).await, Some(true)),
+            Next::Complete => (claim.conclude(What::Completed { outcome: said }, now).await, Some(true)),
             Next::Cancel(reason) => {
-                (claim.conclude(What::Cancelled { reason, outcome: Some(outcome) }, now).await, Some(false))
+                (claim.conclude(What::Cancelled { reason, outcome: Some(said) }, now).await, Some(false))
             }
-            Next::Fail(failure) => (claim.conclude(What::Failed { failure, outcome }, now).await, Some(false)),
+            Next::Fail(failure) => (claim.conclude(What::Failed { failure, outcome: said }, now).await, Some(false)),
             Next::RetryAfter(failure, delay) => {
                 let retry_at = now.checked_add(delay).unwrap_or(now);
-                let what = What::AttemptFailed { failure, outcome, retry_at };
+                let what = What::AttemptFailed { failure, outcome: said, retry_at };
                 (claim.conclude_and_retry(what, retry_at, now).await, None)
             }
             Next::Requeue(reason) => (claim.requeue(&reason, now).await, None),
@@ -58,6 +75,12 @@ pub(crate) async fn conclude(
                 Ok(None) => BusError::Conflict,
                 Err(error) => error,
             },
+            // Too large for this broker, say: how it ended matters more than its last words, which the log has.
+            Err(BusError::Refused(cause)) if !(outcome.output.is_empty() && outcome.error_output.is_empty()) => {
+                tracing::warn!(task = %claim.entry.task.id, "its end is written without its output: {cause}");
+                outcome = Outcome { output: String::new(), error_output: String::new(), truncated: true, ..outcome };
+                continue;
+            }
             Err(error) => error,
         };
         tracing::warn!(task = %claim.entry.task.id, "the attempt's end could not be written yet: {error}");

@@ -86,6 +86,7 @@ impl Actor for Department {
         match message {
             DepartmentMsg::Charter(charter) => {
                 state.charter = charter;
+                state.stay();
                 if let Some(intake) = &state.intake {
                     let _ = intake.cast(IntakeMsg::Charter(Arc::clone(&state.charter)));
                 }
@@ -119,7 +120,7 @@ impl Actor for Department {
             SupervisionEvent::ActorTerminated(who, _, reason) => {
                 if let Some(name) = state.worker_of(&who) {
                     state.workers.remove(&name);
-                    state.node.board.remove(&state.charter.name, &name);
+                    state.retired(name);
                 } else if state.is_intake(&who) && !state.leaving {
                     return state.failed(&myself, &who, &reason.unwrap_or_else(|| "ended".to_owned()));
                 }
@@ -148,7 +149,10 @@ impl DepartmentState {
         for name in wanted.iter().filter(|name| !self.workers.contains_key(*name)).cloned().collect::<Vec<_>>() {
             self.start_worker(myself, name).await?;
         }
-        for (_, worker) in self.workers.iter().filter(|(name, _)| !wanted.contains(name)) {
+        for (name, worker) in self.workers.iter().filter(|(name, _)| !wanted.contains(name)) {
+            if let Some(intake) = &self.intake {
+                let _ = intake.cast(IntakeMsg::Gone(name.clone()));
+            }
             let _ = worker.cast(WorkerMsg::Retire);
         }
         Ok(())
@@ -219,6 +223,31 @@ impl DepartmentState {
                 .into())
             }
         }
+    }
+
+    /// A worker left as it was told to. A task that was handed to it at that very moment goes back to the queue.
+    fn retired(&self, name: WorkerName) {
+        let (node, policy) = (Arc::clone(&self.node), Arc::clone(&self.charter.policy));
+        let department = self.charter.name.clone();
+        let back = self.wanted().any(|wanted| wanted == name) && !self.leaving;
+        let slot = node.board.slot(&department, &name);
+        tokio::spawn(async move {
+            reclaim(&node, &slot, "its worker was leaving", &policy).await;
+            if !back {
+                node.board.remove(&slot);
+            }
+        });
+    }
+
+    /// The file of a department that was leaving is back.
+    fn stay(&mut self) {
+        if !std::mem::take(&mut self.leaving) {
+            return;
+        }
+        if let Some(intake) = &self.intake {
+            let _ = intake.cast(IntakeMsg::Reopen);
+        }
+        self.tell_all(|| WorkerMsg::Stay);
     }
 
     fn leave(&mut self, myself: &ActorRef<DepartmentMsg>, grace: Option<Duration>, reason: String) {

@@ -152,8 +152,16 @@ impl Folder {
 
     async fn follow(&self) -> Result<std::convert::Infallible, Interruption> {
         let mut position = self.history.position().await?;
+        let (_, end) = self.bus.ledger_extent().await?;
+        if position > end {
+            // After a power failure, say, or when a copy of the store was put back: what the history knows of is gone.
+            tracing::warn!("the ledger ends at {end}, before what the history holds ({position}); making it anew");
+            self.history.clear().await?;
+            position = 0;
+        }
         loop {
             let mut tail = self.bus.tail(position).await?;
+            self.state.send_modify(|state| state.position = state.position.min(position));
             if tail.pending == 0 {
                 self.state.send_modify(|state| state.caught_up = true);
             }

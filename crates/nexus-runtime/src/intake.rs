@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use nexus_bus::{BusError, Delivery, Queues};
-use nexus_core::id::Priority;
+use nexus_core::id::{Priority, WorkerName};
 use nexus_core::intake::Shares;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio_util::task::AbortOnDropHandle;
@@ -22,6 +22,8 @@ mod admit;
 pub(crate) enum IntakeMsg {
     /// This worker is free.
     Idle { slot: Arc<Slot>, worker: ActorRef<WorkerMsg> },
+    /// This worker is leaving: nothing more for it.
+    Gone(WorkerName),
     /// Something may wait at this priority.
     Wake(Priority),
     /// Time to look everywhere: a redelivery and a retry that came due wake nobody.
@@ -34,6 +36,8 @@ pub(crate) enum IntakeMsg {
     Charter(Arc<Charter>),
     /// Take nothing more.
     Close,
+    /// Take work again.
+    Reopen,
 }
 
 #[derive(Debug)]
@@ -51,6 +55,7 @@ pub(crate) struct IntakeState {
     /// At most one entry a worker.
     idle: VecDeque<(Arc<Slot>, ActorRef<WorkerMsg>)>,
     closed: bool,
+    opening: Option<AbortOnDropHandle<()>>,
     _owned: Vec<AbortOnDropHandle<()>>,
 }
 
@@ -69,7 +74,8 @@ impl Actor for Intake {
         myself: ActorRef<IntakeMsg>,
         (node, charter): (Arc<Node>, Arc<Charter>),
     ) -> Result<IntakeState, ActorProcessingErr> {
-        let opening = tokio::spawn(open(Arc::clone(&node), Arc::clone(&charter), myself.clone()));
+        let opening = tokio::spawn(open_queues(Arc::clone(&node), Arc::clone(&charter), myself.clone()));
+        let listening = tokio::spawn(listen(Arc::clone(&node), Arc::clone(&charter), myself.clone()));
         let looking = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(LOOK_AGAIN);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -88,7 +94,8 @@ impl Actor for Intake {
             woken: [false; Priority::COUNT],
             idle: VecDeque::new(),
             closed: false,
-            _owned: vec![AbortOnDropHandle::new(opening), AbortOnDropHandle::new(looking)],
+            opening: Some(AbortOnDropHandle::new(opening)),
+            _owned: vec![AbortOnDropHandle::new(looking), AbortOnDropHandle::new(listening)],
         })
     }
 
@@ -113,11 +120,19 @@ impl Actor for Intake {
                 state.shares.woken_all();
             }
             IntakeMsg::Pulled { queues, priority, asked, brought } => {
+                // A refusal means that the queue isn't what it was, such as deleted by hand: it is made anew.
+                if matches!(brought, Err(BusError::Refused(_))) {
+                    let opening = open_queues(Arc::clone(&state.node), Arc::clone(&state.charter), myself.clone());
+                    state.opening = Some(AbortOnDropHandle::new(tokio::spawn(opening)));
+                } else {
+                    state.queues = Some(queues);
+                }
                 state.pulled(&myself, priority, asked, brought);
-                state.queues = Some(queues);
             }
             IntakeMsg::Charter(charter) => state.charter = charter,
+            IntakeMsg::Gone(name) => state.idle.retain(|(slot, _)| slot.worker != name),
             IntakeMsg::Close => state.closed = true,
+            IntakeMsg::Reopen => state.closed = false,
         }
         state.pull(&myself);
         Ok(())
@@ -159,6 +174,9 @@ impl IntakeState {
                 return;
             }
         };
+        if brought.is_empty() {
+            self.shares.returned();
+        }
         if brought.len() < asked && !self.woken[priority.index()] {
             self.shares.drained(priority);
         }
@@ -178,24 +196,27 @@ impl IntakeState {
     }
 }
 
-async fn open(node: Arc<Node>, charter: Arc<Charter>, intake: ActorRef<IntakeMsg>) {
-    let (queues, mut wakes) = loop {
-        let opened = async {
-            let wakes = Queues::wakes(&node.bus, &charter.name).await?;
-            let queues = Queues::open(node.bus.clone(), charter.name.clone(), node.lease).await?;
-            Ok::<_, BusError>((queues, Box::pin(wakes)))
-        };
-        match opened.await {
-            Ok(opened) => break opened,
-            Err(error) => {
-                tracing::warn!(department = %charter.name, "the queues could not be opened yet: {error}");
-                tokio::time::sleep(AFTER_FAILURE).await;
+async fn open_queues(node: Arc<Node>, charter: Arc<Charter>, intake: ActorRef<IntakeMsg>) {
+    loop {
+        match Queues::open(node.bus.clone(), charter.name.clone(), node.lease).await {
+            Ok(queues) => {
+                let _ = intake.cast(IntakeMsg::Opened(Box::new(queues)));
+                return;
             }
+            Err(error) => tracing::warn!(department = %charter.name, "the queues could not be opened yet: {error}"),
         }
-    };
-    if intake.cast(IntakeMsg::Opened(Box::new(queues))).is_err() {
-        return;
+        tokio::time::sleep(AFTER_FAILURE).await;
     }
+}
+
+async fn listen(node: Arc<Node>, charter: Arc<Charter>, intake: ActorRef<IntakeMsg>) {
+    let mut wakes = loop {
+        match Queues::wakes(&node.bus, &charter.name).await {
+            Ok(wakes) => break Box::pin(wakes),
+            Err(error) => tracing::warn!(department = %charter.name, "can't be woken yet: {error}"),
+        }
+        tokio::time::sleep(AFTER_FAILURE).await;
+    };
     while let Some(priority) = wakes.next().await {
         if intake.cast(IntakeMsg::Wake(priority)).is_err() {
             return;

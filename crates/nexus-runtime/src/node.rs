@@ -12,6 +12,7 @@ use nexus_core::department::Department;
 use nexus_core::id::{AgentName, DepartmentName, NodeId};
 use nexus_process::Sampler;
 use nexus_workspace::Workspaces;
+use tokio_util::sync::CancellationToken;
 
 use crate::backlog::{Backlog, Fill};
 use crate::board::Board;
@@ -32,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) sampler: Arc<Sampler>,
     /// How long a task is ours without a renewal: the queues' ack wait.
     pub(crate) lease: Duration,
+    /// Cancelled when a stop has taken too long: whatever still waits for the broker is left to the next start.
+    pub(crate) give_up: CancellationToken,
     pub(crate) version: String,
     /// Orders that break things on purpose are obeyed. Tests only.
     pub(crate) faults: bool,

@@ -17,6 +17,7 @@ use ractor::{Actor, ActorRef};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::backlog::{Backlog, Fill};
@@ -57,6 +58,9 @@ pub enum StartError {
     Ceo(String),
 }
 
+/// Beyond the graces: for KILL to work, and the last events to be written.
+const LAST: Duration = Duration::from_secs(5);
+
 /// A company at work.
 #[derive(Debug)]
 pub struct Runtime {
@@ -86,6 +90,7 @@ impl Runtime {
             prompts: options.data_dir.join("prompts"),
             sampler: Arc::new(Sampler::new()),
             lease: options.lease,
+            give_up: CancellationToken::new(),
             version: options.version,
             faults: options.faults,
         });
@@ -129,11 +134,24 @@ impl Runtime {
     pub fn stop(&self, grace: Duration) {
         self.stopping.store(true, Ordering::Release);
         self.tell(CeoMsg::Leave { grace });
+        self.give_up_after(grace + LAST);
     }
 
     /// Doesn't wait for the grace of a stop.
     pub fn hurry(&self) {
         self.tell(CeoMsg::Hurry);
+        self.give_up_after(LAST);
+    }
+
+    /// What can't be ended or written down by then is left: the next start finds it on the ledger.
+    fn give_up_after(&self, delay: Duration) {
+        let stops = self.company.load().departments.values().map(|policy| policy.stop).collect::<Vec<_>>();
+        let ladder = stops.iter().map(|stop| stop.interrupt_grace.get() + stop.terminate_grace.get()).max();
+        let (node, delay) = (Arc::clone(&self.node), delay + ladder.unwrap_or_default());
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            node.give_up.cancel();
+        });
     }
 
     /// Returns when the company has stopped: as it was told to, or because its CEO failed too often.

@@ -37,6 +37,8 @@ pub(crate) enum WorkerMsg {
     Intake(ActorRef<IntakeMsg>),
     /// Leave when nothing is in hand any more.
     Retire,
+    /// Don't leave after all.
+    Stay,
     /// Fail. Tests only.
     Panic,
 }
@@ -122,6 +124,12 @@ impl Actor for Worker {
                     state.next(&myself);
                 }
             }
+            WorkerMsg::Stay => {
+                state.retiring = false;
+                if state.running.is_none() {
+                    state.offer(&myself);
+                }
+            }
             #[expect(clippy::panic, reason = "the fault that this order is for")]
             WorkerMsg::Panic => panic!("a worker was told to panic"),
         }
@@ -141,9 +149,14 @@ impl WorkerState {
             inputs: receiver,
             interrupts: inputs.clone(),
         };
+        let give_up = self.node.give_up.clone();
         let driver = AbortOnDropHandle::new(tokio::spawn(async move {
             let _presence = presence;
-            attempt.run().await
+            tokio::select! {
+                well = attempt.run() => well,
+                // Dropping it kills the agent.
+                () = give_up.cancelled() => None,
+            }
         }));
         let worker = myself.clone();
         let watcher = tokio::spawn(async move {

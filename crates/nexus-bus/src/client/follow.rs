@@ -85,6 +85,9 @@ async fn live_events(bus: &Bus, task: Option<TaskId>) -> Result<impl Stream<Item
     Ok(Box::pin(messages.filter_map(|message| async move { serde_json::from_slice(&message.payload).ok() })))
 }
 
+/// How often lines are looked for that a task that has ended had written, and the stream doesn't hold (any more).
+const BEHIND: u32 = 5;
+
 /// How soon the history is asked again after a terminal event was seen.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 
@@ -136,6 +139,20 @@ impl Client {
         tokio::spawn(follower.run(logs, events));
         Ok(receiver)
     }
+
+    /// Reads a task's log from line `from` as far as it is stored, each chunk of it once, whether or not the task has
+    /// ended. The channel is bounded: the reading waits for a slow reader.
+    pub async fn read_log(&self, task: &str, from: u64) -> Result<mpsc::Receiver<Result<LogLine, Refusal>>, Refusal> {
+        let task = self.status(task).await?.task.task_id;
+        let (sender, receiver) = mpsc::channel(LINES_BEHIND);
+        let mut reader = Follower { bus: self.bus.clone(), task, next: from.max(1), seq: 0, live_next: None, sender };
+        tokio::spawn(async move {
+            if let Err(error) = reader.catch_up().await {
+                reader.fail(error).await;
+            }
+        });
+        Ok(receiver)
+    }
 }
 
 struct Follower {
@@ -159,14 +176,22 @@ impl Follower {
             Ok(last) => last.and_then(|last| end_of(&last.event)),
             Err(error) => return self.fail(error).await,
         };
+        let mut behind = 0;
         loop {
             match self.catch_up().await {
                 Ok(Ok(())) => {}
                 Ok(Err(Gone)) => return,
                 Err(error) => return self.fail(error).await,
             }
-            if ended.is_some_and(|lines| self.next > lines) {
-                return;
+            // It is written before the end is: when the end was known before the reading, there is nothing more. In a
+            // cluster the server that was asked may be a moment behind.
+            if let Some(lines) = ended {
+                if self.next > lines || behind == BEHIND {
+                    return;
+                }
+                behind += 1;
+                tokio::time::sleep(FIRST_LOOK * 20).await;
+                continue;
             }
             // Live chunks that fit are delivered as they come; a gap sends us back to the stream.
             loop {

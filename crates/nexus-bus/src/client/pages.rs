@@ -80,6 +80,6 @@ impl Client {
         let next = lines.last().map_or(from, |last| last.seq + 1);
         let written = status.result.as_ref().map_or(0, |outcome| outcome.log_lines);
         let ended = status.status.is_terminal();
-        Ok(LogPage { task_id, lines, next, complete: ended && next > written })
+        Ok(LogPage { task_id, lines, next, complete: ended && (next > written || !more) })
     }
 }

@@ -23,6 +23,7 @@ fn check(script: &[(u64, Input)], expected: &[&str]) {
                 Action::Signal(signal) => said.push(format!("{at} {signal:?}")),
                 Action::Conclude(Conclusion::Failed(failure)) => said.push(format!("{at} Failed {:?}", failure.kind)),
                 Action::Conclude(conclusion) => said.push(format!("{at} {conclusion:?}")),
+                Action::Abandon => said.push(format!("{at} Abandon")),
                 Action::Note(_) => {}
             }
         }
@@ -66,7 +67,9 @@ fn a_cancel_climbs_the_ladder_and_is_said_when_the_tree_is_gone() {
     let polite = [(0, Spawned), (10, cancel()), (20, LeaderExited(ExitStatus::Code(0))), (21, TreeGone)];
     check(&polite, &["10 Interrupt", "21 Cancelled(\"user\")"]);
     let early = [(0, cancel()), (5, Spawned), (6, TreeGone)];
-    check(&early, &["5 Kill", "6 Cancelled(\"user\")"]);
+    check(&early, &["0 Abandon", "5 Kill", "6 Cancelled(\"user\")"]);
+    let abandoned = [(0, cancel()), (1, cancel()), (2, Input::NotStarted(failure()))];
+    check(&abandoned, &["0 Abandon", "2 Cancelled(\"user\")"]);
 }
 
 #[test]
@@ -76,6 +79,8 @@ fn limits_end_an_attempt_and_are_named() {
     let busy = [(0, Spawned), (9_000, Output(1)), (10_000, Tick), (19_000, Tick), (19_001, TreeGone)];
     check(&busy, &["19000 Interrupt", "19001 Failed IdleTime"]);
     check(&[(0, Spawned), (1, Output(1_001)), (2, TreeGone)], &["1 Kill", "2 Failed Output"]);
+    let slow = [(9_999, Tick), (60_000, Tick), (60_001, Input::NotStarted(failure()))];
+    check(&slow, &["60000 Abandon", "60001 Failed WallTime"]);
     let wall: Vec<_> = std::iter::once((0, Spawned))
         .chain((1..=11).map(|n| (n * 5_500, Output(1))))
         .chain([(60_000, Tick), (60_001, TreeGone)])

@@ -8,6 +8,7 @@ use nexus_core::api::{CancelRequest, Cancelled};
 use nexus_core::event::{Event, What};
 use nexus_core::id::NodeId;
 use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::task::MAX_WORDS;
 use nexus_core::view::{Status, TaskView};
 use tokio::time::Instant;
 
@@ -24,6 +25,10 @@ const TRIES: u32 = 16;
 /// Cancels a task, and answers when no process of it is alive. `grace` is the longest that agents may take to end.
 pub(super) async fn cancel(node: &Node, request: &CancelRequest, grace: Duration) -> Result<Cancelled, Refusal> {
     let began = Instant::now();
+    let length = request.reason.as_ref().map_or(0, String::len);
+    if length > MAX_WORDS {
+        return Err(Refusal::invalid(format!("the reason has {length} bytes; at most {MAX_WORDS} are accepted")));
+    }
     let view = find(node, &request.task_id).await?;
     let reason = request.reason.clone().unwrap_or_else(|| "cancelled on request".to_owned());
     let mut events = nexus_bus::Client::new(node.bus.clone()).follow_events(Some(view.task_id)).await?;

@@ -100,19 +100,23 @@ async fn bring(
     read: impl Fn(&Letter) -> Result<Submission, Refusal>,
 ) {
     while let Some(letter) = letters.next().await {
-        let result = match read(&letter) {
-            Ok(submission) => ask(ceo, submission, letter.traceparent.clone()).await,
-            Err(refusal) => Err(refusal),
+        let submission = read(&letter);
+        let result = match &submission {
+            Ok(submission) => ask(ceo, submission.clone(), letter.traceparent.clone()).await,
+            Err(refusal) => Err(refusal.clone()),
         };
         match result {
             Ok(accepted) => {
                 tracing::info!(task = %accepted.task_id, "{} became a task of {}", letter.subject, accepted.department);
                 letter.taken().await;
             }
-            // Not the letter's fault: it waits.
+            // Not the letter's fault: it waits, where something keeps it.
             Err(refusal) if is_passing(refusal.kind) => {
                 tracing::debug!("{} waits: {refusal}", letter.subject);
-                letter.put_back(AGAIN).await;
+                match submission {
+                    Ok(submission) if !letter.is_kept() => keep(node, what, &letter, &submission).await,
+                    _ => letter.put_back(AGAIN).await,
+                }
             }
             Err(refusal) => {
                 tracing::warn!("{} is no work and goes to the dead letters: {refusal}", letter.subject);
@@ -126,6 +130,13 @@ async fn bring(
                 }
             }
         }
+    }
+}
+
+/// A message of another subject can't be put back: what it asks for goes into its department's inbox.
+async fn keep(node: &Node, department: &str, letter: &Letter, submission: &Submission) {
+    if let Err(error) = node.bus.post(department, submission, submission.idempotency_key.as_deref()).await {
+        tracing::error!("{} could not be kept and is lost: {error}", letter.subject);
     }
 }
 

@@ -53,6 +53,16 @@ impl Plan {
     pub(super) async fn carry_out(self, node: &Node) -> Result<Accepted, Refusal> {
         let Self { order, route, bound } = self;
         let submission = order.submission;
+        let id = match &submission.idempotency_key {
+            Some(key) => TaskId::from_idempotency_key(key),
+            None => TaskId::from_uuid(uuid::Uuid::now_v7()),
+        };
+        // A key that is known is answered as it was the first time, whatever has changed in between.
+        if submission.idempotency_key.is_some()
+            && let Some(task) = node.bus.known(id).await?
+        {
+            return accept(node, same(task, &submission)?, true).await;
+        }
         let project = project(&submission.project_path).await?;
         node.fill.check(&node.bus).await?;
         let state = node.historian.state();
@@ -64,10 +74,7 @@ impl Plan {
             Refusal::new(RefusalKind::Busy, message)
                 .with_help(format!("try again later, or raise queue.max_waiting in departments/{department}.toml"))
         })?;
-        let id = match &submission.idempotency_key {
-            Some(key) => TaskId::from_idempotency_key(key),
-            None => TaskId::from_uuid(uuid::Uuid::now_v7()),
-        };
+        let again = submission.clone();
         let task = Task {
             id,
             department: department.clone(),
@@ -83,24 +90,36 @@ impl Plan {
             created_at: Timestamp::now(),
             traceparent: Some(order.traceparent.unwrap_or_else(new_traceparent)),
         };
-        let (task, duplicate) = match node.bus.submit(&QueueEntry::first(task.clone())).await? {
+        match node.bus.submit(&QueueEntry::first(task.clone())).await? {
             Submitted::New(seq) => {
                 place.filled(seq);
                 node.historian.wrote(seq);
-                (task, false)
+                accept(node, task, false).await
             }
-            Submitted::Known(known) => (*known, true),
-        };
-        let estimated_ms = node.historian.estimate(&task.department, &task.task_type).await;
-        Ok(Accepted {
-            task_id: task.id,
-            department: task.department,
-            assigned_agent: task.preferred_agent,
-            task_type: task.task_type,
-            duplicate,
-            estimated_ms,
-        })
+            Submitted::Known(known) => accept(node, same(*known, &again)?, true).await,
+        }
     }
+}
+
+async fn accept(node: &Node, task: Task, duplicate: bool) -> Result<Accepted, Refusal> {
+    let estimated_ms = node.historian.estimate(&task.department, &task.task_type).await;
+    Ok(Accepted {
+        task_id: task.id,
+        department: task.department,
+        assigned_agent: task.preferred_agent,
+        task_type: task.task_type,
+        duplicate,
+        estimated_ms,
+    })
+}
+
+/// A key names one piece of work: used again for another, it would lose that one.
+fn same(task: Task, submission: &Submission) -> Result<Task, Refusal> {
+    if task.description == submission.description && task.task_type == submission.task_type {
+        return Ok(task);
+    }
+    let message = format!("the idempotency key is that of task {}, which asks for something else", task.id);
+    Err(Refusal::new(RefusalKind::Conflict, message).with_help("use a key of its own for every piece of work"))
 }
 
 /// The project's directory, absolute; it has to be there.

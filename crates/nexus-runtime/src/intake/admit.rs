@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nexus_bus::{BusError, Claim, Delivery};
+use nexus_core::attempt::Conclusion;
+use nexus_core::event::Outcome;
 use nexus_core::event::What;
 use nexus_core::intake::{Admission as Verdict, admit};
 use nexus_core::refusal::Refusal;
@@ -13,7 +15,7 @@ use ractor::ActorRef;
 
 use super::IntakeMsg;
 use crate::board::Slot;
-use crate::conclude::reclaim;
+use crate::conclude::{conclude, reclaim};
 use crate::node::{Charter, Node};
 use crate::worker::{Job, WorkerMsg};
 
@@ -52,8 +54,13 @@ impl Admission {
                 return;
             }
         };
-        slot.take(Arc::clone(&job.claim));
         let policy = Arc::clone(&job.policy);
+        if !slot.take(Arc::clone(&job.claim)) {
+            // A worker that offered itself twice, around a restart of the intake.
+            let busy = Conclusion::Interrupted("its worker was busy".to_owned());
+            conclude(&node, &job.claim, busy, &Outcome::default(), &policy).await;
+            return;
+        }
         if worker.cast(WorkerMsg::Run(Box::new(job))).is_err() {
             reclaim(&node, &slot, "its worker had failed", &policy).await;
         }

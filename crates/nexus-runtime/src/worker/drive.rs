@@ -65,10 +65,9 @@ impl Drive {
     }
 
     async fn log(&self) -> Result<Output, String> {
-        let entry = &self.job.claim.entry;
-        let resumed = entry.attempt > 1 || entry.interruptions > 0;
-        let task = &entry.task;
-        let writer = self.node.bus.log_writer(&task.department, task.id, entry.attempt, resumed).await;
+        let claim = &self.job.claim;
+        let (task, attempt) = (&claim.entry.task, claim.entry.attempt);
+        let writer = self.node.bus.log_writer(&task.department, task.id, attempt, claim.resumed).await;
         writer.map(Output::new).map_err(|error| format!("its log could not be opened: {error}"))
     }
 
@@ -80,10 +79,12 @@ impl Drive {
         let node = Arc::clone(&self.node);
         let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> =
             Some(Box::pin(start(&node, &self.job)));
+        let mut abandoned = None;
         let conclusion = 'life: loop {
             let input = tokio::select! {
                 biased;
                 Some(input) = self.inputs.recv() => input,
+                input = std::future::ready(Input::NotStarted(failure())), if abandoned.take().is_some() => input,
                 started = wait_for(&mut starting) => {
                     starting = None;
                     body.arrive(started, &self.slot)
@@ -100,6 +101,8 @@ impl Drive {
                             tree.signal(signal);
                         }
                     }
+                    // Dropped, it ends the tools that it was using; nothing of the agent is there yet.
+                    Action::Abandon => abandoned = starting.take().map(drop),
                     Action::Note(text) => output.note(text, Timestamp::now()).await,
                     Action::Conclude(conclusion) => break 'life conclusion,
                 }
@@ -129,6 +132,11 @@ impl Drive {
         };
         (conclusion, outcome)
     }
+}
+
+/// What is reported of an attempt that was ended before its agent was started; why it was, the machine knows.
+fn failure() -> Failure {
+    Failure { kind: FailureKind::Workspace, message: "it was not started".to_owned() }
 }
 
 impl Body {

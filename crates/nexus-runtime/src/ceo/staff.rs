@@ -1,0 +1,154 @@
+//! The CEO as a supervisor: which departments there are, and what is done about one that changes, fails or leaves.
+
+use std::sync::Arc;
+
+use nexus_core::api::DepartmentState as Condition;
+use nexus_core::company::Company;
+use nexus_core::id::DepartmentName;
+use nexus_core::restart::{RestartHistory, Verdict};
+use ractor::{Actor, ActorRef};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{CeoMsg, CeoState};
+use crate::conclude::reclaim;
+use crate::department::{Department, DepartmentMsg};
+use crate::node::Charter;
+
+/// A department as its supervisor knows it.
+#[derive(Debug)]
+pub(super) struct Child {
+    pub(super) actor: Option<ActorRef<DepartmentMsg>>,
+    pub(super) charter: Arc<Charter>,
+    pub(super) condition: Condition,
+    pub(super) reason: Option<String>,
+    pub(super) restarts: RestartHistory,
+}
+
+impl CeoState {
+    pub(super) async fn reload(&mut self, myself: &ActorRef<CeoMsg>, company: Arc<Company>) {
+        self.config_error = None;
+        self.letters.follow(&company);
+        let mut charters = Charter::all(&company);
+        self.company = company;
+        for (name, child) in &mut self.departments {
+            match charters.remove(name).map(Arc::new) {
+                Some(charter) if *charter == *child.charter && child.condition == Condition::Running => {}
+                Some(charter) => {
+                    child.charter = Arc::clone(&charter);
+                    match (&child.actor, child.condition) {
+                        // Also one that was leaving: its file is back.
+                        (Some(actor), Condition::Running | Condition::Leaving) => {
+                            child.condition = Condition::Running;
+                            child.reason = None;
+                            tracing::info!(department = %name, "its file has changed; new work goes by the new one");
+                            let _ = actor.cast(DepartmentMsg::Charter(charter));
+                        }
+                        // One that had been stopped gets a new chance with its new file.
+                        (None, Condition::Stopped) => {
+                            child.restarts = RestartHistory::default();
+                            let _ = myself.cast(CeoMsg::Start(name.clone()));
+                        }
+                        _ => {}
+                    }
+                }
+                None => {
+                    child.condition = Condition::Leaving;
+                    child.reason = Some("its file was removed".to_owned());
+                    if let Some(actor) = &child.actor {
+                        tracing::info!(department = %name, "its file is gone; it finishes what runs and leaves");
+                        let reason = "its department was removed".to_owned();
+                        let _ = actor.cast(DepartmentMsg::Leave { grace: None, reason });
+                    }
+                }
+            }
+        }
+        self.departments.retain(|_, child| child.actor.is_some() || child.condition != Condition::Leaving);
+        for (name, charter) in charters {
+            let child = Child {
+                actor: None,
+                charter: Arc::new(charter),
+                condition: Condition::Restarting,
+                reason: None,
+                restarts: RestartHistory::default(),
+            };
+            self.departments.insert(name.clone(), child);
+            self.start(myself, &name).await;
+        }
+    }
+
+    pub(super) async fn start(&mut self, myself: &ActorRef<CeoMsg>, name: &DepartmentName) {
+        let Some(child) = self.departments.get_mut(name).filter(|child| child.actor.is_none()) else { return };
+        if self.leaving {
+            return;
+        }
+        let args = (Arc::clone(&self.node), Arc::clone(&child.charter));
+        match Actor::spawn_linked(None, Department, args, myself.get_cell()).await {
+            Ok((actor, _)) => {
+                tracing::info!(
+                    department = %name,
+                    "{} workers; agents {}",
+                    child.charter.policy.workers,
+                    child.charter.policy.agents.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                );
+                child.actor = Some(actor);
+                child.condition = Condition::Running;
+                child.reason = None;
+            }
+            // No supervision event comes of this: it is counted here.
+            Err(error) => self.failed(myself, name, &error.to_string()),
+        }
+    }
+
+    /// A department failed: it is restarted, or stopped for good. The others work on.
+    pub(super) fn failed(&mut self, myself: &ActorRef<CeoMsg>, name: &DepartmentName, cause: &str) {
+        let now = self.began.elapsed();
+        let Some(child) = self.departments.get_mut(name) else { return };
+        child.actor = None;
+        let leaving = child.condition == Condition::Leaving;
+        for slot in self.node.board.slots(Some(name)) {
+            let (node, policy) = (Arc::clone(&self.node), Arc::clone(&child.charter.policy));
+            tokio::spawn(async move {
+                reclaim(&node, &slot, "its department failed", &policy).await;
+            });
+        }
+        if leaving {
+            tracing::warn!(department = %name, "failed while it was leaving: {cause}");
+            self.departments.remove(name);
+            return;
+        }
+        match child.restarts.record(&self.company.restart, now) {
+            Verdict::RestartAfter(delay) => {
+                tracing::error!(department = %name, "failed and is restarted: {cause}");
+                child.condition = Condition::Restarting;
+                child.reason = Some(cause.to_owned());
+                let (ceo, name) = (myself.clone(), name.clone());
+                self.timers.retain(|timer| !timer.is_finished());
+                self.timers.push(AbortOnDropHandle::new(tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    let _ = ceo.cast(CeoMsg::Start(name));
+                })));
+            }
+            Verdict::Escalate => {
+                tracing::error!(department = %name, "failed too often and is stopped; its tasks wait: {cause}");
+                child.condition = Condition::Stopped;
+                child.reason = Some(format!("failed too often: {cause}"));
+            }
+        }
+    }
+
+    /// A department left as it was told to, or by itself.
+    pub(super) async fn left(&mut self, myself: &ActorRef<CeoMsg>, name: &DepartmentName) {
+        let Some(child) = self.departments.get_mut(name) else { return };
+        child.actor = None;
+        let wanted = self.company.departments.contains_key(name);
+        match child.condition {
+            Condition::Leaving => {
+                tracing::info!(department = %name, "has left");
+                self.departments.remove(name);
+            }
+            // Its file came back at the very moment when it left.
+            _ if wanted && !self.leaving => self.start(myself, name).await,
+            _ => {}
+        }
+    }
+}
