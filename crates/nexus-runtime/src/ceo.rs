@@ -64,6 +64,8 @@ pub(crate) struct CeoState {
 
 /// Questions that are being answered at once. Each may hold a task's description (128 KiB): 32 MiB at most.
 const IN_HAND: usize = 256;
+/// How long a start waits for its triggers to listen.
+const LISTEN: Duration = Duration::from_secs(5);
 /// Cancels under way at once: each is a small task that waits for an agent's end.
 const LONG: usize = 4096;
 
@@ -102,7 +104,10 @@ impl Actor for Ceo {
             timers: Vec::new(),
             _asks: AbortOnDropHandle::new(asks),
         };
+        let listening = state.letters.follow(&company);
         state.reload(&myself, company).await;
+        // "Ready" includes the triggers, unless the broker is slow: then they follow.
+        let _ = tokio::time::timeout(LISTEN, futures_util::future::join_all(listening)).await;
         Ok(state)
     }
 
@@ -127,6 +132,7 @@ impl Actor for Ceo {
             }
             CeoMsg::Reload(company) => {
                 if !state.leaving {
+                    state.letters.follow(&company);
                     state.reload(&myself, company).await;
                 }
             }

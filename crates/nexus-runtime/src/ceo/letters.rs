@@ -39,8 +39,10 @@ impl Post {
         Self { node, ceo, inbox: Some(AbortOnDropHandle::new(inbox)), triggers: BTreeMap::new() }
     }
 
-    /// Listens where the company's departments have triggers, and nowhere else.
-    pub(super) fn follow(&mut self, company: &Company) {
+    /// Listens where the company's departments have triggers, and nowhere else. Each of the returned resolves when a new
+    /// trigger listens: what is published before that is not heard.
+    pub(super) fn follow(&mut self, company: &Company) -> Vec<oneshot::Receiver<()>> {
+        let mut new = Vec::new();
         let each = |(name, department): (&DepartmentName, &Arc<nexus_core::department::Department>)| {
             let name = name.clone();
             department.on.clone().into_iter().enumerate().map(move |(n, trigger)| ((name.clone(), n), trigger))
@@ -50,10 +52,13 @@ impl Post {
         for (key, trigger) in wanted {
             let (node, ceo) = (&self.node, &self.ceo);
             self.triggers.entry(key.clone()).or_insert_with(|| {
-                let listening = listen(Arc::clone(node), ceo.clone(), key.0, trigger.clone());
+                let (listens, ready) = oneshot::channel();
+                new.push(ready);
+                let listening = listen(Arc::clone(node), ceo.clone(), key.0, trigger.clone(), listens);
                 (trigger, AbortOnDropHandle::new(tokio::spawn(listening)))
             });
         }
+        new
     }
 
     pub(super) fn close(&mut self) {
@@ -78,10 +83,19 @@ async fn inbox(node: Arc<Node>, ceo: ActorRef<CeoMsg>) {
     }
 }
 
-async fn listen(node: Arc<Node>, ceo: ActorRef<CeoMsg>, department: DepartmentName, trigger: Trigger) {
+async fn listen(
+    node: Arc<Node>,
+    ceo: ActorRef<CeoMsg>,
+    department: DepartmentName,
+    trigger: Trigger,
+    listens: oneshot::Sender<()>,
+) {
+    let mut listens = Some(listens);
     loop {
         match node.bus.listen(&trigger.subject).await {
             Ok(letters) => {
+                // Nobody may be waiting for it.
+                let _ = listens.take().map(|listens| listens.send(()));
                 let read = |letter: &Letter| triggered(letter, &department, &trigger);
                 bring(&node, &ceo, letters, department.as_str(), read).await;
             }

@@ -27,7 +27,6 @@ pub(super) struct Child {
 impl CeoState {
     pub(super) async fn reload(&mut self, myself: &ActorRef<CeoMsg>, company: Arc<Company>) {
         self.config_error = None;
-        self.letters.follow(&company);
         let mut charters = Charter::all(&company);
         self.company = company;
         for (name, child) in &mut self.departments {
