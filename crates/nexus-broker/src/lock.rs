@@ -26,6 +26,8 @@ pub enum LockError {
         holder_text(*holder)
     )]
     Held { dir: PathBuf, holder: Option<u32> },
+    #[error("the data directory {} is not a directory: name another one with --data-dir", dir.display())]
+    NotADirectory { dir: PathBuf },
     #[error("the data directory {} can't be locked: {source}", dir.display())]
     Io { dir: PathBuf, source: io::Error },
 }
@@ -42,6 +44,9 @@ impl DataDir {
     /// directory can't be used.
     pub fn lock(dir: &Path) -> Result<DataDirLock, LockError> {
         let failed = |source| LockError::Io { dir: dir.to_owned(), source };
+        if dir.exists() && !dir.is_dir() {
+            return Err(LockError::NotADirectory { dir: dir.to_owned() });
+        }
         make_dir(dir).map_err(failed)?;
         let path = dir.join("lock");
         let mut file =

@@ -66,7 +66,8 @@ impl Supervisor {
                     self.status.send_replace(Status::Failed { reason, failures });
                     return;
                 };
-                tracing::warn!(%reason, failures, ?after, "nats-server is started again");
+                let when = if after.is_zero() { "at once".to_owned() } else { format!("in {after:?}") };
+                tracing::warn!(%reason, failures, "nats-server is started again {when}");
                 self.status.send_replace(Status::Restarting { reason, after, failures });
                 let restarted = async {
                     sleep(after).await;

@@ -14,11 +14,13 @@ pub enum HistoryError {
     )]
     Unreachable { url: String, source: sqlx::Error },
     #[error(
-        "the history at {url} was written by a newer nexus (schema {found}, this one knows {known}); use that version, or run `nexus history rebuild` to make it anew from the ledger"
+        "the history at {url} was written by a newer nexus (schema {found}, this one knows {known}); use that version; or {}, and the next start makes it anew from the ledger",
+        removal(url)
     )]
     Newer { url: String, found: i64, known: i64 },
     #[error(
-        "the history at {url} is damaged: {reason}; nothing is lost, it is only a copy of the ledger: run `nexus history rebuild`, or delete it and start again"
+        "the history at {url} is damaged: {reason}; nothing is lost, it is only a copy of the ledger: {}, and the next start makes it anew",
+        removal(url)
     )]
     Corrupt { url: String, reason: String },
     #[error("the disk that holds the history at {url} is full; free some space, and it goes on where it stopped")]
@@ -33,6 +35,14 @@ pub enum HistoryError {
     Cursor(String),
     #[error("the history at {url} failed: {source}")]
     Database { url: String, source: sqlx::Error },
+}
+
+/// How a history is removed by hand: a company can't do it that doesn't start, or whose historian has failed.
+fn removal(url: &str) -> String {
+    match url.strip_prefix("sqlite:") {
+        Some(path) => format!("stop the company, delete {path} (and {path}-wal and {path}-shm, if they are there)"),
+        None => "stop the company, drop the tables nexus_meta, nexus_task and nexus_count".to_owned(),
+    }
 }
 
 /// What a database's own error code says.
