@@ -23,7 +23,10 @@ pub(crate) struct Company {
     pub(crate) client: Client,
     pub(crate) nats: String,
     pub(crate) web: Option<SocketAddr>,
+    /// The newest one.
     pub(crate) charter: Charter,
+    /// What it was started with, and what of it stays as it was.
+    settings: Settings,
     runtime: Runtime,
     broker: Option<Broker>,
     shutdown: CancellationToken,
@@ -60,7 +63,7 @@ impl Company {
         let loaded = nexus_config::load(&source).map_err(Exit::config)?;
         let data_dir = place::data_dir(place)?;
         let lock = DataDir::lock(&data_dir).map_err(|error| match &error {
-            LockError::Io { .. } => Exit::failure(error.to_string()),
+            LockError::Io { .. } | LockError::NotADirectory { .. } => Exit::failure(error.to_string()),
             LockError::Held { .. } => Exit::locked(error.to_string()),
         })?;
         let node =
@@ -104,8 +107,21 @@ impl Company {
             .write(&data_dir)
             .map_err(|error| Exit::failure(format!("{}: {error}", data_dir.display())))?;
         let nats = access.shown();
-        let charter = loaded.company;
-        Ok(Self { client, nats, web, charter, runtime, broker, shutdown, serving, reloads, data_dir, _lock: lock })
+        let Loaded { company: charter, settings, .. } = loaded;
+        Ok(Self {
+            client,
+            nats,
+            web,
+            charter,
+            settings,
+            runtime,
+            broker,
+            shutdown,
+            serving,
+            reloads,
+            data_dir,
+            _lock: lock,
+        })
     }
 
     /// Runs until `stop` says so, or something that can't be mended has failed. `hurry` cuts the grace short.
@@ -120,7 +136,7 @@ impl Company {
             () = stop => None,
             ended = self.runtime.ended() => Some(ended.err().unwrap_or_else(|| "it ended by itself".to_owned())),
             cause = broker_failed(&mut broker) => Some(cause),
-            never = keep_up(&self.runtime, &mut reloads) => match never {},
+            never = keep_up(&self.runtime, &self.settings, &mut self.charter, &mut reloads) => match never {},
         };
         if let Some(reason) = reason {
             self.close().await;
@@ -170,12 +186,21 @@ impl Company {
 /// Applies changes of the configuration as they come.
 async fn keep_up(
     runtime: &Runtime,
+    started_with: &Settings,
+    charter: &mut Charter,
     reloads: &mut Option<tokio::sync::mpsc::Receiver<Result<Loaded, nexus_config::ConfigErrors>>>,
 ) -> std::convert::Infallible {
     while let Some(changes) = reloads {
         match changes.recv().await {
             Some(Ok(loaded)) => {
-                tracing::info!(target: "nexus_config", "the configuration has changed and is in force");
+                if loaded.company != *charter {
+                    tracing::info!(target: "nexus_config", "the configuration has changed and is in force");
+                    charter.clone_from(&loaded.company);
+                }
+                let waiting = differing(started_with, &loaded.settings).join(", ");
+                if !waiting.is_empty() {
+                    tracing::warn!(target: "nexus_config", "what has changed in {waiting} needs a restart of the company");
+                }
                 runtime.reload(loaded.company);
                 runtime.config_error(None);
             }
@@ -187,6 +212,19 @@ async fn keep_up(
         }
     }
     std::future::pending().await
+}
+
+/// The tables of `nexus.toml` that say something else than what the company was started with.
+fn differing(started_with: &Settings, now: &Settings) -> Vec<&'static str> {
+    let Settings { nats, bus, broker, history, web } = started_with;
+    let tables = [
+        ("[nats]", *nats != now.nats),
+        ("[bus]", *bus != now.bus),
+        ("[broker]", *broker != now.broker),
+        ("[history]", *history != now.history),
+        ("[web]", *web != now.web),
+    ];
+    tables.into_iter().filter(|(_, differs)| *differs).map(|(table, _)| table).collect()
 }
 
 async fn broker_failed(status: &mut Option<tokio::sync::watch::Receiver<nexus_broker::Status>>) -> String {

@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use nexus_bus::BusError;
 use nexus_core::refusal::{Refusal, RefusalKind};
 
 use crate::cli::Output;
+use crate::show;
 
 /// The contract's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,12 +82,41 @@ impl Exit {
             format!("{report:?}")
         } else {
             let red = anstyle::AnsiColor::Red.on_default().bold();
-            let help = self.help.map(|help| format!("\n  {help}")).unwrap_or_default();
-            format!("{red}error:{red:#} {}{help}", self.message)
+            let help = self.help.map(|help| format!("\n  {}", show::visible(&help))).unwrap_or_default();
+            format!("{red}error:{red:#} {}{help}", show::visible(&self.message))
         };
         anstream::eprintln!("{text}");
         self.code.into()
     }
+}
+
+/// Says what is wrong with the command line as the command would have said it; help and version are answers.
+pub(crate) fn misused(error: &clap::Error) -> ExitCode {
+    let asked_for_json = wants_json(std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()));
+    if !asked_for_json || !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text).trim();
+    let (what, help) = text.split_once("\n\n").unwrap_or((text, ""));
+    let exit = Exit::usage(what);
+    let exit = if help.is_empty() { exit } else { exit.with_help(help.trim()) };
+    exit.report(Output::Json)
+}
+
+/// Whether a command line that can't be parsed asks for JSON, as far as can be told.
+fn wants_json(args: impl Iterator<Item = String>) -> bool {
+    let is_json = |value: &str| ["json", "ndjson"].contains(&value);
+    let mut after_option = false;
+    for arg in args.take_while(|arg| arg != "--") {
+        let value = arg.strip_prefix("--output=").or_else(|| arg.strip_prefix("-o="));
+        let value = value.or_else(|| arg.strip_prefix("-o")).filter(|value| !value.is_empty());
+        if value.is_some_and(is_json) || after_option && is_json(&arg) {
+            return true;
+        }
+        after_option = ["-o", "--output"].contains(&arg.as_str());
+    }
+    false
 }
 
 impl std::fmt::Display for Exit {

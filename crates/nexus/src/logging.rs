@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::LogForm;
+use crate::show::{one_line, visible};
 
 /// Begins the log; `default` is the level of our own crates unless `NEXUS_LOG` says otherwise. What async-nats would say
 /// of the connection nexus-bus says already.
@@ -66,9 +67,9 @@ where
         };
         let dim = if out.has_ansi_escapes() { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
         let time = Zoned::now().strftime("%H:%M:%S");
-        write!(out, "{}{time}{}  {who:<12} {level}{}", dim.0, dim.1, fields.message)?;
+        write!(out, "{}{time}{}  {who:<12} {level}{}", dim.0, dim.1, visible(&fields.message))?;
         if !fields.rest.is_empty() {
-            write!(out, "  {}({}){}", dim.0, fields.rest.join(", "), dim.1)?;
+            write!(out, "  {}({}){}", dim.0, one_line(&fields.rest.join(", ")), dim.1)?;
         }
         writeln!(out)
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
+use nexus_broker::{DataDir, LockError};
 use nexus_bus::{Access, Bus, BusError, Client, Credentials, Tls};
 use nexus_core::id::NodeId;
 use serde::{Deserialize, Serialize};
@@ -134,37 +135,72 @@ impl Address {
 
 /// Connects to the company that is meant.
 pub(crate) async fn connect(args: &PlaceArgs) -> Result<Client, Exit> {
-    let access = match &args.nats {
-        Some(url) => Access {
-            url: url.clone(),
-            credentials: args.creds.clone().map_or(Credentials::None, Credentials::File),
-            tls: Tls::default(),
-        },
-        None => {
-            let dir = data_dir(args)?;
-            Address::read(&dir).ok_or_else(|| not_running(&dir))?.access()
-        }
-    };
-    let bus = Bus::connect(&access, "nexus-cli").await.map_err(|error| match (&args.nats, error) {
-        (None, BusError::Connect { .. }) => data_dir(args).map_or_else(|exit| exit, |dir| not_running(&dir)),
-        (_, error) => error.into(),
-    })?;
-    Ok(Client::new(bus))
+    open(args).await.map_err(|missed| match missed {
+        Missed::NoCompany(dir) => not_running(&dir),
+        Missed::NoAnswer { dir, pid } => no_answer(&dir, pid),
+        Missed::Else(exit) => exit,
+    })
 }
 
 /// The company that runs on the data directory, if one does.
 pub(crate) async fn find(args: &PlaceArgs) -> Result<Option<Client>, Exit> {
-    match connect(args).await {
+    match open(args).await {
         Ok(client) if client.is_ready().await => Ok(Some(client)),
-        Ok(_) => Ok(None),
-        Err(exit) if exit.code == Code::Unreachable && args.nats.is_none() => Ok(None),
-        Err(exit) => Err(exit),
+        Ok(_) | Err(Missed::NoCompany(_) | Missed::NoAnswer { .. }) => Ok(None),
+        Err(Missed::Else(exit)) if exit.code == Code::Unreachable && args.nats.is_none() => Ok(None),
+        Err(Missed::Else(exit)) => Err(exit),
     }
+}
+
+/// Whether the company on the data directory is a `nexus up`: a run's own company serves no page.
+pub(crate) fn is_lasting(args: &PlaceArgs) -> bool {
+    let address = data_dir(args).ok().and_then(|dir| Address::read(&dir));
+    args.nats.is_none() && address.is_some_and(|address| address.web.is_some())
+}
+
+/// Why there is no connection.
+enum Missed {
+    /// Nothing says that a company runs there.
+    NoCompany(PathBuf),
+    /// A company has left its address there, and nothing answers at it.
+    NoAnswer {
+        dir: PathBuf,
+        pid: u32,
+    },
+    Else(Exit),
+}
+
+async fn open(args: &PlaceArgs) -> Result<Client, Missed> {
+    let connect = async |access: &Access| Bus::connect(access, "nexus-cli").await.map(Client::new);
+    if let Some(url) = &args.nats {
+        let credentials = args.creds.clone().map_or(Credentials::None, Credentials::File);
+        let access = Access { url: url.clone(), credentials, tls: Tls::default() };
+        return connect(&access).await.map_err(|error| Missed::Else(error.into()));
+    }
+    let dir = data_dir(args).map_err(Missed::Else)?;
+    let Some(address) = Address::read(&dir) else { return Err(Missed::NoCompany(dir)) };
+    let pid = address.pid;
+    connect(&address.access()).await.map_err(|error| match error {
+        BusError::Connect { .. } => Missed::NoAnswer { dir, pid },
+        error => Missed::Else(error.into()),
+    })
 }
 
 fn not_running(dir: &Path) -> Exit {
     Exit::new(Code::Unreachable, format!("the company at {} is not running", dir.display()))
         .with_help("start it with `nexus up`, or name another one with --data-dir or --nats")
+}
+
+/// An address at which nothing answers was left behind by a company that was killed, unless that one holds the lock.
+fn no_answer(dir: &Path, pid: u32) -> Exit {
+    match DataDir::lock(dir) {
+        // Where the lock's holder can't be read, it is taken at its word.
+        Err(LockError::Held { holder, .. }) if holder.is_none_or(|holder| holder == pid) => {
+            let runs = format!("the company at {} runs (pid {pid}), but its broker does not answer", dir.display());
+            Exit::new(Code::Unreachable, runs).with_help("`nexus doctor` looks at it")
+        }
+        _ => not_running(dir),
+    }
 }
 
 /// Writes a file that only its owner can read, as a whole or not at all.

@@ -1,9 +1,11 @@
 //! What people and programs are shown: standard output for answers, standard error for the story.
 
+mod escape;
+mod log;
 mod tables;
 mod task;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use nexus_core::event::{Event, What};
 use nexus_core::log::LogLine;
@@ -11,22 +13,36 @@ use serde::Serialize;
 
 use crate::cli::Output;
 
+pub(crate) use escape::{on_terminal, one_line, visible};
+pub(crate) use log::Log;
 pub(crate) use tables::{departments, tasks, workers};
 pub(crate) use task::{outcome, status};
 
-/// A line on standard output. A reader that has gone (`| head`) is no error: there is nothing left to say to it.
+/// A line for people on standard output.
 pub(crate) fn line(text: &str) {
-    write(format_args!("{text}\n"));
+    raw(&format!("{}\n", visible(text)));
 }
 
-/// Text as it is, on standard output.
+/// Text for people on standard output.
 pub(crate) fn text(text: &str) {
-    write(format_args!("{text}"));
+    raw(&visible(text));
 }
 
-fn write(text: std::fmt::Arguments<'_>) {
+/// A line with colours of ours on standard output; what others have written is made `visible` before.
+pub(crate) fn styled(text: &str) {
     let mut out = anstream::stdout().lock();
-    if out.write_fmt(text).and_then(|()| out.flush()).is_err() {
+    or_leave(writeln!(out, "{text}").and_then(|()| out.flush()));
+}
+
+/// Exactly this on standard output, for programs.
+pub(crate) fn raw(text: &str) {
+    let mut out = std::io::stdout().lock();
+    or_leave(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// A reader that has gone (`| head`) is no error: there is nothing left to say to it.
+fn or_leave(written: std::io::Result<()>) {
+    if written.is_err() {
         std::process::exit(i32::from(crate::exit::Code::Done as u8));
     }
 }
@@ -37,22 +53,26 @@ pub(crate) fn json<T: Serialize>(value: &T, output: Output) {
         Output::Ndjson => serde_json::to_string(value),
         _ => serde_json::to_string_pretty(value),
     };
-    line(&text.unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")));
+    let text = text.unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"));
+    raw(&format!("{text}\n"));
 }
 
 /// A line of the story, on standard error.
 pub(crate) fn note(word: &str, text: &str) {
     let dim = anstyle::Style::new().dimmed();
-    anstream::eprintln!("{dim}{word:<8}{dim:#} {text}");
+    anstream::eprintln!("{dim}{word:<8}{dim:#} {}", visible(text));
 }
 
 /// A line of a task's log, on standard error.
 pub(crate) fn log_line(line: &LogLine, ours: bool) {
     if ours {
         note("", &format!("-- {}", line.text));
-    } else {
-        anstream::eprintln!("         {}", line.text);
+        return;
     }
+    let mut out = std::io::stderr().lock();
+    let text = if out.is_terminal() { on_terminal(&line.text) } else { line.text.as_str().into() };
+    // The story is told as far as somebody listens; the task goes on.
+    let _ = writeln!(out, "         {text}");
 }
 
 /// An event on one line.
@@ -65,7 +85,14 @@ pub(crate) fn event(event: &Event) -> String {
         What::Failed { failure, .. } => failure.message.clone(),
         What::Cancelled { reason, .. } => reason.clone(),
     };
-    format!("{:.0}  {:<12} {}  {:<16} {detail}", event.at, event.department, event.task_id, event.what.name())
+    format!(
+        "{:.0}  {:<12} {}  {:<16} {}",
+        event.at,
+        event.department,
+        event.task_id,
+        event.what.name(),
+        one_line(&detail)
+    )
 }
 
 /// Milliseconds as seconds.
@@ -98,10 +125,11 @@ pub(crate) fn age(since: jiff::Timestamp) -> String {
     }
 }
 
-/// The beginning of a text, on one line.
+/// The beginning of a text, on one line and without control characters.
 pub(crate) fn short(text: &str, width: usize) -> String {
     let line = text.lines().next().unwrap_or_default();
     let cut = line.chars().count() > width || text.lines().nth(1).is_some();
     let kept: String = line.chars().take(if cut { width.saturating_sub(3) } else { width }).collect();
-    if cut { format!("{kept}...") } else { kept }
+    let shown = kept.replace('\t', " ");
+    format!("{}{}", one_line(&shown), if cut { "..." } else { "" })
 }

@@ -48,7 +48,7 @@ pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Ex
     } else {
         for finding in &findings {
             match output {
-                Output::Human => show::line(&finding.text()),
+                Output::Human => show::styled(&finding.text()),
                 _ => show::json(finding, output),
             }
         }
@@ -66,7 +66,7 @@ impl Finding {
             Level::Fail => ("fail", Red),
         };
         let style = colour.on_default();
-        format!("{style}{word:<4}{style:#}  {:<11} {}", self.what, self.message)
+        format!("{style}{word:<4}{style:#}  {:<11} {}", self.what, show::visible(&self.message))
     }
 }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use nexus_bus::Client;
 use nexus_core::api::{CancelRequest, TaskStatus};
+use nexus_core::id::TaskId;
 use nexus_core::log::Stream;
 use nexus_core::task::Submission;
 use nexus_core::view::Status;
 use tokio::time::{Instant, sleep};
 
-use super::tasks::submission;
+use super::tasks::{known, submission};
 use super::up::Signals;
 use crate::cli::{Output, PlaceArgs, TaskArgs};
 use crate::company::{Company, Extras};
@@ -19,14 +20,16 @@ use crate::{place, show};
 
 pub(super) async fn run(place: &PlaceArgs, output: Output, args: TaskArgs) -> Result<Code, Exit> {
     let mut signals = Signals::new()?;
+    // A key that was made for this run is nobody else's.
+    let whose = if args.idempotency_key.is_some() { Whose::Unknown } else { Whose::Ours };
     let submission = submission(args)?;
-    let mut run = Run { place, output, submission: &submission, next: 1 };
+    let mut run = Run { place, output, submission: &submission, whose, accepted: false, lasting: false, next: 1 };
     let began = Instant::now();
     loop {
         match run.once(&mut signals).await {
             // Another run had started a company and has ended it, or is only just starting it. The task is known by its
             // key: asked for again it is the same task, wherever it has come to.
-            Err(exit) if exit.code == Code::Unreachable && began.elapsed() < PATIENCE => {}
+            Err(exit) if exit.code == Code::Unreachable && !run.lasting && began.elapsed() < PATIENCE => {}
             Err(exit) if exit.is_locked() && began.elapsed() < PATIENCE => {}
             ended => return ended,
         }
@@ -38,31 +41,45 @@ pub(super) async fn run(place: &PlaceArgs, output: Output, args: TaskArgs) -> Re
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Who delegated the task of this run's key. Only what is ours is cancelled with the run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    Others,
+    /// The key was given, and no company has answered yet.
+    Unknown,
+}
+
 /// One task to be run, by whichever company.
 struct Run<'a> {
     place: &'a PlaceArgs,
     output: Output,
     submission: &'a Submission,
+    whose: Whose,
+    /// A company has it.
+    accepted: bool,
+    /// That company is a `nexus up`, not another run's: when it goes, somebody has stopped it, and nobody takes its place.
+    lasting: bool,
     /// The line of the log that is to be shown next.
     next: u64,
 }
 
 impl Run<'_> {
     async fn once(&mut self, signals: &mut Signals) -> Result<Code, Exit> {
-        let (client, own) = match place::find(self.place).await? {
-            Some(client) => (client, None),
-            None => {
-                let company = Company::start(self.place, Extras { web: false, listen: None }).await?;
-                let staff =
-                    company.charter.departments.iter().map(|(name, policy)| format!("{name} {}", policy.workers));
-                show::note("company", &format!("started for this run: {}", staff.collect::<Vec<_>>().join(", ")));
-                (company.client.clone(), Some(company))
+        let (client, own) = tokio::select! {
+            company = self.company() => company?,
+            // Getting a broker or starting a company can take long; what was begun ends with this process.
+            () = signals.next() => {
+                if self.accepted {
+                    show::note("kept", "the task waits for the next company");
+                }
+                return Ok(Code::Interrupted);
             }
         };
         let ended = tokio::select! {
             ended = self.follow(&client) => ended,
             () = signals.next() => {
-                give_up(&client, self.submission).await;
+                self.give_up(&client).await;
                 Ok(Code::Interrupted)
             }
         };
@@ -72,10 +89,31 @@ impl Run<'_> {
         ended
     }
 
+    /// The company that runs, or one of our own.
+    async fn company(&mut self) -> Result<(Client, Option<Company>), Exit> {
+        if let Some(client) = place::find(self.place).await? {
+            self.lasting = place::is_lasting(self.place);
+            return Ok((client, None));
+        }
+        self.lasting = false;
+        let company = Company::start(self.place, Extras { web: false, listen: None }).await?;
+        let staff = company.charter.departments.iter().map(|(name, policy)| format!("{name} {}", policy.workers));
+        show::note("company", &format!("started for this run: {}", staff.collect::<Vec<_>>().join(", ")));
+        Ok((company.client.clone(), Some(company)))
+    }
+
     async fn follow(&mut self, client: &Client) -> Result<Code, Exit> {
         let accepted = client.submit(self.submission).await?;
+        self.accepted = true;
+        if self.whose == Whose::Unknown {
+            self.whose = if accepted.duplicate { Whose::Others } else { Whose::Ours };
+        }
         let id = accepted.task_id.to_string();
-        show::note("task", &format!("{id}  {}", accepted.department));
+        if self.whose == Whose::Others {
+            known(&accepted);
+        } else {
+            show::note("task", &format!("{id}  {}", accepted.department));
+        }
         let mut lines = client.follow_log(&id, self.next).await?;
         while let Some(line) = lines.recv().await {
             let line = line?;
@@ -84,6 +122,24 @@ impl Run<'_> {
         }
         let ended = client.wait(&id, None).await?;
         finish(&ended, self.output)
+    }
+    /// Interrupted: what was delegated is cancelled. Its id is found by its key, as every run has one.
+    async fn give_up(&self, client: &Client) {
+        let Some(key) = &self.submission.idempotency_key else { return };
+        let task_id = TaskId::from_idempotency_key(key).to_string();
+        if self.whose != Whose::Ours {
+            let why = "goes on, if it runs: it may be another's, by its key";
+            show::note("kept", &format!("{task_id} {why}; `nexus cancel {task_id}` ends it"));
+            return;
+        }
+        let reason = Some("`nexus run` was interrupted".to_owned());
+        match client.cancel(&CancelRequest { task_id: task_id.clone(), reason }).await {
+            Ok(done) => {
+                let took = show::seconds(done.took_ms);
+                show::note("cancelled", &format!("no process of it is left; it took {took:.1} s"));
+            }
+            Err(refusal) => show::note("not cancelled", &format!("{task_id}: {refusal}")),
+        }
     }
 }
 
@@ -96,23 +152,10 @@ fn finish(ended: &TaskStatus, output: Output) -> Result<Code, Exit> {
         // On a terminal the log has shown it already.
         && !std::io::stdout().is_terminal()
     {
-        show::text(&result.output);
+        show::raw(&result.output);
     }
     Ok(match task.status {
         Status::Completed => Code::Done,
         _ => Code::TaskFailed,
     })
-}
-
-/// Interrupted: what was delegated is cancelled. Its id is found by its key, as every run has one.
-async fn give_up(client: &Client, submission: &Submission) {
-    let Some(key) = &submission.idempotency_key else { return };
-    let task_id = nexus_core::id::TaskId::from_idempotency_key(key).to_string();
-    let request = CancelRequest { task_id: task_id.clone(), reason: Some("`nexus run` was interrupted".to_owned()) };
-    match client.cancel(&request).await {
-        Ok(done) => {
-            show::note("cancelled", &format!("no process of it is left; it took {:.1} s", show::seconds(done.took_ms)));
-        }
-        Err(refusal) => show::note("not cancelled", &format!("{task_id}: {refusal}")),
-    }
 }

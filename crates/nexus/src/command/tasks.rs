@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use nexus_core::api::{CancelRequest, ListRequest};
+use nexus_core::api::{Accepted, CancelRequest, ListRequest};
 use nexus_core::id::Priority;
 use nexus_core::refusal::Refusal;
 use nexus_core::task::{MAX_DESCRIPTION, Submission};
@@ -12,8 +12,8 @@ use crate::cli::{Output, PlaceArgs, TaskArgs};
 use crate::exit::{Code, Exit};
 use crate::{place, show};
 
-/// Lines of a log that are asked for at once.
-const PAGE: usize = 1000;
+/// Lines of a log that are written at once, at most: so many are held, however long the log is.
+const AT_ONCE: usize = 1024;
 
 /// What `delegate` and `run` were given, as a submission.
 pub(super) fn submission(args: TaskArgs) -> Result<Submission, Exit> {
@@ -57,9 +57,17 @@ pub(super) async fn delegate(place: &PlaceArgs, output: Output, args: TaskArgs) 
     if output.is_json() {
         show::json(&accepted, output);
     } else {
+        if accepted.duplicate {
+            known(&accepted);
+        }
         show::line(&accepted.task_id.to_string());
     }
     Ok(Code::Done)
+}
+
+/// Says that nothing new was delegated.
+pub(super) fn known(accepted: &Accepted) {
+    show::note("known", &format!("this key is known: task {} ({})", accepted.task_id, accepted.department));
 }
 
 pub(super) async fn status(place: &PlaceArgs, output: Output, task: &str) -> Result<Code, Exit> {
@@ -100,34 +108,15 @@ pub(super) async fn list(place: &PlaceArgs, output: Output, filter: Filter) -> R
 
 pub(super) async fn logs(place: &PlaceArgs, output: Output, task: &str, follow: bool) -> Result<Code, Exit> {
     let client = place::connect(place).await?;
-    let print = |line: &nexus_core::log::LogLine| match output {
-        Output::Human => show::line(&line.text),
-        Output::Json | Output::Ndjson => show::json(line, Output::Ndjson),
-    };
-    if follow {
-        let mut lines = client.follow_log(task, 1).await?;
-        while let Some(line) = lines.recv().await {
-            print(&line?);
-        }
-        return Ok(Code::Done);
+    let mut lines = if follow { client.follow_log(task, 1).await? } else { client.read_log(task, 1).await? };
+    let mut log = show::Log::new(output, follow);
+    let mut ready = Vec::new();
+    // What has come is written at once: a write for each line would take most of the time.
+    while lines.recv_many(&mut ready, AT_ONCE).await > 0 {
+        let read: Result<Vec<_>, Refusal> = ready.drain(..).collect();
+        log.show(&read?);
     }
-    let mut all = Vec::new();
-    let mut from = 1;
-    loop {
-        let page = client.log(task, from, PAGE).await?;
-        let more = page.lines.len() == PAGE;
-        from = page.next;
-        match output {
-            Output::Json => all.extend(page.lines),
-            _ => page.lines.iter().for_each(print),
-        }
-        if !more {
-            break;
-        }
-    }
-    if output == Output::Json {
-        show::json(&all, output);
-    }
+    log.end();
     Ok(Code::Done)
 }
 

@@ -12,7 +12,8 @@ pub(super) async fn up(place: &PlaceArgs, listen: Option<SocketAddr>) -> Result<
     let starting = Company::start(place, Extras { web: true, listen });
     let company = tokio::select! {
         company = starting => company?,
-        () = signals.next() => return Ok(Code::Interrupted),
+        // Nothing was running yet, so there is nothing to wait for: it was told to stop, and has.
+        () = signals.next() => return Ok(Code::Done),
     };
     let web = company.web.map(|addr| addr.to_string()).unwrap_or_default();
     show::line(&format!("nexus ready mcp=http://{web}/mcp web=http://{web}/ nats={}", company.nats));

@@ -9,7 +9,11 @@ use super::{age, bytes, seconds, short};
 pub(crate) fn status(answer: &TaskStatus) -> String {
     let task = &answer.task;
     let mut text = format!("{}\n", short(&task.description, 100));
-    let mut row = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
+    let mut row = |name: &str, value: String| {
+        // What has several lines stays in its column: no line of it passes for a row.
+        let value = value.replace('\n', "\n             ");
+        text.push_str(&format!("  {name:<10} {value}\n"));
+    };
     let id = task.task_id;
     row("task", id.to_string());
     let worker = task.worker_id.as_ref().map_or_else(String::new, |worker| format!(" in {}/{worker}", task.department));

@@ -1,5 +1,8 @@
 //! Wrong requests: each is refused with a sentence that says what to do, and nothing comes of it.
 
+use rustix::process::Signal;
+
+use crate::support::processes::signal;
 use crate::support::{Company, Place, WORK, at};
 
 #[test]
@@ -84,4 +87,34 @@ fn no_company() {
     // What a killed company leaves behind is no company.
     let place = Company::up(&place).kill();
     place.run(&["list"]).fails(6, &["is not running"]);
+}
+
+#[test]
+fn a_broker_that_does_not_answer() {
+    let company = Company::new();
+    let broker = company.json(&["broker", "status"])["running"]["pid"].as_u64().unwrap().try_into().unwrap();
+    signal(broker, Signal::STOP);
+    let said = company.run(&["list"]);
+    signal(broker, Signal::CONT);
+    let runs = format!("runs (pid {}), but its broker does not answer", company.pid());
+    said.fails(6, &[&runs, "nexus doctor"]);
+    company.run(&["list"]).done();
+}
+
+#[test]
+fn a_wrong_command_line_is_json_where_json_is_asked_for() {
+    let place = Place::new();
+    for args in [
+        &["-o", "json", "list", "--limit", "none"][..],
+        &["list", "--limit", "none", "--output=ndjson"],
+        &["list", "-ojson", "--no-such-option"],
+        &["status", "-o", "json"],
+    ] {
+        let said = place.run(args).fails(2, &[]);
+        let error: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+        assert_eq!(error["exit_code"], 2);
+        assert!(!error["error"].as_str().unwrap().contains("error:"), "{error:#}");
+    }
+    place.run(&["list", "--limit", "none"]).fails(2, &["error: invalid value"]);
+    assert!(place.run(&["-o", "json", "--help"]).done().contains("Usage:"));
 }

@@ -3,6 +3,9 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
+use rustix::process::Signal;
+
+use crate::support::processes::{marked, until};
 use crate::support::{Company, Place, WORK, at};
 
 const UP: [&str; 3] = ["up", "--listen", "127.0.0.1:0"];
@@ -31,7 +34,7 @@ fn directories_that_can_t_be() {
     let place = Place::new();
     let file = place.text("config/nexus.toml");
     let ran = place.run(&["up", "--listen", "127.0.0.1:0", "--data-dir", &file]);
-    ran.fails(1, &[&file]);
+    ran.fails(1, &[&file, "is not a directory"]);
     let missing = place.text("missing");
     place.run(&["up", "--listen", "127.0.0.1:0", "--config", &missing]).fails(2, &[&missing]);
     place.run(&["config", "check", "--config", &missing]).fails(2, &[&missing]);
@@ -81,4 +84,28 @@ fn a_broker_that_is_not_there() {
     let url = format!("nats://me:s3cret@{free}");
     let said = place.run(&["up", "--listen", "127.0.0.1:0", "--nats", &url]).fails(6, &[&free.to_string()]);
     assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[test]
+fn told_to_stop_while_it_starts() {
+    let place = Place::new();
+    let started = place.text("started");
+    let server =
+        format!("#!/bin/sh\n[ \"$1\" = -v ] && echo 'nats-server: v2.12.0' && exit\ntouch {started}\nexec sleep 600\n");
+    place.write("server", &server);
+    std::fs::set_permissions(place.path("server"), PermissionsExt::from_mode(0o755)).unwrap();
+    place.write("config/nexus.toml", &format!("[broker]\nserver = \"{}\"\n", place.text("server")));
+    for (args, signal, code) in [
+        (&["run", "true"][..], Signal::INT, 130),
+        (&["run", "true"], Signal::TERM, 130),
+        (&UP, Signal::INT, 0),
+        (&UP, Signal::TERM, 0),
+    ] {
+        let starting = place.start(args);
+        until("the server's start", || place.path("started").exists().then_some(()));
+        starting.signal(signal);
+        assert_eq!(starting.end().code, Some(code), "{args:?}, {signal:?}");
+        until("the server's end", || marked(&place.text("")).is_empty().then_some(()));
+        std::fs::remove_file(&started).unwrap();
+    }
 }

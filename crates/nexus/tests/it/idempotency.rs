@@ -1,5 +1,7 @@
 //! The same key is the same task.
 
+use rustix::process::Signal;
+
 use crate::support::{Company, at};
 
 #[test]
@@ -39,5 +41,24 @@ fn at_once_too() {
 fn a_run_with_a_known_key_shows_what_was() {
     let company = Company::new();
     assert_eq!(company.run(&["run", "--idempotency-key", "k", "echo once"]).done(), "once\n");
-    assert_eq!(company.run(&["run", "--idempotency-key", "k", "echo twice"]).done(), "once\n");
+    assert_eq!(company.run(&["run", "--idempotency-key", "k", "echo once"]).done(), "once\n");
+}
+
+#[test]
+fn a_known_key_is_said_and_another_s_task_outlives_the_run() {
+    let company = Company::new();
+    let command = format!("until [ -e {} ]; do sleep 0.02; done", company.text("open"));
+    let id = company.delegate(&["--idempotency-key", "k", &command]);
+    company.becomes(&id, "running");
+    let said = format!("this key is known: task {id} (work)");
+    let again = company.run(&["delegate", "--idempotency-key", "k", &command]);
+    assert!(again.stderr.contains(&said), "{}", again.stderr);
+    assert_eq!(again.done().trim(), id);
+    let mut run = company.start(&["run", "--idempotency-key", "k", &command]);
+    assert!(run.says().contains(&said));
+    run.signal(Signal::INT);
+    run.end().fails(130, &["nexus cancel"]);
+    assert_eq!(at(&company.status(&id), "task.status"), "running");
+    company.open("open");
+    assert_eq!(at(&company.ended(&id), "task.status"), "completed");
 }

@@ -82,3 +82,27 @@ fn events_are_told_as_they_happen() {
     follow.signal(Signal::INT);
     assert_eq!(follow.end().code, Some(130));
 }
+
+#[test]
+fn an_array_of_no_lines_is_empty() {
+    let company = Company::new();
+    let id = company.delegate(&["true"]);
+    company.ended(&id);
+    assert_eq!(company.json(&["logs", &id]), Value::Array(Vec::new()));
+    assert_eq!(company.run(&["logs", &id]).done(), "");
+}
+
+/// What a pipe gets is what the agent printed; what people look at can't move their cursor.
+#[test]
+fn control_characters_are_shown_to_people() {
+    let company = Company::new();
+    let id =
+        company.delegate(&["printf '\\033[2Jline\\n'; printf '\\033[31mwrong\\n' >&2; exit 3 # \u{1b}]0;title\u{7}"]);
+    company.ended(&id);
+    assert_eq!(company.run(&["logs", &id]).done(), "\u{1b}[2Jline\n\u{1b}[31mwrong\n");
+    for args in [&["status", &id][..], &["list", "--all"], &["events"]] {
+        let said = company.run(args).done();
+        assert!(!said.contains(['\u{1b}', '\u{7}']), "{args:?}: {said:?}");
+    }
+    assert!(company.run(&["status", &id]).done().contains(r"\u{1b}]0;title\u{7}"));
+}

@@ -1,7 +1,7 @@
 //! An edited configuration holds while the company runs.
 
 use crate::support::processes::until;
-use crate::support::{Company, WORK, at};
+use crate::support::{Company, Place, WORK, at};
 
 #[test]
 fn more_workers_and_then_fewer() {
@@ -69,4 +69,23 @@ fn a_department_that_comes_back_finds_what_waited() {
     assert_eq!(at(&company.status(&waiting), "task.status"), "queued");
     company.department("extra", WORK);
     assert_eq!(at(&company.ended(&waiting), "task.status"), "completed");
+}
+
+#[test]
+fn the_grace_of_a_stop_is_the_newest_one() {
+    let place = Place::new();
+    place.write("config/nexus.toml", "shutdown_grace = \"10m\"\n");
+    let company = Company::up(&place);
+    company.gate("never");
+    place.write("config/nexus.toml", "shutdown_grace = \"100ms\"\n");
+    until("the reload", || place.read("log").contains("is in force").then_some(()));
+    let place = company.stop();
+    assert!(place.read("log").contains("agents have 100ms"), "{}", place.read("log"));
+}
+
+#[test]
+fn what_needs_a_restart_is_named() {
+    let company = Company::new();
+    company.write("config/nexus.toml", "[bus]\nsync = \"always\"\n[history]\nurl = \"sqlite:elsewhere.db\"\n");
+    until("the warning", || company.read("log").contains("[bus], [history] needs a restart").then_some(()));
 }

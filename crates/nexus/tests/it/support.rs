@@ -1,7 +1,7 @@
 //! What the tests share: a place for each with the program in it, and what the program answers.
 #![expect(clippy::disallowed_types, reason = "the program under test is started as its user starts it")]
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -121,6 +121,17 @@ pub(crate) struct Running(Option<Child>);
 impl Running {
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         processes::signal(self.0.as_ref().unwrap().id(), signal);
+    }
+
+    /// The first line that it says on standard error.
+    pub(crate) fn says(&mut self) -> String {
+        let stderr = self.0.as_mut().unwrap().stderr.as_mut().unwrap();
+        let (mut line, mut byte) = (Vec::new(), [0]);
+        // Byte by byte: what follows is for `end`.
+        while stderr.read(&mut byte).unwrap() == 1 && byte != *b"\n" {
+            line.extend(byte);
+        }
+        String::from_utf8(line).unwrap()
     }
 
     pub(crate) fn end(mut self) -> Ran {
