@@ -11,6 +11,7 @@ mod inbox;
 mod ledger;
 mod logs;
 mod lost_answer;
+mod lost_queue;
 mod proxy;
 mod queue;
 mod service;

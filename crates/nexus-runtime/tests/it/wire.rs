@@ -6,6 +6,8 @@ use tokio::net::TcpStream;
 
 use crate::support::{Server, within};
 
+mod request;
+
 /// A connection that is subscribed to all dead letters.
 pub(crate) struct Wire(BufReader<TcpStream>);
 

@@ -1,0 +1,30 @@
+//! Asking the server itself, as its own tools do.
+
+use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
+
+use super::Wire;
+use crate::support::within;
+
+impl Wire {
+    /// Asks the server for something that takes no more than a subject, and returns its answer.
+    pub(crate) async fn request(&mut self, subject: &str) -> Value {
+        self.say(&format!("SUB _INBOX.wire 2\r\nUNSUB 2 1\r\nPUB {subject} _INBOX.wire 0\r\n\r\n")).await;
+        within("an answer", async {
+            loop {
+                let line = self.line().await;
+                match line.split(' ').collect::<Vec<_>>()[..] {
+                    ["PING"] => self.say("PONG\r\n").await,
+                    ["MSG", "_INBOX.wire", "2", length] => {
+                        let length: usize = length.parse().unwrap();
+                        let mut message = vec![0; length + 2];
+                        self.0.read_exact(&mut message).await.unwrap();
+                        return serde_json::from_slice(&message[..length]).unwrap();
+                    }
+                    _ => panic!("unexpected: {line}"),
+                }
+            }
+        })
+        .await
+    }
+}
