@@ -30,7 +30,7 @@ fn preparing(company: &Company) -> Vec<(u32, String)> {
 fn it_counts_against_the_wall_time() {
     let company = company();
     let id = company.delegate(&["--timeout", "1s", "--max-attempts", "1", "true"]);
-    until("the filter", || preparing(&company).iter().any(|(_, command)| command.contains("sleep")).then_some(()));
+    // What it would run ends at once: only preparing can take that long.
     let answer = company.ended(&id);
     assert_eq!(at(&answer, "task.status"), "failed");
     let error = at(&answer, "task.error").as_str().unwrap();
