@@ -161,7 +161,11 @@ impl Runtime {
             Ok(how) => how.clone().unwrap_or(Ok(())),
             Err(_) => Err("its root failed".to_owned()),
         };
-        self.node.bus.flush().await;
+        tokio::select! {
+            () = self.node.bus.flush() => {}
+            // A broker that hasn't answered until now isn't waited for again.
+            () = self.node.give_up.cancelled() => {}
+        }
         self.node.bus.closing();
         self.node.historian.close().await;
         ended

@@ -9,7 +9,7 @@ use crate::support::processes::{assert_none, marked, signal};
 use crate::support::{Company, Place, at};
 
 /// Graces, the last words that can't be written, and the server's own end; with room for a busy machine.
-const ENOUGH: Duration = Duration::from_secs(30);
+const ENOUGH: Duration = Duration::from_secs(25);
 
 #[test]
 fn a_stop_ends_all_the_same() {
