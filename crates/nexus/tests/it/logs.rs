@@ -96,8 +96,7 @@ fn an_array_of_no_lines_is_empty() {
 #[test]
 fn control_characters_are_shown_to_people() {
     let company = Company::new();
-    let id =
-        company.delegate(&["printf '\\033[2Jline\\n'; printf '\\033[31mwrong\\n' >&2; exit 3 # \u{1b}]0;title\u{7}"]);
+    let id = company.delegate(&["printf '\\033[2Jline\\n'; printf '\\033[31mwrong\\n'; exit 3 # \u{1b}]0;title\u{7}"]);
     company.ended(&id);
     assert_eq!(company.run(&["logs", &id]).done(), "\u{1b}[2Jline\n\u{1b}[31mwrong\n");
     for args in [&["status", &id][..], &["list", "--all"], &["events"]] {
