@@ -148,8 +148,14 @@ impl Runtime {
         let stops = self.company.load().departments.values().map(|policy| policy.stop).collect::<Vec<_>>();
         let ladder = stops.iter().map(|stop| stop.interrupt_grace.get() + stop.terminate_grace.get()).max();
         let (node, delay) = (Arc::clone(&self.node), delay + ladder.unwrap_or_default());
+        let ended = self.ended.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
+            if ended.borrow().is_none() {
+                tracing::warn!(
+                    "the stop takes too long; what could not be ended or written is put back by the next start"
+                );
+            }
             node.give_up.cancel();
         });
     }
