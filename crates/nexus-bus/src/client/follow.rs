@@ -198,7 +198,12 @@ impl Follower {
                 let message = tokio::select! {
                     message = timeout(LOOK_AGAIN, logs.next()) => match message {
                         Ok(message) => message,
-                        Err(_) => break,
+                        // The event of its end may have come while the connection was away.
+                        Err(_) => {
+                            let last = self.bus.last_event(self.task).await.ok().flatten();
+                            ended = last.and_then(|last| end_of(&last.event));
+                            break;
+                        }
                     },
                     event = events.next() => {
                         ended = event.as_ref().and_then(end_of).or(ended);

@@ -79,12 +79,15 @@ impl Drive {
         let node = Arc::clone(&self.node);
         let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> =
             Some(Box::pin(start(&node, &self.job)));
-        let mut abandoned = None;
+        let mut abandoned = false;
         let conclusion = 'life: loop {
             let input = tokio::select! {
                 biased;
                 Some(input) = self.inputs.recv() => input,
-                input = std::future::ready(Input::NotStarted(failure())), if abandoned.take().is_some() => input,
+                () = std::future::ready(()), if abandoned => {
+                    abandoned = false;
+                    Input::NotStarted(failure())
+                }
                 started = wait_for(&mut starting) => {
                     starting = None;
                     body.arrive(started, &self.slot)
@@ -102,7 +105,7 @@ impl Drive {
                         }
                     }
                     // Dropped, it ends the tools that it was using; nothing of the agent is there yet.
-                    Action::Abandon => abandoned = starting.take().map(drop),
+                    Action::Abandon => abandoned = starting.take().is_some(),
                     Action::Note(text) => output.note(text, Timestamp::now()).await,
                     Action::Conclude(conclusion) => break 'life conclusion,
                 }
