@@ -25,8 +25,8 @@ pub struct LogWriter {
     lost: u64,
 }
 
-/// Chunks that are on their way to the broker at once; beyond it the agent's pipe has to wait. 32 chunks of at most
-/// 64 KiB are 2 MiB an attempt.
+/// Chunks that are on their way to the broker at once; beyond it the agent's pipe has to wait. 32 chunks of about
+/// 100 KiB are 3 MiB an attempt.
 const WINDOW: usize = 32;
 
 impl Bus {
