@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use nexus_core::event::Event;
-use nexus_core::id::{DepartmentName, Priority, TaskId};
+use nexus_core::id::{DepartmentName, TaskId};
+use nexus_core::lane::Lane;
 use nexus_core::task::{QueueEntry, Task};
 
 use crate::bus::Bus;
@@ -31,6 +32,7 @@ impl Bus {
     /// Puts a task on the queue of its department, once and for ever: the same id again is [`Submitted::Known`].
     pub async fn submit(&self, entry: &QueueEntry) -> Result<Submitted, BusError> {
         let id = entry.task.id;
+        let lane = entry.task.priority.into();
         let delayed = entry.task.not_before.filter(|due| *due > entry.queued_at);
         let message = match delayed {
             Some(due) => {
@@ -38,14 +40,14 @@ impl Bus {
                 if let Some(task) = self.known(id).await? {
                     return Ok(Submitted::Known(Box::new(task)));
                 }
-                scheduled(queue_message(entry)?, id, due)
+                scheduled(queue_message(entry, lane)?, id, due)
             }
-            None => queue_message(entry)?,
+            None => queue_message(entry, lane)?,
         };
         let message = message.expecting(&subject::any_queue(id), 0);
         match self.publish(&message).await {
             Ok(seq) => {
-                self.wake(&entry.task.department, entry.task.priority).await;
+                self.wake(&entry.task.department, lane).await;
                 Ok(Submitted::New(seq))
             }
             Err(BusError::Conflict) => {
@@ -86,14 +88,15 @@ impl Bus {
         self.publish(&message.expecting(&pattern, expect)).await
     }
 
-    /// The same, and a queue entry with it, atomically (and so at the next sequence): the task is back in the queue. Returns
-    /// the event's sequence.
+    /// The same, and a queue entry with it, atomically (and so at the next sequence): the task is back in the queue, before
+    /// all others when it was interrupted. Returns the event's sequence.
     pub async fn append_and_queue(&self, event: &Event, expect: u64, entry: &QueueEntry) -> Result<u64, BusError> {
         let message = event_message(event, entry.task.traceparent.as_deref())?;
         let pattern = message.subject.clone();
-        let seq =
-            self.publish_all(subject::TASKS, &[message.expecting(&pattern, expect), queue_message(entry)?]).await?;
-        self.wake(&entry.task.department, entry.task.priority).await;
+        let lane = Lane::after(&event.what, entry.task.priority);
+        let queued = queue_message(entry, lane)?;
+        let seq = self.publish_all(subject::TASKS, &[message.expecting(&pattern, expect), queued]).await?;
+        self.wake(&entry.task.department, lane).await;
         Ok(seq - 1)
     }
 
@@ -107,7 +110,7 @@ impl Bus {
     ) -> Result<u64, BusError> {
         let message = event_message(event, entry.task.traceparent.as_deref())?;
         let pattern = message.subject.clone();
-        let due = scheduled(queue_message(entry)?, entry.task.id, at);
+        let due = scheduled(queue_message(entry, entry.task.priority.into())?, entry.task.id, at);
         let last = self.publish_all(subject::TASKS, &[message.expecting(&pattern, expect), due]).await?;
         Ok(last - 1)
     }
@@ -139,8 +142,8 @@ impl Bus {
     }
 
     /// Tells the department, wherever it is, that something may wait. Lost wake-ups only cost time: it looks by itself.
-    pub async fn wake(&self, department: &DepartmentName, priority: Priority) {
-        if let Err(error) = self.nats.publish(subject::wake(department), priority.to_string().into()).await {
+    pub async fn wake(&self, department: &DepartmentName, lane: Lane) {
+        if let Err(error) = self.nats.publish(subject::wake(department), lane.to_string().into()).await {
             tracing::debug!("could not wake {department}: {error}");
         }
     }
@@ -159,9 +162,9 @@ fn whole_seconds_up(at: Timestamp) -> Timestamp {
     Timestamp::from_second(whole).unwrap_or(at)
 }
 
-fn queue_message(entry: &QueueEntry) -> Result<Outgoing, BusError> {
+fn queue_message(entry: &QueueEntry, lane: Lane) -> Result<Outgoing, BusError> {
     let task = &entry.task;
-    let subject = subject::queue(&task.department, task.priority, task.id);
+    let subject = subject::queue(&task.department, lane, task.id);
     let id = task.id.to_string();
     outgoing(subject, "nexus.task.queued", &id, entry.queued_at, task.traceparent.as_deref(), entry)
 }

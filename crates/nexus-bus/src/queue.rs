@@ -1,11 +1,12 @@
-//! A department's queues: one durable pull consumer per priority, and a pull that takes exactly what is asked for.
+//! A department's queue: one durable pull consumer for each of its lanes, and a pull that takes exactly what is asked for.
 
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::{Message, StatusCode, Subject, Subscriber};
 use futures_util::{Stream, StreamExt};
-use nexus_core::id::{DepartmentName, Priority};
+use nexus_core::id::DepartmentName;
+use nexus_core::lane::Lane;
 use nexus_core::task::QueueEntry;
 use serde_json::json;
 
@@ -52,11 +53,14 @@ impl Queues {
     /// Opens (and creates, where needed) the queues of a department. `lease` is the consumers' ack wait.
     pub async fn open(bus: Bus, department: DepartmentName, lease: Duration) -> Result<Self, BusError> {
         let stream = bus.js.get_stream_no_info(subject::TASKS).await.map_err(unreachable)?;
-        let creations = Priority::descending().map(|priority| {
+        let creations = Lane::all().map(|lane| {
             stream.create_consumer(pull::Config {
-                durable_name: Some(consumer(&department, priority)),
-                description: Some(format!("tasks of {department} that wait at priority {priority}")),
-                filter_subject: subject::queue_filter(&department, priority),
+                durable_name: Some(consumer(&department, lane)),
+                description: Some(match lane {
+                    Lane::Again => format!("tasks of {department} that were interrupted"),
+                    Lane::Priority(priority) => format!("tasks of {department} that wait at priority {priority}"),
+                }),
+                filter_subject: subject::queue_filter(&department, lane),
                 ack_policy: AckPolicy::Explicit,
                 ack_wait: lease,
                 // The ledger decides how often a task is tried, never the transport.
@@ -75,11 +79,11 @@ impl Queues {
     }
 
     /// Takes at most `limit` entries that wait now; fewer means that no more wait.
-    pub async fn pull(&mut self, priority: Priority, limit: usize) -> Result<Vec<Delivery>, BusError> {
+    pub async fn pull(&mut self, lane: impl Into<Lane>, limit: usize) -> Result<Vec<Delivery>, BusError> {
         let mut taken = Vec::new();
         self.pulls += 1;
         let reply = format!("{}.{}", self.inbox, self.pulls);
-        let consumer = consumer(&self.department, priority);
+        let consumer = consumer(&self.department, lane.into());
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", subject::TASKS);
         let question = json!({ "batch": limit, "no_wait": true });
         self.bus
@@ -114,16 +118,10 @@ impl Queues {
         Ok(taken)
     }
 
-    /// Calls when something may wait, and at which priority.
-    pub async fn wakes(
-        bus: &Bus,
-        department: &DepartmentName,
-    ) -> Result<impl Stream<Item = Priority> + use<>, BusError> {
+    /// Calls when something may wait, and in which lane.
+    pub async fn wakes(bus: &Bus, department: &DepartmentName) -> Result<impl Stream<Item = Lane> + use<>, BusError> {
         let calls = bus.nats.subscribe(subject::wake(department)).await.map_err(unreachable)?;
-        Ok(calls.filter_map(|message| async move {
-            let digit = std::str::from_utf8(&message.payload).ok()?.parse().ok()?;
-            Priority::new(digit).ok()
-        }))
+        Ok(calls.filter_map(|message| async move { std::str::from_utf8(&message.payload).ok()?.parse().ok() }))
     }
 }
 
@@ -142,9 +140,9 @@ impl Bus {
     }
 }
 
-/// A consumer's name. Department names hold no dot, and `-<digit>` ends each: no two departments can collide.
-fn consumer(department: &DepartmentName, priority: Priority) -> String {
-    format!("{department}-{priority}")
+/// A consumer's name. Department names hold no dot, and `-<lane>` ends each, with no `-` in a lane: no two can collide.
+fn consumer(department: &DepartmentName, lane: Lane) -> String {
+    format!("{department}-{lane}")
 }
 
 fn delivery(message: Message) -> Option<Delivery> {

@@ -1,6 +1,7 @@
 //! Names of subjects and streams. Everything that is written into a subject is a typed id, so no token can be forged.
 
-use nexus_core::id::{DepartmentName, NodeId, Priority, TaskId};
+use nexus_core::id::{DepartmentName, NodeId, TaskId};
+use nexus_core::lane::Lane;
 
 pub(crate) const TASKS: &str = "NEXUS_TASKS";
 pub(crate) const LOGS: &str = "NEXUS_LOGS";
@@ -15,18 +16,18 @@ pub(crate) const ALL_DEAD: &str = "nexus.dead.*.*";
 pub(crate) const ALL_INBOXES: &str = "nexus.inbox.*";
 pub(crate) const CEO: &str = "nexus.ceo";
 
-pub(crate) fn queue(department: &DepartmentName, priority: Priority, task: TaskId) -> String {
-    format!("nexus.queue.{department}.{priority}.{task}")
+pub(crate) fn queue(department: &DepartmentName, lane: Lane, task: TaskId) -> String {
+    format!("nexus.queue.{department}.{lane}.{task}")
 }
 
-/// Whatever department and priority a task waits in.
+/// Whatever department and lane a task waits in.
 pub(crate) fn any_queue(task: TaskId) -> String {
     format!("nexus.queue.*.*.{task}")
 }
 
-/// All tasks that wait in a department at a priority.
-pub(crate) fn queue_filter(department: &DepartmentName, priority: Priority) -> String {
-    format!("nexus.queue.{department}.{priority}.*")
+/// All tasks that wait in one lane of a department.
+pub(crate) fn queue_filter(department: &DepartmentName, lane: Lane) -> String {
+    format!("nexus.queue.{department}.{lane}.*")
 }
 
 pub(crate) fn event(department: &DepartmentName, task: TaskId) -> String {

@@ -10,6 +10,7 @@ pub mod department;
 pub mod event;
 pub mod id;
 pub mod intake;
+pub mod lane;
 pub mod log;
 pub mod refusal;
 pub mod restart;

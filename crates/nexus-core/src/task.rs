@@ -119,7 +119,7 @@ pub struct Task {
 /// Version of the stored forms of [`QueueEntry`], [`crate::event::Event`] and [`crate::log::LogChunk`].
 pub const STORED_VERSION: u32 = 1;
 
-/// A task that waits for a worker: the payload of `nexus.queue.<department>.<priority>.<task>`.
+/// A task that waits for a worker: the payload of `nexus.queue.<department>.<lane>.<task>`.
 ///
 /// Each entry is complete, so that a re-queue may delete the one that it replaces.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

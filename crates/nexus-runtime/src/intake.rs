@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use nexus_bus::{BusError, Delivery, Queues};
-use nexus_core::id::{Priority, WorkerName};
+use nexus_core::id::WorkerName;
 use nexus_core::intake::Shares;
+use nexus_core::lane::Lane;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -24,14 +25,14 @@ pub(crate) enum IntakeMsg {
     Idle { slot: Arc<Slot>, worker: ActorRef<WorkerMsg> },
     /// This worker is leaving: nothing more for it.
     Gone(WorkerName),
-    /// Something may wait at this priority.
-    Wake(Priority),
+    /// Something may wait in this lane.
+    Wake(Lane),
     /// Time to look everywhere: a redelivery and a retry that came due wake nobody.
     LookAgain,
     /// The queues are open.
     Opened(Box<Queues>),
     /// What a pull has brought.
-    Pulled { queues: Box<Queues>, priority: Priority, asked: usize, brought: Result<Vec<Delivery>, BusError> },
+    Pulled { queues: Box<Queues>, lane: Lane, asked: usize, brought: Result<Vec<Delivery>, BusError> },
     /// From now on work under this charter.
     Charter(Arc<Charter>),
     /// Take nothing more.
@@ -50,8 +51,8 @@ pub(crate) struct IntakeState {
     shares: Shares,
     /// Here while no pull is under way: there is one at a time.
     queues: Option<Box<Queues>>,
-    /// Woken while a pull was under way: what it says of that priority may be old.
-    woken: [bool; Priority::COUNT],
+    /// Woken while a pull was under way: what it says of that lane may be old.
+    woken: [bool; Lane::COUNT],
     /// At most one entry a worker.
     idle: VecDeque<(Arc<Slot>, ActorRef<WorkerMsg>)>,
     closed: bool,
@@ -59,7 +60,7 @@ pub(crate) struct IntakeState {
     _owned: Vec<AbortOnDropHandle<()>>,
 }
 
-/// How often an idle department looks by itself. Ten small requests each time: next to nothing.
+/// How often an idle department looks by itself. Eleven small requests each time: next to nothing.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Wait after a pull or an opening that failed.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);
@@ -91,7 +92,7 @@ impl Actor for Intake {
             charter,
             shares: Shares::default(),
             queues: None,
-            woken: [false; Priority::COUNT],
+            woken: [false; Lane::COUNT],
             idle: VecDeque::new(),
             closed: false,
             opening: Some(AbortOnDropHandle::new(opening)),
@@ -110,16 +111,16 @@ impl Actor for Intake {
                 state.idle.retain(|(known, _)| known.worker != slot.worker);
                 state.idle.push_back((slot, worker));
             }
-            IntakeMsg::Wake(priority) => {
-                state.woken[priority.index()] = true;
-                state.shares.woken(priority);
+            IntakeMsg::Wake(lane) => {
+                state.woken[lane.index()] = true;
+                state.shares.woken(lane);
             }
             IntakeMsg::LookAgain => state.shares.woken_all(),
             IntakeMsg::Opened(queues) => {
                 state.queues = Some(queues);
                 state.shares.woken_all();
             }
-            IntakeMsg::Pulled { queues, priority, asked, brought } => {
+            IntakeMsg::Pulled { queues, lane, asked, brought } => {
                 // A refusal means that the queue isn't what it was, such as deleted by hand: it is made anew.
                 if matches!(brought, Err(BusError::Refused(_))) {
                     let opening = open_queues(Arc::clone(&state.node), Arc::clone(&state.charter), myself.clone());
@@ -127,7 +128,7 @@ impl Actor for Intake {
                 } else {
                     state.queues = Some(queues);
                 }
-                state.pulled(&myself, priority, asked, brought);
+                state.pulled(&myself, lane, asked, brought);
             }
             IntakeMsg::Charter(charter) => state.charter = charter,
             IntakeMsg::Gone(name) => state.idle.retain(|(slot, _)| slot.worker != name),
@@ -145,25 +146,25 @@ impl IntakeState {
         if self.closed || self.idle.is_empty() || self.queues.is_none() {
             return;
         }
-        let Some(priority) = self.shares.pick() else { return };
+        let Some(lane) = self.shares.pick() else { return };
         let Some(mut queues) = self.queues.take() else { return };
         let asked = self.idle.len();
-        self.woken = [false; Priority::COUNT];
+        self.woken = [false; Lane::COUNT];
         let intake = myself.clone();
         tokio::spawn(async move {
-            let brought = queues.pull(priority, asked).await;
+            let brought = queues.pull(lane, asked).await;
             if brought.is_err() {
                 tokio::time::sleep(AFTER_FAILURE).await;
             }
             // An intake that is gone has no use for it: the lease of what was brought lapses, and it comes again.
-            let _ = intake.cast(IntakeMsg::Pulled { queues, priority, asked, brought });
+            let _ = intake.cast(IntakeMsg::Pulled { queues, lane, asked, brought });
         });
     }
 
     fn pulled(
         &mut self,
         myself: &ActorRef<IntakeMsg>,
-        priority: Priority,
+        lane: Lane,
         asked: usize,
         brought: Result<Vec<Delivery>, BusError>,
     ) {
@@ -175,10 +176,10 @@ impl IntakeState {
             }
         };
         if brought.is_empty() {
-            self.shares.returned();
+            self.shares.returned(lane);
         }
-        if brought.len() < asked && !self.woken[priority.index()] {
-            self.shares.drained(priority);
+        if brought.len() < asked && !self.woken[lane.index()] {
+            self.shares.drained(lane);
         }
         for delivery in brought {
             let admission = admit::Admission {
@@ -217,8 +218,8 @@ async fn listen(node: Arc<Node>, charter: Arc<Charter>, intake: ActorRef<IntakeM
         }
         tokio::time::sleep(AFTER_FAILURE).await;
     };
-    while let Some(priority) = wakes.next().await {
-        if intake.cast(IntakeMsg::Wake(priority)).is_err() {
+    while let Some(lane) = wakes.next().await {
+        if intake.cast(IntakeMsg::Wake(lane)).is_err() {
             return;
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use nexus_core::event::{Failure, FailureKind, Outcome, What};
+use nexus_core::lane::Lane;
 use nexus_core::task::QueueEntry;
 
 use crate::support::{LEASE, Server, claim, completed, entry, eventually, priority, queues, take};
@@ -47,7 +48,7 @@ async fn a_renewal_moves_the_end_of_the_lease() {
 }
 
 #[tokio::test]
-async fn a_requeue_puts_one_entry_back_and_ends_the_delivery() {
+async fn a_requeue_puts_one_entry_before_all_others_and_ends_the_delivery() {
     let server = Server::start().await;
     let bus = server.bus().await;
     let entry = entry(5);
@@ -56,8 +57,9 @@ async fn a_requeue_puts_one_entry_back_and_ends_the_delivery() {
     let claim = claim(&bus, &take(&mut queues, 5).await, 0).await.unwrap();
     claim.requeue("the test says so", Timestamp::now()).await.unwrap();
     // Nothing is held: no lease is left that could lapse and bring the task a second time.
-    eventually("the end of the delivery", async || (server.consumer(5).await == (1, 0)).then_some(())).await;
-    let again = take(&mut queues, 5).await;
+    eventually("the end of the delivery", async || (server.consumer(5).await == (0, 0)).then_some(())).await;
+    assert_eq!(server.consumer(Lane::Again).await, (1, 0));
+    let again = take(&mut queues, Lane::Again).await;
     let next = again.entry.clone().unwrap();
     assert_eq!((next.attempt, next.interruptions, again.redelivered), (1, 1, false));
     assert_eq!(next.task, entry.task);
@@ -65,7 +67,7 @@ async fn a_requeue_puts_one_entry_back_and_ends_the_delivery() {
     assert_eq!(last.event.what, What::Interrupted { reason: "the test says so".into() });
     let second = crate::support::claim(&bus, &again, last.seq).await.unwrap();
     second.conclude(completed(0), Timestamp::now()).await.unwrap();
-    eventually("nothing left", async || (server.consumer(5).await == (0, 0)).then_some(())).await;
+    eventually("nothing left", async || (server.consumer(Lane::Again).await == (0, 0)).then_some(())).await;
 }
 
 #[tokio::test]

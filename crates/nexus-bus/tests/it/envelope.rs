@@ -43,7 +43,7 @@ async fn everything_is_a_cloud_event_of_one_trace() {
     seen("nexus.task.started").await;
     first.requeue("a test", Timestamp::now()).await.unwrap();
     let seq = seen("nexus.task.interrupted").await;
-    let again = server.last("NEXUS_TASKS", &format!("nexus.queue.qa.5.{id}")).await;
+    let again = server.last("NEXUS_TASKS", &format!("nexus.queue.qa.again.{id}")).await;
     check(
         &again.headers,
         "nexus.task.queued",
@@ -51,7 +51,7 @@ async fn everything_is_a_cloud_event_of_one_trace() {
         bus.last_entry(entry.task.id).await.unwrap().unwrap().queued_at,
         &trace,
     );
-    let second = claim(&bus, &take(&mut queues, 5).await, seq).await.unwrap();
+    let second = claim(&bus, &take(&mut queues, "again").await, seq).await.unwrap();
     seen("nexus.task.started").await;
     second.conclude(completed(0), Timestamp::now()).await.unwrap();
     seen("nexus.task.completed").await;

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use nexus_bus::{BusError, Delivery};
+use nexus_bus::{BusError, Delivery, Submitted};
+use nexus_core::event::What;
 use nexus_core::id::TaskId;
+use nexus_core::lane::Lane;
+use nexus_core::task::QueueEntry;
 
-use crate::support::{LEASE, Server, entry, eventually, priority, queues, take};
+use crate::support::{LEASE, Server, cancelled, entry, event, eventually, priority, queues, take};
 
 fn ids(taken: &[Delivery]) -> Vec<TaskId> {
     taken.iter().map(|delivery| delivery.entry.as_ref().unwrap().task.id).collect()
@@ -92,5 +95,33 @@ async fn a_submission_calls_those_who_take() {
     bus.flush().await;
     bus.submit(&entry(7)).await.unwrap();
     let called = crate::support::within("a call", calls.next()).await;
-    assert_eq!(called, Some(priority(7)));
+    assert_eq!(called, Some(Lane::Priority(priority(7))));
+    let interrupted = entry(7);
+    let what = What::Interrupted { reason: "a test".into() };
+    bus.append_and_queue(&event(&interrupted, what), 0, &interrupted).await.unwrap();
+    let called = crate::support::within("a call", calls.next()).await;
+    assert_eq!(called, Some(Lane::Again));
+}
+
+/// Wherever it waits, the ledger knows it: it isn't submitted a second time.
+#[tokio::test]
+async fn a_task_that_was_interrupted_waits_in_a_lane_of_its_own_until_it_is_retried() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let task = entry(3);
+    bus.submit(&task).await.unwrap();
+    let mut queues = queues(&bus, LEASE).await;
+    bus.drop_delivery(&take(&mut queues, 3).await).await;
+    let what = What::Interrupted { reason: "a test".into() };
+    let again = QueueEntry { interruptions: 1, ..task.clone() };
+    let seq = bus.append_and_queue(&event(&task, what), 0, &again).await.unwrap();
+    assert_eq!(bus.submit(&task).await, Ok(Submitted::Known(Box::new(task.task.clone()))));
+    assert_eq!(bus.last_entry(task.task.id).await, Ok(Some(again.clone())));
+    assert!(queues.pull(priority(3), 1).await.unwrap().is_empty());
+    assert_eq!(take(&mut queues, Lane::Again).await.entry, Ok(again.clone()));
+    let seq = bus.append(&event(&task, cancelled()), seq, None).await.unwrap();
+    let what = What::Retried { reason: "a test".into() };
+    bus.append_and_queue(&event(&task, what), seq, &again).await.unwrap();
+    assert!(queues.pull(Lane::Again, 1).await.unwrap().is_empty());
+    assert_eq!(ids(&[take(&mut queues, 3).await]), [task.task.id]);
 }

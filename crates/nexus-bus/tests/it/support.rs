@@ -1,5 +1,6 @@
 //! What the tests share: a private server in a directory of its own, connections to it, and made-up tasks.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -12,6 +13,7 @@ use nexus_bus::{Access, Bus, CeoService, Claim, Credentials, Delivery, Queues, S
 use nexus_core::api::TaskStatus;
 use nexus_core::event::{Event, Outcome, What};
 use nexus_core::id::{AgentName, DepartmentName, NodeId, Priority, TaskId, WorkerName};
+use nexus_core::lane::Lane;
 use nexus_core::task::{QueueEntry, Task};
 use nexus_core::view::TaskView;
 use tempfile::TempDir;
@@ -83,10 +85,10 @@ impl Server {
         stream.get_last_raw_message_by_subject(subject).await.unwrap()
     }
 
-    /// How many messages wait and how many are held, at a priority of `qa`.
-    pub(crate) async fn consumer(&self, priority: u64) -> (u64, usize) {
+    /// How many messages wait and how many are held, in a lane of `qa`.
+    pub(crate) async fn consumer(&self, lane: impl Display) -> (u64, usize) {
         let js = jetstream::new(self.raw().await);
-        let name = format!("qa-{priority}");
+        let name = format!("qa-{lane}");
         let mut consumer: jetstream::consumer::PullConsumer =
             js.get_consumer_from_stream(name, "NEXUS_TASKS").await.unwrap();
         let info = consumer.info().await.unwrap();
@@ -138,9 +140,10 @@ pub(crate) async fn queues(bus: &Bus, lease: Duration) -> Queues {
     Queues::open(bus.clone(), qa(), lease).await.unwrap()
 }
 
-/// The one entry that waits at a priority.
-pub(crate) async fn take(queues: &mut Queues, priority: u64) -> Delivery {
-    let mut taken = queues.pull(Priority::new(priority).unwrap(), 10).await.unwrap();
+/// The one entry that waits in a lane.
+pub(crate) async fn take(queues: &mut Queues, lane: impl Display) -> Delivery {
+    let lane: Lane = lane.to_string().parse().unwrap();
+    let mut taken = queues.pull(lane, 10).await.unwrap();
     assert_eq!(taken.len(), 1, "{taken:?}");
     taken.remove(0)
 }

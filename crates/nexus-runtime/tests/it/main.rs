@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![cfg(unix)]
 
+mod again;
 mod audit;
 mod cancel;
 mod chaos;

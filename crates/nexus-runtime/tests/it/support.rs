@@ -8,8 +8,8 @@ use nexus_broker::{Broker, BrokerOptions, DataDir, Tools, install};
 use nexus_bus::{Access, Bus, Client, Credentials, Order, StreamOptions};
 use nexus_core::api::TaskStatus;
 use nexus_core::company::Company;
-use nexus_core::id::{DepartmentName, NodeId, TaskId};
-use nexus_core::task::Submission;
+use nexus_core::id::{DepartmentName, NodeId, Priority, TaskId};
+use nexus_core::task::{QueueEntry, Submission, Task};
 use nexus_core::view::{Status, TaskView};
 use nexus_runtime::{Runtime, RuntimeOptions};
 use tempfile::TempDir;
@@ -85,6 +85,25 @@ impl Server {
         let bus = self.bus().await;
         Office { client: Client::new(bus.clone()), bus, runtime, node: self.node.clone(), dir: self.dir.path().into() }
     }
+}
+
+/// A queue entry of `qa` for a shell command, as the ledger holds it.
+pub(crate) fn entry(server: &Server, command: &str) -> QueueEntry {
+    QueueEntry::first(Task {
+        id: TaskId::from_uuid(uuid::Uuid::now_v7()),
+        department: DepartmentName::new("qa").unwrap(),
+        description: command.into(),
+        task_type: "testing".into(),
+        project_path: server.dir.path().display().to_string(),
+        context: None,
+        preferred_agent: None,
+        priority: Priority::DEFAULT,
+        timeout_seconds: None,
+        max_attempts: None,
+        not_before: None,
+        created_at: jiff::Timestamp::now(),
+        traceparent: None,
+    })
 }
 
 /// A company at work, and a client of it.
