@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, Request, StatusCode};
 use nexus_core::api::{
-    Accepted, CancelRequest, Cancelled, Departments, ListRequest, Reply, TaskPage, TaskRef, TaskStatus, WorkerStats,
+    Accepted, CancelRequest, Cancelled, DepartmentInfo, Departments, ListRequest, Reply, ResumeRequest, TaskPage,
+    TaskRef, TaskStatus, WorkerStats,
 };
 use nexus_core::event::Event;
 use nexus_core::id::TaskId;
@@ -76,6 +77,11 @@ impl Client {
 
     pub async fn departments(&self) -> Result<Departments, Refusal> {
         self.ask("departments", &serde_json::json!({}), PATIENCE).await
+    }
+
+    /// Gives a stopped department a new chance, on the node whose CEO answers; its tasks that wait are done then.
+    pub async fn resume(&self, department: &str) -> Result<DepartmentInfo, Refusal> {
+        self.ask("resume", &ResumeRequest { department: department.to_owned() }, PATIENCE).await
     }
 
     /// Makes the read model anew from the ledger; answers with the number of tasks in it.

@@ -17,6 +17,7 @@ mod publish;
 mod queue;
 mod read;
 mod service;
+mod staff;
 mod streams;
 mod subject;
 mod tail;

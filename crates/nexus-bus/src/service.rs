@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use async_nats::service::{Request, ServiceExt, endpoint::Endpoint};
 use futures_util::StreamExt;
-use nexus_core::api::{CancelRequest, ListRequest, Reply, TaskRef};
+use nexus_core::api::{CancelRequest, ListRequest, Reply, ResumeRequest, TaskRef};
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::Submission;
 use serde::Serialize;
@@ -25,6 +25,8 @@ pub enum Question {
     Retry(TaskRef),
     Workers,
     Departments,
+    /// Give a stopped department a new chance.
+    Resume(ResumeRequest),
     /// Make the read model anew from the ledger.
     Rebuild,
     Ping,
@@ -53,8 +55,8 @@ pub struct CeoService {
 /// Questions that may wait for the CEO; beyond it NATS holds them back and then drops them, and the asker times out.
 const WAITING: usize = 1024;
 
-const ENDPOINTS: [&str; 9] =
-    ["submit", "status", "list", "cancel", "retry", "workers", "departments", "rebuild", "ping"];
+const ENDPOINTS: [&str; 10] =
+    ["submit", "status", "list", "cancel", "retry", "workers", "departments", "resume", "rebuild", "ping"];
 
 impl Bus {
     /// Answers for the CEO on `nexus.ceo.*`.
@@ -63,7 +65,9 @@ impl Bus {
         let service = self
             .nats
             .service_builder()
-            .description("The CEO of a company of agents: submit, status, list, cancel, retry, workers, departments.")
+            .description(
+                "The CEO of a company of agents: submit, status, list, cancel, retry, workers, departments, resume.",
+            )
             .start("nexus-ceo", version)
             .await
             .map_err(refused)?;
@@ -124,6 +128,7 @@ fn parse(name: &str, payload: &[u8]) -> Result<Question, Refusal> {
         "retry" => Question::Retry(json(payload)?),
         "workers" => Question::Workers,
         "departments" => Question::Departments,
+        "resume" => Question::Resume(json(payload)?),
         "rebuild" => Question::Rebuild,
         "ping" => Question::Ping,
         other => return Err(Refusal::new(RefusalKind::Internal, format!("no endpoint {other}"))),

@@ -58,7 +58,11 @@ impl Bus {
             allow_message_schedules: true,
             // Nothing here is deduplicated by message id (the ledger refuses by sequence), so keep no window of ids.
             duplicate_window: Duration::from_millis(100),
-            ..base(subject::TASKS, &[subject::ALL_QUEUES, subject::ALL_EVENTS, subject::ALL_SCHEDULES], -1)
+            ..base(
+                subject::TASKS,
+                &[subject::ALL_QUEUES, subject::ALL_EVENTS, subject::ALL_SCHEDULES, subject::ALL_STAFF],
+                -1,
+            )
         };
         let logs = Config {
             discard: DiscardPolicy::Old,

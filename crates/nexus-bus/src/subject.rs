@@ -11,6 +11,7 @@ pub(crate) const INBOX: &str = "NEXUS_INBOX";
 pub(crate) const ALL_QUEUES: &str = "nexus.queue.*.*.*";
 pub(crate) const ALL_EVENTS: &str = "nexus.event.*.*";
 pub(crate) const ALL_SCHEDULES: &str = "nexus.schedule.*";
+pub(crate) const ALL_STAFF: &str = "nexus.staff.*.*";
 pub(crate) const ALL_LOGS: &str = "nexus.log.*.*";
 pub(crate) const ALL_DEAD: &str = "nexus.dead.*.*";
 pub(crate) const ALL_INBOXES: &str = "nexus.inbox.*";
@@ -56,6 +57,16 @@ pub(crate) fn inbox(department: &str) -> String {
 
 pub(crate) fn dead(department: &str, id: &str) -> String {
     format!("nexus.dead.{department}.{id}")
+}
+
+/// What is remembered of a department's failures on a node.
+pub(crate) fn staff(node: &NodeId, department: &DepartmentName) -> String {
+    format!("nexus.staff.{node}.{department}")
+}
+
+/// The same of all departments of a node.
+pub(crate) fn staff_of(node: &NodeId) -> String {
+    format!("nexus.staff.{node}.*")
 }
 
 /// Core NATS, nothing stored: something may wait in a department.

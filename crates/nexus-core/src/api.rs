@@ -99,6 +99,14 @@ pub struct Live {
     pub last_output_at: Option<Timestamp>,
 }
 
+/// Question of `nexus.ceo.resume`: give a stopped department a new chance. The CEO that answers does so on its own node;
+/// the answer is the department as it is then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeRequest {
+    pub department: String,
+}
+
 /// Question of `nexus.ceo.list`: newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -177,6 +185,14 @@ pub struct DepartmentInfo {
     pub queued: u64,
     /// Restarts of the department actor since the company started.
     pub restarts: u64,
+    /// Failures of the department on this node since it was last given a new chance: by `nexus resume`, or by a change of
+    /// its configuration. A restart of the company changes nothing.
+    #[serde(default)]
+    pub failures: u64,
+    /// Since when it is stopped or restarting.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub since: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -185,7 +201,8 @@ pub enum DepartmentState {
     Running,
     /// Failed, and about to be started again.
     Restarting,
-    /// Failed more often than its restart intensity allows; its tasks wait.
+    /// Failed more often than its restart intensity allows; its tasks wait. It stays so over restarts of the company,
+    /// until it is given a new chance.
     Stopped,
     /// Removed from the configuration; what runs is finished, nothing new is taken.
     Leaving,

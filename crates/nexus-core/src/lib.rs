@@ -17,6 +17,7 @@ pub mod restart;
 pub mod retry;
 pub mod route;
 pub mod schema;
+pub mod staff;
 pub mod task;
 pub mod units;
 pub mod view;

@@ -83,6 +83,15 @@ impl RestartHistory {
         Verdict::RestartAfter(delay)
     }
 
+    /// The history of restarts that happened these times ago, as seen at `now`; none of them counts as restarted since
+    /// the supervisor began.
+    #[must_use]
+    pub fn restore(ages: impl IntoIterator<Item = Duration>, now: Duration) -> Self {
+        let mut failures: Vec<_> = ages.into_iter().map(|age| now.saturating_sub(age)).collect();
+        failures.sort_unstable();
+        Self { failures: failures.into(), total: 0 }
+    }
+
     /// All failures since the supervisor began.
     #[must_use]
     pub const fn total(&self) -> u64 {

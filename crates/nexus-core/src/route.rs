@@ -85,7 +85,8 @@ fn agent(company: &Company, name: &str) -> Result<AgentName, Refusal> {
     })
 }
 
-fn named(company: &Company, name: &str) -> Result<DepartmentName, Refusal> {
+/// The department of that name.
+pub fn named(company: &Company, name: &str) -> Result<DepartmentName, Refusal> {
     let known = DepartmentName::new(name).ok().filter(|department| company.departments.contains_key(department));
     known.ok_or_else(|| {
         let names: Vec<_> = company.departments.keys().map(DepartmentName::as_str).collect();

@@ -5,11 +5,12 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::Value;
 
 use crate::api::{
-    Accepted, CancelRequest, Cancelled, DeadLetter, Departments, ListRequest, Reply, TaskPage, TaskRef, TaskStatus,
-    WorkerStats,
+    Accepted, CancelRequest, Cancelled, DeadLetter, DepartmentInfo, Departments, ListRequest, Reply, ResumeRequest,
+    TaskPage, TaskRef, TaskStatus, WorkerStats,
 };
 use crate::event::Event;
 use crate::log::LogChunk;
+use crate::staff::StaffRecord;
 use crate::task::{QueueEntry, Submission};
 
 /// Each payload's name and schema; `docs/schema/<name>.json` is its file.
@@ -24,6 +25,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("event", given::<Event>()),
         ("log_chunk", given::<LogChunk>()),
         ("dead_letter", given::<DeadLetter>()),
+        ("staff_record", given::<StaffRecord>()),
         ("ceo_submit_reply", given::<Reply<Accepted>>()),
         ("ceo_status_request", taken::<TaskRef>()),
         ("ceo_status_reply", given::<Reply<TaskStatus>>()),
@@ -35,6 +37,8 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("ceo_retry_reply", given::<Reply<Accepted>>()),
         ("ceo_workers_reply", given::<Reply<WorkerStats>>()),
         ("ceo_departments_reply", given::<Reply<Departments>>()),
+        ("ceo_resume_request", taken::<ResumeRequest>()),
+        ("ceo_resume_reply", given::<Reply<DepartmentInfo>>()),
         ("ceo_rebuild_reply", given::<Reply<u64>>()),
         ("ceo_ping_reply", given::<Reply<()>>()),
     ]

@@ -116,7 +116,8 @@ pub struct Task {
     pub traceparent: Option<String>,
 }
 
-/// Version of the stored forms of [`QueueEntry`], [`crate::event::Event`] and [`crate::log::LogChunk`].
+/// Version of the stored forms: [`QueueEntry`], [`crate::event::Event`], [`crate::log::LogChunk`],
+/// [`crate::api::DeadLetter`] and [`crate::staff::StaffRecord`].
 pub const STORED_VERSION: u32 = 1;
 
 /// A task that waits for a worker: the payload of `nexus.queue.<department>.<lane>.<task>`.

@@ -53,7 +53,9 @@ pub(crate) struct CeoState {
     company: Arc<Company>,
     departments: BTreeMap<DepartmentName, Child>,
     config_error: Option<String>,
+    /// What its clock shows, `now`, begins at the restarts' window: so that a failure before it began has a place there.
     began: Instant,
+    origin: Duration,
     leaving: bool,
     service: Option<CeoService>,
     long: Arc<Semaphore>,
@@ -97,6 +99,7 @@ impl Actor for Ceo {
             departments: BTreeMap::new(),
             config_error: None,
             began: Instant::now(),
+            origin: company.restart.within.get(),
             leaving: false,
             service: Some(service),
             long: Arc::new(Semaphore::new(LONG)),
@@ -118,7 +121,7 @@ impl Actor for Ceo {
         state: &mut CeoState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            CeoMsg::Ask(ask, permit) => state.answer(*ask, permit),
+            CeoMsg::Ask(ask, permit) => state.answer(&myself, *ask, permit).await,
             CeoMsg::Submit(order, reply) => {
                 let plan = state.plan(*order);
                 let node = Arc::clone(&state.node);
@@ -178,7 +181,7 @@ impl Actor for Ceo {
 const STOPPING: &str = "the company is stopping";
 
 impl CeoState {
-    fn answer(&self, ask: Ask, permit: OwnedSemaphorePermit) {
+    async fn answer(&mut self, myself: &ActorRef<CeoMsg>, ask: Ask, permit: OwnedSemaphorePermit) {
         let Ask { question, traceparent, answer } = ask;
         let node = Arc::clone(&self.node);
         match question {
@@ -205,6 +208,14 @@ impl CeoState {
             Question::Departments => {
                 let answered = overview::departments(self);
                 reply(permit, answer, async move { Ok(answered) });
+            }
+            Question::Resume(request) => {
+                let answered = self.resume(myself, &request.department).await;
+                reply(permit, answer, async move {
+                    // Said when it is on the ledger; a broker that is away couldn't carry the answer either.
+                    let _ = tokio::time::timeout(LISTEN, node.staff.written()).await;
+                    answered
+                });
             }
             Question::Rebuild => reply(permit, answer, async move { overview::rebuild(&node).await }),
             Question::Ping => reply(permit, answer, async move { Ok(()) }),
@@ -233,6 +244,11 @@ impl CeoState {
         if self.departments.values().all(|child| child.actor.is_none()) {
             myself.stop(Some("left".to_owned()));
         }
+    }
+
+    /// The time since some point before it began.
+    fn now(&self) -> Duration {
+        self.origin + self.began.elapsed()
     }
 
     /// The longest that any department's agents may take to end.

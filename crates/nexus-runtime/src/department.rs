@@ -42,6 +42,8 @@ pub(crate) struct DepartmentState {
     charter: Arc<Charter>,
     workers: BTreeMap<WorkerName, ActorRef<WorkerMsg>>,
     intake: Option<ActorRef<IntakeMsg>>,
+    /// In memory only: a crash loop of workers that is begun anew by a restart of the company ends in failures of this
+    /// department again, and those are on the ledger.
     restarts: RestartHistory,
     began: Instant,
     leaving: bool,

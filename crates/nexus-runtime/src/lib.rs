@@ -13,6 +13,7 @@ mod intake;
 mod janitor;
 mod node;
 mod runtime;
+mod staff_book;
 mod worker;
 
 pub use nexus_agents::is_installed;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backlog::{Backlog, Fill};
 use crate::board::Board;
 use crate::historian::Historian;
+use crate::staff_book::StaffBook;
 
 /// Shared by the actors of a node.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Node {
     pub(crate) backlog: Backlog,
     pub(crate) fill: Fill,
     pub(crate) board: Board,
+    pub(crate) staff: StaffBook,
     pub(crate) workspaces: Workspaces,
     /// Where prompts are put that an agent wants as a file.
     pub(crate) prompts: PathBuf,
@@ -49,6 +51,11 @@ pub(crate) struct Charter {
 }
 
 impl Charter {
+    /// Whether it is still the same, as a restarted company can tell.
+    pub(crate) fn fingerprint(&self) -> uuid::Uuid {
+        nexus_core::staff::fingerprint(&self.policy, &self.agents)
+    }
+
     /// The charters of a company's departments.
     pub(crate) fn all(company: &Company) -> BTreeMap<DepartmentName, Self> {
         let charter = |(name, policy): (&DepartmentName, &Arc<Department>)| {

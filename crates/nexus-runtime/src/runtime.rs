@@ -28,6 +28,7 @@ use crate::former;
 use crate::historian::Historian;
 use crate::janitor;
 use crate::node::Node;
+use crate::staff_book::StaffBook;
 
 /// Where and how a company runs.
 #[derive(Clone, Debug)]
@@ -79,6 +80,7 @@ impl Runtime {
         let ledger = bus.prepare(&options.streams).await?;
         let history = History::open(&options.history_url).await?;
         let historian = Historian::start(bus.clone(), history, &ledger).await?;
+        let staff = StaffBook::open(bus.clone(), &options.node).await?;
         let node = Arc::new(Node {
             id: options.node,
             bus,
@@ -86,6 +88,7 @@ impl Runtime {
             backlog: Backlog::default(),
             fill: Fill::new(options.streams.ledger_bytes),
             board: Board::default(),
+            staff,
             workspaces: Workspaces::new(options.data_dir.join("workspaces")),
             prompts: options.data_dir.join("prompts"),
             sampler: Arc::new(Sampler::new()),
@@ -167,8 +170,10 @@ impl Runtime {
             Ok(how) => how.clone().unwrap_or(Ok(())),
             Err(_) => Err("its root failed".to_owned()),
         };
+        // A broker that is away for longer than that keeps nobody from leaving.
+        let written = tokio::time::timeout(LAST, self.node.staff.written());
         tokio::select! {
-            () = self.node.bus.flush() => {}
+            () = async { drop(written.await); self.node.bus.flush().await } => {}
             // A broker that hasn't answered until now isn't waited for again.
             () = self.node.give_up.cancelled() => {}
         }

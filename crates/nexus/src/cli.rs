@@ -125,6 +125,8 @@ pub(crate) enum Command {
     Retry { task: String },
     /// List the departments.
     Departments,
+    /// Start a department again that was stopped because it failed too often; its tasks that wait are done then.
+    Resume { department: String },
     /// List the workers and what they do.
     Workers,
     /// Show what has happened, or follow what happens.

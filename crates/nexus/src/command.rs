@@ -35,6 +35,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Cancel { task, reason } => tasks::cancel(&place, output, task, reason).await,
         Command::Retry { task } => tasks::retry(&place, output, &task).await,
         Command::Departments => overview::departments(&place, output).await,
+        Command::Resume { department } => overview::resume(&place, output, &department).await,
         Command::Workers => overview::workers(&place, output).await,
         Command::Events { follow, task, limit } => events::events(&place, output, follow, task, limit).await,
         Command::Config(what) => config::config(&place, output, what),

@@ -15,7 +15,7 @@ use crate::cli::Output;
 
 pub(crate) use escape::{on_terminal, one_line, visible};
 pub(crate) use log::Log;
-pub(crate) use tables::{departments, tasks, workers};
+pub(crate) use tables::{departments, state, tasks, workers};
 pub(crate) use task::{outcome, status};
 
 /// A line for people on standard output.

@@ -15,5 +15,6 @@ mod lost_queue;
 mod proxy;
 mod queue;
 mod service;
+mod staff;
 mod support;
 mod tail;

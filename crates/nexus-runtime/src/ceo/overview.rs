@@ -3,9 +3,10 @@
 use nexus_core::api::{
     DepartmentInfo, DepartmentState as Condition, Departments, ListRequest, TaskPage, TaskStatus, WorkerStats,
 };
+use nexus_core::id::DepartmentName;
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::view::{Status, TaskView};
-use nexus_history::{HistoryError, Resolved};
+use nexus_history::{Counts, HistoryError, Resolved};
 
 use super::CeoState;
 use crate::historian::refused;
@@ -66,26 +67,38 @@ pub(super) async fn rebuild(node: &Node) -> Result<u64, Refusal> {
 
 pub(super) fn departments(state: &CeoState) -> Departments {
     let counts = state.node.historian.state().counts;
-    let info = |(name, child): (&nexus_core::id::DepartmentName, &super::Child)| {
-        let busy = state.node.board.slots(Some(name)).iter().filter(|slot| slot.task().is_some()).count();
-        let policy = &child.charter.policy;
-        DepartmentInfo {
-            name: name.clone(),
-            description: policy.description.clone(),
-            state: child.condition,
-            reason: child.reason.clone().filter(|_| child.condition != Condition::Running),
-            agents: policy.agents.clone(),
-            task_types: policy.task_types.clone(),
-            workers: policy.workers,
-            busy: u32::try_from(busy).unwrap_or(u32::MAX),
-            queued: counts.of(name, Status::Queued),
-            restarts: child.restarts.total(),
-        }
-    };
+    let info = |(name, child): (&DepartmentName, &super::Child)| info(state, &counts, name, child);
     Departments {
         company: state.company.name.clone(),
         default_department: state.company.default_department.clone(),
         departments: state.departments.iter().map(info).collect(),
         config_error: state.config_error.clone(),
+    }
+}
+
+/// One of them.
+pub(super) fn department(state: &CeoState, name: &DepartmentName) -> Option<DepartmentInfo> {
+    let child = state.departments.get(name)?;
+    Some(info(state, &state.node.historian.state().counts, name, child))
+}
+
+fn info(state: &CeoState, counts: &Counts, name: &DepartmentName, child: &super::Child) -> DepartmentInfo {
+    let busy = state.node.board.slots(Some(name)).iter().filter(|slot| slot.task().is_some()).count();
+    let policy = &child.charter.policy;
+    let record = state.node.staff.get(name);
+    let waits = matches!(child.condition, Condition::Stopped | Condition::Restarting);
+    DepartmentInfo {
+        name: name.clone(),
+        description: policy.description.clone(),
+        state: child.condition,
+        reason: child.reason.clone().filter(|_| child.condition != Condition::Running),
+        agents: policy.agents.clone(),
+        task_types: policy.task_types.clone(),
+        workers: policy.workers,
+        busy: u32::try_from(busy).unwrap_or(u32::MAX),
+        queued: counts.of(name, Status::Queued),
+        restarts: child.restarts.total(),
+        failures: record.as_ref().map_or(0, |record| record.total),
+        since: record.filter(|_| waits).map(|record| record.at),
     }
 }

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
-use nexus_core::api::DepartmentState as Condition;
+use jiff::Timestamp;
+use nexus_core::api::{DepartmentInfo, DepartmentState as Condition};
 use nexus_core::company::Company;
 use nexus_core::id::DepartmentName;
+use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::restart::{RestartHistory, Verdict};
+use nexus_core::route;
+use nexus_core::staff::StaffRecord;
 use ractor::{Actor, ActorRef};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{CeoMsg, CeoState};
+use super::{CeoMsg, CeoState, STOPPING};
 use crate::conclude::reclaim;
 use crate::department::{Department, DepartmentMsg};
-use crate::node::Charter;
+use crate::node::{Charter, Node};
 
 /// A department as its supervisor knows it.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ impl CeoState {
         self.company = company;
         for (name, child) in &mut self.departments {
             match charters.remove(name).map(Arc::new) {
-                Some(charter) if *charter == *child.charter && child.condition == Condition::Running => {}
+                Some(charter) if *charter == *child.charter && child.condition != Condition::Leaving => {}
                 Some(charter) => {
                     child.charter = Arc::clone(&charter);
                     match (&child.actor, child.condition) {
@@ -44,6 +48,8 @@ impl CeoState {
                         }
                         // One that had been stopped gets a new chance with its new file.
                         (None, Condition::Stopped) => {
+                            forgive(&self.node, name, &charter);
+                            child.condition = Condition::Restarting;
                             child.restarts = RestartHistory::default();
                             let _ = myself.cast(CeoMsg::Start(name.clone()));
                         }
@@ -63,21 +69,70 @@ impl CeoState {
         }
         self.departments.retain(|_, child| child.actor.is_some() || child.condition != Condition::Leaving);
         for (name, charter) in charters {
-            let child = Child {
-                actor: None,
-                charter: Arc::new(charter),
-                condition: Condition::Restarting,
-                reason: None,
-                restarts: RestartHistory::default(),
-            };
+            let child = self.child(charter);
             self.departments.insert(name.clone(), child);
             self.start(myself, &name).await;
         }
     }
 
+    /// A department that is new here. What is remembered of its failures counts on, unless it has changed since.
+    fn child(&self, charter: Charter) -> Child {
+        let mut child = Child {
+            actor: None,
+            condition: Condition::Restarting,
+            reason: None,
+            restarts: RestartHistory::default(),
+            charter: Arc::new(charter),
+        };
+        let name = &child.charter.name;
+        let Some(record) = self.node.staff.get(name).filter(|record| !record.is_clean()) else { return child };
+        if record.fingerprint != child.charter.fingerprint() {
+            tracing::info!(department = %name, "has changed since it failed, and gets a new chance");
+            forgive(&self.node, name, &child.charter);
+            return child;
+        }
+        child.restarts = record.history(&self.company.restart, Timestamp::now(), self.now());
+        if let Some(reason) = record.stopped {
+            let (since, way_out) = (record.at, way_out(name));
+            tracing::error!(department = %name, "is stopped since {since:.0}, its tasks wait: {reason}; {way_out}");
+            child.condition = Condition::Stopped;
+            child.reason = Some(reason);
+        }
+        child
+    }
+
+    /// Gives a stopped department a new chance.
+    pub(super) async fn resume(
+        &mut self,
+        myself: &ActorRef<CeoMsg>,
+        department: &str,
+    ) -> Result<DepartmentInfo, Refusal> {
+        if self.leaving {
+            return Err(Refusal::new(RefusalKind::Stopped, STOPPING));
+        }
+        let name = route::named(&self.company, department)?;
+        let conflict = |message: String| Refusal::new(RefusalKind::Conflict, message);
+        match self.departments.get_mut(&name) {
+            Some(child) if child.condition == Condition::Stopped => {
+                tracing::info!(department = %name, "is given a new chance, as asked for");
+                forgive(&self.node, &name, &child.charter);
+                child.restarts = RestartHistory::default();
+                child.condition = Condition::Restarting;
+            }
+            Some(_) => {
+                return Err(conflict(format!("the department {name} is not stopped"))
+                    .with_help("`nexus departments` shows its state; there is nothing to resume"));
+            }
+            None => return Err(conflict(format!("the department {name} is just being loaded"))),
+        }
+        self.start(myself, &name).await;
+        super::overview::department(self, &name).ok_or_else(|| conflict(format!("the department {name} has just left")))
+    }
+
     pub(super) async fn start(&mut self, myself: &ActorRef<CeoMsg>, name: &DepartmentName) {
         let Some(child) = self.departments.get_mut(name).filter(|child| child.actor.is_none()) else { return };
-        if self.leaving {
+        // A restart that was due when it was stopped is due no more.
+        if self.leaving || child.condition == Condition::Stopped {
             return;
         }
         let args = (Arc::clone(&self.node), Arc::clone(&child.charter));
@@ -100,7 +155,7 @@ impl CeoState {
 
     /// A department failed: it is restarted, or stopped for good. The others work on.
     pub(super) fn failed(&mut self, myself: &ActorRef<CeoMsg>, name: &DepartmentName, cause: &str) {
-        let now = self.began.elapsed();
+        let (now, at) = (self.now(), Timestamp::now());
         let Some(child) = self.departments.get_mut(name) else { return };
         child.actor = None;
         let leaving = child.condition == Condition::Leaving;
@@ -115,7 +170,15 @@ impl CeoState {
             self.departments.remove(name);
             return;
         }
-        match child.restarts.record(&self.company.restart, now) {
+        let (policy, fingerprint) = (&self.company.restart, child.charter.fingerprint());
+        let verdict = child.restarts.record(policy, now);
+        let mut record = self
+            .node
+            .staff
+            .get(name)
+            .unwrap_or_else(|| StaffRecord::new(self.node.id.clone(), name.clone(), fingerprint, at));
+        record.failed(policy, verdict, cause, fingerprint, at);
+        match verdict {
             Verdict::RestartAfter(delay) => {
                 tracing::error!(department = %name, "failed and is restarted: {cause}");
                 child.condition = Condition::Restarting;
@@ -130,9 +193,10 @@ impl CeoState {
             Verdict::Escalate => {
                 tracing::error!(department = %name, "failed too often and is stopped; its tasks wait: {cause}");
                 child.condition = Condition::Stopped;
-                child.reason = Some(format!("failed too often: {cause}"));
+                child.reason.clone_from(&record.stopped);
             }
         }
+        self.node.staff.put(record);
     }
 
     /// A department left as it was told to, or by itself.
@@ -150,4 +214,17 @@ impl CeoState {
             _ => {}
         }
     }
+}
+
+/// Forgets a department's failures, here and on the ledger.
+fn forgive(node: &Node, name: &DepartmentName, charter: &Charter) {
+    if let Some(mut record) = node.staff.get(name).filter(|record| !record.is_clean()) {
+        record.lift(charter.fingerprint(), Timestamp::now());
+        node.staff.put(record);
+    }
+}
+
+/// How a stopped department is started again.
+pub(super) fn way_out(name: &DepartmentName) -> String {
+    format!("mend what made it fail, then `nexus resume {name}`; a change of its file starts it again too")
 }

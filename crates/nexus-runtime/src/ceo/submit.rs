@@ -41,8 +41,7 @@ pub(super) fn plan(
     let route = route(company, &order.submission)?;
     if let Some(reason) = stopped(&route.department) {
         let message = format!("the department {} is stopped: {reason}", route.department);
-        return Err(Refusal::new(RefusalKind::Stopped, message)
-            .with_help("mend what made it fail; a change of its file, or a restart of the company, starts it again"));
+        return Err(Refusal::new(RefusalKind::Stopped, message).with_help(super::staff::way_out(&route.department)));
     }
     let bound = company.departments.get(&route.department).map_or(0, |policy| policy.queue.max_waiting);
     Ok(Plan { order, route, bound })

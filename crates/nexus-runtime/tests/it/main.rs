@@ -14,6 +14,7 @@ mod letters;
 mod lost_queue;
 mod priority;
 mod proxy;
+mod quarantine;
 mod reload;
 mod retry;
 mod stop;

@@ -150,7 +150,7 @@ async fn company(place: &PlaceArgs, say: &mut impl FnMut(Level, &'static str, St
             DepartmentState::Stopped => say(
                 Level::Fail,
                 "departments",
-                format!("{} is stopped{reason}; change its file or restart the company", department.name),
+                format!("{0} is stopped{reason}; mend it, then `nexus resume {0}`", department.name),
             ),
             _ => say(Level::Warn, "departments", format!("{} is {:?}{reason}", department.name, department.state)),
         }

@@ -1,4 +1,6 @@
-//! Commands about the company: departments, workers, health, and the history's rebuild.
+//! Commands about the company: departments and their resumption, workers, health, and the history's rebuild.
+
+use nexus_core::api::DepartmentState;
 
 use crate::cli::{Output, PlaceArgs};
 use crate::exit::{Code, Exit};
@@ -12,6 +14,18 @@ pub(super) async fn departments(place: &PlaceArgs, output: Output) -> Result<Cod
         show::text(&show::departments(&answer));
     }
     Ok(Code::Done)
+}
+
+pub(super) async fn resume(place: &PlaceArgs, output: Output, department: &str) -> Result<Code, Exit> {
+    let resumed = place::connect(place).await?.resume(department).await?;
+    if output.is_json() {
+        show::json(&resumed, output);
+    } else {
+        let reason = resumed.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        show::line(&format!("{}  {}{reason}; {} tasks wait", show::state(resumed.state), resumed.name, resumed.queued));
+    }
+    // It may have failed again at once.
+    Ok(if resumed.state == DepartmentState::Running { Code::Done } else { Code::Failure })
 }
 
 pub(super) async fn workers(place: &PlaceArgs, output: Output) -> Result<Code, Exit> {

@@ -50,19 +50,15 @@ pub(crate) fn tasks(page: &TaskPage, only_active: bool) -> String {
 
 /// The departments.
 pub(crate) fn departments(answer: &Departments) -> String {
-    let mut rows = table(&["DEPARTMENT", "STATE", "WORKERS", "WAITING", "AGENTS", "TASK TYPES", "DESCRIPTION"]);
+    let mut rows =
+        table(&["DEPARTMENT", "STATE", "FAILURES", "WORKERS", "WAITING", "AGENTS", "TASK TYPES", "DESCRIPTION"]);
     for department in &answer.departments {
         let agents: Vec<_> = department.agents.iter().map(AgentName::as_str).collect();
         let default = if department.name == answer.default_department { " (default)" } else { "" };
         rows.add_row([
             format!("{}{default}", department.name),
-            match department.state {
-                DepartmentState::Running => "running",
-                DepartmentState::Restarting => "restarting",
-                DepartmentState::Stopped => "stopped",
-                DepartmentState::Leaving => "leaving",
-            }
-            .to_owned(),
+            state(department.state).to_owned(),
+            department.failures.to_string(),
             format!("{}/{} busy", department.busy, department.workers),
             department.queued.to_string(),
             agents.join(", "),
@@ -73,13 +69,27 @@ pub(crate) fn departments(answer: &Departments) -> String {
     let mut text = lines(&rows);
     for department in &answer.departments {
         if let Some(reason) = &department.reason {
-            text.push_str(&format!("{}: {reason}\n", department.name));
+            let since = department.since.map(|since| format!(", {} since {since:.0}", state(department.state)));
+            text.push_str(&format!("{}{}: {reason}\n", department.name, since.unwrap_or_default()));
+        }
+        if department.state == DepartmentState::Stopped {
+            let name = &department.name;
+            text.push_str(&format!("{name}: mend what made it fail, then start it again: nexus resume {name}\n"));
         }
     }
     if let Some(error) = &answer.config_error {
         text.push_str(&format!("the newest configuration can't be used, so the last good one runs:\n{error}\n"));
     }
     text
+}
+
+pub(crate) const fn state(state: DepartmentState) -> &'static str {
+    match state {
+        DepartmentState::Running => "running",
+        DepartmentState::Restarting => "restarting",
+        DepartmentState::Stopped => "stopped",
+        DepartmentState::Leaving => "leaving",
+    }
 }
 
 /// The workers.

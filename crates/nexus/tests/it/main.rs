@@ -26,6 +26,7 @@ mod looking;
 mod many;
 mod postgres;
 mod priority;
+mod quarantine;
 mod reload;
 mod restart;
 mod retries;

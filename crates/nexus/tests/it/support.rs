@@ -217,6 +217,15 @@ impl Ran {
         self.stdout
     }
 
+    /// A command that ended with this code, and said all of this on standard output.
+    #[track_caller]
+    pub(crate) fn fails_on_stdout(self, code: i32, said: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        for words in said {
+            assert!(self.stdout.contains(words), "not said: {words}\n{}", self.stdout);
+        }
+    }
+
     /// Standard error of a command that failed with this code, and said all of this there.
     #[track_caller]
     pub(crate) fn fails(self, code: i32, said: &[&str]) -> String {
