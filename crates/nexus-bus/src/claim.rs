@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_nats::Subject;
 use jiff::Timestamp;
 use nexus_core::event::{Event, What};
+use nexus_core::fence::{Fence, fence};
 use nexus_core::id::{AgentName, NodeId, WorkerName};
+use nexus_core::revival::{Revival, again, once_more, revive};
 use nexus_core::task::QueueEntry;
 
 use crate::bus::Bus;
@@ -25,15 +27,6 @@ pub struct Claim {
     pub resumed: bool,
     delivery: Subject,
     last: AtomicU64,
-}
-
-/// What a refused write turned out to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fence {
-    /// A cancel was asked for; the claim still holds, and now stands behind that event.
-    CancelRequested(String),
-    /// Somebody else owns the task, or it has ended.
-    Lost,
 }
 
 impl Claim {
@@ -80,7 +73,7 @@ impl Claim {
 
     /// Writes a failed attempt and schedules the next one.
     pub async fn conclude_and_retry(&self, what: What, at: Timestamp, now: Timestamp) -> Result<u64, BusError> {
-        let next = QueueEntry { attempt: self.entry.attempt + 1, queued_at: now, ..self.entry.clone() };
+        let next = once_more(&self.entry, now);
         let seq = self.bus.append_and_schedule(&self.event(what, now), self.last(), &next, at).await?;
         self.end_delivery(seq).await;
         Ok(seq)
@@ -89,7 +82,7 @@ impl Claim {
     /// Gives the task back to the queue; no attempt is used up.
     pub async fn requeue(&self, reason: &str, now: Timestamp) -> Result<u64, BusError> {
         let event = self.event(What::Interrupted { reason: reason.to_owned() }, now);
-        let next = interrupted(&self.entry, now);
+        let next = again(&self.entry, now);
         let seq = self.bus.append_and_queue(&event, self.last(), &next).await?;
         self.end_delivery(seq).await;
         Ok(seq)
@@ -97,17 +90,13 @@ impl Claim {
 
     /// After a refused write (or a signal): what has been written in our place?
     pub async fn look(&self) -> Result<Option<Fence>, BusError> {
-        let Some(last) = self.bus.last_event(self.entry.task.id).await? else { return Ok(Some(Fence::Lost)) };
-        if last.seq == self.last() {
-            return Ok(None);
+        let last = self.bus.last_event(self.entry.task.id).await?;
+        let seen = last.as_ref().map(|last| (&last.event, last.seq));
+        let found = fence(self.last(), &self.delivery, seen);
+        if let (Some(Fence::CancelRequested(_)), Some(last)) = (&found, &last) {
+            self.last.store(last.seq, Ordering::Release);
         }
-        match last.event.what {
-            What::CancelRequested { reason } if last.event.attempt == self.entry.attempt => {
-                self.last.store(last.seq, Ordering::Release);
-                Ok(Some(Fence::CancelRequested(reason)))
-            }
-            _ => Ok(Some(Fence::Lost)),
-        }
+        Ok(found)
     }
 
     fn event(&self, what: What, now: Timestamp) -> Event {
@@ -125,41 +114,25 @@ impl Claim {
     }
 }
 
-/// The queue entry that follows an interruption.
-pub(crate) fn interrupted(entry: &QueueEntry, now: Timestamp) -> QueueEntry {
-    QueueEntry { interruptions: entry.interruptions + 1, queued_at: now, ..entry.clone() }
-}
-
 impl Bus {
-    /// Requeues an attempt whose holder is known to be gone. Returns the event's sequence; `None`: it wasn't there
-    /// to requeue any more.
+    /// Requeues (or ends, see [`revive`]) an attempt whose holder is known to be gone. Returns the event's sequence;
+    /// `None`: it wasn't there to requeue any more.
     pub async fn requeue_orphan(
         &self,
         last: &crate::ledger::Last,
         reason: &str,
         now: Timestamp,
     ) -> Result<Option<u64>, BusError> {
-        let task = last.event.task_id;
-        let Some(entry) = self.last_entry(task).await? else { return Ok(None) };
-        let delivery = match &last.event.what {
-            What::Started { delivery, .. } => Some(delivery.clone()),
-            _ => None,
-        };
-        let department = last.event.department.clone();
-        let reason = reason.to_owned();
-        // A cancel that its holder didn't live to carry out is carried out now: no process of it is alive.
-        let result = if let What::CancelRequested { reason } = &last.event.what {
-            let what = What::Cancelled { reason: reason.clone(), outcome: None };
-            let event = Event::new(task, department, last.event.attempt, now, what);
-            self.append(&event, last.seq, entry.task.traceparent.as_deref()).await
-        } else {
-            let event = Event::new(task, department, last.event.attempt, now, What::Interrupted { reason });
-            self.append_and_queue(&event, last.seq, &interrupted(&entry, now)).await
+        let Some(entry) = self.last_entry(last.event.task_id).await? else { return Ok(None) };
+        let Some(Revival { event, entry: next }) = revive(&last.event, &entry, reason, now) else { return Ok(None) };
+        let result = match next {
+            Some(next) => self.append_and_queue(&event, last.seq, &next).await,
+            None => self.append(&event, last.seq, entry.task.traceparent.as_deref()).await,
         };
         match result {
             Ok(seq) => {
-                if let Some(delivery) = delivery {
-                    self.end_delivery(&delivery).await;
+                if let Some(delivery) = last.event.what.delivery() {
+                    self.end_delivery(delivery).await;
                 }
                 Ok(Some(seq))
             }

@@ -23,7 +23,7 @@ mod subject;
 mod tail;
 
 pub use bus::{Access, Bus, Credentials, Tls};
-pub use claim::{Claim, Fence};
+pub use claim::Claim;
 pub use client::{Client, LogPage};
 pub use control::{Order, Orders};
 pub use envelope::new_traceparent;

@@ -29,6 +29,13 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// The entry's sequence on the ledger.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        // Unknown is never older than anything.
+        ack_token(&self.ack, 1).unwrap_or(u64::MAX)
+    }
+
     /// True when this brings the very queue entry that `earlier` brought, the delivery that a `started` event keeps.
     #[must_use]
     pub fn is_again(&self, earlier: &str) -> bool {

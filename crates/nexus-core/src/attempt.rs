@@ -54,7 +54,7 @@ pub enum Input {
     Cancel(String),
     /// The company stops, or the department is restarted: end it, and queue the task again.
     Interrupt(String),
-    /// Somebody else owns the task now, or may: end it at once, and write nothing.
+    /// Somebody else owns the task now, or may soon: end it at once.
     LeaseLost,
     /// A deadline may have passed.
     Tick,
@@ -94,7 +94,7 @@ pub enum Conclusion {
     Failed(Failure),
     Cancelled(String),
     Interrupted(String),
-    /// Fenced off: another owner writes what comes next.
+    /// Ended because its lease could not be renewed: back to the queue, unless another owner has put it there.
     Lost,
 }
 
@@ -286,10 +286,14 @@ impl Attempt {
     }
 }
 
+/// Why an attempt was interrupted whose lease was lost.
+pub(crate) const LOST: &str = "its lease could not be renewed";
+
 /// How often KILL is repeated while something of the tree is still there.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
 
-/// Which end wins when several come together: who may not write beats who must, and a user's word beats an accident.
+/// Which end wins when several come together: a user's word beats an accident. A lost lease beats them all: what ended
+/// the agent may have been whoever guards the lease, and a cancel is on the ledger, where the fence finds it.
 const fn weight(conclusion: &Conclusion) -> u8 {
     match conclusion {
         Conclusion::Completed | Conclusion::Failed(_) => 2,
@@ -304,7 +308,8 @@ fn note(conclusion: &Conclusion) -> Option<String> {
         Conclusion::Failed(failure) => Some(format!("ending the agent: it {}", failure.message)),
         Conclusion::Cancelled(reason) => Some(format!("ending the agent: {reason}")),
         Conclusion::Interrupted(reason) => Some(format!("ending the agent; the task goes back to the queue: {reason}")),
-        Conclusion::Completed | Conclusion::Lost => None,
+        Conclusion::Lost => Some(format!("ending the agent; the task goes back to the queue: {LOST}")),
+        Conclusion::Completed => None,
     }
 }
 

@@ -35,7 +35,12 @@ pub enum What {
         delivery: String,
     },
     /// A cancel was asked for while an attempt was running; `cancelled` follows when its processes are gone.
-    CancelRequested { reason: String },
+    CancelRequested {
+        reason: String,
+        /// The attempt that is to be ended; the first ledgers don't say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Hold>,
+    },
     /// The attempt's end was not the agent's fault; the task is back in the queue and no attempt is used up.
     Interrupted { reason: String },
     /// The attempt failed and another one follows at `retry_at`.
@@ -55,6 +60,13 @@ pub enum What {
     Cancelled { reason: String, outcome: Option<Outcome> },
 }
 
+/// Who has an attempt in hand: the node, and the delivery that it took, both as its `started` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Hold {
+    pub node: NodeId,
+    pub delivery: String,
+}
+
 impl What {
     /// The last part of the CloudEvents type `nexus.task.<name>`.
     #[must_use]
@@ -68,6 +80,16 @@ impl What {
             Self::Completed { .. } => "completed",
             Self::Failed { .. } => "failed",
             Self::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// The delivery that the attempt came from which this event leaves open.
+    #[must_use]
+    pub fn delivery(&self) -> Option<&str> {
+        match self {
+            Self::Started { delivery, .. } => Some(delivery),
+            Self::CancelRequested { of: Some(of), .. } => Some(&of.delivery),
+            _ => None,
         }
     }
 

@@ -1,9 +1,7 @@
-//! Which queue to pull from next, and whether what was pulled may start.
+//! Which queue to pull from next.
 
-use crate::event::{Event, What};
 use crate::id::Priority;
 use crate::lane::Lane;
-use crate::task::QueueEntry;
 
 /// Of this many pulls by priority, one goes to the least served lower one that has work: urgent work never starves the rest.
 const LOW_SHARE: u32 = 8;
@@ -70,39 +68,9 @@ impl Shares {
     }
 }
 
-/// What to do with a queue entry that was pulled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// Publish `started`, expecting this to be the sequence of the task's last event (0: there is none).
-    Start { expect: u64 },
-    /// The entry is out of date: acknowledge it, and run nothing.
-    Drop,
-    /// Another attempt of this task runs, or ended without a word: its holder must be shown to be gone first.
-    Held,
-}
-
-/// Whether an entry may start, by the task's last event and its sequence. `None`: nothing has happened to it yet.
-#[must_use]
-pub fn admit(entry: &QueueEntry, last: Option<(&Event, u64)>) -> Admission {
-    let Some((event, seq)) = last else { return Admission::Start { expect: 0 } };
-    match &event.what {
-        What::Completed { .. } | What::Failed { .. } | What::Cancelled { .. } => Admission::Drop,
-        What::Started { .. } | What::CancelRequested { .. } => Admission::Held,
-        // The entry of an attempt that is over already: its successor is on the queue or scheduled.
-        What::AttemptFailed { .. } if entry.attempt <= event.attempt => Admission::Drop,
-        What::Interrupted { .. } | What::AttemptFailed { .. } | What::Retried { .. } => {
-            Admission::Start { expect: seq }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Failure, FailureKind, Outcome};
-    use crate::id::{AgentName, DepartmentName, NodeId, TaskId, WorkerName};
-    use crate::task::Task;
-    use jiff::Timestamp;
     use proptest::prelude::*;
 
     fn only(priorities: &[u64]) -> Shares {
@@ -176,56 +144,5 @@ mod tests {
                 prop_assert!(seen.iter().any(|s| u64::from(*s) == p), "{p} starved: {seen:?}");
             }
         }
-    }
-
-    #[test]
-    fn what_has_ended_or_is_held_does_not_start_again() {
-        let id = TaskId::from_idempotency_key("x");
-        let department = DepartmentName::new("qa").unwrap();
-        let task = Task {
-            id,
-            department: department.clone(),
-            description: "x".into(),
-            task_type: "t".into(),
-            project_path: "/".into(),
-            context: None,
-            preferred_agent: None,
-            priority: Priority::DEFAULT,
-            timeout_seconds: None,
-            max_attempts: None,
-            not_before: None,
-            created_at: Timestamp::UNIX_EPOCH,
-            traceparent: None,
-        };
-        let entry = |attempt| QueueEntry { attempt, ..QueueEntry::first(task.clone()) };
-        let event = |attempt, what| Event::new(id, department.clone(), attempt, Timestamp::UNIX_EPOCH, what);
-        let failure = Failure { kind: FailureKind::Exit, message: String::new() };
-        let started = What::Started {
-            node: NodeId::new("n").unwrap(),
-            worker: WorkerName::new("worker-0").unwrap(),
-            agent: AgentName::new("shell").unwrap(),
-            delivery: String::new(),
-        };
-        let retry = What::AttemptFailed {
-            failure: failure.clone(),
-            outcome: Outcome::default(),
-            retry_at: Timestamp::UNIX_EPOCH,
-        };
-        let table = [
-            (1, What::Completed { outcome: Outcome::default() }, Admission::Drop),
-            (1, What::Failed { failure, outcome: Outcome::default() }, Admission::Drop),
-            (1, What::Cancelled { reason: String::new(), outcome: None }, Admission::Drop),
-            (1, started, Admission::Held),
-            (1, What::CancelRequested { reason: String::new() }, Admission::Held),
-            (1, What::Interrupted { reason: String::new() }, Admission::Start { expect: 7 }),
-            (1, retry.clone(), Admission::Drop),
-            (2, retry, Admission::Start { expect: 7 }),
-            (1, What::Retried { reason: String::new() }, Admission::Start { expect: 7 }),
-        ];
-        for (attempt, what, expected) in table {
-            let event = event(1, what);
-            assert_eq!(admit(&entry(attempt), Some((&event, 7))), expected, "{event:?}");
-        }
-        assert_eq!(admit(&entry(1), None), Admission::Start { expect: 0 });
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::Conclusion;
+use crate::attempt::{Conclusion, LOST};
 use crate::event::{Failure, FailureKind};
 use crate::task::QueueEntry;
 use crate::units::Span;
@@ -93,8 +93,6 @@ pub enum Next {
     RetryAfter(Failure, Duration),
     /// Back to the queue; no attempt is used up.
     Requeue(String),
-    /// Somebody else writes it.
-    Nothing,
 }
 
 /// Decides what follows an attempt. `max_attempts` is the task's own or the department's; `random` is uniform in 0..1.
@@ -108,13 +106,19 @@ pub fn next(conclusion: Conclusion, entry: &QueueEntry, policy: &RetryPolicy, ra
             Next::RetryAfter(failure, policy.backoff.delay(entry.attempt, random))
         }
         Conclusion::Failed(failure) => Next::Fail(failure),
-        Conclusion::Interrupted(reason) if entry.interruptions >= MAX_INTERRUPTIONS => Next::Fail(Failure {
-            kind: FailureKind::Interruptions,
-            message: format!("interrupted {} times, the last time because {reason}", entry.interruptions + 1),
-        }),
-        Conclusion::Interrupted(reason) => Next::Requeue(reason),
-        Conclusion::Lost => Next::Nothing,
+        Conclusion::Interrupted(reason) => interrupted(reason, entry),
+        Conclusion::Lost => interrupted(LOST.to_owned(), entry),
     }
+}
+
+/// What follows an interruption: back to the queue, but not for ever.
+pub(crate) fn interrupted(reason: String, entry: &QueueEntry) -> Next {
+    if entry.interruptions < MAX_INTERRUPTIONS {
+        return Next::Requeue(reason);
+    }
+    let times = entry.interruptions.saturating_add(1);
+    let message = format!("interrupted {times} times, the last time because {reason}");
+    Next::Fail(Failure { kind: FailureKind::Interruptions, message })
 }
 
 #[cfg(test)]
@@ -136,6 +140,33 @@ mod tests {
         fn stays_within_its_bounds(attempt: u32, random in 0.0_f64..1.0, factor in 0.0_f64..1e9, jitter in 0.0_f64..2.0) {
             let backoff = Backoff { factor, jitter, ..Backoff::default() };
             prop_assert!(backoff.delay(attempt, random) <= backoff.max.get());
+        }
+    }
+
+    proptest! {
+        /// No attempt beyond the last is ever scheduled, an interruption never uses one up, and both end.
+        #[test]
+        fn never_more_attempts_than_allowed(
+            entry in crate::turn::samples::entries(),
+            (own, max) in (prop::option::of(1_u32..5), 1_u32..5),
+            interrupt: bool,
+            random in 0.0_f64..1.0,
+        ) {
+            let mut entry = entry;
+            entry.task.max_attempts = own;
+            let policy = RetryPolicy { max_attempts: max, ..RetryPolicy::default() };
+            let failure = Failure { kind: FailureKind::Exit, message: String::new() };
+            let conclusion = if interrupt { Conclusion::Lost } else { Conclusion::Failed(failure) };
+            match next(conclusion, &entry, &policy, random) {
+                Next::RetryAfter(..) => prop_assert!(!interrupt && entry.attempt < own.unwrap_or(max)),
+                Next::Requeue(_) => prop_assert!(interrupt && entry.interruptions < MAX_INTERRUPTIONS),
+                Next::Fail(failure) if interrupt => {
+                    prop_assert!(entry.interruptions >= MAX_INTERRUPTIONS);
+                    prop_assert_eq!(failure.kind, FailureKind::Interruptions);
+                }
+                Next::Fail(_) => prop_assert!(entry.attempt >= own.unwrap_or(max)),
+                Next::Complete | Next::Cancel(_) => prop_assert!(false, "it did not end well"),
+            }
         }
     }
 }

@@ -21,6 +21,9 @@ pub(crate) struct Slot {
     pub(crate) department: DepartmentName,
     pub(crate) worker: WorkerName,
     hand: Mutex<Hand>,
+    /// What failed workers of this place had in hand and what isn't written down yet: one at a time, but for a broker
+    /// that is away, and then at most one a restart, which the department bounds.
+    leaving: Mutex<Vec<TaskId>>,
     completed: AtomicU64,
     failed: AtomicU64,
     restarts: AtomicU64,
@@ -79,6 +82,7 @@ impl Board {
                 department: department.clone(),
                 worker: worker.clone(),
                 hand: Mutex::default(),
+                leaving: Mutex::default(),
                 completed: AtomicU64::default(),
                 failed: AtomicU64::default(),
                 restarts: AtomicU64::default(),
@@ -91,7 +95,7 @@ impl Board {
     pub(crate) fn remove(&self, slot: &Arc<Slot>) {
         let key = (slot.department.clone(), slot.worker.clone());
         let mut slots = lock(&self.0);
-        if slots.get(&key).is_some_and(|known| Arc::ptr_eq(known, slot)) && slot.task().is_none() {
+        if slots.get(&key).is_some_and(|known| Arc::ptr_eq(known, slot)) && slot.is_empty() {
             slots.remove(&key);
         }
     }
@@ -115,6 +119,12 @@ impl Board {
     /// The worker that has a task in hand.
     pub(crate) fn holder(&self, task: TaskId) -> Option<Arc<Slot>> {
         self.slots(None).into_iter().find(|slot| slot.task() == Some(task))
+    }
+
+    /// True while something of an attempt may be alive here: in a worker's hands, or left behind by one that failed.
+    pub(crate) fn holds(&self, task: TaskId) -> bool {
+        let left = |slot: &Arc<Slot>| lock(&slot.leaving).contains(&task);
+        self.slots(None).iter().any(|slot| slot.task() == Some(task) || left(slot))
     }
 }
 
@@ -192,10 +202,23 @@ impl Slot {
         self.restarts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What a failed worker leaves behind; its hands are empty then.
+    /// What a failed worker leaves behind; its hands are empty then, but the task is not [`Self::left`] yet.
     pub(crate) fn abandon(&self) -> Option<Unfinished> {
-        let hand = std::mem::take(&mut *lock(&self.hand));
-        Some(Unfinished { claim: hand.claim?, left: hand.left, gone: hand.gone })
+        let mut hand = lock(&self.hand);
+        let Hand { claim, left, gone, .. } = std::mem::take(&mut *hand);
+        let claim = claim?;
+        // Before the hands are seen to be empty: at no moment is the task in neither.
+        lock(&self.leaving).push(claim.entry.task.id);
+        Some(Unfinished { claim, left, gone })
+    }
+
+    /// No process of it is alive, and what became of it is written down.
+    pub(crate) fn left(&self, unfinished: &Unfinished) {
+        lock(&self.leaving).retain(|task| *task != unfinished.claim.entry.task.id);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.task().is_none() && lock(&self.leaving).is_empty()
     }
 
     pub(crate) fn task(&self) -> Option<TaskId> {

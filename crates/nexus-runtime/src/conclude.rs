@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nexus_bus::{BusError, Claim, Fence};
+use nexus_bus::{BusError, Claim};
 use nexus_core::attempt::Conclusion;
 use nexus_core::department::Department;
 use nexus_core::event::{Outcome, What};
+use nexus_core::fence::Fence;
 use nexus_core::retry::{Next, next};
 
 use crate::board::Slot;
@@ -56,7 +57,6 @@ async fn write(
                 (claim.conclude_and_retry(what, retry_at, now).await, None)
             }
             Next::Requeue(reason) => (claim.requeue(&reason, now).await, None),
-            Next::Nothing => return None,
         };
         let error = match written {
             Ok(seq) => {
@@ -95,4 +95,5 @@ pub(crate) async fn reclaim(node: &Node, slot: &Slot, reason: &str, policy: &Dep
     unfinished.over().await;
     let conclusion = Conclusion::Interrupted(reason.to_owned());
     conclude(node, &unfinished.claim, conclusion, &Outcome::default(), policy).await;
+    slot.left(&unfinished);
 }

@@ -65,7 +65,7 @@ async fn an_event_without_a_trace_has_no_such_header() {
     let server = Server::start().await;
     let bus = server.bus().await;
     let entry = entry(5);
-    let asked = crate::support::event(&entry, What::CancelRequested { reason: String::new() });
+    let asked = crate::support::event(&entry, What::CancelRequested { reason: String::new(), of: None });
     bus.append(&asked, 0, None).await.unwrap();
     let stored = server.last("NEXUS_TASKS", &format!("nexus.event.qa.{}", entry.task.id)).await;
     assert!(stored.headers.get("traceparent").is_none());

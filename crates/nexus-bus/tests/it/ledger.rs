@@ -50,7 +50,7 @@ async fn an_event_that_expects_something_older_is_refused() {
     bus.submit(&entry).await.unwrap();
     assert_eq!(bus.last_event(entry.task.id).await, Ok(None));
     assert_eq!(bus.last_entry(entry.task.id).await, Ok(Some(entry.clone())));
-    let asked = event(&entry, What::CancelRequested { reason: "a".into() });
+    let asked = event(&entry, What::CancelRequested { reason: "a".into(), of: None });
     let seq = bus.append(&asked, 0, None).await.unwrap();
     let last = bus.last_event(entry.task.id).await.unwrap().unwrap();
     assert_eq!((last.seq, last.event), (seq, asked));

@@ -89,7 +89,7 @@ fn limits_end_an_attempt_and_are_named() {
 }
 
 #[test]
-fn a_lost_lease_kills_and_writes_nothing() {
+fn a_lost_lease_kills_and_beats_every_other_end() {
     use Input::{Cancel, Interrupt, LeaseLost, Spawned, TreeGone};
     check(&[(0, Spawned), (1, LeaseLost), (2, TreeGone)], &["1 Kill", "2 Lost"]);
     let late = [(0, Spawned), (1, Interrupt("stop".into())), (2, Cancel("user".into())), (3, LeaseLost), (4, TreeGone)];
@@ -166,5 +166,69 @@ proptest! {
         }
         killed |= last.contains(&Action::Signal(Signal::Kill));
         prop_assert!(killed);
+    }
+
+    /// A worker that does what it is told, and an agent that dies of KILL at the latest: whatever else happens, the
+    /// attempt concludes exactly once, and only when nothing lives. Deadlines are never in the past of what set them.
+    #[test]
+    fn an_obedient_worker_ends_every_attempt_once(
+        script in prop::collection::vec((0_u64..3_000, inputs()), 0..40), spawns: bool,
+    ) {
+        let mut attempt = Attempt::new(policy());
+        let (mut now, mut alive, mut over, mut ends) = (0, false, false, Vec::new());
+        // What a worker can't report is left out: an agent spawns once, exits only while it lives, and is never not
+        // started after it was.
+        let mut spawned = false;
+        let mut queue: std::collections::VecDeque<_> = script.into();
+        for _ in 0..400 {
+            let (wait, input) = queue.pop_front().unwrap_or((1_000, Input::Tick));
+            now += wait;
+            let possible = match &input {
+                Input::Spawned => !spawned && spawns,
+                Input::NotStarted(_) => !spawned && !over,
+                Input::LeaderExited(_) => alive,
+                Input::TreeGone | Input::Output(_) => false,
+                _ => true,
+            };
+            if !possible {
+                continue;
+            }
+            if input == Input::Spawned {
+                (alive, spawned) = (true, true);
+            }
+            let before = attempt.deadline();
+            let actions = attempt.step(input.clone(), MS(now));
+            prop_assert!(!over || actions.is_empty(), "nothing is said after the end");
+            if input == Input::Tick && before.is_some_and(|before| before <= MS(now)) {
+                prop_assert!(attempt.deadline().is_none_or(|after| after > MS(now)), "a deadline passes once");
+            }
+            for action in actions {
+                match action {
+                    Action::Conclude(conclusion) => {
+                        prop_assert!(!alive, "concluded while its tree lives");
+                        over = true;
+                        ends.push(conclusion);
+                    }
+                    Action::Signal(Signal::Kill) => {
+                        alive = false;
+                        queue.push_front((1, Input::TreeGone));
+                    }
+                    Action::Abandon => queue.push_front((1, Input::NotStarted(failure()))),
+                    Action::Signal(_) | Action::Note(_) => {}
+                }
+            }
+            // The worker tells of the end of the tree that it has killed, whatever the script says next.
+            if let Some((_, Input::TreeGone)) = queue.front() {
+                let (wait, input) = queue.pop_front().unwrap();
+                now += wait;
+                for action in attempt.step(input, MS(now)) {
+                    if let Action::Conclude(conclusion) = action {
+                        over = true;
+                        ends.push(conclusion);
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(ends.len(), 1, "{:?}", ends);
     }
 }

@@ -35,7 +35,7 @@ fn record() -> impl Strategy<Value = Record> {
                     return Record::Entry(QueueEntry { attempt, interruptions: attempt, ..QueueEntry::first(task) });
                 }
                 1 | 2 => started(if attempt % 2 == 0 { "here" } else { "there" }),
-                3 => What::CancelRequested { reason },
+                3 => What::CancelRequested { reason, of: None },
                 4 => What::Interrupted { reason },
                 5 => What::AttemptFailed { failure: failure(&words), outcome: outcome(u64::MAX), retry_at: at(micros) },
                 6 => What::Retried { reason },

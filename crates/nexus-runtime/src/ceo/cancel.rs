@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nexus_bus::{BusError, Last, Order};
 use nexus_core::api::{CancelRequest, Cancelled};
+use nexus_core::cancel::{self, Step};
 use nexus_core::event::{Event, What};
 use nexus_core::id::NodeId;
 use nexus_core::refusal::{Refusal, RefusalKind};
@@ -41,13 +42,13 @@ pub(super) async fn cancel(node: &Node, request: &CancelRequest, grace: Duration
     for _ in 0..TRIES {
         let last = node.bus.last_event(view.task_id).await?;
         match step(node, &view, last.as_ref(), &reason).await {
-            Ok(Step::Ended(Status::Cancelled)) if asked => return Ok(done(Status::Running)),
-            Ok(Step::Ended(status)) => return Err(ended(&view, status)),
-            Ok(Step::Cancelled(seq)) => {
+            Ok(Done::Ended(Status::Cancelled)) if asked => return Ok(done(Status::Running)),
+            Ok(Done::Ended(status)) => return Err(ended(&view, status)),
+            Ok(Done::Cancelled(seq)) => {
                 node.historian.wrote(seq);
                 return Ok(done(Status::Queued));
             }
-            Ok(Step::Asked { node: holder, seq }) => {
+            Ok(Done::Asked { node: holder, seq }) => {
                 asked = true;
                 node.historian.wrote(seq);
                 let order = Order::Cancel { task: view.task_id, reason: reason.clone() };
@@ -75,7 +76,8 @@ pub(super) async fn cancel(node: &Node, request: &CancelRequest, grace: Duration
         .with_help("look at its status and try again"))
 }
 
-enum Step {
+/// What was done of a step.
+enum Done {
     /// It had ended.
     Ended(Status),
     /// It waited; now it is cancelled.
@@ -84,30 +86,26 @@ enum Step {
     Asked { node: NodeId, seq: u64 },
 }
 
-async fn step(node: &Node, view: &TaskView, last: Option<&Last>, reason: &str) -> Result<Step, BusError> {
+async fn step(node: &Node, view: &TaskView, last: Option<&Last>, reason: &str) -> Result<Done, BusError> {
     let append = async |attempt, what, expect| {
         let event = Event::new(view.task_id, view.department.clone(), attempt, Timestamp::now(), what);
         node.bus.append(&event, expect, None).await
     };
-    let cancelled = || What::Cancelled { reason: reason.to_owned(), outcome: None };
-    let Some(last) = last else { return append(0, cancelled(), 0).await.map(Step::Cancelled) };
-    let attempt = last.event.attempt;
-    match &last.event.what {
-        What::Completed { .. } => Ok(Step::Ended(Status::Completed)),
-        What::Failed { .. } => Ok(Step::Ended(Status::Failed)),
-        What::Cancelled { .. } => Ok(Step::Ended(Status::Cancelled)),
-        What::Interrupted { .. } | What::AttemptFailed { .. } | What::Retried { .. } => {
-            append(attempt, cancelled(), last.seq).await.map(Step::Cancelled)
+    let reason = reason.to_owned();
+    match cancel::step(last.map(|last| (&last.event, last.seq))) {
+        Step::Ended(status) => Ok(Done::Ended(status)),
+        Step::Cancel { attempt, expect } => {
+            append(attempt, What::Cancelled { reason, outcome: None }, expect).await.map(Done::Cancelled)
         }
-        What::Started { node: holder, .. } => {
-            let what = What::CancelRequested { reason: reason.to_owned() };
-            let seq = append(attempt, what, last.seq).await?;
-            Ok(Step::Asked { node: holder.clone(), seq })
+        Step::Ask { of, attempt, expect } => {
+            let holder = of.node.clone();
+            let seq = append(attempt, What::CancelRequested { reason, of: Some(of) }, expect).await?;
+            Ok(Done::Asked { node: holder, seq })
         }
         // Asked for before: by somebody else, or before the company was restarted.
-        What::CancelRequested { .. } => {
-            let holder = view.node.clone().unwrap_or_else(|| node.id.clone());
-            Ok(Step::Asked { node: holder, seq: last.seq })
+        Step::Tell { of } => {
+            let holder = of.map(|of| of.node).or_else(|| view.node.clone()).unwrap_or_else(|| node.id.clone());
+            Ok(Done::Asked { node: holder, seq: last.map_or(0, |last| last.seq) })
         }
     }
 }

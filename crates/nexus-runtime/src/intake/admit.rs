@@ -7,10 +7,9 @@ use jiff::Timestamp;
 use nexus_bus::{BusError, Claim, Delivery};
 use nexus_core::attempt::Conclusion;
 use nexus_core::event::Outcome;
-use nexus_core::event::What;
-use nexus_core::intake::{Admission as Verdict, admit};
 use nexus_core::refusal::Refusal;
 use nexus_core::task::QueueEntry;
+use nexus_core::turn::{self, Arrival, Turn, Wait};
 use ractor::ActorRef;
 
 use super::IntakeMsg;
@@ -21,6 +20,11 @@ use crate::worker::{Job, WorkerMsg};
 
 /// Wait before a delivery comes again that could not be dealt with for now.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Wait before a task is looked at again that a worker of this node is about to let go of: it has written down how the
+/// attempt ended, as a rule, and has only to say so.
+const A_MOMENT: Duration = Duration::from_millis(20);
+/// Looks at a task that changes under our hands, or whose holder is about to leave, before its delivery is given back.
+const LOOKS: u32 = 10;
 
 /// One delivery on its way to a worker.
 #[derive(Debug)]
@@ -83,13 +87,17 @@ async fn claim(node: &Node, charter: &Charter, slot: &Slot, delivery: Delivery) 
             return Err(if buried.is_ok() { Declined::Dropped(delivery) } else { Declined::Later(delivery, AGAIN) });
         }
     };
-    // Refused means that the task has changed under our hands. It is looked at again here, and not given back: what is
-    // delivered a second time counts as lapsed.
-    for fresh in [true, false, false] {
-        let expect = match turn(node, &entry, &delivery, fresh).await {
-            Ok(Turn::Start(expect)) => expect,
-            Ok(Turn::Drop) => return Err(Declined::Dropped(delivery)),
-            Ok(Turn::Later(after)) => return Err(Declined::Later(delivery, after)),
+    // Refused means that the task has changed under our hands. It is looked at again here, and not given back: nothing
+    // calls for what is given back.
+    for look in 0..LOOKS {
+        let expect = match turn(node, &entry, &delivery, look == 0).await {
+            Ok(Turn::Start { expect }) => expect,
+            Ok(Turn::Drop | Turn::Revive) => return Err(Declined::Dropped(delivery)),
+            Ok(Turn::Later(Wait::Holder)) => {
+                tokio::time::sleep(A_MOMENT).await;
+                continue;
+            }
+            Ok(Turn::Later(Wait::Lease)) => return Err(Declined::Later(delivery, node.lease)),
             Err(error) => {
                 tracing::warn!(task = %entry.task.id, "could not be taken: {error}");
                 return Err(Declined::Later(delivery, AGAIN));
@@ -119,39 +127,20 @@ async fn claim(node: &Node, charter: &Charter, slot: &Slot, delivery: Delivery) 
     Err(Declined::Later(delivery, AGAIN))
 }
 
-/// What a delivery's turn is.
-enum Turn {
-    /// Start, expecting this sequence.
-    Start(u64),
-    /// There is nothing to do.
-    Drop,
-    /// It can't be told yet.
-    Later(Duration),
-}
-
+/// Decides what is done with a delivery, and does it where that is a revival: then nothing is left to do.
 async fn turn(node: &Node, entry: &QueueEntry, delivery: &Delivery, fresh: bool) -> Result<Turn, BusError> {
-    // What was never started has no events; where that is wrong, the start itself is refused.
-    if fresh && !delivery.redelivered && entry.attempt == 1 && entry.interruptions == 0 {
-        return Ok(Turn::Start(0));
+    let mut arrival = Arrival { seq: delivery.seq(), redelivered: delivery.redelivered, again: false, held: false };
+    if fresh && turn::is_first(entry, arrival) {
+        return Ok(Turn::Start { expect: 0 });
     }
-    let Some(last) = node.bus.last_event(entry.task.id).await? else { return Ok(Turn::Start(0)) };
-    match admit(entry, Some((&last.event, last.seq))) {
-        Verdict::Start { expect } => return Ok(Turn::Start(expect)),
-        Verdict::Drop => return Ok(Turn::Drop),
-        Verdict::Held => {}
+    // Looked at before the ledger: whoever takes the task in hand after that has written so.
+    arrival.held = node.board.holds(entry.task.id);
+    let last = node.bus.last_event(entry.task.id).await?;
+    arrival.again = last.as_ref().and_then(|last| last.event.what.delivery()).is_some_and(|d| delivery.is_again(d));
+    let turn = turn::turn(entry, arrival, last.as_ref().map(|last| (&last.event, last.seq)));
+    if let (Turn::Revive, Some(last)) = (turn, &last) {
+        // Where that is refused, somebody else has said how it goes on.
+        node.bus.requeue_orphan(last, "its worker's lease lapsed", Timestamp::now()).await?;
     }
-    match &last.event.what {
-        // Another entry of a task that was retried: the attempt goes on, and has a delivery of its own.
-        What::Started { delivery: earlier, .. } if !(delivery.redelivered && delivery.is_again(earlier)) => {
-            return Ok(Turn::Drop);
-        }
-        // The event doesn't say whose delivery it is about: its holder, if there is one, ends it soon.
-        What::CancelRequested { .. } if node.board.holder(entry.task.id).is_some() => return Ok(Turn::Later(AGAIN)),
-        What::CancelRequested { .. } if !delivery.redelivered => return Ok(Turn::Later(node.lease)),
-        _ => {}
-    }
-    // Delivered again while an attempt is on the ledger: that attempt's lease has lapsed, and its holder has ended its
-    // agent before that. The task goes back to the queue as interrupted, and this delivery is over.
-    node.bus.requeue_orphan(&last, "its worker's lease lapsed", Timestamp::now()).await?;
-    Ok(Turn::Drop)
+    Ok(turn)
 }

@@ -8,6 +8,7 @@ use nexus_core::task::{QueueEntry, Task};
 
 use crate::company::{company, department};
 use crate::support::{Server, entry, go};
+use crate::wire::Wire;
 
 /// Prints what has run before it, once there is a file `go`.
 const FIRST: &str = "[ -e go ] && exec cat ran; exec sleep 1000";
@@ -62,6 +63,9 @@ async fn what_was_interrupted_and_waits_at_its_priority_is_done_too() {
     let hit = entry(&server, "true");
     let (bus, seq) = started(&server, &hit).await;
     bus.append(&event(&hit, What::Interrupted { reason: "a test".into() }), seq, None).await.unwrap();
+    let next = serde_json::to_string(&nexus_core::revival::again(&hit, Timestamp::now())).unwrap();
+    let subject = format!("nexus.queue.qa.{}.{}", hit.task.priority, hit.task.id);
+    Wire::open(&server).await.publish(&subject, &[], &next).await;
     let office = server.open(company([("qa", department(1))])).await;
     office.completed(hit.task.id, (1, 1)).await;
     office.stop().await;

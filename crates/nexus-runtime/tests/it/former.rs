@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nexus_bus::{Claim, Queues, StreamOptions};
-use nexus_core::event::{Event, What};
+use nexus_core::event::{Event, Hold, What};
 use nexus_core::id::{AgentName, DepartmentName, Priority, TaskId, WorkerName};
 use nexus_core::task::{QueueEntry, Task};
 use nexus_core::view::Status;
@@ -55,10 +55,11 @@ async fn a_cancel_that_was_not_carried_out_is_at_the_start() {
     let server = Server::start().await;
     let entry = start_and_vanish(&server).await;
     let (bus, id) = (server.bus().await, entry.task.id);
-    let started = bus.last_event(id).await.unwrap().unwrap().seq;
-    let asked = What::CancelRequested { reason: "not needed".into() };
+    let last = bus.last_event(id).await.unwrap().unwrap();
+    let What::Started { node, delivery, .. } = last.event.what else { panic!("{last:?}") };
+    let asked = What::CancelRequested { reason: "not needed".into(), of: Some(Hold { node, delivery }) };
     let event = Event::new(id, entry.task.department, entry.attempt, Timestamp::now(), asked);
-    bus.append(&event, started, None).await.unwrap();
+    bus.append(&event, last.seq, None).await.unwrap();
     let office = server.open(company([("qa", department(1))])).await;
     let view = office.end(id).await;
     assert_eq!((view.status, view.error.as_deref()), (Status::Cancelled, Some("not needed")));

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use nexus_bus::Access;
+use nexus_core::event::What;
 
 use crate::company::{company, department};
 use crate::proxy::Proxy;
 use crate::support::{Server, eventually, is_alive};
+use crate::wire::Wire;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_takes_longer_than_its_lease_keeps_it() {
@@ -47,5 +49,24 @@ async fn an_agent_whose_lease_cannot_be_renewed_dies_before_another_one_starts()
     let (first, second) = (marks(&text, "first "), marks(&text, "second "));
     assert_eq!(second.len(), 1, "it ran once more");
     assert!(first.last().unwrap() < &second[0], "never two at a time");
+    office.stop().await;
+}
+
+/// The broker may bring a task again although its worker lives, such as when a renewal is late: that worker goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_this_node_has_in_hand_is_not_started_a_second_time() {
+    let server = Server::start().await;
+    let office = server.open(company([("qa", department(2))])).await;
+    let task = office.submit("qa", "echo x >> runs; until [ -e enough ]; do sleep 0.05; done").await;
+    office.pid(task).await;
+    let last = server.bus().await.last_event(task).await.unwrap().unwrap();
+    let What::Started { delivery, .. } = last.event.what else { panic!("{last:?}") };
+    Wire::open(&server).await.publish(&delivery, &[], "-NAK").await;
+    // Behind what is delivered again, and so done after that was looked at.
+    let next = office.submit("qa", "true").await;
+    office.completed(next, (1, 0)).await;
+    std::fs::write(server.dir.path().join("enough"), "").unwrap();
+    office.completed(task, (1, 0)).await;
+    assert_eq!(std::fs::read_to_string(server.dir.path().join("runs")).unwrap(), "x\n");
     office.stop().await;
 }

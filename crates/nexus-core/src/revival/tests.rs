@@ -1,0 +1,59 @@
+//! Only an open attempt is revived, and not for ever.
+
+use super::*;
+use crate::event::{FailureKind, Hold};
+use crate::retry::MAX_INTERRUPTIONS;
+use crate::turn::samples;
+use proptest::prelude::*;
+
+fn interrupted(interruptions: u32) -> QueueEntry {
+    QueueEntry { interruptions, ..samples::entry(2) }
+}
+
+#[test]
+fn an_open_attempt_goes_back_to_the_queue_and_a_cancel_is_carried_out() {
+    let now = Timestamp::from_second(9).unwrap();
+    let started = samples::event(2, samples::started("d"));
+    let revival = revive(&started, &interrupted(3), "its node died", now).unwrap();
+    assert_eq!(revival.event.what, What::Interrupted { reason: "its node died".into() });
+    assert_eq!(revival.entry, Some(QueueEntry { interruptions: 4, queued_at: now, ..samples::entry(2) }));
+    // An entry that is left over from before a retry by hand lends its words, not its number.
+    let left = QueueEntry { attempt: 5, ..interrupted(0) };
+    assert_eq!(revive(&started, &left, "x", now).unwrap().entry.unwrap().attempt, 2);
+    let of = Some(Hold { node: samples::node(), delivery: "d".into() });
+    let asked = samples::event(2, What::CancelRequested { reason: "u".into(), of });
+    let revival = revive(&asked, &interrupted(0), "its node died", now).unwrap();
+    assert_eq!((revival.event.what, revival.entry), (What::Cancelled { reason: "u".into(), outcome: None }, None));
+}
+
+#[test]
+fn a_task_that_takes_its_company_down_each_time_is_failed_in_the_end() {
+    let started = samples::event(2, samples::started("d"));
+    let revival = revive(&started, &interrupted(MAX_INTERRUPTIONS), "its node died", Timestamp::UNIX_EPOCH).unwrap();
+    let What::Failed { failure, .. } = &revival.event.what else { panic!("{revival:?}") };
+    assert_eq!(failure.kind, FailureKind::Interruptions);
+    assert_eq!(failure.message, "interrupted 21 times, the last time because its node died");
+    assert_eq!(revival.entry, None);
+}
+
+proptest! {
+    /// Revived is what is open, and nothing else; a task is queued again exactly when it hasn't ended; a chain of
+    /// revivals ends.
+    #[test]
+    fn follows_open_attempts_alone(event in samples::events(), mut entry in samples::entries()) {
+        let revival = revive(&event, &entry, "r", Timestamp::UNIX_EPOCH);
+        prop_assert_eq!(revival.is_some(), samples::is_open(&event));
+        let mut last = event;
+        let mut times = 0;
+        while samples::is_open(&last) && let Some(revival) = revive(&last, &entry, "r", Timestamp::UNIX_EPOCH) {
+            prop_assert_eq!(revival.entry.is_some(), !revival.event.what.is_terminal());
+            prop_assert_eq!(revival.event.attempt, last.attempt);
+            let Some(next) = revival.entry else { break };
+            prop_assert_eq!(next.attempt, last.attempt);
+            entry = next;
+            times += 1;
+            prop_assert!(times <= MAX_INTERRUPTIONS);
+            last = samples::event(last.attempt, samples::started("d"));
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What is done with a delivery of the queue, by the ledger's last word on its task.
+
+use crate::event::{Event, What};
+use crate::task::QueueEntry;
+
+/// What is known of a delivery beside the entry that it brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The entry's sequence on the ledger.
+    pub seq: u64,
+    /// It was delivered before: somebody's lease on it has lapsed, or it was given back.
+    pub redelivered: bool,
+    /// It brings the very entry that the attempt on the ledger came from ([`What::delivery`]).
+    pub again: bool,
+    /// A worker of this node has the task in hand, or what is left of its processes.
+    pub held: bool,
+}
+
+/// What is done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Publish `started`, expecting this to be the sequence of the task's last event (0: there is none).
+    Start { expect: u64 },
+    /// There is nothing to do: acknowledge it, and run nothing.
+    Drop,
+    /// It can't be told yet.
+    Later(Wait),
+    /// The attempt on the ledger is nobody's any more: revive the task ([`crate::revival::revive`]), and drop this.
+    Revive,
+}
+
+/// For what a delivery waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// For the worker of this node that has the task in hand.
+    Holder,
+    /// For a whole lease: if nobody has ended the task by then, its holder is gone.
+    Lease,
+}
+
+/// True when nothing can have happened to the entry's task yet, so that it may be started, expecting no event, without
+/// a look at the ledger. Where that is wrong, the start is refused.
+#[must_use]
+pub const fn is_first(entry: &QueueEntry, arrival: Arrival) -> bool {
+    !arrival.redelivered && entry.attempt == 1 && entry.interruptions == 0
+}
+
+/// Decides by the task's last event and its sequence. `None`: nothing has happened to it yet.
+#[must_use]
+pub fn turn(entry: &QueueEntry, arrival: Arrival, last: Option<(&Event, u64)>) -> Turn {
+    let Some((event, seq)) = last else { return Turn::Start { expect: 0 } };
+    let due = match &event.what {
+        What::Completed { .. } | What::Failed { .. } | What::Cancelled { .. } => return Turn::Drop,
+        What::Started { .. } | What::CancelRequested { .. } => return unended(event, arrival),
+        What::Interrupted { .. } => event.attempt,
+        What::AttemptFailed { .. } | What::Retried { .. } => event.attempt + 1,
+    };
+    // The event's own entry comes after it on the ledger, and is for the attempt that is due. Another one is left over:
+    // its end was lost, or it was scheduled before the task was retried by hand.
+    if arrival.seq < seq || entry.attempt != due {
+        return Turn::Drop;
+    }
+    // Somebody else has put back what this node still holds: not beside its own processes.
+    if arrival.held { Turn::Later(Wait::Holder) } else { Turn::Start { expect: seq } }
+}
+
+/// An attempt is on the ledger, and its end isn't.
+fn unended(event: &Event, arrival: Arrival) -> Turn {
+    let named = event.what.delivery().is_some();
+    if named && !(arrival.redelivered && arrival.again) {
+        // Another entry of the task: the attempt goes on, and has a delivery of its own.
+        return Turn::Drop;
+    }
+    if arrival.held {
+        return Turn::Later(Wait::Holder);
+    }
+    // Delivered again while its attempt is on the ledger: the attempt's lease has lapsed, and its holder has ended its
+    // agent before that. Where the event doesn't name its delivery, this one may be another's, and its word is half.
+    if named || arrival.redelivered { Turn::Revive } else { Turn::Later(Wait::Lease) }
+}
+
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
