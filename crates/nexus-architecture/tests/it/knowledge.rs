@@ -24,7 +24,7 @@ const KNOWLEDGE: &[Knows] = &[
     only("figment", &["nexus-config"]),
     only("sysinfo", &["nexus-process"]),
     only("ureq", &["nexus-broker"]),
-    only("clap", &["nexus"]),
+    only("clap", &["nexus", "nexus-chaos"]),
     only("clap_complete", &["nexus"]),
     only("indicatif", &["nexus"]),
     only("tracing-subscriber", &["nexus"]),

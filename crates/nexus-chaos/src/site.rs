@@ -1,0 +1,69 @@
+//! The places of one run: everything it writes is below one directory, by which its processes are known too.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nexus_core::id::TaskId;
+
+use crate::error::HarnessError;
+
+/// A run's directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Site(PathBuf);
+
+impl Site {
+    pub(crate) fn new(root: PathBuf) -> Result<Self, HarnessError> {
+        for dir in ["locks", "mended", "config/departments", "project", "logs", "bin"] {
+            fs::create_dir_all(root.join(dir)).map_err(HarnessError::io("a run's directory"))?;
+        }
+        Ok(Self(root))
+    }
+
+    pub(crate) fn existing(root: PathBuf) -> Self {
+        Self(root)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn marks(&self) -> PathBuf {
+        self.0.join("marks")
+    }
+
+    /// The file whose lock a task's process tree holds.
+    pub(crate) fn lock(&self, task: TaskId) -> PathBuf {
+        self.0.join("locks").join(task.to_string())
+    }
+
+    /// What has to be there for the `n`th piece of work to succeed, if it is broken.
+    pub(crate) fn mended(&self, n: u32) -> PathBuf {
+        self.0.join("mended").join(n.to_string())
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.0.join("config")
+    }
+
+    /// Where the agents work.
+    pub(crate) fn project(&self) -> PathBuf {
+        self.0.join("project")
+    }
+
+    pub(crate) fn data(&self, node: &str) -> PathBuf {
+        self.0.join(format!("data-{node}"))
+    }
+
+    pub(crate) fn log(&self, of: &str) -> PathBuf {
+        self.0.join("logs").join(of)
+    }
+
+    /// The program, under a path of this run: so every process that it starts of itself can be told from another run's.
+    pub(crate) fn program(&self, nexus: &Path) -> Result<PathBuf, HarnessError> {
+        let own = self.0.join("bin/nexus");
+        if !own.exists() && fs::hard_link(nexus, &own).is_err() {
+            fs::copy(nexus, &own).map_err(HarnessError::io(format!("a copy of {}", nexus.display())))?;
+        }
+        Ok(own)
+    }
+}
