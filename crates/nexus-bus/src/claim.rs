@@ -63,11 +63,12 @@ impl Claim {
         }
     }
 
-    /// Writes the attempt's last event and ends the delivery.
+    /// Writes the attempt's last event and ends the delivery. The claim is spent by it, as by every end below: it still
+    /// expects the event before, so whoever else holds it (a supervisor whose worker failed just then) is refused.
     pub async fn conclude(&self, what: What, now: Timestamp) -> Result<u64, BusError> {
         let event = self.event(what, now);
         let seq = self.bus.append(&event, self.last(), self.entry.task.traceparent.as_deref()).await?;
-        self.end_delivery(seq).await;
+        self.bus.end_delivery(&self.delivery).await;
         Ok(seq)
     }
 
@@ -75,7 +76,7 @@ impl Claim {
     pub async fn conclude_and_retry(&self, what: What, at: Timestamp, now: Timestamp) -> Result<u64, BusError> {
         let next = once_more(&self.entry, now);
         let seq = self.bus.append_and_schedule(&self.event(what, now), self.last(), &next, at).await?;
-        self.end_delivery(seq).await;
+        self.bus.end_delivery(&self.delivery).await;
         Ok(seq)
     }
 
@@ -84,7 +85,7 @@ impl Claim {
         let event = self.event(What::Interrupted { reason: reason.to_owned() }, now);
         let next = again(&self.entry, now);
         let seq = self.bus.append_and_queue(&event, self.last(), &next).await?;
-        self.end_delivery(seq).await;
+        self.bus.end_delivery(&self.delivery).await;
         Ok(seq)
     }
 
@@ -106,11 +107,6 @@ impl Claim {
 
     fn last(&self) -> u64 {
         self.last.load(Ordering::Acquire)
-    }
-
-    async fn end_delivery(&self, seq: u64) {
-        self.last.store(seq, Ordering::Release);
-        self.bus.end_delivery(&self.delivery).await;
     }
 }
 

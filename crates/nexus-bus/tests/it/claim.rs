@@ -28,6 +28,21 @@ async fn a_task_is_started_renewed_and_ended() {
     eventually("the end of the delivery", async || (server.consumer(5).await == (0, 0)).then_some(())).await;
 }
 
+/// A worker may fail when its task has just ended; its supervisor then gives back a task that is over.
+#[tokio::test]
+async fn a_claim_writes_one_end() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let entry = entry(5);
+    bus.submit(&entry).await.unwrap();
+    let claim = claim(&bus, &take(&mut queues(&bus, LEASE).await, 5).await, 0).await.unwrap();
+    let seq = claim.conclude(completed(0), Timestamp::now()).await.unwrap();
+    let again = claim.requeue("its worker failed", Timestamp::now()).await;
+    assert!(matches!(again, Err(nexus_bus::BusError::Conflict)), "{again:?}");
+    assert_eq!(claim.look().await, Ok(Some(nexus_bus::Fence::Lost)));
+    assert_eq!(bus.last_event(entry.task.id).await.unwrap().unwrap().seq, seq);
+}
+
 /// Three renewals of a lease of a second keep a task for longer than that.
 #[tokio::test]
 async fn a_renewal_moves_the_end_of_the_lease() {
