@@ -12,7 +12,7 @@ use crate::error::HarnessError;
 use crate::faults::Fault;
 use crate::report::{Report, Total};
 use crate::story::Wrong;
-use crate::{agent, run, table};
+use crate::{agent, measure, run, table};
 
 /// Breaks companies at random and proves that nothing was lost and nothing ran twice.
 #[derive(Debug, Parser)]
@@ -39,6 +39,9 @@ struct Cli {
     /// Switches fencing off (debug builds of nexus only) and expects that overlaps are found: the harness is tested.
     #[arg(long)]
     unfenced: bool,
+    /// Measures instead: fills a company with this many tasks, kills it, and starts it again.
+    #[arg(long, value_name = "TASKS", conflicts_with_all = ["seeds", "seed", "unfenced"])]
+    ledger: Option<u64>,
     /// The program to test. Default: `nexus` beside this one.
     #[arg(long, env = "NEXUS_BIN")]
     nexus: Option<PathBuf>,
@@ -131,6 +134,15 @@ pub fn main() -> ExitCode {
 
 async fn runs(cli: &Cli) -> Result<ExitCode, HarnessError> {
     let options = options(cli).await?;
+    if let Some(tasks) = cli.ledger {
+        let measured = measure::ledger(tasks, &options).await?;
+        let text = match cli.output {
+            Output::Text => measured.text(),
+            Output::Json => format!("{:#}\n", serde_json::json!(measured)),
+        };
+        print(&text)?;
+        return Ok(ExitCode::from(u8::from(!measured.is_well())));
+    }
     // Small enough to be typed.
     let seeds: Vec<_> = match cli.seed.is_empty() {
         true => (0..cli.seeds).map(|_| u64::from(Rng::new().u32(..))).collect(),
@@ -155,7 +167,7 @@ async fn runs(cli: &Cli) -> Result<ExitCode, HarnessError> {
             format!("{document:#}\n")
         }
     };
-    std::io::stdout().write_all(text.as_bytes()).map_err(HarnessError::io("standard output"))?;
+    print(&text)?;
     Ok(verdict(&total, cli.unfenced))
 }
 
@@ -204,6 +216,10 @@ fn tell(report: &Report) {
     if let Some(kept) = &report.kept {
         say(&format!("  logs and data: {}", kept.display()));
     }
+}
+
+fn print(text: &str) -> Result<(), HarnessError> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(HarnessError::io("standard output"))
 }
 
 fn say(text: &str) {

@@ -15,6 +15,7 @@ mod faults;
 mod ledger;
 mod load;
 mod mark;
+mod measure;
 mod processes;
 mod proxy;
 mod recovery;

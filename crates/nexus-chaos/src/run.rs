@@ -19,7 +19,7 @@ use crate::load::Load;
 use crate::report::Report;
 use crate::site::Site;
 use crate::story::{Story, Violation, Wrong};
-use crate::work::DEPARTMENTS;
+use crate::work::{DEPARTMENTS, WORKERS};
 use crate::{ledger, mark, processes, recovery};
 
 /// How long everything may take to end once all is healed.
@@ -85,8 +85,10 @@ pub(crate) async fn run(seed: u64, mode: Mode, options: &Options) -> Result<Repo
 }
 
 /// The company's files: three departments that work fast and give up fast.
-fn configure(site: &Site) -> Result<(), HarnessError> {
+pub(crate) fn configure(site: &Site) -> Result<(), HarnessError> {
     let own = std::env::current_exe().map_err(HarnessError::io("this program"))?;
+    // Under a name of the run, so that this program may be built anew meanwhile.
+    let own = site.program(&own)?;
     let agent = [own.as_os_str(), "agent".as_ref(), "--site".as_ref(), site.root().as_os_str()];
     let agent: Vec<_> = agent.iter().map(|word| format!("{:?}", word.to_string_lossy())).collect();
     let company = format!(
@@ -101,7 +103,7 @@ fn configure(site: &Site) -> Result<(), HarnessError> {
     write(site.config().join("nexus.toml"), &company)?;
     for (name, workspace) in DEPARTMENTS {
         let department = format!(
-            "workers = 3\nagents = [\"chaos\"]\nworkspace.mode = \"{workspace}\"\nrestart.max_restarts = 1000\n\
+            "workers = {WORKERS}\nagents = [\"chaos\"]\nworkspace.mode = \"{workspace}\"\nrestart.max_restarts = 1000\n\
              stop = {{ interrupt_grace = \"300ms\", terminate_grace = \"300ms\" }}\n\
              [retry]\nmax_attempts = 2\nbackoff = {{ initial = \"200ms\", factor = 2.0, max = \"2s\", jitter = 0.2 }}\n",
         );
@@ -208,7 +210,8 @@ async fn orphans(site: &Site, story: &Story) {
 }
 
 /// Ends what a run has left behind, however it ended.
-struct Sweep(Site);
+#[derive(Debug)]
+pub(crate) struct Sweep(pub(crate) Site);
 
 impl Drop for Sweep {
     fn drop(&mut self) {

@@ -58,11 +58,11 @@ impl Site {
         self.0.join("logs").join(of)
     }
 
-    /// The program, under a path of this run: so every process that it starts of itself can be told from another run's.
-    pub(crate) fn program(&self, nexus: &Path) -> Result<PathBuf, HarnessError> {
-        let own = self.0.join("bin/nexus");
-        if !own.exists() && fs::hard_link(nexus, &own).is_err() {
-            fs::copy(nexus, &own).map_err(HarnessError::io(format!("a copy of {}", nexus.display())))?;
+    /// A program, under a path of this run: so every process that it starts of itself can be told from another run's.
+    pub(crate) fn program(&self, path: &Path) -> Result<PathBuf, HarnessError> {
+        let own = self.0.join("bin").join(path.file_name().unwrap_or_default());
+        if !own.exists() && fs::hard_link(path, &own).is_err() {
+            fs::copy(path, &own).map_err(HarnessError::io(format!("a copy of {}", path.display())))?;
         }
         Ok(own)
     }

@@ -53,6 +53,9 @@ pub(crate) struct Order {
 /// Departments with their workspaces; the load is spread over them.
 pub(crate) const DEPARTMENTS: [(&str, &str); 3] = [("mill", "in_place"), ("forge", "scratch"), ("yard", "in_place")];
 
+/// Of each department, on each node.
+pub(crate) const WORKERS: u32 = 3;
+
 impl Order {
     /// The `n`th piece of work of a run.
     pub(crate) fn draw(n: u32, rng: &mut Rng) -> Self {

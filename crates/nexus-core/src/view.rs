@@ -119,6 +119,11 @@ impl TaskView {
         }
     }
 
+    /// Nothing has happened to it but that it was asked for.
+    fn is_untouched(&self) -> bool {
+        self.status == Status::Queued && self.started_at.is_none() && self.updated_at == self.created_at
+    }
+
     /// A queue entry after the first: the task waits (again).
     pub fn requeue(&mut self, entry: &QueueEntry) {
         self.interruptions = self.interruptions.max(entry.interruptions);
@@ -211,6 +216,12 @@ impl Record {
 /// Folds one record into what is known of its task. An event of a task that was never queued says nothing.
 #[must_use]
 pub fn fold(view: Option<TaskView>, record: &Record) -> Option<TaskView> {
+    // A delayed task that is asked for twice at a time may be scheduled twice: the second schedule replaces the first
+    // one, so what the first one said is forgotten too.
+    let view = match record {
+        Record::Entry(_) | Record::Scheduled(_) => view.filter(|view| !view.is_untouched()),
+        Record::Event(_) => view,
+    };
     match (view, record) {
         (None, Record::Entry(entry)) => Some(TaskView::new(entry)),
         // A delayed task; its entry takes the schedule's place when it comes due.
@@ -230,3 +241,6 @@ pub fn fold(view: Option<TaskView>, record: &Record) -> Option<TaskView> {
         (None, Record::Event(_)) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
