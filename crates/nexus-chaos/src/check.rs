@@ -51,7 +51,8 @@ pub(crate) fn judge(evidence: &Evidence) -> (Tasks, Vec<Violation>) {
         };
         match evidence.told.get(id) {
             Some(told) if told == view => {}
-            told => wrong(Wrong::Status, format!("the company says {told:?}, the ledger {view:?}")),
+            Some(told) => wrong(Wrong::Status, differences(told, view)),
+            None => wrong(Wrong::Status, "the company doesn't say how it is".to_owned()),
         }
         let effects = evidence.marks.iter().filter(|mark| mark.task == *id && mark.kind == Kind::End(0)).count();
         match view.status {
@@ -77,6 +78,18 @@ pub(crate) fn judge(evidence: &Evidence) -> (Tasks, Vec<Violation>) {
     }
     found.extend(overlaps(evidence));
     (tasks, found)
+}
+
+/// What the company says otherwise than the ledger, field by field.
+fn differences(told: &TaskView, view: &TaskView) -> String {
+    let [told, view] = [told, view].map(|view| serde_json::to_value(view).unwrap_or_default());
+    let fields = view.as_object().into_iter().flatten();
+    let differing = fields.filter(|(name, value)| told.get(name.as_str()) != Some(value));
+    let differing = differing.map(|(name, value)| {
+        let told = told.get(name.as_str()).unwrap_or(&serde_json::Value::Null);
+        format!("{name} is {told} for the company and {value} by the ledger")
+    });
+    differing.collect::<Vec<_>>().join("; ")
 }
 
 fn overlaps(evidence: &Evidence) -> impl Iterator<Item = Violation> {
