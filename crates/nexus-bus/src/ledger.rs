@@ -115,12 +115,13 @@ impl Bus {
         Ok(last - 1)
     }
 
-    /// Forgets a task: everything that the ledger and the logs hold of it.
+    /// Forgets a task: everything that the ledger, the logs and the dead letters hold of it.
     pub async fn purge(&self, task: TaskId) -> Result<(), BusError> {
         let filters = [
             (subject::TASKS, subject::schedule(task)),
             (subject::TASKS, subject::any_queue(task)),
             (subject::LOGS, subject::any_log(task)),
+            (subject::DEAD, subject::any_dead(task)),
             // The events last: while one is there, the task is known to have ended.
             (subject::TASKS, subject::any_event(task)),
         ];

@@ -8,6 +8,7 @@ mod bus;
 mod claim;
 mod client;
 mod control;
+mod dead;
 mod envelope;
 mod error;
 mod inbox;

@@ -74,6 +74,8 @@ impl Bus {
         let dead = Config {
             discard: DiscardPolicy::Old,
             max_age: options.retention,
+            // A task that fails once more has one letter still; all others have a subject of their own.
+            max_messages_per_subject: 1,
             ..base(subject::DEAD, &[subject::ALL_DEAD], DEAD_BYTES)
         };
         let inbox = Config {

@@ -59,6 +59,10 @@ pub(crate) fn dead(department: &str, id: &str) -> String {
     format!("nexus.dead.{department}.{id}")
 }
 
+pub(crate) fn any_dead(task: TaskId) -> String {
+    format!("nexus.dead.*.{task}")
+}
+
 /// What is remembered of a department's failures on a node.
 pub(crate) fn staff(node: &NodeId, department: &DepartmentName) -> String {
     format!("nexus.staff.{node}.{department}")

@@ -7,6 +7,7 @@ pub mod api;
 pub mod attempt;
 pub mod cancel;
 pub mod company;
+pub mod dead;
 pub mod department;
 pub mod event;
 pub mod fence;

@@ -8,6 +8,7 @@ use crate::api::{
     Accepted, CancelRequest, Cancelled, DeadLetter, DepartmentInfo, Departments, ListRequest, Reply, ResumeRequest,
     TaskPage, TaskRef, TaskStatus, WorkerStats,
 };
+use crate::dead::DeadTask;
 use crate::event::Event;
 use crate::log::LogChunk;
 use crate::staff::StaffRecord;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("event", given::<Event>()),
         ("log_chunk", given::<LogChunk>()),
         ("dead_letter", given::<DeadLetter>()),
+        ("dead_task", given::<DeadTask>()),
         ("staff_record", given::<StaffRecord>()),
         ("ceo_submit_reply", given::<Reply<Accepted>>()),
         ("ceo_status_request", taken::<TaskRef>()),

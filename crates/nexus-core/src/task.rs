@@ -117,7 +117,7 @@ pub struct Task {
 }
 
 /// Version of the stored forms: [`QueueEntry`], [`crate::event::Event`], [`crate::log::LogChunk`],
-/// [`crate::api::DeadLetter`] and [`crate::staff::StaffRecord`].
+/// [`crate::api::DeadLetter`], [`crate::dead::DeadTask`] and [`crate::staff::StaffRecord`].
 pub const STORED_VERSION: u32 = 1;
 
 /// A task that waits for a worker: the payload of `nexus.queue.<department>.<lane>.<task>`.
@@ -130,7 +130,8 @@ pub struct QueueEntry {
     pub task: Task,
     /// The attempt that this entry is for, from 1.
     pub attempt: u32,
-    /// How often an attempt was interrupted so far through no fault of the agent's.
+    /// How often an attempt was interrupted through no fault of the agent's, since the task was submitted or put back by
+    /// hand.
     #[serde(default)]
     pub interruptions: u32,
     #[schemars(with = "String")]

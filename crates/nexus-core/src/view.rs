@@ -74,7 +74,8 @@ pub struct TaskView {
     pub attempt: u32,
     /// As the task asked; the department's policy holds without it.
     pub max_attempts: Option<u32>,
-    /// How often an attempt was interrupted through no fault of the agent's.
+    /// How often an attempt was interrupted through no fault of the agent's, since the task was submitted or put back by
+    /// hand.
     pub interruptions: u32,
     /// The worker and node of the attempt that runs, or of the last one.
     pub worker_id: Option<WorkerName>,
@@ -126,7 +127,6 @@ impl TaskView {
 
     /// A queue entry after the first: the task waits (again).
     pub fn requeue(&mut self, entry: &QueueEntry) {
-        self.interruptions = self.interruptions.max(entry.interruptions);
         // An entry may be stored before the event that caused it is folded; it never revives what has ended.
         if self.status == Status::Queued {
             self.not_before = None;
@@ -165,6 +165,7 @@ impl TaskView {
             What::Retried { .. } => {
                 self.status = Status::Queued;
                 self.attempt = 0;
+                self.interruptions = 0;
                 self.completed_at = None;
                 self.result = None;
                 self.error = None;

@@ -12,6 +12,7 @@ use nexus_history::{Counts, History, HistoryError};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+mod dead;
 mod estimates;
 
 use estimates::Estimates;
@@ -45,8 +46,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl Historian {
-    /// Starts folding the ledger whose identity is `ledger`, from where the history had come.
-    pub(crate) async fn start(bus: Bus, history: History, ledger: &str) -> Result<Self, HistoryError> {
+    /// Starts folding the ledger whose identity is `ledger`, from where the history had come. Dead letters are kept for
+    /// `retention`.
+    pub(crate) async fn start(
+        bus: Bus,
+        history: History,
+        ledger: &str,
+        retention: Duration,
+    ) -> Result<Self, HistoryError> {
         history.bind(ledger).await?;
         let first = State {
             position: history.position().await?,
@@ -55,7 +62,7 @@ impl Historian {
         };
         let (sender, state) = watch::channel(first);
         let rebuild = Arc::new(Notify::new());
-        let folder = Folder { bus, history: history.clone(), state: sender, rebuild: Arc::clone(&rebuild) };
+        let folder = Folder { bus, history: history.clone(), state: sender, rebuild: Arc::clone(&rebuild), retention };
         Ok(Self {
             history,
             state,
@@ -127,6 +134,7 @@ struct Folder {
     history: History,
     state: watch::Sender<State>,
     rebuild: Arc<Notify>,
+    retention: Duration,
 }
 
 /// Why folding stopped for a moment.
@@ -170,6 +178,8 @@ impl Folder {
                     batch = tail.next() => batch.ok_or(Interruption::Ended)?,
                     () = self.rebuild.notified() => break,
                 };
+                // Before the position moves: what is folded has its letter, whenever this stops.
+                dead::keep(&self.bus, &batch.records, self.retention).await?;
                 self.history.fold(&batch.records, batch.upto).await?;
                 let counts = Arc::new(self.history.counts().await?);
                 self.state.send_modify(|state| {

@@ -79,7 +79,7 @@ impl Runtime {
     pub async fn start(bus: Bus, company: Company, options: RuntimeOptions) -> Result<Self, StartError> {
         let ledger = bus.prepare(&options.streams).await?;
         let history = History::open(&options.history_url).await?;
-        let historian = Historian::start(bus.clone(), history, &ledger).await?;
+        let historian = Historian::start(bus.clone(), history, &ledger, options.streams.retention).await?;
         let staff = StaffBook::open(bus.clone(), &options.node).await?;
         let node = Arc::new(Node {
             id: options.node,

@@ -4,6 +4,7 @@
 
 mod claim;
 mod crash;
+mod dead;
 mod envelope;
 mod fence;
 mod follow;

@@ -140,7 +140,7 @@ fn utf8(path: PathBuf) -> Result<String, String> {
     path.into_os_string().into_string().map_err(|_| "is not valid UTF-8".to_owned())
 }
 
-/// Puts a failed or cancelled task back on the queue, its attempts counted from the start.
+/// Puts a failed or cancelled task back on the queue, its attempts and interruptions counted from the start.
 pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> {
     let view = find(node, task).await?;
     let id = view.task_id;
@@ -158,12 +158,16 @@ pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> 
     let now = Timestamp::now();
     let what = What::Retried { reason: "asked for".to_owned() };
     let event = Event::new(id, entry.task.department.clone(), 0, now, what);
-    let again = QueueEntry { attempt: 1, interruptions: entry.interruptions, queued_at: now, ..entry };
+    let again = QueueEntry { attempt: 1, interruptions: 0, queued_at: now, ..entry };
     let seq = node.bus.append_and_queue(&event, last.seq, &again).await.map_err(|error| match error {
         BusError::Conflict => conflict(format!("task {id} was changed by somebody else just now")),
         error => error.into(),
     })?;
     node.historian.wrote(seq);
+    if let Err(error) = node.bus.exhume_task(&again.task.department, id, seq).await {
+        // It goes when the history has come that far.
+        tracing::debug!(task = %id, "its dead letter could not be taken away yet: {error}");
+    }
     Ok(Accepted {
         task_id: id,
         department: again.task.department,

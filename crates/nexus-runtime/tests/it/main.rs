@@ -7,6 +7,7 @@ mod audit;
 mod cancel;
 mod chaos;
 mod company;
+mod dead;
 mod former;
 mod kept_triggers;
 mod lease;
