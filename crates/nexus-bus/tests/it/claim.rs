@@ -39,7 +39,7 @@ async fn a_claim_writes_one_end() {
     let seq = claim.conclude(completed(0), Timestamp::now()).await.unwrap();
     let again = claim.requeue("its worker failed", Timestamp::now()).await;
     assert!(matches!(again, Err(nexus_bus::BusError::Conflict)), "{again:?}");
-    assert_eq!(claim.look().await, Ok(Some(nexus_bus::Fence::Lost)));
+    assert_eq!(claim.look().await, Ok(Some(nexus_core::fence::Fence::Lost)));
     assert_eq!(bus.last_event(entry.task.id).await.unwrap().unwrap().seq, seq);
 }
 
