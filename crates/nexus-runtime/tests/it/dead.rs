@@ -167,6 +167,29 @@ async fn two_nodes_write_one() {
     office.stop().await;
 }
 
+/// The broker is killed and started again while tasks fail: each has its letter, and none has two.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_away_is_waited_for() {
+    let server = Server::start().await;
+    let office = server.open(company([("qa", department(2))])).await;
+    let mut tasks = Vec::new();
+    for _ in 0..60 {
+        tasks.push(office.submit("qa", "false").await);
+    }
+    assert_eq!(office.end(tasks[10]).await.status, Status::Failed);
+    let first = server.broker.pid().unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(first).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let back = |status: &nexus_broker::Status| matches!(status, nexus_broker::Status::Running { pid } if *pid != first);
+    within("the broker", server.broker.status().wait_for(back)).await.unwrap();
+    eventually("an answer", async || office.client.workers().await.ok()).await;
+    for task in tasks {
+        assert_eq!(office.end(task).await.status, Status::Failed);
+    }
+    assert_eq!(letters(&mut Wire::open(&server).await).await, (60, 60));
+    office.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_somebody_has_deleted_holds_nothing_up() {
     let server = Server::start().await;
