@@ -36,5 +36,6 @@ mod run;
 mod slow_workspace;
 mod staff;
 mod support;
+mod upgrade;
 mod went_back;
 mod workspaces;
