@@ -91,7 +91,11 @@ impl Claim {
 
     /// After a refused write (or a signal): what has been written in our place?
     pub async fn look(&self) -> Result<Option<Fence>, BusError> {
-        let last = self.bus.last_event(self.entry.task.id).await?;
+        let last = match self.bus.last_event(self.entry.task.id).await {
+            // Nobody but another node, a newer one, can have written that.
+            Err(BusError::Newer { .. }) => return Ok(Some(Fence::Lost)),
+            last => last?,
+        };
         let seen = last.as_ref().map(|last| (&last.event, last.seq));
         let found = fence(self.last(), &self.delivery, seen);
         if let (Some(Fence::CancelRequested(_)), Some(last)) = (&found, &last) {

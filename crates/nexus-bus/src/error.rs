@@ -1,6 +1,7 @@
 //! What can go wrong between a company and its broker.
 
 use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::task::STORED_VERSION;
 
 /// Why the broker didn't do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +24,12 @@ pub enum BusError {
     /// A stored message that this version can't read.
     #[error("{subject} at {seq} is not readable: {cause}")]
     Unreadable { subject: String, seq: u64, cause: String },
+    /// A stored message that this version must not touch.
+    #[error(
+        "{subject} at {seq} was written by a newer nexus (version {found} of the stored form, and this one reads up to \
+         {STORED_VERSION}); upgrade nexus"
+    )]
+    Newer { subject: String, seq: u64, found: u32 },
 }
 
 impl From<BusError> for Refusal {
@@ -38,6 +45,8 @@ impl From<BusError> for Refusal {
             }
             BusError::Full(_) => Self::new(RefusalKind::Busy, message)
                 .with_help("wait until work is done, or make room on the broker's disk; nothing of it was accepted"),
+            BusError::Newer { .. } => Self::new(RefusalKind::NewerVersion, message)
+                .with_help("the ledger keeps everything for a nexus that can read it; nothing of it was touched"),
             BusError::Refused(_) | BusError::Unreadable { .. } => Self::new(RefusalKind::Internal, message),
         }
     }

@@ -156,7 +156,7 @@ fn delivery(message: Message) -> Option<Delivery> {
     let ack = message.reply?;
     let redelivered = ack_token(&ack, 0).unwrap_or(2) > 1;
     let subject = message.subject.to_string();
-    let entry = decode(&subject, 0, &message.payload);
+    let entry = decode(&subject, ack_token(&ack, 1).unwrap_or(0), &message.payload);
     Some(Delivery { entry, redelivered, payload: message.payload, subject, ack })
 }
 

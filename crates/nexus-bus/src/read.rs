@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::{HeaderMap, Message, StatusCode};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use nexus_core::stored::{self, Unreadable};
 use serde_json::json;
 
 use crate::bus::{ANSWER, Bus};
@@ -24,7 +25,7 @@ impl Stored {
         self.headers.get(name).map(async_nats::HeaderValue::as_str)
     }
 
-    pub(crate) fn decode<T: serde::de::DeserializeOwned>(&self) -> Result<T, BusError> {
+    pub(crate) fn decode<T: stored::Stored>(&self) -> Result<T, BusError> {
         decode(&self.subject, self.seq, &self.payload)
     }
 
@@ -36,11 +37,12 @@ impl Stored {
     }
 }
 
-pub(crate) fn decode<T: serde::de::DeserializeOwned>(subject: &str, seq: u64, payload: &[u8]) -> Result<T, BusError> {
-    serde_json::from_slice(payload).map_err(|error| BusError::Unreadable {
-        subject: subject.to_owned(),
-        seq,
-        cause: error.to_string(),
+pub(crate) fn decode<T: stored::Stored>(subject: &str, seq: u64, payload: &[u8]) -> Result<T, BusError> {
+    stored::read(payload).map_err(|error| match error {
+        Unreadable::Newer { found } => BusError::Newer { subject: subject.to_owned(), seq, found },
+        Unreadable::Malformed(error) => {
+            BusError::Unreadable { subject: subject.to_owned(), seq, cause: error.to_string() }
+        }
     })
 }
 

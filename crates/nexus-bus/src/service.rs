@@ -163,6 +163,7 @@ const fn code(kind: RefusalKind) -> &'static str {
         RefusalKind::Busy => "429",
         RefusalKind::TimedOut => "504",
         RefusalKind::Stopped | RefusalKind::Unreachable => "503",
+        RefusalKind::NewerVersion => "501",
         RefusalKind::Internal => "500",
     }
 }

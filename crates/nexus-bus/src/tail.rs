@@ -28,6 +28,8 @@ pub struct Batch {
     pub upto: u64,
     /// Records that followed when this batch was sent.
     pub pending: u64,
+    /// Nothing more comes: what follows was written by a newer nexus.
+    pub newer: Option<BusError>,
 }
 
 /// Records that are folded in one transaction at most.
@@ -62,10 +64,18 @@ impl Bus {
                     match message {
                         Ok(message) => {
                             let Ok(info) = message.info() else { continue };
+                            let subject = message.subject.as_str();
+                            let record = record(subject, info.stream_sequence, &message.payload);
+                            if let Err(error @ BusError::Newer { .. }) = record {
+                                // Left out, a task would be told wrongly of; so nothing after it is told at all.
+                                batch.pending = info.pending + 1;
+                                batch.newer = Some(error);
+                                let _ = sender.send(batch).await;
+                                return;
+                            }
                             batch.upto = info.stream_sequence;
                             batch.pending = info.pending;
-                            let subject = message.subject.as_str();
-                            match record(subject, info.stream_sequence, &message.payload) {
+                            match record {
                                 Ok(record) => batch.records.push((info.stream_sequence, record)),
                                 Err(error) => tracing::warn!("left out of the history: {error}"),
                             }

@@ -22,6 +22,7 @@ pub mod revival;
 pub mod route;
 pub mod schema;
 pub mod staff;
+pub mod stored;
 pub mod task;
 pub mod turn;
 pub mod units;

@@ -39,6 +39,8 @@ pub enum RefusalKind {
     Stopped,
     /// The company or its broker can't be reached.
     Unreachable,
+    /// It was stored by a newer version of Nexus, which this one leaves untouched.
+    NewerVersion,
     Internal,
 }
 

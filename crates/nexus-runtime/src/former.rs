@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nexus_bus::BusError;
 use nexus_process::end_marked;
 
 use crate::node::Node;
@@ -26,7 +27,12 @@ pub(crate) async fn requeue(node: &Node) -> Result<(), StartError> {
     let former = node.historian.running_on(&node.id).await?;
     let mut requeued = 0;
     for view in &former {
-        let Some(last) = node.bus.last_event(view.task_id).await? else { continue };
+        let last = match node.bus.last_event(view.task_id).await {
+            // Somebody newer has had it in hand since, and knows how it goes on.
+            Err(BusError::Newer { .. }) => continue,
+            last => last?,
+        };
+        let Some(last) = last else { continue };
         if !last.event.what.is_terminal()
             && let Some(seq) =
                 node.bus.requeue_orphan(&last, "the company ended without a word", Timestamp::now()).await?

@@ -38,12 +38,16 @@ pub(crate) struct State {
     caught_up: bool,
     /// How often it was made anew.
     rebuilds: u64,
+    /// Why it stopped before the ledger's end: what comes there was written by a newer nexus.
+    halted: Option<BusError>,
 }
 
 /// How long a reader waits for the history to catch up with what this node wrote.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Wait after a failure to fold, so that a database that is away is not asked all the time.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Wait before it is looked whether what was written by a newer nexus is still there: it is, unless it was purged.
+const NEWER: Duration = Duration::from_secs(60);
 
 impl Historian {
     /// Starts folding the ledger whose identity is `ledger`, from where the history had come. Dead letters are kept for
@@ -82,9 +86,13 @@ impl Historian {
     pub(crate) async fn current(&self) -> Result<&History, Refusal> {
         let written = self.written.load(Ordering::Acquire);
         let mut state = self.state.clone();
-        let caught_up = tokio::time::timeout(PATIENCE, state.wait_for(|state| state.position >= written)).await;
+        let is_told = |state: &State| state.halted.is_some() || state.position >= written;
+        let caught_up = tokio::time::timeout(PATIENCE, state.wait_for(is_told)).await;
         match caught_up {
-            Ok(Ok(_)) => Ok(&self.history),
+            Ok(Ok(state)) => match &state.halted {
+                Some(error) => Err(error.clone().into()),
+                None => Ok(&self.history),
+            },
             _ => {
                 let behind = written.saturating_sub(self.state.borrow().position);
                 Err(Refusal::new(RefusalKind::Busy, format!("the history is {behind} records behind the ledger"))
@@ -103,9 +111,9 @@ impl Historian {
         self.history.running_on(node).await
     }
 
-    /// Waits until nothing is left to fold.
+    /// Waits until nothing is left to fold that can be.
     pub(crate) async fn caught_up(&self) {
-        let _ = self.state.clone().wait_for(|state| state.caught_up).await;
+        let _ = self.state.clone().wait_for(|state| state.caught_up || state.halted.is_some()).await;
     }
 
     /// Makes the history anew from the ledger's beginning.
@@ -113,8 +121,11 @@ impl Historian {
         let mut state = self.state.clone();
         let before = state.borrow_and_update().rebuilds;
         self.rebuild.notify_one();
-        let done = state.wait_for(|state| state.rebuilds > before && state.caught_up).await;
-        done.map(|_| ()).map_err(|_| Refusal::new(RefusalKind::Internal, "the history is not being kept any more"))
+        let is_over = |state: &State| state.rebuilds > before && (state.caught_up || state.halted.is_some());
+        match state.wait_for(is_over).await {
+            Ok(state) => state.halted.clone().map_or(Ok(()), |error| Err(error.into())),
+            Err(_) => Err(Refusal::new(RefusalKind::Internal, "the history is not being kept any more")),
+        }
     }
 
     /// About how long such a task takes, in milliseconds.
@@ -152,9 +163,14 @@ impl Folder {
     async fn run(self) {
         loop {
             let Err(error) = self.follow().await;
+            let newer = matches!(error, Interruption::Bus(BusError::Newer { .. }));
             tracing::warn!("the history waits: {error}");
             self.state.send_modify(|state| state.caught_up = false);
-            tokio::time::sleep(AGAIN).await;
+            tokio::select! {
+                () = tokio::time::sleep(if newer { NEWER } else { AGAIN }) => {}
+                // To be heeded where the ledger is followed.
+                () = self.rebuild.notified() => self.rebuild.notify_one(),
+            }
         }
     }
 
@@ -171,7 +187,7 @@ impl Folder {
             let mut tail = self.bus.tail(position).await?;
             self.state.send_modify(|state| state.position = state.position.min(position));
             if tail.pending == 0 {
-                self.state.send_modify(|state| state.caught_up = true);
+                self.state.send_modify(|state| (state.caught_up, state.halted) = (true, None));
             }
             loop {
                 let batch = tokio::select! {
@@ -183,10 +199,14 @@ impl Folder {
                 self.history.fold(&batch.records, batch.upto).await?;
                 let counts = Arc::new(self.history.counts().await?);
                 self.state.send_modify(|state| {
-                    state.position = batch.upto;
+                    state.position = state.position.max(batch.upto);
                     state.counts = counts;
                     state.caught_up = batch.pending == 0;
+                    state.halted.clone_from(&batch.newer);
                 });
+                if let Some(error) = batch.newer {
+                    return Err(error.into());
+                }
             }
             tracing::info!("making the history anew from the ledger");
             self.history.clear().await?;

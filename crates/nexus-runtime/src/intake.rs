@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::board::Slot;
 use crate::node::{Charter, Node};
+use crate::seldom::Seldom;
 use crate::worker::WorkerMsg;
 
 mod admit;
@@ -56,6 +57,7 @@ pub(crate) struct IntakeState {
     /// At most one entry a worker.
     idle: VecDeque<(Arc<Slot>, ActorRef<WorkerMsg>)>,
     closed: bool,
+    newer: Arc<Seldom>,
     opening: Option<AbortOnDropHandle<()>>,
     _owned: Vec<AbortOnDropHandle<()>>,
 }
@@ -95,6 +97,7 @@ impl Actor for Intake {
             woken: [false; Lane::COUNT],
             idle: VecDeque::new(),
             closed: false,
+            newer: Arc::default(),
             opening: Some(AbortOnDropHandle::new(opening)),
             _owned: vec![AbortOnDropHandle::new(looking), AbortOnDropHandle::new(listening)],
         })
@@ -186,6 +189,7 @@ impl IntakeState {
                 node: Arc::clone(&self.node),
                 charter: Arc::clone(&self.charter),
                 intake: myself.clone(),
+                newer: Arc::clone(&self.newer),
                 delivery,
             };
             match self.idle.pop_front().filter(|_| !self.closed) {

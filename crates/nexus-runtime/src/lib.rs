@@ -13,6 +13,7 @@ mod intake;
 mod janitor;
 mod node;
 mod runtime;
+mod seldom;
 mod staff_book;
 mod worker;
 

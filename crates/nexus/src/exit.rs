@@ -141,7 +141,7 @@ impl From<Refusal> for Exit {
             RefusalKind::AgentNotInDepartment | RefusalKind::Busy | RefusalKind::Conflict => Code::Refused,
             RefusalKind::TimedOut => Code::TimedOut,
             RefusalKind::Stopped | RefusalKind::Unreachable => Code::Unreachable,
-            RefusalKind::Internal => Code::Failure,
+            RefusalKind::NewerVersion | RefusalKind::Internal => Code::Failure,
         };
         Self { help: refusal.help, ..Self::new(code, refusal.message) }
     }

@@ -79,7 +79,9 @@ pub(crate) fn log_line(line: &LogLine, ours: bool) {
 pub(crate) fn event(event: &Event) -> String {
     let detail = match &event.what {
         What::Started { worker, agent, .. } => format!("{worker}, {agent}, attempt {}", event.attempt),
-        What::CancelRequested { reason, .. } | What::Interrupted { reason } | What::Retried { reason } => reason.clone(),
+        What::CancelRequested { reason, .. } | What::Interrupted { reason } | What::Retried { reason } => {
+            reason.clone()
+        }
         What::AttemptFailed { failure, retry_at, .. } => format!("{}; again at {retry_at:.0}", failure.message),
         What::Completed { outcome } => format!("{:.2} s", seconds(outcome.duration_ms)),
         What::Failed { failure, .. } => failure.message.clone(),

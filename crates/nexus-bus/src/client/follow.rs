@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Client;
 use crate::bus::Bus;
 use crate::error::{BusError, unreachable};
-use crate::read::LOOK_AGAIN;
+use crate::read::{LOOK_AGAIN, decode};
 use crate::subject;
 
 /// Events a follower may be behind.
@@ -60,8 +60,11 @@ pub(super) async fn past(bus: &Bus, task: Option<TaskId>, limit: usize) -> Resul
             let (stored, more) = bus.read(subject::TASKS, &pattern, seq, EVENTS).await?;
             for message in &stored {
                 seq = message.seq + 1;
-                // An event of a newer version is left out here; the ledger keeps it.
-                events.extend(message.decode::<Event>().ok());
+                match message.decode::<Event>() {
+                    Ok(event) => events.push_back(event),
+                    Err(BusError::Unreadable { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
                 if events.len() > limit {
                     events.pop_front();
                 }
@@ -82,7 +85,10 @@ async fn live_events(bus: &Bus, task: Option<TaskId>) -> Result<impl Stream<Item
     let messages = bus.nats.subscribe(subject).await.map_err(unreachable)?;
     // The broker has the subscription before anything is asked of it: no event falls in between.
     bus.flush().await;
-    Ok(Box::pin(messages.filter_map(|message| async move { serde_json::from_slice(&message.payload).ok() })))
+    Ok(Box::pin(messages.filter_map(|message| async move {
+        let event = decode(&message.subject, 0, &message.payload);
+        event.inspect_err(|error| tracing::warn!("left out: {error}")).ok()
+    })))
 }
 
 /// How often lines are looked for that a task that has ended had written, and the stream doesn't hold (any more).
@@ -213,7 +219,7 @@ impl Follower {
                     () = self.sender.closed() => return,
                 };
                 let Some(message) = message else { return };
-                let Ok(chunk) = serde_json::from_slice::<LogChunk>(&message.payload) else { break };
+                let Ok(chunk) = decode::<LogChunk>(&message.subject, 0, &message.payload) else { break };
                 let fits = chunk.first <= self.next && self.live_next.is_none_or(|next| chunk.first <= next);
                 if !fits {
                     break;

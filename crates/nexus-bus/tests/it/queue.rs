@@ -78,12 +78,22 @@ async fn an_entry_that_cannot_be_read_is_shown_with_its_cause() {
     let server = Server::start().await;
     let bus = server.bus().await;
     let subject = format!("nexus.queue.qa.5.{}", entry(5).task.id);
-    server.raw().await.request(subject.clone(), r#"{"v":99}"#.into()).await.unwrap();
+    server.raw().await.request(subject.clone(), r#"{"v":1}"#.into()).await.unwrap();
     let delivery = take(&mut queues(&bus, LEASE).await, 5).await;
     let Err(BusError::Unreadable { subject: named, cause, .. }) = &delivery.entry else { panic!("{delivery:?}") };
     assert_eq!((named, delivery.subject.as_str()), (&subject, subject.as_str()));
     assert!(cause.contains("missing field"), "{cause}");
-    assert_eq!(&delivery.payload[..], br#"{"v":99}"#);
+    assert_eq!(&delivery.payload[..], br#"{"v":1}"#);
+}
+
+#[tokio::test]
+async fn an_entry_of_a_newer_nexus_is_told_from_one_that_cannot_be_read() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let subject = format!("nexus.queue.qa.5.{}", entry(5).task.id);
+    server.raw().await.request(subject.clone(), r#"{"v":99}"#.into()).await.unwrap();
+    let delivery = take(&mut queues(&bus, LEASE).await, 5).await;
+    assert_eq!(delivery.entry, Err(BusError::Newer { subject, seq: 1, found: 99 }));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use async_nats::jetstream;
 use jiff::Timestamp;
-use nexus_bus::{Bus, StreamOptions};
+use nexus_bus::{Bus, BusError, StreamOptions};
 use nexus_core::id::{DepartmentName, NodeId};
 use nexus_core::restart::{RestartPolicy, Verdict};
 use nexus_core::staff::StaffRecord;
@@ -54,4 +54,9 @@ async fn an_older_ledger_gets_the_subject_and_what_cannot_be_read_is_no_record()
     bus.write_staff(&record("n1", qa(), 1)).await.unwrap();
     raw.request("nexus.staff.n1.other", "{}".into()).await.unwrap();
     assert_eq!(bus.staff(&node("n1")).await.unwrap(), [record("n1", qa(), 1)]);
+    // Not even known to be stopped or not: nothing is begun on it.
+    raw.request("nexus.staff.n1.other", r#"{"v":2}"#.into()).await.unwrap();
+    let error = bus.staff(&node("n1")).await.unwrap_err();
+    assert!(matches!(error, BusError::Newer { found: 2, .. }), "{error}");
+    assert!(error.to_string().contains("nexus.staff.n1.other at 3"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! Reading the ledger: in order, from any position, and past what can't be read.
 
-use nexus_bus::{Bus, Tail};
+use nexus_bus::{Bus, BusError, Tail};
 use nexus_core::view::Record;
 
 use crate::support::{Server, completed, entry, event, within};
@@ -70,4 +70,32 @@ async fn a_tail_that_ends_with_something_unreadable_reaches_the_end() {
     server.raw().await.request("nexus.event.qa.x", "not json".into()).await.unwrap();
     let (records, position) = read(&mut bus.tail(0).await.unwrap(), 1).await;
     assert_eq!((records.len(), position), (0, 1));
+}
+
+/// What a newer nexus wrote is not passed over: what comes after it may depend on it.
+#[tokio::test]
+async fn a_tail_ends_before_what_is_newer() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    write(&bus, 2).await;
+    let newer = r#"{"v":2,"what":{"type":"teleported"}}"#;
+    server.raw().await.request("nexus.event.qa.x", newer.into()).await.unwrap();
+    write(&bus, 1).await;
+    let mut tail = bus.tail(0).await.unwrap();
+    let (mut records, mut upto) = (0, 0);
+    let error = loop {
+        let batch = within("a batch", tail.next()).await.unwrap();
+        records += batch.records.len();
+        upto = batch.upto.max(upto);
+        assert!(batch.pending > 0);
+        if let Some(error) = batch.newer {
+            break error;
+        }
+    };
+    assert_eq!((records, upto), (4, 4));
+    assert!(
+        matches!(&error, BusError::Newer { subject, seq: 5, found: 2 } if subject == "nexus.event.qa.x"),
+        "{error}"
+    );
+    assert!(within("the end", tail.next()).await.is_none());
 }

@@ -16,6 +16,7 @@ use super::IntakeMsg;
 use crate::board::Slot;
 use crate::conclude::{conclude, reclaim};
 use crate::node::{Charter, Node};
+use crate::seldom::Seldom;
 use crate::worker::{Job, WorkerMsg};
 
 /// Wait before a delivery comes again that could not be dealt with for now.
@@ -26,6 +27,9 @@ const A_MOMENT: Duration = Duration::from_millis(20);
 /// Looks at a task that changes under our hands, or whose holder is about to leave, before its delivery is given back.
 const LOOKS: u32 = 10;
 
+/// Wait before work comes again that a newer nexus has to do: another node that was upgraded may have it then.
+const UPGRADED: Duration = Duration::from_secs(60);
+
 /// One delivery on its way to a worker.
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -33,12 +37,16 @@ pub(super) struct Admission {
     pub(super) charter: Arc<Charter>,
     pub(super) intake: ActorRef<IntakeMsg>,
     pub(super) delivery: Delivery,
+    /// That there is work for a newer nexus is said by this.
+    pub(super) newer: Arc<Seldom>,
 }
 
 /// Why a delivery didn't become an attempt.
 enum Declined {
     /// Nothing more is to be done about it.
     Dropped(Delivery),
+    /// Not by this nexus, but by a newer one.
+    Newer(Delivery, BusError),
     /// Not now.
     Later(Delivery, Duration),
 }
@@ -46,13 +54,19 @@ enum Declined {
 impl Admission {
     /// Claims the task for a worker and hands it over, or makes the worker idle again.
     pub(super) async fn run(self, slot: Arc<Slot>, worker: ActorRef<WorkerMsg>) {
-        let Self { node, charter, intake, delivery } = self;
+        let Self { node, charter, intake, delivery, newer } = self;
         let job = match claim(&node, &charter, &slot, delivery).await {
             Ok(job) => job,
             Err(declined) => {
                 match declined {
                     Declined::Dropped(delivery) => node.bus.drop_delivery(&delivery).await,
                     Declined::Later(delivery, after) => node.bus.return_delivery(&delivery, after).await,
+                    Declined::Newer(delivery, error) => {
+                        if newer.is_time() {
+                            tracing::warn!(department = %charter.name, "has tasks that wait: {error}");
+                        }
+                        node.bus.return_delivery(&delivery, UPGRADED).await;
+                    }
                 }
                 let _ = intake.cast(IntakeMsg::Idle { slot, worker });
                 return;
@@ -80,6 +94,10 @@ async fn claim(node: &Node, charter: &Charter, slot: &Slot, delivery: Delivery) 
     let now = Timestamp::now();
     let entry = match &delivery.entry {
         Ok(entry) => entry.clone(),
+        Err(error @ BusError::Newer { .. }) => {
+            let error = error.clone();
+            return Err(Declined::Newer(delivery, error));
+        }
         Err(error) => {
             tracing::error!(department = %charter.name, "a queue entry can't be read and goes to the dead letters: {error}");
             let refusal = Refusal::invalid(error.to_string());
@@ -98,6 +116,7 @@ async fn claim(node: &Node, charter: &Charter, slot: &Slot, delivery: Delivery) 
                 continue;
             }
             Ok(Turn::Later(Wait::Lease)) => return Err(Declined::Later(delivery, node.lease)),
+            Err(error @ BusError::Newer { .. }) => return Err(Declined::Newer(delivery, error)),
             Err(error) => {
                 tracing::warn!(task = %entry.task.id, "could not be taken: {error}");
                 return Err(Declined::Later(delivery, AGAIN));

@@ -13,6 +13,7 @@ mod kept_triggers;
 mod lease;
 mod letters;
 mod lost_queue;
+mod newer;
 mod priority;
 mod proxy;
 mod quarantine;

@@ -26,6 +26,12 @@ fn an_agent_may_finish_within_its_grace() {
 
 #[test]
 fn a_second_signal_hurries() {
+    for second in [Signal::INT, Signal::TERM] {
+        hurries(second);
+    }
+}
+
+fn hurries(second: Signal) {
     let place = Place::new();
     place.write("config/nexus.toml", "shutdown_grace = \"10m\"\n");
     let mut company = Company::up(&place);
@@ -34,7 +40,7 @@ fn a_second_signal_hurries() {
     signal(company.pid(), Signal::TERM);
     until("the refusal of work", || (company.run(&["delegate", "true"]).code == Some(6)).then_some(()));
     assert!(company.wait_now().is_none());
-    signal(company.pid(), Signal::INT);
+    signal(company.pid(), second);
     assert_eq!(company.wait(), Some(0));
     assert!(begin.elapsed().as_secs() < 30);
     assert_none(&place.path(""));

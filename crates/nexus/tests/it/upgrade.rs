@@ -36,7 +36,14 @@ fn unpacked() -> (Arc<Place>, BTreeMap<String, String>, File) {
 #[test]
 fn an_older_data_directory_is_gone_on_with() {
     let (place, tasks, _lock) = unpacked();
+    let identity = |place: &Place| {
+        let broker: Value = serde_json::from_str(&place.read("data/broker/identity.json")).unwrap();
+        (place.read("data/node"), broker["name"].clone(), broker["password"].clone())
+    };
+    let before = identity(&place);
     let company = Company::up(&place);
+    assert_eq!(identity(&company), before);
+    assert!(!company.read("log").contains("history"), "it was made anew: {}", company.read("log"));
     let status = |name: &str| company.status(&tasks[name]);
 
     let done = status("done");
