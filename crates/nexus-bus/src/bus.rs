@@ -75,6 +75,8 @@ pub struct Bus {
     pub(crate) nats: Nats,
     pub(crate) js: jetstream::Context,
     story: Story,
+    /// Events are written without compare-and-set.
+    pub(crate) unfenced: bool,
 }
 
 /// What the log says of the connection: true once its end is expected.
@@ -158,7 +160,14 @@ impl Bus {
             _ => failed(error.to_string()),
         })?;
         let js = ContextBuilder::new().timeout(ANSWER).build(nats.clone());
-        Ok(Self { nats, js, story })
+        Ok(Self { nats, js, story, unfenced: false })
+    }
+
+    /// A bus that breaks its promise on purpose: any writer of an event wins. For showing that the fault harness notices.
+    #[cfg(debug_assertions)]
+    #[must_use]
+    pub fn without_fences(self) -> Self {
+        Self { unfenced: true, ..self }
     }
 
     /// From now on a lost connection is as it should be.

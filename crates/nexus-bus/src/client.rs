@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use async_nats::{HeaderMap, Request, StatusCode};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use nexus_core::api::{
     Accepted, CancelRequest, Cancelled, DepartmentInfo, Departments, ListRequest, Reply, ResumeRequest, TaskPage,
     TaskRef, TaskStatus, WorkerStats,
@@ -33,6 +35,8 @@ pub struct Client {
 
 /// How long most answers may take. The CEO answers from memory or SQL, so this is about a machine under load.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Wait before a question is asked again. Some five of them may be open at once.
+const AGAIN: Duration = Duration::from_secs(3);
 /// A cancel is answered when the processes are gone: after both graces of its department at the latest.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(180);
 /// Making the history anew reads the whole ledger.
@@ -48,17 +52,20 @@ impl Client {
     pub async fn submit(&self, submission: &Submission) -> Result<Accepted, Refusal> {
         // Refused here rather than by NATS, which only knows "too large".
         nexus_core::route::check(submission)?;
-        self.ask("submit", submission, PATIENCE).await
+        match submission.idempotency_key {
+            Some(_) => self.ask_again("submit", submission).await,
+            None => self.ask("submit", submission, PATIENCE).await,
+        }
     }
 
     /// What is known of a task, named by its id or an unambiguous prefix.
     pub async fn status(&self, task: &str) -> Result<TaskStatus, Refusal> {
-        self.ask("status", &TaskRef { task_id: task.to_owned() }, PATIENCE).await
+        self.ask_again("status", &TaskRef { task_id: task.to_owned() }).await
     }
 
     /// Tasks, newest first.
     pub async fn list(&self, request: &ListRequest) -> Result<TaskPage, Refusal> {
-        self.ask("list", request, PATIENCE).await
+        self.ask_again("list", request).await
     }
 
     /// Cancels a task; answers when no process of it is alive.
@@ -72,11 +79,11 @@ impl Client {
     }
 
     pub async fn workers(&self) -> Result<WorkerStats, Refusal> {
-        self.ask("workers", &serde_json::json!({}), PATIENCE).await
+        self.ask_again("workers", &serde_json::json!({})).await
     }
 
     pub async fn departments(&self) -> Result<Departments, Refusal> {
-        self.ask("departments", &serde_json::json!({}), PATIENCE).await
+        self.ask_again("departments", &serde_json::json!({})).await
     }
 
     /// Gives a stopped department a new chance, on the node whose CEO answers; its tasks that wait are done then.
@@ -120,6 +127,35 @@ impl Client {
     #[must_use]
     pub fn broker_version(&self) -> String {
         self.bus.server_version()
+    }
+
+    /// Asks what changes nothing however often it is asked. The CEO that heard it may have stopped since, and another one
+    /// taken over: it is asked again while the first question is still open, and whoever answers first is believed.
+    async fn ask_again<Q: Serialize, A: DeserializeOwned>(&self, what: &str, question: &Q) -> Result<A, Refusal> {
+        let mut asked = FuturesUnordered::new();
+        let began = tokio::time::Instant::now();
+        loop {
+            let left = PATIENCE.saturating_sub(began.elapsed());
+            if left > AGAIN || asked.is_empty() {
+                asked.push(self.ask(what, question, left));
+            }
+            let mut last = None;
+            let answered = async {
+                while let Some(answer) = asked.next().await {
+                    match answer {
+                        // One that wasn't heard says nothing of the others.
+                        Err(refusal) if refusal.kind == RefusalKind::Unreachable => last = Some(refusal),
+                        answer => return Some(answer),
+                    }
+                }
+                None
+            };
+            match tokio::time::timeout(AGAIN, answered).await {
+                Ok(Some(answer)) => return answer,
+                Ok(None) => return Err(last.unwrap_or_else(nobody)),
+                Err(_) => {}
+            }
+        }
     }
 
     async fn ask<Q: Serialize, A: DeserializeOwned>(

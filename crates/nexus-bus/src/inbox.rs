@@ -27,6 +27,9 @@ pub struct Letter {
     pub payload: Bytes,
     /// `Nats-Msg-Id` or `ce-id`: what makes it idempotent.
     pub id: Option<String>,
+    /// Its place in the inbox and the time it got there: what makes one idempotent that has no id and is handed out twice.
+    /// (An inbox that is made anew counts from 1 again.)
+    pub place: Option<String>,
     pub traceparent: Option<String>,
     stored: Option<Message>,
 }
@@ -62,7 +65,8 @@ impl Bus {
             while let Some(message) = messages.next().await {
                 match message {
                     Ok(message) => {
-                        let letter = Letter { stored: Some(message.clone()), ..letter(message.message) };
+                        let place = place(&message);
+                        let letter = Letter { place, stored: Some(message.clone()), ..letter(message.message) };
                         if sender.send(letter).await.is_err() {
                             return;
                         }
@@ -76,9 +80,9 @@ impl Bus {
 
     /// Messages on any subject, as they come: nothing keeps those that come while nobody listens.
     pub async fn listen(&self, subject: &str) -> Result<Letters, BusError> {
-        // Each company node listens; the queue group hands every message to one of them.
-        let mut messages =
-            self.nats.queue_subscribe(subject.to_owned(), "nexus-triggers".to_owned()).await.map_err(unreachable)?;
+        // No queue group: the CEO's lease decides which node acts on a message, never the broker's choice among those who
+        // listen, one of whom may be a process that stands still.
+        let mut messages = self.nats.subscribe(subject.to_owned()).await.map_err(unreachable)?;
         self.flush().await;
         let (sender, receiver) = mpsc::channel(AHEAD);
         let reader = tokio::spawn(async move {
@@ -134,7 +138,19 @@ fn letter(message: async_nats::Message) -> Letter {
     };
     let id = header("Nats-Msg-Id").or_else(|| header("ce-id"));
     let traceparent = header("traceparent").filter(|text| is_traceparent(text));
-    Letter { subject: message.subject.to_string(), payload: message.payload, id, traceparent, stored: None }
+    Letter {
+        subject: message.subject.to_string(),
+        payload: message.payload,
+        id,
+        place: None,
+        traceparent,
+        stored: None,
+    }
+}
+
+fn place(message: &Message) -> Option<String> {
+    let info = message.info().ok()?;
+    Some(format!("{}@{}", info.stream_sequence, info.published.unix_timestamp_nanos()))
 }
 
 impl Letters {

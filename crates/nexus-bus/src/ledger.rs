@@ -69,6 +69,15 @@ impl Bus {
         Ok(None)
     }
 
+    /// The sequence of the ledger's last record of a task; 0 when there is none.
+    pub async fn ledger_end(&self) -> Result<u64, BusError> {
+        let mut end = 0;
+        for all in [subject::ALL_QUEUES, subject::ALL_EVENTS, subject::ALL_SCHEDULES] {
+            end = end.max(self.last(subject::TASKS, all).await?.map_or(0, |stored| stored.seq));
+        }
+        Ok(end)
+    }
+
     /// The last event of a task, if anything has happened to it yet.
     pub async fn last_event(&self, task: TaskId) -> Result<Option<Last>, BusError> {
         let Some(stored) = self.last(subject::TASKS, &subject::any_event(task)).await? else { return Ok(None) };
@@ -83,19 +92,16 @@ impl Bus {
 
     /// Publishes an event that expects the task's last one to have the sequence `expect` (0: none); returns its own.
     pub async fn append(&self, event: &Event, expect: u64, traceparent: Option<&str>) -> Result<u64, BusError> {
-        let message = event_message(event, traceparent)?;
-        let pattern = message.subject.clone();
-        self.publish(&message.expecting(&pattern, expect)).await
+        self.publish(&self.fenced(event_message(event, traceparent)?, expect)).await
     }
 
     /// The same, and a queue entry with it, atomically (and so at the next sequence): the task is back in the queue, before
     /// all others when it was interrupted. Returns the event's sequence.
     pub async fn append_and_queue(&self, event: &Event, expect: u64, entry: &QueueEntry) -> Result<u64, BusError> {
-        let message = event_message(event, entry.task.traceparent.as_deref())?;
-        let pattern = message.subject.clone();
         let lane = Lane::after(&event.what, entry.task.priority);
+        let event = self.fenced(event_message(event, entry.task.traceparent.as_deref())?, expect);
         let queued = queue_message(entry, lane)?;
-        let seq = self.publish_all(subject::TASKS, &[message.expecting(&pattern, expect), queued]).await?;
+        let seq = self.publish_all(subject::TASKS, &[event, queued]).await?;
         self.wake(&entry.task.department, lane).await;
         Ok(seq - 1)
     }
@@ -108,11 +114,19 @@ impl Bus {
         entry: &QueueEntry,
         at: Timestamp,
     ) -> Result<u64, BusError> {
-        let message = event_message(event, entry.task.traceparent.as_deref())?;
-        let pattern = message.subject.clone();
+        let event = self.fenced(event_message(event, entry.task.traceparent.as_deref())?, expect);
         let due = scheduled(queue_message(entry, entry.task.priority.into())?, entry.task.id, at);
-        let last = self.publish_all(subject::TASKS, &[message.expecting(&pattern, expect), due]).await?;
+        let last = self.publish_all(subject::TASKS, &[event, due]).await?;
         Ok(last - 1)
+    }
+
+    /// Refused unless the task's last event has this sequence.
+    fn fenced(&self, event: Outgoing, expect: u64) -> Outgoing {
+        if self.unfenced {
+            return event;
+        }
+        let pattern = event.subject.clone();
+        event.expecting(&pattern, expect)
     }
 
     /// Forgets a task: everything that the ledger, the logs and the dead letters hold of it.

@@ -131,12 +131,14 @@ fn classify(code: u64, text: String) -> BusError {
     }
 }
 
-/// Every ledger subject lives in the one stream; only logs and dead letters go elsewhere.
+/// Every ledger subject lives in the one stream; only logs, dead letters and leases go elsewhere.
 fn stream_of(subject: &str) -> &'static str {
     if subject.starts_with("nexus.log.") {
         crate::subject::LOGS
     } else if subject.starts_with("nexus.dead.") {
         crate::subject::DEAD
+    } else if subject.starts_with("$KV.") {
+        crate::subject::LEASES
     } else {
         crate::subject::TASKS
     }

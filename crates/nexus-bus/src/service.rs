@@ -65,6 +65,9 @@ impl Bus {
         let service = self
             .nats
             .service_builder()
+            // Of its own: whoever answers is decided by the CEO's lease, never by the broker's choice among those who listen,
+            // one of whom may be a process that stands still.
+            .queue_group(uuid::Uuid::now_v7().simple().to_string())
             .description(
                 "The CEO of a company of agents: submit, status, list, cancel, retry, workers, departments, resume.",
             )

@@ -35,6 +35,8 @@ impl Default for StreamOptions {
 
 const DEAD_BYTES: i64 = 64 << 20;
 const INBOX_BYTES: i64 = 256 << 20;
+/// Some thousands of nodes, of 200 bytes each.
+const LEASE_BYTES: i64 = 4 << 20;
 
 impl Bus {
     /// Creates what isn't there yet, and brings the rest up to date. Returns the ledger's identity: it changes when
@@ -86,8 +88,17 @@ impl Bus {
             duplicate_window: Duration::from_secs(120),
             ..base(subject::INBOX, &[subject::ALL_INBOXES], INBOX_BYTES)
         };
+        // A KV bucket, as others read it; written past the KV client, which has no compare-and-set with a time to live.
+        let leases = Config {
+            discard: DiscardPolicy::New,
+            max_messages_per_subject: 1,
+            allow_message_ttl: true,
+            allow_rollup: true,
+            deny_delete: true,
+            ..base(subject::LEASES, &[subject::ALL_LEASES], LEASE_BYTES)
+        };
         let identity = self.ensure(ledger).await?;
-        for config in [logs, dead, inbox] {
+        for config in [logs, dead, inbox, leases] {
             self.ensure(config).await?;
         }
         Ok(identity)

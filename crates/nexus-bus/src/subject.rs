@@ -2,11 +2,14 @@
 
 use nexus_core::id::{DepartmentName, NodeId, TaskId};
 use nexus_core::lane::Lane;
+use nexus_core::lease::LeaseKey;
 
 pub(crate) const TASKS: &str = "NEXUS_TASKS";
 pub(crate) const LOGS: &str = "NEXUS_LOGS";
 pub(crate) const DEAD: &str = "NEXUS_DEAD";
 pub(crate) const INBOX: &str = "NEXUS_INBOX";
+/// The stream of the KV bucket `nexus_lease`.
+pub(crate) const LEASES: &str = "KV_nexus_lease";
 
 pub(crate) const ALL_QUEUES: &str = "nexus.queue.*.*.*";
 pub(crate) const ALL_EVENTS: &str = "nexus.event.*.*";
@@ -15,6 +18,8 @@ pub(crate) const ALL_STAFF: &str = "nexus.staff.*.*";
 pub(crate) const ALL_LOGS: &str = "nexus.log.*.*";
 pub(crate) const ALL_DEAD: &str = "nexus.dead.*.*";
 pub(crate) const ALL_INBOXES: &str = "nexus.inbox.*";
+pub(crate) const ALL_LEASES: &str = "$KV.nexus_lease.>";
+pub(crate) const ALL_NODES: &str = "$KV.nexus_lease.node.*";
 pub(crate) const CEO: &str = "nexus.ceo";
 
 pub(crate) fn queue(department: &DepartmentName, lane: Lane, task: TaskId) -> String {
@@ -71,6 +76,10 @@ pub(crate) fn staff(node: &NodeId, department: &DepartmentName) -> String {
 /// The same of all departments of a node.
 pub(crate) fn staff_of(node: &NodeId) -> String {
     format!("nexus.staff.{node}.*")
+}
+
+pub(crate) fn lease(key: &LeaseKey) -> String {
+    format!("$KV.nexus_lease.{key}")
 }
 
 /// Core NATS, nothing stored: something may wait in a department.

@@ -101,13 +101,28 @@ pub struct Tls {
     pub key: Option<PathBuf>,
 }
 
-/// How the private server keeps the ledger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// How the ledger is kept, and shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bus {
-    /// When acknowledged writes reach the disk.
+    /// When acknowledged writes reach the disk of the private server.
     #[serde(default)]
     pub sync: SyncPolicy,
+    /// How long a node that gives no sign of life keeps what it has in hand, from 1 s to 10 min: after that its tasks go to
+    /// other nodes. A node that can't reach the broker ends its agents before that. The same on all nodes that share a
+    /// broker; with a private server nothing is given up.
+    #[serde(default = "default_lease")]
+    pub lease: Span,
+}
+
+const fn default_lease() -> Span {
+    Span::from_secs(10)
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self { sync: SyncPolicy::default(), lease: default_lease() }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -14,6 +14,7 @@ pub mod fence;
 pub mod id;
 pub mod intake;
 pub mod lane;
+pub mod lease;
 pub mod log;
 pub mod refusal;
 pub mod restart;

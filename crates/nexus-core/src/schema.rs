@@ -10,6 +10,7 @@ use crate::api::{
 };
 use crate::dead::DeadTask;
 use crate::event::Event;
+use crate::lease::Holder;
 use crate::log::LogChunk;
 use crate::staff::StaffRecord;
 use crate::task::{QueueEntry, Submission};
@@ -28,6 +29,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("dead_letter", given::<DeadLetter>()),
         ("dead_task", given::<DeadTask>()),
         ("staff_record", given::<StaffRecord>()),
+        ("lease_holder", given::<Holder>()),
         ("ceo_submit_reply", given::<Reply<Accepted>>()),
         ("ceo_status_request", taken::<TaskRef>()),
         ("ceo_status_reply", given::<Reply<TaskStatus>>()),

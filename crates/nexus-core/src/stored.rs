@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::api::DeadLetter;
 use crate::dead::DeadTask;
 use crate::event::Event;
+use crate::lease::Holder;
 use crate::log::LogChunk;
 use crate::staff::StaffRecord;
 use crate::task::{QueueEntry, STORED_VERSION};
@@ -25,7 +26,7 @@ macro_rules! stored {
     };
 }
 
-stored!(QueueEntry, Event, LogChunk, DeadLetter, DeadTask, StaffRecord);
+stored!(QueueEntry, Event, LogChunk, DeadLetter, DeadTask, StaffRecord, Holder);
 
 /// Why something stored can't be read.
 #[derive(Debug, thiserror::Error)]

@@ -62,6 +62,15 @@ impl History {
         row::views(&bodies, &self.url)
     }
 
+    /// The nodes that something runs on, as far as the ledger was folded.
+    pub async fn nodes_at_work(&self) -> Result<Vec<NodeId>, HistoryError> {
+        const SQL: &str = "SELECT DISTINCT node FROM nexus_task WHERE status = 'running' AND node IS NOT NULL";
+        let names: Vec<String> = reading!(&self.db, pool => sqlx::query_scalar(SQL).fetch_all(pool).await)
+            .map_err(|error| self.failed(error))?;
+        // Written from a checked name; anything else names no node.
+        Ok(names.into_iter().filter_map(|name| NodeId::new(name).ok()).collect())
+    }
+
     /// The median run, in milliseconds, of the department's latest completed tasks of this type; none without any.
     pub async fn estimate_ms(&self, department: &DepartmentName, task_type: &str) -> Result<Option<u64>, HistoryError> {
         const SQL: &str = "SELECT COALESCE(duration_ms, 0) FROM nexus_task \

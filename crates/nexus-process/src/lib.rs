@@ -5,12 +5,14 @@
 //! ended, an interrupt does nothing, and "gone" means that the leader is.
 
 mod capture;
+pub mod clock;
 mod command;
 pub mod daemon;
 mod environment;
 mod error;
 mod events;
 mod group;
+pub mod guard;
 mod lines;
 mod marked;
 mod program;

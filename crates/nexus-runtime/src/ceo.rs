@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_bus::{Ask, CeoService, Question, Responder};
+use nexus_bus::{Ask, Question, Responder};
 use nexus_core::api::{Accepted, DepartmentState as Condition};
 use nexus_core::company::Company;
 use nexus_core::id::DepartmentName;
@@ -19,10 +19,15 @@ use crate::node::Node;
 
 mod cancel;
 mod letters;
+mod office;
 mod overview;
+pub(crate) mod reign;
 mod staff;
 mod submit;
+mod watchman;
 
+use office::Office;
+use reign::Reign;
 use staff::Child;
 
 /// What the CEO is told.
@@ -42,6 +47,12 @@ pub(crate) enum CeoMsg {
     Hurry,
     /// A department's restart is due.
     Start(DepartmentName),
+    /// This CEO takes work and answers from now on.
+    Reign,
+    /// It could not take work a moment ago.
+    Reopen,
+    /// Another node's CEO may do so from now on.
+    Abdicate,
 }
 
 #[derive(Debug)]
@@ -57,17 +68,18 @@ pub(crate) struct CeoState {
     began: Instant,
     origin: Duration,
     leaving: bool,
-    service: Option<CeoService>,
+    /// While it reigns.
+    office: Option<Office>,
+    reigns: bool,
+    reign: Reign,
     long: Arc<Semaphore>,
-    letters: letters::Post,
     timers: Vec<AbortOnDropHandle<()>>,
-    _asks: AbortOnDropHandle<()>,
 }
 
-/// Questions that are being answered at once. Each may hold a task's description (128 KiB): 32 MiB at most.
-const IN_HAND: usize = 256;
 /// How long a start waits for its triggers to listen.
 const LISTEN: Duration = Duration::from_secs(5);
+/// Wait before a broker that didn't answer is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
 /// Cancels under way at once: each is a small task that waits for an agent's end.
 const LONG: usize = 4096;
 
@@ -81,18 +93,14 @@ impl Actor for Ceo {
         myself: ActorRef<CeoMsg>,
         (node, company): (Arc<Node>, Arc<Company>),
     ) -> Result<CeoState, ActorProcessingErr> {
-        let (service, mut questions) = node.bus.serve_ceo(&node.version).await?;
-        let ceo = myself.clone();
-        let asks = tokio::spawn(async move {
-            let in_hand = Arc::new(Semaphore::new(IN_HAND));
-            while let Some(ask) = questions.recv().await {
-                let Ok(permit) = Arc::clone(&in_hand).acquire_owned().await else { return };
-                if ceo.cast(CeoMsg::Ask(Box::new(ask), permit)).is_err() {
-                    return;
-                }
-            }
-        });
-        let letters = letters::Post::open(Arc::clone(&node), myself.clone());
+        let held = reign::at_once(&node).await?;
+        let reigns = held.is_some();
+        let reign = Reign::begin(Arc::clone(&node), myself.clone(), held);
+        let mut office = if reigns { Some(Office::open(&node, &myself).await?) } else { None };
+        if !reigns {
+            tracing::info!("another node's CEO takes work; this one stands by, and its departments work");
+        }
+        let listening = office.as_mut().map(|office| office.letters.follow(&company)).unwrap_or_default();
         let mut state = CeoState {
             node,
             company: Arc::clone(&company),
@@ -101,13 +109,12 @@ impl Actor for Ceo {
             began: Instant::now(),
             origin: company.restart.within.get(),
             leaving: false,
-            service: Some(service),
+            office,
+            reigns,
+            reign,
             long: Arc::new(Semaphore::new(LONG)),
-            letters,
             timers: Vec::new(),
-            _asks: AbortOnDropHandle::new(asks),
         };
-        let listening = state.letters.follow(&company);
         state.reload(&myself, company).await;
         // "Ready" includes the triggers, unless the broker is slow: then they follow.
         let _ = tokio::time::timeout(LISTEN, futures_util::future::join_all(listening)).await;
@@ -121,7 +128,12 @@ impl Actor for Ceo {
         state: &mut CeoState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
+            // Another node's CEO has been asked the same, and answers.
+            CeoMsg::Ask(..) if !state.node.reigns.now() => {}
             CeoMsg::Ask(ask, permit) => state.answer(&myself, *ask, permit).await,
+            CeoMsg::Submit(_, reply) if !state.node.reigns.now() => {
+                let _ = reply.send(Err(Refusal::new(RefusalKind::Stopped, "another node's CEO takes work")));
+            }
             CeoMsg::Submit(order, reply) => {
                 let plan = state.plan(*order);
                 let node = Arc::clone(&state.node);
@@ -135,7 +147,9 @@ impl Actor for Ceo {
             }
             CeoMsg::Reload(company) => {
                 if !state.leaving {
-                    state.letters.follow(&company);
+                    if let Some(office) = &mut state.office {
+                        office.letters.follow(&company);
+                    }
                     state.reload(&myself, company).await;
                 }
             }
@@ -147,6 +161,13 @@ impl Actor for Ceo {
                 }
             }
             CeoMsg::Start(name) => state.start(&myself, &name).await,
+            CeoMsg::Reign => state.open_office(&myself).await,
+            CeoMsg::Reopen if state.reigns => state.open_office(&myself).await,
+            CeoMsg::Reopen => {}
+            CeoMsg::Abdicate => {
+                state.reigns = false;
+                state.office = None;
+            }
         }
         Ok(())
     }
@@ -190,7 +211,8 @@ impl CeoState {
                 reply(permit, answer, async move { plan?.carry_out(&node).await });
             }
             Question::Cancel(request) => {
-                let grace = self.longest_grace();
+                // A node that dies meanwhile is noticed when its lease has lapsed.
+                let grace = self.longest_grace() + self.node.terms.lease();
                 let place = Arc::clone(&self.long).try_acquire_owned();
                 // It takes as long as the agent takes to end: others don't wait for that.
                 drop(permit);
@@ -234,10 +256,11 @@ impl CeoState {
 
     fn leave(&mut self, myself: &ActorRef<CeoMsg>, grace: Duration) {
         self.leaving = true;
-        self.letters.close();
-        if let Some(service) = self.service.take() {
-            tokio::spawn(service.stop());
+        self.reigns = false;
+        if let Some(office) = self.office.take() {
+            tokio::spawn(office.close());
         }
+        self.reign.end();
         for actor in self.departments.values().filter_map(|child| child.actor.as_ref()) {
             let _ = actor.cast(DepartmentMsg::Leave { grace: Some(grace), reason: STOPPING.to_owned() });
         }
@@ -249,6 +272,29 @@ impl CeoState {
     /// The time since some point before it began.
     fn now(&self) -> Duration {
         self.origin + self.began.elapsed()
+    }
+
+    /// Takes work and answers, unless it does so already.
+    async fn open_office(&mut self, myself: &ActorRef<CeoMsg>) {
+        self.reigns = !self.leaving;
+        if self.leaving || self.office.is_some() {
+            return;
+        }
+        match Office::open(&self.node, myself).await {
+            Ok(mut office) => {
+                tracing::info!("this node's CEO takes work from now on");
+                office.letters.follow(&self.company);
+                self.office = Some(office);
+            }
+            Err(error) => {
+                tracing::warn!("this node's CEO can't take work yet: {error}");
+                let ceo = myself.clone();
+                self.timers.push(AbortOnDropHandle::new(tokio::spawn(async move {
+                    tokio::time::sleep(AGAIN).await;
+                    let _ = ceo.cast(CeoMsg::Reopen);
+                })));
+            }
+        }
     }
 
     /// The longest that any department's agents may take to end.

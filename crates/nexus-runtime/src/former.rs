@@ -1,9 +1,12 @@
-//! What this node had in hand when it ended without a word: its processes are ended, its tasks requeued at once.
+//! What a node had in hand when it ended without a word: its processes are ended, its tasks requeued.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use nexus_bus::BusError;
+use nexus_core::event::What;
+use nexus_core::id::NodeId;
+use nexus_history::HistoryError;
 use nexus_process::end_marked;
 
 use crate::node::Node;
@@ -11,6 +14,9 @@ use crate::runtime::StartError;
 
 /// The variable that marks every process of an agent as this node's.
 pub(crate) const MARK: &str = "NEXUS_NODE";
+/// The variable that marks every process of an agent as one of this run of the node: the guard of a run that is over must
+/// not touch those of the next.
+pub(crate) const RUN: &str = "NEXUS_RUN";
 /// How long the former processes may take to die after KILL; more means that the kernel can't end them.
 const END: Duration = Duration::from_secs(10);
 
@@ -24,25 +30,44 @@ pub(crate) async fn requeue(node: &Node) -> Result<(), StartError> {
     if !left.alive.is_empty() {
         return Err(StartError::Leftover(left.alive));
     }
-    let former = node.historian.running_on(&node.id).await?;
+    let requeued = put_back(node, &node.id, "the company ended without a word").await.map_err(StartError::from)?;
+    if requeued > 0 {
+        tracing::info!(target: "nexus_ledger", "{requeued} tasks were running when the company ended; requeued");
+    }
+    Ok(())
+}
+
+/// Why what a node had in hand could not be put back.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PutBackError {
+    #[error("{0}")]
+    Bus(#[from] BusError),
+    #[error("{0}")]
+    History(#[from] HistoryError),
+}
+
+/// Gives back to the queue what a node had in hand that is known to be gone, and returns how many tasks that were.
+pub(crate) async fn put_back(node: &Node, gone: &NodeId, reason: &str) -> Result<u64, PutBackError> {
     let mut requeued = 0;
-    for view in &former {
+    // What the history has not folded yet it can't name.
+    node.historian.caught_up().await;
+    for view in node.historian.running_on(gone).await? {
         let last = match node.bus.last_event(view.task_id).await {
             // Somebody newer has had it in hand since, and knows how it goes on.
             Err(BusError::Newer { .. }) => continue,
             last => last?,
         };
         let Some(last) = last else { continue };
-        if !last.event.what.is_terminal()
-            && let Some(seq) =
-                node.bus.requeue_orphan(&last, "the company ended without a word", Timestamp::now()).await?
-        {
+        let is_theirs = match &last.event.what {
+            What::Started { node, .. } => node == gone,
+            // It doesn't say whose attempt is meant; nobody else can have begun one since.
+            What::CancelRequested { .. } => last.event.attempt == view.attempt,
+            _ => false,
+        };
+        if is_theirs && let Some(seq) = node.bus.requeue_orphan(&last, reason, Timestamp::now()).await? {
             node.historian.wrote(seq);
             requeued += 1;
         }
     }
-    if requeued > 0 {
-        tracing::info!(target: "nexus_ledger", "{requeued} tasks were running when the company ended; requeued");
-    }
-    Ok(())
+    Ok(requeued)
 }

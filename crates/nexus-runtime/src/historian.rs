@@ -111,6 +111,11 @@ impl Historian {
         self.history.running_on(node).await
     }
 
+    /// The nodes that something is running on, by the same.
+    pub(crate) async fn nodes_at_work(&self) -> Result<Vec<NodeId>, HistoryError> {
+        self.history.nodes_at_work().await
+    }
+
     /// Waits until nothing is left to fold that can be.
     pub(crate) async fn caught_up(&self) {
         let _ = self.state.clone().wait_for(|state| state.caught_up || state.halted.is_some()).await;

@@ -146,7 +146,8 @@ impl Actor for Intake {
 impl IntakeState {
     /// Starts a pull, if a worker is idle and something may wait.
     fn pull(&mut self, myself: &ActorRef<IntakeMsg>) {
-        if self.closed || self.idle.is_empty() || self.queues.is_none() {
+        // Without the node's lease nothing is begun; looking again finds out when it is back.
+        if self.closed || self.idle.is_empty() || self.queues.is_none() || self.node.tenure.term().is_none() {
             return;
         }
         let Some(lane) = self.shares.pick() else { return };
@@ -203,7 +204,7 @@ impl IntakeState {
 
 async fn open_queues(node: Arc<Node>, charter: Arc<Charter>, intake: ActorRef<IntakeMsg>) {
     loop {
-        match Queues::open(node.bus.clone(), charter.name.clone(), node.lease).await {
+        match Queues::open(node.bus.clone(), charter.name.clone(), node.terms.task().lease()).await {
             Ok(queues) => {
                 let _ = intake.cast(IntakeMsg::Opened(Box::new(queues)));
                 return;

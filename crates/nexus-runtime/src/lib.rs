@@ -11,10 +11,12 @@ mod former;
 mod historian;
 mod intake;
 mod janitor;
+mod lease;
 mod node;
 mod runtime;
 mod seldom;
 mod staff_book;
+mod tenure;
 mod worker;
 
 pub use nexus_agents::is_installed;

@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use nexus_bus::Bus;
 use nexus_core::agent::AgentSpec;
 use nexus_core::company::Company;
 use nexus_core::department::Department;
 use nexus_core::id::{AgentName, DepartmentName, NodeId};
+use nexus_core::lease::{Holder, Terms};
 use nexus_process::Sampler;
 use nexus_workspace::Workspaces;
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::{Backlog, Fill};
 use crate::board::Board;
+use crate::ceo::reign::Reigns;
 use crate::historian::Historian;
 use crate::staff_book::StaffBook;
+use crate::tenure::Tenure;
 
 /// Shared by the actors of a node.
 #[derive(Debug)]
@@ -33,8 +35,13 @@ pub(crate) struct Node {
     /// Where prompts are put that an agent wants as a file.
     pub(crate) prompts: PathBuf,
     pub(crate) sampler: Arc<Sampler>,
-    /// How long a task is ours without a renewal: the queues' ack wait.
-    pub(crate) lease: Duration,
+    /// This run of the node, as its leases name it.
+    pub(crate) holder: Holder,
+    pub(crate) terms: Terms,
+    /// Nobody else can reach the broker: there is no other node that could take anything over.
+    pub(crate) alone: bool,
+    pub(crate) tenure: Tenure,
+    pub(crate) reigns: Reigns,
     /// Cancelled when a stop has taken too long: whatever still waits for the broker is left to the next start.
     pub(crate) give_up: CancellationToken,
     pub(crate) version: String,

@@ -9,9 +9,12 @@ use arc_swap::ArcSwapOption;
 use nexus_bus::{Bus, BusError, StreamOptions};
 use nexus_core::company::Company;
 use nexus_core::id::NodeId;
+use nexus_core::lease::{Holder, Terms};
 use nexus_core::restart::{RestartHistory, Verdict};
+use nexus_core::task::STORED_VERSION;
 use nexus_history::{History, HistoryError};
 use nexus_process::Sampler;
+use nexus_process::guard::{Guard, GuardSpec};
 use nexus_workspace::Workspaces;
 use ractor::{Actor, ActorRef};
 use tokio::sync::watch;
@@ -22,13 +25,15 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::backlog::{Backlog, Fill};
 use crate::board::Board;
+use crate::ceo::reign::Reigns;
 use crate::ceo::{Ceo, CeoMsg};
 use crate::conclude::reclaim;
-use crate::former;
+use crate::former::{self, PutBackError};
 use crate::historian::Historian;
 use crate::janitor;
 use crate::node::Node;
 use crate::staff_book::StaffBook;
+use crate::tenure::Tenure;
 
 /// Where and how a company runs.
 #[derive(Clone, Debug)]
@@ -39,8 +44,13 @@ pub struct RuntimeOptions {
     /// `sqlite:PATH` or `postgres://...`.
     pub history_url: String,
     pub streams: StreamOptions,
-    /// How long a task is a worker's without a renewal.
+    /// How long a node that gives no sign of life keeps what it has in hand; a task without a renewal, three times that.
     pub lease: Duration,
+    /// No other node can reach the broker, because it is this company's own: nothing is given up when it can't be reached.
+    pub alone: bool,
+    /// A program that, started as `PROGRAM guard NAME VALUE`, calls [`nexus_process::guard::watch`]. None: what a killed
+    /// company leaves behind is ended by its next start.
+    pub guard: Option<PathBuf>,
     pub version: String,
     /// Obey orders that break things on purpose. Tests only.
     pub faults: bool,
@@ -53,10 +63,32 @@ pub enum StartError {
     Bus(#[from] BusError),
     #[error("the history: {0}")]
     History(#[from] HistoryError),
+    #[error(
+        "the node {other} shares this broker and has a lease of {theirs} ms, but this one has {ours} ms; \
+         set [bus] lease to the same on all nodes"
+    )]
+    LeaseDiffers { other: NodeId, theirs: u64, ours: u64 },
+    #[error("the guard, which ends agents when the company is killed, could not be started: {0}")]
+    Guard(std::io::Error),
     #[error("processes of the last run can't be ended (pids {0:?}); end them, or restart the machine")]
     Leftover(Vec<u32>),
     #[error("the CEO could not start: {0}")]
     Ceo(String),
+}
+
+impl From<PutBackError> for StartError {
+    fn from(error: PutBackError) -> Self {
+        match error {
+            PutBackError::Bus(error) => Self::Bus(error),
+            PutBackError::History(error) => Self::History(error),
+        }
+    }
+}
+
+/// The guard of this run, if the system has any.
+async fn guard(program: PathBuf, holder: &Holder) -> std::io::Result<Guard> {
+    let args = ["guard".into(), former::RUN.into(), holder.run.to_string().into()].into();
+    Guard::start(GuardSpec { program, args }).await
 }
 
 /// Beyond the graces: for KILL to work, and the last events to be written.
@@ -81,6 +113,18 @@ impl Runtime {
         let history = History::open(&options.history_url).await?;
         let historian = Historian::start(bus.clone(), history, &ledger, options.streams.retention).await?;
         let staff = StaffBook::open(bus.clone(), &options.node).await?;
+        let terms = Terms::new(options.lease);
+        let holder = Holder {
+            v: STORED_VERSION,
+            node: options.node.clone(),
+            run: uuid::Uuid::new_v4(),
+            lease_ms: u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX),
+        };
+        let guard = match options.guard {
+            Some(program) => Some(guard(program, &holder).await.map_err(StartError::Guard)?),
+            None => None,
+        };
+        let tenure = Tenure::begin(&bus, &holder, terms, options.alone, guard).await?;
         let node = Arc::new(Node {
             id: options.node,
             bus,
@@ -92,7 +136,11 @@ impl Runtime {
             workspaces: Workspaces::new(options.data_dir.join("workspaces")),
             prompts: options.data_dir.join("prompts"),
             sampler: Arc::new(Sampler::new()),
-            lease: options.lease,
+            holder,
+            terms,
+            alone: options.alone,
+            tenure,
+            reigns: Reigns::default(),
             give_up: CancellationToken::new(),
             version: options.version,
             faults: options.faults,
@@ -177,6 +225,7 @@ impl Runtime {
             // A broker that hasn't answered until now isn't waited for again.
             () = self.node.give_up.cancelled() => {}
         }
+        self.node.tenure.end().await;
         self.node.bus.closing();
         self.node.historian.close().await;
         ended

@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::board::Slot;
 use crate::intake::IntakeMsg;
 use crate::node::Node;
+use crate::tenure::Term;
 
 mod drive;
 mod launch;
@@ -50,6 +51,8 @@ pub(crate) struct Job {
     /// The department's policy as it was when the attempt began; a change applies to the next.
     pub(crate) policy: Arc<Department>,
     pub(crate) agent: Arc<AgentSpec>,
+    /// In which the task was claimed.
+    pub(crate) term: Term,
 }
 
 #[derive(Debug)]

@@ -154,6 +154,9 @@ pub(crate) enum Command {
     Health,
     /// Look for problems, and say how to mend them.
     Doctor,
+    /// Started by `nexus up` beside itself: ends its agents should it be killed.
+    #[command(hide = true)]
+    Guard { name: String, value: String },
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
 }

@@ -43,6 +43,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::History(crate::cli::HistoryCommand::Rebuild) => overview::rebuild(&place, output).await,
         Command::Health => overview::health(&place, output).await,
         Command::Doctor => doctor::doctor(&place, output).await,
+        // It needs no runtime, so `main` has dealt with it.
+        Command::Guard { .. } => Ok(Code::Done),
         Command::Completions { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();
             clap_complete::generate(shell, &mut command, "nexus", &mut std::io::stdout());

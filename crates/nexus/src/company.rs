@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use nexus_broker::{Broker, BrokerOptions, DataDir, DataDirLock, LockError, Tools};
 use nexus_bus::{Access, Bus, Client, Credentials, StreamOptions, Tls};
@@ -44,9 +43,6 @@ pub(crate) struct Extras {
     pub(crate) listen: Option<SocketAddr>,
 }
 
-/// How long a task is a worker's without a renewal: long enough for a broker that is restarted on a large store.
-const LEASE: Duration = Duration::from_secs(30);
-
 /// The configuration that is meant.
 pub(crate) fn source(place: &PlaceArgs, listen: Option<SocketAddr>) -> Source {
     let set = |key: &str, flag: &str, value: String| Override { key: key.to_owned(), value, flag: flag.to_owned() };
@@ -78,7 +74,7 @@ impl Company {
             false => None,
         };
         let (broker, access) = broker(&loaded.settings, &lock).await?;
-        let bus = Bus::connect(&access, "nexus").await?;
+        let (bus, unfenced) = fences(Bus::connect(&access, "nexus").await?);
         let history = loaded.settings.history.url.as_ref();
         let options = RuntimeOptions {
             node,
@@ -88,7 +84,9 @@ impl Company {
                 |url| url.expose().to_owned(),
             ),
             streams: StreamOptions { retention: loaded.company.retention.get(), ..StreamOptions::default() },
-            lease: LEASE,
+            lease: loaded.settings.bus.lease.get(),
+            alone: broker.is_some() || unfenced,
+            guard: guard().filter(|_| !unfenced),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             faults: std::env::var_os("NEXUS_FAULTS").is_some_and(|value| value == "1"),
         };
@@ -234,6 +232,21 @@ async fn broker_failed(status: &mut Option<tokio::sync::watch::Receiver<nexus_br
         return format!("its broker failed: {:?}", *failed);
     }
     std::future::pending().await
+}
+
+/// The program that guards the agents of this one: itself, whatever has become of its file.
+fn guard() -> Option<PathBuf> {
+    cfg!(target_os = "linux").then(|| PathBuf::from("/proc/self/exe"))
+}
+
+/// Breaks the promise that no task runs twice at a time, if a debug build is told to, so that the fault harness can show
+/// that it notices: whether it did.
+fn fences(bus: Bus) -> (Bus, bool) {
+    #[cfg(debug_assertions)]
+    if std::env::var_os("NEXUS_UNFENCED").is_some_and(|value| value == "1") {
+        return (bus.without_fences(), true);
+    }
+    (bus, false)
 }
 
 /// The NATS server that is configured, or a private one.

@@ -11,14 +11,20 @@ mod show;
 
 use clap::Parser;
 
-use crate::cli::Cli;
-use crate::exit::Exit;
+use crate::cli::{Cli, Command};
+use crate::exit::{Code, Exit};
 
 fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return exit::misused(&error),
     };
+    if let Command::Guard { name, value } = &cli.command {
+        return match guard(name, value) {
+            Ok(()) => Code::Done.into(),
+            Err(error) => Exit::failure(format!("the guard failed: {error}")).report(cli.output),
+        };
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Exit::failure(format!("the runtime could not start: {error}")).report(cli.output),
@@ -31,4 +37,14 @@ fn main() -> std::process::ExitCode {
         Ok(code) => code.into(),
         Err(exit) => exit.report(output),
     }
+}
+
+#[cfg(target_os = "linux")]
+fn guard(name: &str, value: &str) -> std::io::Result<()> {
+    nexus_process::guard::watch(name, value)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn guard(_: &str, _: &str) -> std::io::Result<()> {
+    Err(std::io::Error::other("this system shows nobody the environment of processes, so a guard can't know them"))
 }

@@ -64,7 +64,7 @@ async fn a_letter_that_is_put_back_comes_again() {
 }
 
 #[tokio::test]
-async fn each_message_on_a_subject_goes_to_one_listener() {
+async fn each_message_on_a_subject_goes_to_every_listener() {
     let server = Server::start().await;
     let bus = server.bus().await;
     let (mut one, mut two) = (bus.listen("ci.>").await.unwrap(), server.bus().await.listen("ci.>").await.unwrap());
@@ -73,16 +73,13 @@ async fn each_message_on_a_subject_goes_to_one_listener() {
         raw.publish(format!("ci.build.{n}"), "x".into()).await.unwrap();
     }
     raw.flush().await.unwrap();
-    let mut subjects = Vec::new();
-    for _ in 0..20 {
-        let letter = within("a letter", async {
-            tokio::select! { letter = one.next() => letter, letter = two.next() => letter }
-        });
-        subjects.push(letter.await.unwrap().subject);
+    // Which node acts on it is for the CEO's lease to say.
+    for listener in [&mut one, &mut two] {
+        for n in 0..20 {
+            let letter = within("a letter", listener.next()).await.unwrap();
+            assert_eq!(letter.subject, format!("ci.build.{n}"));
+        }
     }
-    subjects.sort();
-    subjects.dedup();
-    assert_eq!(subjects.len(), 20);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Checks of `nexus.toml`.
 
+use std::time::Duration;
+
 use nexus_core::agent::AgentKind;
 use nexus_core::id::DepartmentName;
 
@@ -31,6 +33,12 @@ pub(super) fn check(check: &mut Check<'_>, parsed: &Parsed, whole: bool) {
         }
     }
     nats(check, &file.nats);
+    let lease = file.bus.lease.get();
+    if lease < Duration::from_secs(1) || lease > Duration::from_secs(600) {
+        let message = format!("`lease` is {}, and must be from 1s to 10m", file.bus.lease);
+        let help = "10s suits a local network; longer where the broker is far away".to_owned();
+        check.refuse_with(&["bus", "lease"], message, Some(help));
+    }
     if !file.web.listen.ip().is_loopback() {
         let message = format!(
             "`listen` is {}, which other machines can reach, and this version has no authentication",

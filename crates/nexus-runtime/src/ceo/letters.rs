@@ -114,6 +114,11 @@ async fn bring(
     read: impl Fn(&Letter) -> Result<Submission, Refusal>,
 ) {
     while let Some(letter) = letters.next().await {
+        if !node.reigns.now() {
+            // Another node's CEO hears the same, or gets what is kept.
+            letter.put_back(Duration::ZERO).await;
+            continue;
+        }
         let submission = read(&letter);
         let result = match &submission {
             Ok(submission) => ask(ceo, submission.clone(), letter.traceparent.clone()).await,
@@ -186,6 +191,7 @@ fn submission(letter: &Letter, department: &str) -> Result<Submission, Refusal> 
     let mut submission: Submission = serde_json::from_value(value).map_err(refused)?;
     submission.department = Some(department.to_owned());
     // The same message twice is the same task, also long after the stream has forgotten its id.
+    let id = id.or_else(|| letter.place.clone());
     submission.idempotency_key = submission.idempotency_key.or_else(|| id.map(|id| format!("{}#{id}", letter.subject)));
     Ok(submission)
 }

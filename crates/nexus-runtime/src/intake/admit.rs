@@ -92,6 +92,7 @@ impl Admission {
 
 async fn claim(node: &Node, charter: &Charter, slot: &Slot, delivery: Delivery) -> Result<Job, Declined> {
     let now = Timestamp::now();
+    let Some(term) = node.tenure.term() else { return Err(Declined::Later(delivery, AGAIN)) };
     let entry = match &delivery.entry {
         Ok(entry) => entry.clone(),
         Err(error @ BusError::Newer { .. }) => {
@@ -115,7 +116,7 @@ async fn claim(node: &Node, charter: &Charter, slot: &Slot, delivery: Delivery) 
                 tokio::time::sleep(A_MOMENT).await;
                 continue;
             }
-            Ok(Turn::Later(Wait::Lease)) => return Err(Declined::Later(delivery, node.lease)),
+            Ok(Turn::Later(Wait::Lease)) => return Err(Declined::Later(delivery, node.terms.task().lease())),
             Err(error @ BusError::Newer { .. }) => return Err(Declined::Newer(delivery, error)),
             Err(error) => {
                 tracing::warn!(task = %entry.task.id, "could not be taken: {error}");
@@ -134,7 +135,7 @@ async fn claim(node: &Node, charter: &Charter, slot: &Slot, delivery: Delivery) 
         match Claim::start(node.bus.clone(), &delivery, entry.clone(), expect, holder, now).await {
             Ok((claim, seq)) => {
                 node.historian.wrote(seq);
-                return Ok(Job { claim: Arc::new(claim), policy: Arc::clone(&charter.policy), agent });
+                return Ok(Job { claim: Arc::new(claim), policy: Arc::clone(&charter.policy), agent, term });
             }
             Err(BusError::Conflict) => {}
             Err(error) => {

@@ -69,10 +69,14 @@ async fn spawn(node: &Node, job: &Job, workspace: &Prepared) -> Result<(Tree, Ev
     };
     let mut env = user_environment(&job.policy.environment.pass);
     let set = job.policy.environment.set.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let mark = (former::MARK.to_owned(), node.id.to_string());
-    env.extend(set.chain(launch.env).chain([mark]).map(|(name, value)| (OsString::from(name), OsString::from(value))));
+    let marks = [(former::MARK.to_owned(), node.id.to_string()), (former::RUN.to_owned(), node.holder.run.to_string())];
+    env.extend(set.chain(launch.env).chain(marks).map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let stdin = launch.stdin.map_or(Stdin::Closed, |text| Stdin::Bytes(text.into_bytes().into()));
     let command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
+    // Its work may be somebody else's by now; the attempt is told so, and this is not what it says of it.
+    if !node.tenure.holds(job.term) {
+        return Err(failed("its lease has lapsed".to_owned()));
+    }
     let (tree, events) = Tree::spawn(&command, OutputPolicy::default()).map_err(|error| failed(error.to_string()))?;
     Ok((tree, events, prompt))
 }

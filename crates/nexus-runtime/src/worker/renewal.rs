@@ -1,39 +1,51 @@
 //! Keeps an attempt's lease alive, and says so in time when it can't: the agent must be dead before another may start.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use nexus_bus::Claim;
 use nexus_core::attempt::Input;
+use nexus_process::clock::since_boot;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
+
+use crate::node::Node;
+use crate::tenure::Term;
 
 /// Renews every third of the lease. When two thirds have passed without a confirmation, the lease counts as lost: the
-/// last third is for killing the agent. The clock is monotonic, so a stopped and continued process notices at once.
-pub(super) async fn renew(claim: Arc<Claim>, lease: Duration, inputs: mpsc::Sender<Input>) {
-    let period = lease / 3;
-    let mut held_since = Instant::now();
+/// last third is for killing the agent. The clock goes on while this process is stopped and while its machine sleeps.
+///
+/// On a node that is alone with its broker nobody else could get the task, so there it is renewed and never given up.
+pub(super) async fn renew(claim: Arc<Claim>, node: Arc<Node>, term: Term, inputs: mpsc::Sender<Input>) {
+    let why = tokio::select! {
+        () = kept(&claim, &node) => "could not be renewed in time",
+        () = node.tenure.lapsed(term) => "ended with that of its node",
+    };
+    tracing::warn!(task = %claim.entry.task.id, "the task's lease {why}; ending the agent");
+    let _ = inputs.send(Input::LeaseLost).await;
+}
+
+async fn kept(claim: &Claim, node: &Node) {
+    let terms = node.terms.task();
+    let period = terms.period();
+    let mut held_since = since_boot();
     let mut next = held_since + period;
     loop {
-        sleep_until(next).await;
-        let asked = Instant::now();
-        let left = (held_since + period * 2).saturating_duration_since(asked);
-        let renewed = timeout(left, claim.renew(left.min(period))).await;
-        match renewed {
+        sleep(next.saturating_sub(since_boot())).await;
+        let asked = since_boot();
+        let until = if node.alone { asked + period } else { held_since + terms.held() };
+        let left = until.saturating_sub(asked);
+        match timeout(left, claim.renew(left.min(period))).await {
             // The lease runs from when it was asked for: the broker can't have counted from an earlier moment.
             Ok(Ok(())) if !left.is_zero() => {
                 held_since = asked;
                 next = asked + period;
             }
-            Ok(Err(error)) if Instant::now() < held_since + period * 2 => {
+            Ok(Err(error)) if node.alone || since_boot() < until => {
                 tracing::debug!(task = %claim.entry.task.id, "the lease was not renewed: {error}");
-                next = Instant::now() + period / 8;
+                next = since_boot() + period / 8;
             }
-            _ => {
-                tracing::warn!(task = %claim.entry.task.id, "the lease could not be renewed in time; ending the agent");
-                let _ = inputs.send(Input::LeaseLost).await;
-                return;
-            }
+            Err(_) if node.alone => next = since_boot(),
+            _ => return,
         }
     }
 }

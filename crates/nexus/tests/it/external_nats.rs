@@ -1,53 +1,9 @@
 //! A NATS server that is there already: used, and left running.
-#![expect(clippy::disallowed_types, reason = "the server that somebody else runs")]
 
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 
-use tempfile::TempDir;
-
-use crate::support::processes::until;
-use crate::support::{Company, Place, at, tools};
-
-struct Server {
-    child: Child,
-    dir: TempDir,
-    port: String,
-}
-
-impl Server {
-    fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("others-nats").tempdir().unwrap();
-        let root = dir.path().display();
-        let config = format!(
-            "listen: \"127.0.0.1:-1\"\nports_file_dir: \"{root}\"\njetstream {{ store_dir: \"{root}/store\" }}\n\
-             authorization {{ user: ann, password: s3cret }}\n"
-        );
-        std::fs::write(dir.path().join("conf"), config).unwrap();
-        let server = tools::server(tools::home()).unwrap();
-        let child = Command::new(server).arg("-c").arg(dir.path().join("conf")).stderr(Stdio::null()).spawn().unwrap();
-        let ports = dir.path().join(format!(
-            "{}_{}.ports",
-            tools::server(tools::home()).unwrap().file_name().unwrap().to_str().unwrap(),
-            child.id()
-        ));
-        let ports: serde_json::Value =
-            until("the server's ports", || serde_json::from_str(&std::fs::read_to_string(&ports).ok()?).ok());
-        let port = ports["nats"][0].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
-        Self { child, dir, port }
-    }
-
-    fn url(&self) -> String {
-        format!("nats://ann:s3cret@127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::support::server::Server;
+use crate::support::{Company, Place, at};
 
 #[test]
 fn it_is_used_and_left_running() {

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 pub(crate) mod company;
 pub(crate) mod processes;
+pub(crate) mod server;
 pub(crate) mod tools;
 
 pub(crate) use company::Company;

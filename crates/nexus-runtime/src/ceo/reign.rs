@@ -1,0 +1,157 @@
+//! Which node's CEO takes work and answers: one at a time, by a lease. The others supervise their departments, and wait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nexus_bus::BusError;
+use nexus_core::lease::LeaseKey;
+use nexus_process::clock::since_boot;
+use ractor::ActorRef;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::CeoMsg;
+use crate::lease::Lease;
+use crate::node::Node;
+
+/// This CEO's part in it, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Reign {
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+/// Until when this node's CEO may act on what it is asked, in milliseconds by [`since_boot`].
+#[derive(Debug, Default)]
+pub(crate) struct Reigns(AtomicU64);
+
+impl Reigns {
+    /// False, too, for a process that stood still and doesn't know it yet: another CEO has been asked the same.
+    pub(crate) fn now(&self) -> bool {
+        since_boot() < Duration::from_millis(self.0.load(Ordering::Acquire))
+    }
+
+    fn renewed(&self, node: &Node, lease: &Lease) {
+        let until = if node.alone { Duration::MAX } else { lease.held_until() };
+        self.0.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+    }
+}
+
+/// Wait before a broker that didn't answer is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// How long the broker may take to hear that this CEO leaves.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Takes the CEO's lease if that can be done without waiting: nobody holds it, or an earlier run of this very node.
+pub(super) async fn at_once(node: &Node) -> Result<Option<Lease>, BusError> {
+    let state = node.bus.lease(&LeaseKey::Ceo).await?;
+    if state.holder.is_some_and(|holder| holder.node != node.id) {
+        return Ok(None);
+    }
+    match take(node, state.seq).await {
+        Ok(lease) => Ok(Some(lease)),
+        Err(BusError::Conflict) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Reign {
+    /// Keeps the lease if it is held, waits for it if not, and tells the CEO of every change.
+    pub(super) fn begin(node: Arc<Node>, ceo: ActorRef<CeoMsg>, held: Option<Lease>) -> Self {
+        let (stop, mut stopped) = oneshot::channel();
+        if let Some(lease) = &held {
+            node.reigns.renewed(&node, lease);
+        }
+        let task = tokio::spawn(async move {
+            let mut held = held;
+            'waiting: loop {
+                let mut lease = match held.take() {
+                    Some(lease) => lease,
+                    None => {
+                        let taken = tokio::select! {
+                            taken = wait(&node) => taken,
+                            _ = &mut stopped => return,
+                        };
+                        node.reigns.renewed(&node, &taken);
+                        let _ = ceo.cast(CeoMsg::Reign);
+                        taken
+                    }
+                };
+                let lost = loop {
+                    node.reigns.renewed(&node, &lease);
+                    tokio::select! {
+                        renewed = lease.renewed() => if let Err(lost) = renewed { break lost },
+                        _ = &mut stopped => break 'waiting drop(timeout(FAREWELL, lease.release()).await),
+                    }
+                };
+                if node.alone {
+                    tracing::debug!("the CEO's lease: {lost}; nobody else is there to take over");
+                } else {
+                    tracing::warn!("this node's CEO steps back: {lost}");
+                    let _ = ceo.cast(CeoMsg::Abdicate);
+                }
+            }
+        });
+        Self { stop: Some(stop), task }
+    }
+
+    /// Lets another node's CEO take over.
+    pub(super) fn end(&mut self) {
+        // It gives the lease back by itself; nobody waits for that.
+        drop(self.stop.take());
+    }
+}
+
+impl Drop for Reign {
+    fn drop(&mut self) {
+        // One that has been told to end goes on until the lease is given back.
+        if self.stop.is_some() {
+            self.task.abort();
+        }
+    }
+}
+
+/// Resolves when the lease is this node's.
+async fn wait(node: &Node) -> Lease {
+    loop {
+        match candidate(node).await {
+            Ok(lease) => return lease,
+            Err(error) => tracing::debug!("the CEO's lease: {error}"),
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+async fn candidate(node: &Node) -> Result<Lease, BusError> {
+    let mut renewals = node.bus.renewals().await?;
+    let mut known = node.bus.lease(&LeaseKey::Ceo).await?;
+    let mut heard = since_boot();
+    loop {
+        let is_free = known.holder.as_ref().is_none_or(|holder| holder.node == node.id);
+        let left = (heard + node.terms.lease()).saturating_sub(since_boot());
+        if is_free || left.is_zero() {
+            // Renewals may have gone unheard: the lease itself tells.
+            let now = node.bus.lease(&LeaseKey::Ceo).await?;
+            if is_free || now.seq == known.seq {
+                match take(node, now.seq).await {
+                    Err(BusError::Conflict) => {}
+                    taken => return taken,
+                }
+            }
+            (known, heard) = (node.bus.lease(&LeaseKey::Ceo).await?, since_boot());
+            continue;
+        }
+        match timeout(left, renewals.next()).await {
+            Ok(Some((LeaseKey::Ceo, true))) => heard = since_boot(),
+            Ok(Some((LeaseKey::Ceo, false))) => known = node.bus.lease(&LeaseKey::Ceo).await?,
+            Ok(Some(_)) | Err(_) => {}
+            Ok(None) => return Err(BusError::Unreachable("the connection was closed".to_owned())),
+        }
+    }
+}
+
+async fn take(node: &Node, over: u64) -> Result<Lease, BusError> {
+    Lease::take(&node.bus, LeaseKey::Ceo, node.holder.clone(), node.terms, over).await
+}
