@@ -189,11 +189,16 @@ impl Folder {
             position = 0;
         }
         loop {
+            let (_, end) = self.bus.ledger_extent().await?;
             let mut tail = self.bus.tail(position).await?;
-            self.state.send_modify(|state| state.position = state.position.min(position));
-            if tail.pending == 0 {
-                self.state.send_modify(|state| (state.caught_up, state.halted) = (true, None));
-            }
+            // The last records may have been purged: what isn't there any more has been seen when nothing is pending.
+            let seen = move |upto: u64, pending| if pending == 0 { upto.max(end) } else { upto };
+            self.state.send_modify(|state| {
+                state.position = seen(state.position.min(position), tail.pending);
+                if tail.pending == 0 {
+                    (state.caught_up, state.halted) = (true, None);
+                }
+            });
             loop {
                 let batch = tokio::select! {
                     batch = tail.next() => batch.ok_or(Interruption::Ended)?,
@@ -204,7 +209,7 @@ impl Folder {
                 self.history.fold(&batch.records, batch.upto).await?;
                 let counts = Arc::new(self.history.counts().await?);
                 self.state.send_modify(|state| {
-                    state.position = state.position.max(batch.upto);
+                    state.position = state.position.max(seen(batch.upto, batch.pending));
                     state.counts = counts;
                     state.caught_up = batch.pending == 0;
                     state.halted.clone_from(&batch.newer);

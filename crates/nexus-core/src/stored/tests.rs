@@ -43,6 +43,7 @@ fn again(name: &str, json: &[u8]) -> Value {
         "dead_letter" => again::<DeadLetter>(json),
         "dead_task" => again::<DeadTask>(json),
         "staff_record" => again::<StaffRecord>(json),
+        "lease_holder" => again::<Holder>(json),
         other => panic!("{name}: say here how {other} is read"),
     }
 }

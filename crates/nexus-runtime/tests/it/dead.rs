@@ -134,7 +134,10 @@ async fn second(server: &Server, company: Company, dir: &std::path::Path) -> Run
         data_dir: dir.to_owned(),
         history_url: format!("sqlite:{}", dir.join("history.db").display()),
         streams: StreamOptions::default(),
-        lease: Duration::from_secs(30),
+        // A third of a task's, as the other node's.
+        lease: Duration::from_secs(10),
+        alone: false,
+        guard: None,
         version: "0.0.0".to_owned(),
         faults: true,
     };
