@@ -92,8 +92,8 @@ impl Bus {
 pub struct Renewals(Subscriber);
 
 impl Renewals {
-    /// Whose lease was written, and whether it is held now. None: the connection is closed.
-    pub async fn next(&mut self) -> Option<(LeaseKey, bool)> {
+    /// Whose lease was written, and by whom; by nobody, when it was given back. None: the connection is closed.
+    pub async fn next(&mut self) -> Option<(LeaseKey, Option<Holder>)> {
         loop {
             let message = self.0.next().await?;
             let name = message.subject.strip_prefix("$KV.nexus_lease.").unwrap_or_default();
@@ -102,7 +102,7 @@ impl Renewals {
                 None => (name == "ceo").then_some(LeaseKey::Ceo),
             };
             if let Some(key) = key {
-                return Some((key, !message.payload.is_empty()));
+                return Some((key, serde_json::from_slice(&message.payload).ok()));
             }
         }
     }

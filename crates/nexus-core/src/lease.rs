@@ -37,6 +37,8 @@ pub struct Holder {
     pub run: Uuid,
     /// How long it holds without a renewal, in milliseconds.
     pub lease_ms: u64,
+    /// How often it was renewed by this run: whoever waits sees by it whether a renewal went unheard.
+    pub beat: u64,
 }
 
 /// The parts of a lease. Whoever holds one has given up everything that it covers before anybody else may take it over.

@@ -74,6 +74,7 @@ pub(crate) struct CeoState {
     reign: Reign,
     long: Arc<Semaphore>,
     timers: Vec<AbortOnDropHandle<()>>,
+    _watchman: AbortOnDropHandle<()>,
 }
 
 /// How long a start waits for its triggers to listen.
@@ -101,6 +102,7 @@ impl Actor for Ceo {
             tracing::info!("another node's CEO takes work; this one stands by, and its departments work");
         }
         let listening = office.as_mut().map(|office| office.letters.follow(&company)).unwrap_or_default();
+        let watchman = AbortOnDropHandle::new(tokio::spawn(watchman::watch(Arc::clone(&node))));
         let mut state = CeoState {
             node,
             company: Arc::clone(&company),
@@ -114,6 +116,7 @@ impl Actor for Ceo {
             reign,
             long: Arc::new(Semaphore::new(LONG)),
             timers: Vec::new(),
+            _watchman: watchman,
         };
         state.reload(&myself, company).await;
         // "Ready" includes the triggers, unless the broker is slow: then they follow.

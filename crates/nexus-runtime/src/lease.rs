@@ -69,6 +69,7 @@ impl Lease {
 
     async fn renew(&mut self) -> Result<(), BusError> {
         let asked = since_boot();
+        self.holder.beat += 1;
         self.seq = match self.bus.take_lease(&self.key, &self.holder, self.seq).await {
             Err(BusError::Conflict) => {
                 // A renewal whose answer was given up waiting for may have been stored all the same.

@@ -119,6 +119,7 @@ impl Runtime {
             node: options.node.clone(),
             run: uuid::Uuid::new_v4(),
             lease_ms: u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX),
+            beat: 0,
         };
         let guard = match options.guard {
             Some(program) => Some(guard(program, &holder).await.map_err(StartError::Guard)?),

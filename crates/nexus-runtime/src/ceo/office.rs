@@ -1,5 +1,4 @@
-//! The CEO's office: everything that only one node's CEO may do at a time. Questions are answered, letters are taken, and
-//! what dead nodes had in hand is put back, for as long as it is open.
+//! The CEO's office: where questions are answered and letters taken. Only one node's is open at a time.
 
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use ractor::ActorRef;
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{CeoMsg, letters, watchman};
+use super::{CeoMsg, letters};
 use crate::node::Node;
 
 /// Closed when it is dropped.
@@ -17,7 +16,6 @@ pub(super) struct Office {
     pub(super) letters: letters::Post,
     service: CeoService,
     asks: AbortOnDropHandle<()>,
-    _watchman: AbortOnDropHandle<()>,
 }
 
 /// Questions that are being answered at once. Each may hold a task's description (128 KiB): 32 MiB at most.
@@ -39,8 +37,7 @@ impl Office {
             }
         });
         let letters = letters::Post::open(Arc::clone(node), ceo.clone());
-        let watchman = AbortOnDropHandle::new(tokio::spawn(watchman::watch(Arc::clone(node))));
-        Ok(Self { letters, service, asks: AbortOnDropHandle::new(asks), _watchman: watchman })
+        Ok(Self { letters, service, asks: AbortOnDropHandle::new(asks) })
     }
 
     /// Closes it in order: what was asked until now is answered.

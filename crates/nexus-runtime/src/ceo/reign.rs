@@ -1,14 +1,13 @@
 //! Which node's CEO takes work and answers: one at a time, by a lease. The others supervise their departments, and wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nexus_bus::BusError;
 use nexus_core::lease::LeaseKey;
 use nexus_process::clock::since_boot;
 use ractor::ActorRef;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -23,19 +22,24 @@ pub(super) struct Reign {
     task: JoinHandle<()>,
 }
 
-/// Until when this node's CEO may act on what it is asked, in milliseconds by [`since_boot`].
+/// Until when this node's CEO may act on what it is asked, by [`since_boot`].
 #[derive(Debug, Default)]
-pub(crate) struct Reigns(AtomicU64);
+pub(crate) struct Reigns(watch::Sender<Duration>);
 
 impl Reigns {
     /// False, too, for a process that stood still and doesn't know it yet: another CEO has been asked the same.
     pub(crate) fn now(&self) -> bool {
-        since_boot() < Duration::from_millis(self.0.load(Ordering::Acquire))
+        since_boot() < *self.0.borrow()
+    }
+
+    /// Resolves when it may.
+    pub(super) async fn begun(&self) {
+        // The sender is our own, so it isn't closed.
+        let _ = self.0.subscribe().wait_for(|until| since_boot() < *until).await;
     }
 
     fn renewed(&self, node: &Node, lease: &Lease) {
-        let until = if node.alone { Duration::MAX } else { lease.held_until() };
-        self.0.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+        self.0.send_replace(if node.alone { Duration::MAX } else { lease.held_until() });
     }
 }
 
@@ -126,26 +130,25 @@ async fn wait(node: &Node) -> Lease {
 
 async fn candidate(node: &Node) -> Result<Lease, BusError> {
     let mut renewals = node.bus.renewals().await?;
-    let mut known = node.bus.lease(&LeaseKey::Ceo).await?;
+    let mut holder = node.bus.lease(&LeaseKey::Ceo).await?.holder;
     let mut heard = since_boot();
     loop {
-        let is_free = known.holder.as_ref().is_none_or(|holder| holder.node == node.id);
+        let is_free = holder.as_ref().is_none_or(|holder| holder.node == node.id);
         let left = (heard + node.terms.lease()).saturating_sub(since_boot());
         if is_free || left.is_zero() {
             // Renewals may have gone unheard: the lease itself tells.
             let now = node.bus.lease(&LeaseKey::Ceo).await?;
-            if is_free || now.seq == known.seq {
+            if is_free || now.holder == holder {
                 match take(node, now.seq).await {
                     Err(BusError::Conflict) => {}
                     taken => return taken,
                 }
             }
-            (known, heard) = (node.bus.lease(&LeaseKey::Ceo).await?, since_boot());
+            (holder, heard) = (node.bus.lease(&LeaseKey::Ceo).await?.holder, since_boot());
             continue;
         }
         match timeout(left, renewals.next()).await {
-            Ok(Some((LeaseKey::Ceo, true))) => heard = since_boot(),
-            Ok(Some((LeaseKey::Ceo, false))) => known = node.bus.lease(&LeaseKey::Ceo).await?,
+            Ok(Some((LeaseKey::Ceo, said))) => (holder, heard) = (said, since_boot()),
             Ok(Some(_)) | Err(_) => {}
             Ok(None) => return Err(BusError::Unreachable("the connection was closed".to_owned())),
         }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use nexus_bus::BusError;
 use nexus_core::id::NodeId;
-use nexus_core::lease::LeaseKey;
+use nexus_core::lease::{Holder, LeaseKey};
 use nexus_history::HistoryError;
 use nexus_process::clock::since_boot;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::former::{self, PutBackError};
 use crate::node::Node;
@@ -17,15 +17,15 @@ use crate::node::Node;
 /// Wait before it begins anew after a failure.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// A node as it is known: bounded by the nodes that there are.
+/// A node as it is known: as many as there are.
 struct Sign {
-    /// When it gave a sign of life last, or when it was listened for first.
+    /// When it gave a sign of life last, or when it was listened for first; at the beginning of time, when it left.
     heard: Duration,
-    /// What its lease was then, as far as it was looked at: renewals that went unheard show by another sequence.
-    seq: u64,
+    /// What it said then.
+    said: Option<Holder>,
 }
 
-/// Watches for as long as this node's CEO takes work.
+/// Listens for as long as the CEO lives, also while another one reigns: so that it knows who is dead when it takes over.
 pub(super) async fn watch(node: Arc<Node>) {
     loop {
         let Err(error) = attend(&node).await;
@@ -48,54 +48,63 @@ enum Interruption {
 
 async fn attend(node: &Node) -> Result<std::convert::Infallible, Interruption> {
     let mut renewals = node.bus.renewals().await?;
-    let now = since_boot();
+    let heard = since_boot();
     let mut signs = BTreeMap::new();
     // One that has work in hand and no lease may have died while nobody watched.
     for name in node.historian.nodes_at_work().await? {
-        signs.insert(name, Sign { heard: now, seq: 0 });
+        signs.insert(name, Sign { heard, said: None });
     }
     for (name, state) in node.bus.nodes().await? {
-        signs.insert(name, Sign { heard: now, seq: state.seq });
+        signs.insert(name, Sign { heard, said: state.holder });
     }
     signs.remove(&node.id);
     loop {
-        let lease = node.terms.lease();
-        let next = signs.values().map(|sign| sign.heard + lease).min();
-        // With nobody to wait for, only a newcomer changes anything.
-        let left = next.map_or(Duration::MAX, |next| next.saturating_sub(since_boot()));
-        match timeout(left, renewals.next()).await {
-            Ok(Some((LeaseKey::Node(name), held))) if name != node.id => {
-                let sign = signs.entry(name.clone()).or_insert(Sign { heard: now, seq: 0 });
-                sign.heard = since_boot();
-                if !held {
-                    // It left in order, and has nothing in hand; what it could not write down is put back.
-                    signs.remove(&name);
-                    put_back(node, &name, "its node has left").await?;
-                }
+        let overdue = bury(node, &mut signs).await?;
+        let next = signs.values().map(|sign| sign.heard + node.terms.lease()).filter(|due| *due > since_boot()).min();
+        let due = async {
+            match next {
+                Some(next) => sleep(next.saturating_sub(since_boot())).await,
+                // With nobody to wait for, only a newcomer changes anything.
+                None => std::future::pending().await,
             }
-            Ok(Some(_)) => {}
-            Ok(None) => return Err(Interruption::Closed),
-            Err(_) => {
-                let overdue: Vec<NodeId> = signs
-                    .iter()
-                    .filter(|(_, sign)| sign.heard + lease <= since_boot())
-                    .map(|(name, _)| name.clone())
-                    .collect();
-                for name in overdue {
-                    let state = node.bus.lease(&LeaseKey::Node(name.clone())).await?;
-                    match signs.get_mut(&name) {
-                        Some(sign) if state.holder.is_some() && state.seq != sign.seq => {
-                            *sign = Sign { heard: since_boot(), seq: state.seq };
-                        }
-                        _ => {
-                            signs.remove(&name);
-                            put_back(node, &name, "its node's lease lapsed").await?;
-                        }
-                    }
+        };
+        tokio::select! {
+            heard = renewals.next() => match heard.ok_or(Interruption::Closed)? {
+                (LeaseKey::Node(name), said) if name != node.id => {
+                    let heard = if said.is_some() { since_boot() } else { Duration::ZERO };
+                    signs.insert(name, Sign { heard, said });
                 }
+                _ => {}
+            },
+            () = due => {}
+            () = node.reigns.begun(), if overdue => {}
+        }
+    }
+}
+
+/// Puts back what those had in hand whose lease has lapsed, if this node's CEO reigns; returns whether any are left.
+async fn bury(node: &Node, signs: &mut BTreeMap<NodeId, Sign>) -> Result<bool, Interruption> {
+    let is_overdue = |sign: &Sign| sign.heard + node.terms.lease() <= since_boot();
+    let overdue: Vec<NodeId> =
+        signs.iter().filter(|(_, sign)| is_overdue(sign)).map(|(name, _)| name.clone()).collect();
+    if !node.reigns.now() {
+        return Ok(!overdue.is_empty());
+    }
+    for name in overdue {
+        let state = node.bus.lease(&LeaseKey::Node(name.clone())).await?;
+        match signs.get_mut(&name) {
+            // Renewals have gone unheard.
+            Some(sign) if state.holder.is_some() && state.holder != sign.said => {
+                *sign = Sign { heard: since_boot(), said: state.holder };
+            }
+            known => {
+                let left = known.is_some_and(|sign| sign.heard.is_zero());
+                put_back(node, &name, if left { "its node has left" } else { "its node's lease lapsed" }).await?;
+                signs.remove(&name);
             }
         }
     }
+    Ok(false)
 }
 
 async fn put_back(node: &Node, dead: &NodeId, why: &str) -> Result<(), Interruption> {
