@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::command::Command;
+use crate::shortage::is_shortage;
 
 /// Why a program could not be started. Never holds arguments or values of variables: they may be secrets.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,12 @@ pub enum SpawnError {
 }
 
 impl SpawnError {
+    /// The machine has run out of something, which passes: neither the program nor its arguments are at fault.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        matches!(self, Self::System { source, .. } if is_shortage(source))
+    }
+
     /// What the system's refusal to start `program` means, given that the program and its directory were found before.
     pub(crate) fn from_system(command: &Command, program: &Path, source: io::Error) -> Self {
         let program = program.to_owned();

@@ -15,8 +15,10 @@ mod group;
 pub mod guard;
 mod lines;
 mod marked;
+mod open_files;
 mod program;
 mod sampler;
+mod shortage;
 mod tree;
 
 pub use capture::{CaptureError, Captured, capture};
@@ -26,5 +28,7 @@ pub use error::SpawnError;
 pub use events::{Event, Events, OutputPolicy};
 pub use lines::Line;
 pub use marked::{Marked, end_marked};
+pub use open_files::{ENOUGH, OpenFiles, open_files, raise_open_files};
 pub use sampler::{Sample, Sampler};
+pub use shortage::{is_shortage, tells_of_shortage};
 pub use tree::{Gone, Tree};

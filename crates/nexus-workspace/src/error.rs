@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nexus_process::{CaptureError, SpawnError};
+use nexus_process::{CaptureError, SpawnError, is_shortage, tells_of_shortage};
 
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
@@ -31,6 +31,17 @@ pub enum WorkspaceError {
 }
 
 impl WorkspaceError {
+    /// The machine has run out of something (room, open files), which passes: it can be tried again as it is.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => is_shortage(source),
+            Self::NoGit(error) | Self::GitRun { source: CaptureError::Spawn(error), .. } => error.is_shortage(),
+            Self::Git { said, .. } => tells_of_shortage(said),
+            _ => false,
+        }
+    }
+
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }

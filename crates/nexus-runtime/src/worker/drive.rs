@@ -78,7 +78,7 @@ impl Drive {
         let mut body = Body::default();
         let node = Arc::clone(&self.node);
         let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> =
-            Some(Box::pin(start(&node, &self.job)));
+            Some(Box::pin(start(&node, &self.job, output.notes())));
         let mut abandoned = false;
         let conclusion = 'life: loop {
             let input = tokio::select! {
@@ -92,10 +92,14 @@ impl Drive {
                     starting = None;
                     body.arrive(started, &self.slot)
                 }
-                () = until(attempt.deadline().map(|deadline| began + deadline)) => Input::Tick,
-                event = next_event(&mut body.events, &output) => {
-                    hear(event, &mut output, &self.slot).await
+                () = until(attempt.deadline().map(|deadline| began + deadline)) => {
+                    // An agent that nobody listens to, because its log has no room, is not idle.
+                    if output.is_full() {
+                        attempt.step(Input::Output(0), began.elapsed());
+                    }
+                    Input::Tick
                 }
+                event = next_event(&mut body.events, &mut output) => hear(event, &mut output, &self.slot),
             };
             let mut actions = Vec::new();
             // What ended while this node had no lease was ended by its guard, or for somebody else: it says nothing of
@@ -113,7 +117,7 @@ impl Drive {
                     }
                     // Dropped, it ends the tools that it was using; nothing of the agent is there yet.
                     Action::Abandon => abandoned = starting.take().is_some(),
-                    Action::Note(text) => output.note(text, Timestamp::now()).await,
+                    Action::Note(text) => output.note(text, Timestamp::now()),
                     Action::Conclude(conclusion) => break 'life conclusion,
                 }
             }
@@ -129,7 +133,10 @@ impl Drive {
             Some(workspace) => Some(node.workspaces.finish(workspace).await),
             None => None,
         };
-        let ends = output.finish().await;
+        let ends = match conclusion {
+            Conclusion::Lost => output.abandon(),
+            _ => output.finish().await,
+        };
         let outcome = Outcome {
             exit_code,
             signal,
@@ -165,11 +172,11 @@ impl Body {
     }
 }
 
-async fn hear(event: Option<Event>, output: &mut Output, slot: &Slot) -> Input {
+fn hear(event: Option<Event>, output: &mut Output, slot: &Slot) -> Input {
     match event {
         Some(Event::Output { stream, lines, bytes }) => {
             let now = Timestamp::now();
-            if let Some(last) = output.take(stream, lines, now).await {
+            if let Some(last) = output.take(stream, lines, now) {
                 slot.said(&last, now);
             }
             Input::Output(bytes)
@@ -180,7 +187,7 @@ async fn hear(event: Option<Event>, output: &mut Output, slot: &Slot) -> Input {
 }
 
 /// The next event, once the log has room for what it may bring: otherwise the agent waits.
-async fn next_event(events: &mut Option<Events>, output: &Output) -> Option<Event> {
+async fn next_event(events: &mut Option<Events>, output: &mut Output) -> Option<Event> {
     let Some(reader) = events else { return pending().await };
     output.room().await;
     let event = reader.next().await;

@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nexus_core::event::{Failure, FailureKind};
-use nexus_process::{Command, Events, OutputPolicy, Stdin, Tree, user_environment};
+use nexus_process::{Command, Events, OutputPolicy, Stdin, Tree, is_shortage, user_environment};
 use nexus_workspace::Prepared;
 
 use super::Job;
+use super::output::Notes;
 use crate::former;
 use crate::node::Node;
 
@@ -39,30 +41,89 @@ impl Drop for PromptFile {
     }
 }
 
-pub(super) async fn start(node: &Node, job: &Job) -> Result<Started, NotStarted> {
-    let task = &job.claim.entry.task;
-    let prepared = node.workspaces.prepare(job.policy.workspace.mode, task.id, Path::new(&task.project_path)).await;
-    let workspace = prepared.map_err(|error| NotStarted {
-        failure: Failure { kind: FailureKind::Workspace, message: format!("no workspace: {error}") },
-        workspace: None,
-    })?;
-    match spawn(node, job, &workspace).await {
-        Ok((tree, events, prompt)) => Ok(Started { tree, events, workspace, prompt }),
-        Err(failure) => Err(NotStarted { failure, workspace: Some(workspace) }),
+/// Longest wait between two tries while the machine has run out of something.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Prepares and starts. A machine that is short of something (disk, open files, processes) is no fault of the agent's: it is
+/// waited for, within the attempt, until whoever waits for this drops it.
+pub(super) async fn start(node: &Node, job: &Job, notes: Notes) -> Result<Started, NotStarted> {
+    let mut pause = Duration::from_millis(100);
+    let mut told = None;
+    let mut workspace = None;
+    loop {
+        let cause = match step(node, job, &mut workspace).await {
+            Ok(started) => return Ok(started),
+            Err(NotSpawned::Failed(failure)) => return Err(NotStarted { failure, workspace }),
+            Err(NotSpawned::Short(cause)) => cause,
+        };
+        if told.as_ref() != Some(&cause) {
+            tracing::warn!(task = %job.claim.entry.task.id, "the agent's start waits: {cause}");
+            notes.note(format!("the start waits until the machine has what it needs: {cause}"));
+            told = Some(cause);
+        }
+        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        pause = (pause * 2).min(LONGEST);
     }
 }
 
-async fn spawn(node: &Node, job: &Job, workspace: &Prepared) -> Result<(Tree, Events, Option<PromptFile>), Failure> {
+async fn step(node: &Node, job: &Job, kept: &mut Option<Prepared>) -> Result<Started, NotSpawned> {
+    let task = &job.claim.entry.task;
+    let workspace = match kept.take() {
+        Some(workspace) => workspace,
+        None => {
+            let mode = job.policy.workspace.mode;
+            match node.workspaces.prepare(mode, task.id, Path::new(&task.project_path)).await {
+                Ok(workspace) => workspace,
+                Err(error) if error.is_shortage() => return Err(NotSpawned::Short(format!("no workspace: {error}"))),
+                Err(error) => {
+                    let message = format!("no workspace: {error}");
+                    return Err(NotSpawned::Failed(Failure { kind: FailureKind::Workspace, message }));
+                }
+            }
+        }
+    };
+    match spawn(node, job, &workspace).await {
+        Ok((tree, events, prompt)) => Ok(Started { tree, events, workspace, prompt }),
+        Err(error) => {
+            *kept = Some(workspace);
+            Err(error)
+        }
+    }
+}
+
+/// Why nothing was started by one try.
+enum NotSpawned {
+    Failed(Failure),
+    /// The machine is short of something; it may work in a moment.
+    Short(String),
+}
+
+impl From<Failure> for NotSpawned {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl NotSpawned {
+    fn new(message: String, is_shortage: bool) -> Self {
+        match is_shortage {
+            true => Self::Short(message),
+            false => Self::Failed(Failure { kind: FailureKind::Spawn, message }),
+        }
+    }
+}
+
+async fn spawn(node: &Node, job: &Job, workspace: &Prepared) -> Result<(Tree, Events, Option<PromptFile>), NotSpawned> {
     let entry = &job.claim.entry;
-    let failed = |message: String| Failure { kind: FailureKind::Spawn, message };
     let file = node.prompts.join(format!("{}-{}.md", entry.task.id, entry.attempt));
     let launch = nexus_agents::launch(&job.agent, entry, &workspace.path, file)?;
     let prompt = match launch.prompt_file {
         Some((path, text)) => {
             let prompt = PromptFile(path);
-            write_private(&prompt.0, &text)
-                .await
-                .map_err(|error| failed(format!("the prompt file {}: {error}", prompt.0.display())))?;
+            write_private(&prompt.0, &text).await.map_err(|error| {
+                let message = format!("the prompt file {}: {error}", prompt.0.display());
+                NotSpawned::new(message, is_shortage(&error))
+            })?;
             Some(prompt)
         }
         None => None,
@@ -75,9 +136,10 @@ async fn spawn(node: &Node, job: &Job, workspace: &Prepared) -> Result<(Tree, Ev
     let command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
     // Its work may be somebody else's by now; the attempt is told so, and this is not what it says of it.
     if !node.tenure.holds(job.term) {
-        return Err(failed("its lease has lapsed".to_owned()));
+        return Err(NotSpawned::new("its lease has lapsed".to_owned(), false));
     }
-    let (tree, events) = Tree::spawn(&command, OutputPolicy::default()).map_err(|error| failed(error.to_string()))?;
+    let (tree, events) = Tree::spawn(&command, OutputPolicy::default())
+        .map_err(|error| NotSpawned::new(error.to_string(), error.is_shortage()))?;
     Ok((tree, events, prompt))
 }
 

@@ -23,8 +23,21 @@ const CHUNK_BYTES: usize = 96 * 1024;
 pub(super) struct Output {
     chunks: mpsc::Sender<(Timestamp, Vec<ChunkLine>)>,
     writer: JoinHandle<LogWriter>,
+    /// What of one read (and the notes since) hasn't found room yet. Nothing is read while there is any, so it is a pipe's
+    /// worth and a few lines of our own.
+    pending: VecDeque<(Timestamp, Vec<ChunkLine>)>,
     stdout: Tail,
     stderr: Tail,
+}
+
+/// Says something in an attempt's log from elsewhere, if there is room for it.
+#[derive(Clone, Debug)]
+pub(super) struct Notes(mpsc::Sender<(Timestamp, Vec<ChunkLine>)>);
+
+impl Notes {
+    pub(super) fn note(&self, text: String) {
+        let _ = self.0.try_send((Timestamp::now(), vec![system(text)]));
+    }
 }
 
 /// The ends of both streams, and how many lines the log has.
@@ -46,17 +59,33 @@ impl Output {
             log.finish().await;
             log
         });
-        Self { chunks, writer, stdout: Tail::default(), stderr: Tail::default() }
+        Self { chunks, writer, pending: VecDeque::new(), stdout: Tail::default(), stderr: Tail::default() }
+    }
+
+    /// A way to say something in this log; it has to be gone before [`Output::finish`] can return.
+    pub(super) fn notes(&self) -> Notes {
+        Notes(self.chunks.clone())
     }
 
     /// Resolves when there is room for what one read brings.
-    pub(super) async fn room(&self) {
-        // An error means that the writer is gone, which is found out when it is finished.
-        let _ = self.chunks.reserve().await;
+    pub(super) async fn room(&mut self) {
+        loop {
+            // An error means that the writer is gone, which is found out when it is finished.
+            let Ok(room) = self.chunks.reserve().await else { return };
+            match self.pending.pop_front() {
+                Some(chunk) => room.send(chunk),
+                None => return,
+            }
+        }
+    }
+
+    /// The log has no room: the agent's pipes are not read, and it may be waiting for that.
+    pub(super) fn is_full(&self) -> bool {
+        !self.pending.is_empty() || self.chunks.capacity() == 0
     }
 
     /// Takes lines of one stream; returns the last of them.
-    pub(super) async fn take(&mut self, stream: Stream, lines: Vec<Line>, at: Timestamp) -> Option<String> {
+    pub(super) fn take(&mut self, stream: Stream, lines: Vec<Line>, at: Timestamp) -> Option<String> {
         let mut chunk = Vec::with_capacity(lines.len().min(CHUNK_LINES));
         let mut bytes = 0;
         let mut last = None;
@@ -71,21 +100,31 @@ impl Output {
             bytes += text.len();
             chunk.push(ChunkLine { stream, text });
             if chunk.len() == CHUNK_LINES || bytes >= CHUNK_BYTES {
-                self.send(std::mem::take(&mut chunk), at).await;
+                self.send(std::mem::take(&mut chunk), at);
                 bytes = 0;
             }
         }
-        self.send(chunk, at).await;
+        self.send(chunk, at);
         last
     }
 
     /// Says something about the attempt, in its log.
-    pub(super) async fn note(&self, text: String, at: Timestamp) {
-        self.send(vec![ChunkLine { stream: Stream::System, text }], at).await;
+    pub(super) fn note(&mut self, text: String, at: Timestamp) {
+        self.send(vec![system(text)], at);
+    }
+
+    /// Doesn't wait for lines that aren't stored yet: somebody else writes the log now, or may.
+    pub(super) fn abandon(self) -> Ends {
+        self.writer.abort();
+        let truncated = self.stdout.cut || self.stderr.cut;
+        Ends { output: self.stdout.text(), error_output: self.stderr.text(), truncated, log_lines: 0 }
     }
 
     /// Waits until every line is stored.
-    pub(super) async fn finish(self) -> Ends {
+    pub(super) async fn finish(mut self) -> Ends {
+        for chunk in self.pending.drain(..) {
+            let _ = self.chunks.send(chunk).await;
+        }
         drop(self.chunks);
         let log_lines = match self.writer.await {
             Ok(log) => log.lines(),
@@ -98,11 +137,22 @@ impl Output {
         Ends { output: self.stdout.text(), error_output: self.stderr.text(), truncated, log_lines }
     }
 
-    async fn send(&self, lines: Vec<ChunkLine>, at: Timestamp) {
-        if !lines.is_empty() {
-            let _ = self.chunks.send((at, lines)).await;
+    /// Never waits: who decides about the attempt must not be held up by its log.
+    fn send(&mut self, lines: Vec<ChunkLine>, at: Timestamp) {
+        if lines.is_empty() {
+            return;
+        }
+        let chunk = (at, lines);
+        if !self.pending.is_empty() {
+            self.pending.push_back(chunk);
+        } else if let Err(mpsc::error::TrySendError::Full(chunk)) = self.chunks.try_send(chunk) {
+            self.pending.push_back(chunk);
         }
     }
+}
+
+fn system(text: String) -> ChunkLine {
+    ChunkLine { stream: Stream::System, text }
 }
 
 /// The end of one stream: whole lines, as many as fit.
