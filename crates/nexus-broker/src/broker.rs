@@ -1,11 +1,12 @@
 //! A company's running broker: what clients need to reach it, how it is, and its end.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use nexus_core::restart::RestartPolicy;
 use semver::Version;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::conf::Sync;
@@ -15,6 +16,7 @@ use crate::install::install;
 use crate::launch::{Launch, Server, is_free};
 use crate::lock::DataDirLock;
 use crate::progress::Progress;
+use crate::store::{Store, Watcher};
 use crate::supervise::{Status, Supervisor};
 use crate::tools::{Candidate, Origin, Tools, find};
 
@@ -54,7 +56,9 @@ pub struct Broker {
     password: Secret,
     server: Candidate,
     status: watch::Receiver<Status>,
+    store: watch::Receiver<Store>,
     log: PathBuf,
+    store_dir: PathBuf,
     stop: Option<oneshot::Sender<()>>,
     supervisor: Option<JoinHandle<()>>,
     _lock: DataDirLock,
@@ -136,15 +140,22 @@ fn supervise(options: &BrokerOptions, server: Candidate, launch: Launch, started
     let (stop, stopped) = oneshot::channel();
     let port = started.port;
     let (user, password) = (launch.identity.user.clone(), launch.identity.password.clone());
-    let log = launch.files.log();
-    let supervisor = Supervisor { launch, policy: options.restart, status, stop: stopped };
+    let (log, store_dir) = (launch.files.log(), launch.files.store());
+    let (store, seen_store) = watch::channel(Store::Well);
+    // One at a time: while the server is restarted, there is nothing new to say about it.
+    let (stuck, restarts) = mpsc::channel(1);
+    tokio::spawn(Watcher::new(launch.files.store(), launch.files.log(), store).run(stuck));
+    let supervisor =
+        Supervisor { launch, policy: options.restart, status, store: seen_store.clone(), restarts, stop: stopped };
     Broker {
         port,
         user,
         password: Secret(password),
         server,
         status: seen,
+        store: seen_store,
         log,
+        store_dir,
         stop: Some(stop),
         supervisor: Some(tokio::spawn(supervisor.run(started))),
         _lock: options.lock.clone(),
@@ -199,10 +210,28 @@ impl Broker {
         &self.log
     }
 
+    /// What the server complained about since it was started last, in its own words.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        crate::complaints::of_last_start(&self.log)
+    }
+
     /// How the server is, now and from now on.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// Puts aside what of its store the server could not read: everything but `taken`, its streams and their consumers, and
+    /// the stream `spared`.
+    pub fn put_aside(&self, taken: &BTreeMap<String, BTreeSet<String>>, spared: Option<&str>) {
+        crate::mend::put_aside(&self.store_dir, taken, spared);
+    }
+
+    /// Whether there is room for more in its store, now and from now on.
+    #[must_use]
+    pub fn store(&self) -> watch::Receiver<Store> {
+        self.store.clone()
     }
 
     /// Ends the server (TERM; KILL after 10 s) and returns when its process is gone.

@@ -2,6 +2,7 @@
 //! nexus-bus knows how to talk to it.
 
 mod broker;
+mod complaints;
 mod conf;
 mod error;
 mod files;
@@ -9,8 +10,11 @@ mod info;
 mod install;
 mod launch;
 mod lock;
+mod mend;
 mod progress;
+mod space;
 mod status;
+mod store;
 mod supervise;
 mod tools;
 
@@ -20,6 +24,8 @@ pub use error::BrokerError;
 pub use install::{InstallError, Installed, WayFailed, install};
 pub use lock::{DataDir, DataDirLock, LockError};
 pub use progress::{Progress, Way};
+pub use space::Space;
 pub use status::{BrokerStatus, Running, status};
+pub use store::Store;
 pub use supervise::Status;
 pub use tools::{Candidate, Found, MINIMUM, Origin, Rejected, Tools, find};

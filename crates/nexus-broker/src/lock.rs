@@ -28,7 +28,10 @@ pub enum LockError {
     Held { dir: PathBuf, holder: Option<u32> },
     #[error("the data directory {} is not a directory: name another one with --data-dir", dir.display())]
     NotADirectory { dir: PathBuf },
-    #[error("the data directory {} can't be locked: {source}", dir.display())]
+    #[error(
+        "the data directory {} can't be used: {source}; see that it may be written and has room, or name another one \
+         with --data-dir", dir.display()
+    )]
     Io { dir: PathBuf, source: io::Error },
 }
 

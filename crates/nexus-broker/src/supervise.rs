@@ -6,10 +6,11 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use nexus_core::restart::{RestartHistory, RestartPolicy, Verdict};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 use crate::launch::{GRACE, Launch, Server};
+use crate::store::{Store, Stuck};
 
 /// How the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,11 +34,16 @@ pub enum Status {
     Stopped,
 }
 
+/// Between two tries to start on a disk that has no room: soon enough for who has just made some.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// One supervised server. Runs until it is told to stop, `stop`'s other half is dropped, or the server fails too often.
 pub(crate) struct Supervisor {
     pub(crate) launch: Launch,
     pub(crate) policy: RestartPolicy,
     pub(crate) status: watch::Sender<Status>,
+    pub(crate) store: watch::Receiver<Store>,
+    pub(crate) restarts: mpsc::Receiver<Stuck>,
     pub(crate) stop: oneshot::Receiver<()>,
 }
 
@@ -47,8 +53,14 @@ impl Supervisor {
         let port = server.port;
         loop {
             let logged = fs::metadata(self.launch.files.log()).map_or(0, |log| log.len());
-            let exit = tokio::select! {
-                exit = server.daemon.wait() => exit,
+            let (mut reason, mut by_disk) = tokio::select! {
+                exit = server.daemon.wait() => (self.exit_reason(exit, logged), !self.store.borrow().is_well()),
+                Some(Stuck { reason, by_disk }) = self.restarts.recv() => {
+                    if let Err(error) = server.daemon.terminate(GRACE).await {
+                        tracing::warn!(%error, "nats-server was told to end, but not how it ended");
+                    }
+                    (format!("nats-server stored nothing any more: {reason}"), by_disk)
+                }
                 _ = &mut self.stop => {
                     if let Err(error) = server.daemon.terminate(GRACE).await {
                         tracing::warn!(%error, "nats-server was told to end, but not how it ended");
@@ -57,18 +69,23 @@ impl Supervisor {
                     return;
                 }
             };
-            let mut reason = self.exit_reason(exit, logged);
+            let mut after = Duration::ZERO;
             server = loop {
-                let verdict = history.record(&self.policy, begun.elapsed());
+                // A full disk says nothing about the server, which must still be there when there is room again.
+                if !by_disk {
+                    let verdict = history.record(&self.policy, begun.elapsed());
+                    let failures = history.total();
+                    let Verdict::RestartAfter(pause) = verdict else {
+                        tracing::error!(%reason, failures, "nats-server failed too often and is not started again");
+                        self.status.send_replace(Status::Failed { reason, failures });
+                        return;
+                    };
+                    after = pause;
+                }
                 let failures = history.total();
-                let Verdict::RestartAfter(after) = verdict else {
-                    tracing::error!(%reason, failures, "nats-server failed too often and is not started again");
-                    self.status.send_replace(Status::Failed { reason, failures });
-                    return;
-                };
                 let when = if after.is_zero() { "at once".to_owned() } else { format!("in {after:?}") };
                 tracing::warn!(%reason, failures, "nats-server is started again {when}");
-                self.status.send_replace(Status::Restarting { reason, after, failures });
+                self.status.send_replace(Status::Restarting { reason: reason.clone(), after, failures });
                 let restarted = async {
                     sleep(after).await;
                     self.launch.start(Some(port)).await
@@ -76,7 +93,11 @@ impl Supervisor {
                 tokio::select! {
                     started = restarted => match started {
                         Ok(server) => break server,
-                        Err(error) => reason = error.to_string(),
+                        Err(error) => {
+                            reason = error.to_string();
+                            by_disk = !self.store.borrow().is_well();
+                            after = AGAIN;
+                        }
                     },
                     _ = &mut self.stop => {
                         self.status.send_replace(Status::Stopped);
@@ -84,6 +105,8 @@ impl Supervisor {
                     }
                 }
             };
+            // What was found before the start is about the server that was.
+            while self.restarts.try_recv().is_ok() {}
             self.status.send_replace(Status::Running { pid: server.daemon.pid() });
         }
     }

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 
 use crate::address::{credentials, redacted, servers};
 use crate::error::BusError;
+use crate::room::Room;
 
 /// Where the broker is and who we are.
 #[derive(Clone, Default)]
@@ -74,6 +75,7 @@ impl std::fmt::Debug for Credentials {
 pub struct Bus {
     pub(crate) nats: Nats,
     pub(crate) js: jetstream::Context,
+    pub(crate) room: Room,
     story: Story,
     /// Events are written without compare-and-set.
     pub(crate) unfenced: bool,
@@ -160,7 +162,7 @@ impl Bus {
             _ => failed(error.to_string()),
         })?;
         let js = ContextBuilder::new().timeout(ANSWER).build(nats.clone());
-        Ok(Self { nats, js, story, unfenced: false })
+        Ok(Self { nats, js, room: Room::default(), story, unfenced: false })
     }
 
     /// A bus that breaks its promise on purpose: any writer of an event wins. For showing that the fault harness notices.

@@ -16,8 +16,8 @@ pub enum BusError {
     /// Compare-and-set was refused: somebody else wrote first.
     #[error("somebody else wrote to this task first")]
     Conflict,
-    /// The stream is at its bound, or the broker's disk is full.
-    #[error("the broker's store is full: {0}")]
+    /// The stream is at its bound, or the broker's disk is full or can't be written.
+    #[error("the broker can't store anything: {0}")]
     Full(String),
     #[error("the broker refused: {0}")]
     Refused(String),
@@ -43,8 +43,10 @@ impl From<BusError> for Refusal {
             BusError::Conflict => {
                 Self::new(RefusalKind::Conflict, message).with_help("look at its status and try again")
             }
-            BusError::Full(_) => Self::new(RefusalKind::Busy, message)
-                .with_help("wait until work is done, or make room on the broker's disk; nothing of it was accepted"),
+            BusError::Full(_) => Self::new(RefusalKind::StorageFull, message).with_help(
+                "make room on that disk; the company goes on by itself then, and work is accepted again. \
+                 What was accepted before is kept; this was not accepted",
+            ),
             BusError::Newer { .. } => Self::new(RefusalKind::NewerVersion, message)
                 .with_help("the ledger keeps everything for a nexus that can read it; nothing of it was touched"),
             BusError::Refused(_) | BusError::Unreadable { .. } => Self::new(RefusalKind::Internal, message),

@@ -1,15 +1,16 @@
 //! Logs of tasks: written in chunks with a bounded number on the way, read in pages.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use async_nats::jetstream::context::PublishAckFuture;
+use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use jiff::Timestamp;
 use nexus_core::id::{DepartmentName, TaskId};
 use nexus_core::log::{ChunkLine, LogChunk};
 
 use crate::bus::Bus;
-use crate::error::{BusError, unreachable};
+use crate::error::BusError;
 use crate::subject;
 
 /// Writes the log of one attempt. Lines are numbered on from where the task's last attempt ended.
@@ -20,14 +21,16 @@ pub struct LogWriter {
     task: TaskId,
     attempt: u32,
     next: u64,
-    on_the_way: VecDeque<(PublishAckFuture, LogChunk)>,
-    /// Lines whose storing was refused for good: said once, in the log itself.
+    on_the_way: VecDeque<(Option<PublishAckFuture>, LogChunk)>,
+    /// Lines whose storing was refused for good.
     lost: u64,
 }
 
 /// Chunks that are on their way to the broker at once; beyond it the agent's pipe has to wait. 32 chunks of about
 /// 100 KiB are 3 MiB an attempt.
 const WINDOW: usize = 32;
+/// Longest wait between two tries to store a chunk.
+const LONGEST: Duration = Duration::from_secs(2);
 
 impl Bus {
     /// Begins the log of an attempt.
@@ -99,34 +102,75 @@ impl LogWriter {
     }
 
     async fn send(&mut self, chunk: LogChunk) {
-        let Ok(payload) = serde_json::to_vec(&chunk) else { return };
-        let publish =
-            PublishMessage::build().payload(payload.into()).message_id(format!("{}-{}", self.task, chunk.first));
-        match self.bus.js.send_publish(self.subject.clone(), publish).await {
-            Ok(ack) => self.on_the_way.push_back((ack, chunk)),
-            Err(error) => {
-                tracing::debug!("a log chunk was not sent: {error}");
-                self.lost += chunk.lines.len() as u64;
+        // After one that has to be sent again: lines come in order.
+        if self.on_the_way.back().is_some_and(|(ack, _)| ack.is_none()) {
+            return self.on_the_way.push_back((None, chunk));
+        }
+        if let Some(publish) = self.message(&chunk) {
+            match self.bus.js.send_publish(self.subject.clone(), publish).await {
+                Ok(ack) => self.on_the_way.push_back((Some(ack), chunk)),
+                Err(error) if is_final(error.kind()) => self.lose(&chunk, &error),
+                // It is sent again when its turn comes.
+                Err(_) => self.on_the_way.push_back((None, chunk)),
             }
         }
     }
 
+    /// Waits until the oldest chunk is stored, however long the broker is away or its disk is full; what follows waits too,
+    /// and with it, at last, the agent.
     async fn confirm_oldest(&mut self) {
-        let Some((ack, chunk)) = self.on_the_way.pop_front() else { return };
-        if ack.await.is_ok() {
-            return;
-        }
-        // Unknown whether it is stored: once more under the same message id, which the stream deduplicates.
-        let Ok(payload) = serde_json::to_vec(&chunk) else { return };
-        let publish =
-            PublishMessage::build().payload(payload.into()).message_id(format!("{}-{}", self.task, chunk.first));
-        let stored = match self.bus.js.send_publish(self.subject.clone(), publish).await {
-            Ok(ack) => ack.await.map(|_| ()).map_err(unreachable),
-            Err(error) => Err(unreachable(error)),
-        };
-        if let Err(error) = stored {
-            tracing::debug!("a log chunk was not stored: {error}");
-            self.lost += chunk.lines.len() as u64;
+        let Some((mut ack, chunk)) = self.on_the_way.pop_front() else { return };
+        let mut pause = Duration::from_millis(100);
+        loop {
+            if ack.is_none() {
+                let Some(publish) = self.message(&chunk) else { return };
+                ack = self.bus.js.send_publish(self.subject.clone(), publish).await.ok();
+            }
+            let sent = match ack.take() {
+                Some(ack) => ack.await.map(|_| ()),
+                None => Err(PublishErrorKind::BrokenPipe.into()),
+            };
+            match sent {
+                Ok(()) => return self.send_again().await,
+                Err(error) if is_final(error.kind()) => return self.lose(&chunk, &error),
+                Err(error) => tracing::debug!(task = %self.task, "a log chunk is not stored yet: {error}"),
+            }
+            // Unknown whether it is stored, or any that was sent after it: again under the same message ids, which the
+            // stream deduplicates for a while, and readers by the numbers of the lines for ever.
+            self.on_the_way.iter_mut().for_each(|(ack, _)| *ack = None);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST);
         }
     }
+
+    /// Sends what has to be sent again, until that fails.
+    async fn send_again(&mut self) {
+        for index in 0..self.on_the_way.len() {
+            let Some((None, chunk)) = self.on_the_way.get(index) else { continue };
+            let Some(publish) = self.message(chunk) else { return };
+            let Ok(ack) = self.bus.js.send_publish(self.subject.clone(), publish).await else { return };
+            self.on_the_way[index].0 = Some(ack);
+        }
+    }
+
+    fn message(&self, chunk: &LogChunk) -> Option<PublishMessage> {
+        let payload = serde_json::to_vec(chunk).ok()?;
+        Some(PublishMessage::build().payload(payload.into()).message_id(format!("{}-{}", self.task, chunk.first)))
+    }
+
+    fn lose(&mut self, chunk: &LogChunk, error: &PublishError) {
+        tracing::debug!(task = %self.task, "a log chunk can't be stored: {error}");
+        self.lost += chunk.lines.len() as u64;
+    }
+}
+
+/// Trying again won't help: the broker has refused it, and not for want of room or because it was being restarted.
+fn is_final(kind: PublishErrorKind) -> bool {
+    !matches!(
+        kind,
+        PublishErrorKind::TimedOut
+            | PublishErrorKind::BrokenPipe
+            | PublishErrorKind::StreamNotFound
+            | PublishErrorKind::MaxAckPending
+    )
 }

@@ -54,14 +54,20 @@ impl Bus {
     /// A lost answer means "unknown": it is published again, and when that is refused because something is there
     /// already, the ledger tells whether that something is this very message.
     pub(crate) async fn publish_all(&self, stream: &str, messages: &[Outgoing]) -> Result<u64, BusError> {
-        let mut unknown = false;
+        let mut unanswered = 0;
         let mut last_error = BusError::Refused("an empty batch".to_owned());
         for _ in 0..TRIES {
             match self.try_publish(messages).await {
-                Err(BusError::Conflict) if unknown => return self.settle(stream, messages).await,
+                Err(BusError::Conflict) if unanswered > 0 => return self.settle(stream, messages).await,
                 Err(BusError::Unreachable(cause)) => {
-                    unknown = true;
+                    unanswered += 1;
                     last_error = BusError::Unreachable(cause);
+                    // Once may be a lost answer. Not asked a third time: whoever waits for this has no more time either.
+                    if (unanswered > 1 || self.room().is_err())
+                        && let Some(full) = self.stores_nothing(stream).await
+                    {
+                        return self.settle(stream, messages).await.map_err(|_| full);
+                    }
                 }
                 settled => return settled,
             }

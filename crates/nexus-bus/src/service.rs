@@ -164,6 +164,7 @@ const fn code(kind: RefusalKind) -> &'static str {
         RefusalKind::NotFound => "404",
         RefusalKind::Conflict => "409",
         RefusalKind::Busy => "429",
+        RefusalKind::StorageFull => "507",
         RefusalKind::TimedOut => "504",
         RefusalKind::Stopped | RefusalKind::Unreachable => "503",
         RefusalKind::NewerVersion => "501",

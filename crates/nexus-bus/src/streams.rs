@@ -1,8 +1,13 @@
 //! The streams a company is made of, and the bounds of each.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
+
+use futures_util::TryStreamExt;
 
 use crate::bus::Bus;
 use crate::error::{BusError, unreachable};
@@ -31,6 +36,18 @@ impl Default for StreamOptions {
             replicas: 1,
         }
     }
+}
+
+/// A ledger, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerExtent {
+    /// It changes when the ledger was lost and made anew.
+    pub identity: String,
+    pub bytes: u64,
+    /// Sequence of the last message (0: there was none).
+    pub last: u64,
+    /// Messages that are there.
+    pub records: u64,
 }
 
 const DEAD_BYTES: i64 = 64 << 20;
@@ -104,6 +121,34 @@ impl Bus {
         Ok(identity)
     }
 
+    /// The ledger that is there, if there is one; nothing is created.
+    pub async fn ledger(&self) -> Result<Option<LedgerExtent>, BusError> {
+        let stream = match self.js.get_stream(subject::TASKS).await {
+            Ok(stream) => stream,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(unreachable(error)),
+        };
+        let info = stream.cached_info();
+        Ok(Some(LedgerExtent {
+            identity: identity(info),
+            bytes: info.state.bytes,
+            last: info.state.last_sequence,
+            records: info.state.messages,
+        }))
+    }
+
+    /// The streams that the broker has, and the durable consumers of each: what it could read of its store.
+    pub async fn inventory(&self) -> Result<BTreeMap<String, BTreeSet<String>>, BusError> {
+        let mut inventory = BTreeMap::new();
+        let streams: Vec<String> = self.js.stream_names().try_collect().await.map_err(unreachable)?;
+        for name in streams {
+            let stream = self.js.get_stream_no_info(&name).await.map_err(unreachable)?;
+            let consumers = stream.consumer_names().try_collect().await.map_err(unreachable)?;
+            inventory.insert(name, consumers);
+        }
+        Ok(inventory)
+    }
+
     /// Bytes that the ledger holds, and the sequence of its last message (0: there was none).
     pub async fn ledger_extent(&self) -> Result<(u64, u64), BusError> {
         let stream = self.js.get_stream(subject::TASKS).await.map_err(unreachable)?;
@@ -122,6 +167,15 @@ impl Bus {
                 BusError::Refused(text)
             }
         })?;
-        Ok(format!("{name}@{}", info.created.unix_timestamp_nanos()))
+        Ok(identity(&info))
     }
+}
+
+fn is_missing(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(refused) if refused.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+/// A stream's name and when it was created: another one for a stream that was made anew.
+fn identity(info: &Info) -> String {
+    format!("{}@{}", info.config.name, info.created.unix_timestamp_nanos())
 }

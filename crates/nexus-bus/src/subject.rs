@@ -4,7 +4,7 @@ use nexus_core::id::{DepartmentName, NodeId, TaskId};
 use nexus_core::lane::Lane;
 use nexus_core::lease::LeaseKey;
 
-pub(crate) const TASKS: &str = "NEXUS_TASKS";
+pub const TASKS: &str = "NEXUS_TASKS";
 pub(crate) const LOGS: &str = "NEXUS_LOGS";
 pub(crate) const DEAD: &str = "NEXUS_DEAD";
 pub(crate) const INBOX: &str = "NEXUS_INBOX";

@@ -31,6 +31,8 @@ pub enum RefusalKind {
     Ambiguous,
     /// The department's queue is at its bound, or the ledger is full; try again later.
     Busy,
+    /// The disk that the ledger is on is full or can't be written; try again when there is room.
+    StorageFull,
     /// The task is in a state that doesn't allow it.
     Conflict,
     /// It didn't come about in the time allowed.

@@ -88,8 +88,9 @@ impl Fill {
         Self { bound, seen: tokio::sync::Mutex::default() }
     }
 
-    /// Refuses when the ledger holds its bound.
+    /// Refuses when the ledger holds its bound, or the disk it is on has no room.
     pub(crate) async fn check(&self, bus: &Bus) -> Result<(), Refusal> {
+        bus.room()?;
         let mut seen = self.seen.lock().await;
         let bytes = match *seen {
             Some((at, bytes)) if at.elapsed() < FRESH => bytes,

@@ -15,6 +15,9 @@ use crate::node::Node;
 
 /// Longest wait between two tries to write to a broker that is away.
 const LONGEST: Duration = Duration::from_secs(5);
+/// Refusals (not of room, and not of a broker that is away) after which an end is given up: with the pauses, a quarter of a
+/// minute in which somebody may have mended a stream.
+const REFUSALS: u32 = 8;
 
 /// Writes what follows from `conclusion`. Returns whether the task ended well, or `None` when it goes on or is another's.
 pub(crate) async fn conclude(
@@ -42,6 +45,7 @@ async fn write(
 ) -> Option<bool> {
     let mut outcome = outcome.clone();
     let mut pause = Duration::from_millis(50);
+    let mut refusals = 0;
     loop {
         let now = Timestamp::now();
         let said = outcome.clone();
@@ -83,6 +87,15 @@ async fn write(
             }
             Err(error) => error,
         };
+        let is_final = matches!(error, BusError::Refused(_) | BusError::Unreadable { .. } | BusError::Newer { .. });
+        refusals += u32::from(is_final);
+        if refusals >= REFUSALS {
+            tracing::error!(
+                task = %claim.entry.task.id,
+                "the attempt's end can't be written, and is given up; the task is taken up again when its lease is over: {error}"
+            );
+            return None;
+        }
         tracing::warn!(task = %claim.entry.task.id, "the attempt's end could not be written yet: {error}");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST);

@@ -231,6 +231,9 @@ impl Folder {
 
 /// A history that fails is a refusal to whoever asked.
 pub(crate) fn refused(error: &HistoryError) -> Refusal {
-    Refusal::new(RefusalKind::Internal, format!("the history: {error}"))
-        .with_help("the ledger has everything; `nexus doctor`")
+    let kind = match error {
+        HistoryError::Full { .. } => RefusalKind::StorageFull,
+        _ => RefusalKind::Internal,
+    };
+    Refusal::new(kind, format!("the history: {error}")).with_help("the ledger has everything; `nexus doctor`")
 }

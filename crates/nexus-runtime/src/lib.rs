@@ -12,6 +12,7 @@ mod historian;
 mod intake;
 mod janitor;
 mod lease;
+mod ledger_memory;
 mod node;
 mod runtime;
 mod seldom;
@@ -19,5 +20,6 @@ mod staff_book;
 mod tenure;
 mod worker;
 
+pub use ledger_memory::{LedgerError, lost_records};
 pub use nexus_agents::is_installed;
 pub use runtime::{Runtime, RuntimeOptions, StartError};

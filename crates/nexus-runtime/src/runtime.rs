@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
 use nexus_bus::{Bus, BusError, StreamOptions};
 use nexus_core::company::Company;
 use nexus_core::id::NodeId;
@@ -31,6 +32,7 @@ use crate::conclude::reclaim;
 use crate::former::{self, PutBackError};
 use crate::historian::Historian;
 use crate::janitor;
+use crate::ledger_memory::{LedgerError, LedgerMemory};
 use crate::node::Node;
 use crate::staff_book::StaffBook;
 use crate::tenure::Tenure;
@@ -52,6 +54,8 @@ pub struct RuntimeOptions {
     /// company leaves behind is ended by its next start.
     pub guard: Option<PathBuf>,
     pub version: String,
+    /// Go on with whatever ledger is found, though another one is known, or none is there any more.
+    pub new_ledger: bool,
     /// Obey orders that break things on purpose. Tests only.
     pub faults: bool,
 }
@@ -61,6 +65,8 @@ pub struct RuntimeOptions {
 pub enum StartError {
     #[error("{0}")]
     Bus(#[from] BusError),
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
     #[error("the history: {0}")]
     History(#[from] HistoryError),
     #[error(
@@ -103,14 +109,24 @@ pub struct Runtime {
     stopping: Arc<AtomicBool>,
     ended: watch::Receiver<Option<Result<(), String>>>,
     _root: AbortOnDropHandle<()>,
-    _janitor: AbortOnDropHandle<()>,
+    janitor: AbortOnDropHandle<()>,
+    memory: LedgerMemory,
 }
 
 impl Runtime {
     /// Starts a company. When this returns it takes work.
     pub async fn start(bus: Bus, company: Company, options: RuntimeOptions) -> Result<Self, StartError> {
+        let mut memory = LedgerMemory::read(&options.data_dir);
+        if options.new_ledger {
+            memory.forget();
+        }
+        memory.check(bus.ledger().await?.as_ref())?;
         let ledger = bus.prepare(&options.streams).await?;
         let history = History::open(&options.history_url).await?;
+        memory.folded(&ledger, history.position().await?);
+        if let Some(found) = bus.ledger().await? {
+            memory.begin(&found, Timestamp::now())?;
+        }
         let historian = Historian::start(bus.clone(), history, &ledger, options.streams.retention).await?;
         let staff = StaffBook::open(bus.clone(), &options.node).await?;
         let terms = Terms::new(options.lease);
@@ -167,7 +183,7 @@ impl Runtime {
             let how = root.run(join).await;
             sender.send_replace(Some(how));
         });
-        Ok(Self { node, ceo, company, stopping, ended, _root: AbortOnDropHandle::new(root), _janitor: janitor })
+        Ok(Self { node, ceo, company, stopping, ended, memory, _root: AbortOnDropHandle::new(root), janitor })
     }
 
     /// Goes by this configuration from now on; running work is finished under the old one.
@@ -219,10 +235,15 @@ impl Runtime {
             Ok(how) => how.clone().unwrap_or(Ok(())),
             Err(_) => Err("its root failed".to_owned()),
         };
+        self.janitor.abort();
         // A broker that is away for longer than that keeps nobody from leaving.
         let written = tokio::time::timeout(LAST, self.node.staff.written());
         tokio::select! {
-            () = async { drop(written.await); self.node.bus.flush().await } => {}
+            () = async {
+                drop(written.await);
+                self.node.bus.flush().await;
+                self.memory.end(&self.node.bus, self.node.alone).await;
+            } => {}
             // A broker that hasn't answered until now isn't waited for again.
             () = self.node.give_up.cancelled() => {}
         }

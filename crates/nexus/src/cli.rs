@@ -77,6 +77,9 @@ pub(crate) enum Command {
         /// Address of the web page and of MCP over HTTP; port 0 picks a free one. [default: 127.0.0.1:8000]
         #[arg(long, value_name = "ADDR")]
         listen: Option<SocketAddr>,
+        /// Go on with whatever ledger is found, though the one that the data directory knows is gone.
+        #[arg(long)]
+        new_ledger: bool,
     },
     /// Serve MCP on standard input and output, for the running company.
     Mcp {

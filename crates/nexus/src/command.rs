@@ -23,7 +23,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
     };
     logging::begin(log, level);
     match command {
-        Command::Up { listen } => up::up(&place, listen).await,
+        Command::Up { listen, new_ledger } => up::up(&place, listen, new_ledger).await,
         Command::Mcp { start } => mcp::mcp(&place, start).await,
         Command::Delegate(args) => tasks::delegate(&place, output, args).await,
         Command::Run(args) => run::run(&place, output, args).await,

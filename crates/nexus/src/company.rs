@@ -1,13 +1,13 @@
 //! A company in this process: everything wired together, from the configuration to the web page.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nexus_broker::{Broker, BrokerOptions, DataDir, DataDirLock, LockError, Tools};
 use nexus_bus::{Access, Bus, Client, Credentials, StreamOptions, Tls};
 use nexus_config::{Loaded, Override, Settings, Source, SyncPolicy};
 use nexus_core::company::Company as Charter;
-use nexus_runtime::{Runtime, RuntimeOptions};
+use nexus_runtime::{LedgerError, Runtime, RuntimeOptions, StartError};
 use nexus_web::Web;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,8 @@ pub(crate) struct Extras {
     /// Serve HTTP, at this address or the configured one.
     pub(crate) web: bool,
     pub(crate) listen: Option<SocketAddr>,
+    /// Go on with whatever ledger is found.
+    pub(crate) new_ledger: bool,
 }
 
 /// The configuration that is meant.
@@ -58,6 +60,7 @@ impl Company {
         let source = source(place, extras.listen);
         let loaded = nexus_config::load(&source).map_err(Exit::config)?;
         let data_dir = place::data_dir(place)?;
+        place::has_room(&data_dir)?;
         let lock = DataDir::lock(&data_dir).map_err(|error| match &error {
             LockError::Io { .. } | LockError::NotADirectory { .. } => Exit::failure(error.to_string()),
             LockError::Held { .. } => Exit::locked(error.to_string()),
@@ -75,6 +78,12 @@ impl Company {
         };
         let (broker, access) = broker(&loaded.settings, &lock).await?;
         let (bus, unfenced) = fences(Bus::connect(&access, "nexus").await?);
+        if let Some(broker) = &broker {
+            tokio::spawn(tell_of_the_disk(broker.store(), bus.clone()));
+            // All but the ledger can be made anew as it was.
+            let spared = (!extras.new_ledger).then_some(nexus_bus::LEDGER);
+            broker.put_aside(&bus.inventory().await?, spared);
+        }
         let history = loaded.settings.history.url.as_ref();
         let options = RuntimeOptions {
             node,
@@ -88,11 +97,12 @@ impl Company {
             alone: broker.is_some() || unfenced,
             guard: guard().filter(|_| !unfenced),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            new_ledger: extras.new_ledger,
             faults: std::env::var_os("NEXUS_FAULTS").is_some_and(|value| value == "1"),
         };
         let runtime = Runtime::start(bus.clone(), loaded.company.clone(), options)
             .await
-            .map_err(|error| Exit::failure(format!("the company could not start: {error}")))?;
+            .map_err(|error| not_started(&error, broker.as_ref(), &data_dir))?;
         let client = Client::new(bus);
         let shutdown = CancellationToken::new();
         let web = bound.as_ref().map(nexus_web::Bound::addr);
@@ -247,6 +257,37 @@ fn fences(bus: Bus) -> (Bus, bool) {
         return (bus.without_fences(), true);
     }
     (bus, false)
+}
+
+/// Says why not, and, where the ledger is gone, what its server says and what can be done.
+fn not_started(error: &StartError, broker: Option<&Broker>, data_dir: &Path) -> Exit {
+    let exit = Exit::failure(format!("the company could not start: {error}"));
+    if !matches!(error, StartError::Ledger(LedgerError::Gone { .. } | LedgerError::Another { .. })) {
+        return exit;
+    }
+    let dir = data_dir.display();
+    let mut help = format!(
+        "put {dir} back from a copy; or start afresh with another --data-dir (or this one moved away); or let \
+         `nexus up --new-ledger` go on with whatever is found, and forget what was known"
+    );
+    if let Some(broker) = broker {
+        let said: String = broker.complaints().iter().map(|line| format!("\n    {line}")).collect();
+        if !said.is_empty() {
+            help = format!("its server says:{said}\n  {help}");
+        }
+    }
+    exit.with_help(help)
+}
+
+/// Lets new work be refused while the broker's disk has no room; ends with the broker.
+async fn tell_of_the_disk(mut store: tokio::sync::watch::Receiver<nexus_broker::Store>, bus: Bus) {
+    loop {
+        let now = store.borrow_and_update().clone();
+        bus.set_trouble((!now.is_well()).then(|| now.to_string()));
+        if store.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// The NATS server that is configured, or a private one.

@@ -138,7 +138,10 @@ impl From<Refusal> for Exit {
         let code = match refusal.kind {
             RefusalKind::InvalidInput | RefusalKind::Ambiguous => Code::Usage,
             RefusalKind::NotFound | RefusalKind::UnknownDepartment | RefusalKind::UnknownAgent => Code::NotFound,
-            RefusalKind::AgentNotInDepartment | RefusalKind::Busy | RefusalKind::Conflict => Code::Refused,
+            RefusalKind::AgentNotInDepartment
+            | RefusalKind::Busy
+            | RefusalKind::StorageFull
+            | RefusalKind::Conflict => Code::Refused,
             RefusalKind::TimedOut => Code::TimedOut,
             RefusalKind::Stopped | RefusalKind::Unreachable => Code::Unreachable,
             RefusalKind::NewerVersion | RefusalKind::Internal => Code::Failure,

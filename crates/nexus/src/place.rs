@@ -22,6 +22,25 @@ pub(crate) fn data_dir(args: &PlaceArgs) -> Result<PathBuf, Exit> {
     std::path::absolute(&dir).map_err(|error| Exit::usage(format!("the data directory {}: {error}", dir.display())))
 }
 
+/// What a company needs to begin: its streams, its history and their journals, all empty.
+const TO_BEGIN: u64 = 1 << 20;
+
+/// Refuses a place that has no room for a company, before anything is made there.
+pub(crate) fn has_room(data_dir: &Path) -> Result<(), Exit> {
+    let there = data_dir.ancestors().find(|dir| dir.exists()).unwrap_or(data_dir);
+    let refused = |why: String| {
+        Err(Exit::failure(format!("the data directory {} can't be used: {why}", data_dir.display()))
+            .with_help("the next start goes on with all that is there; or name another one with --data-dir"))
+    };
+    match nexus_broker::Space::of(there) {
+        Some(space) if space.read_only => refused("its disk can only be read; mount it to be written".to_owned()),
+        Some(space) if space.free < TO_BEGIN => {
+            refused(format!("its disk is full ({} KiB are free); make room", space.free / 1024))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Where tools are installed: one place for all companies of a user.
 pub(crate) fn tools_dir() -> Result<PathBuf, Exit> {
     Ok(platform_dir()?.join("tools"))

@@ -23,5 +23,5 @@ fn a_directory_that_cannot_be_made_is_named() {
     let dir = temp();
     std::fs::write(dir.path().join("file"), "").unwrap();
     let error = DataDir::lock(&dir.path().join("file/data")).unwrap_err().to_string();
-    assert!(error.contains("file/data can't be locked: "), "{error}");
+    assert!(error.contains("file/data can't be used: "), "{error}");
 }

@@ -1,6 +1,6 @@
 //! A task's log by pages, from any line on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use nexus_core::id::TaskId;
@@ -54,7 +54,8 @@ impl Client {
         let status = self.status(task).await?.task;
         let task_id = status.task_id;
         let from = from.max(1);
-        let mut lines = Vec::new();
+        let mut lines: Vec<LogLine> = Vec::new();
+        let mut seen = HashSet::new();
         let mut seq = self.places.before(task_id, from);
         let mut more = true;
         let mut ask = FIRST_CHUNKS;
@@ -70,7 +71,11 @@ impl Client {
                     break;
                 }
                 self.places.remember(task_id, chunk.first, at);
-                lines.extend(chunk.into_lines().filter(|line| line.seq >= from).take(room));
+                // A chunk whose answer was lost may be there twice.
+                let wanted = |line: &LogLine| line.seq >= from && !seen.contains(&line.seq);
+                let new: Vec<_> = chunk.into_lines().filter(wanted).take(room).collect();
+                seen.extend(new.iter().map(|line| line.seq));
+                lines.extend(new);
                 // A chunk that was only partly read is where the next page begins.
                 let done = lines.last().is_none_or(|last| last.seq + 1 >= next);
                 seq = if done { at + 1 } else { at };

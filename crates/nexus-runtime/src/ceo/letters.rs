@@ -173,7 +173,8 @@ async fn ask(ceo: &ActorRef<CeoMsg>, submission: Submission, traceparent: Option
 }
 
 const fn is_passing(kind: RefusalKind) -> bool {
-    matches!(kind, RefusalKind::Busy | RefusalKind::Stopped | RefusalKind::Unreachable | RefusalKind::TimedOut)
+    use RefusalKind::{Busy, Stopped, StorageFull, TimedOut, Unreachable};
+    matches!(kind, Busy | StorageFull | Stopped | Unreachable | TimedOut)
 }
 
 /// A letter's payload as a submission: the JSON itself, or the `data` of a CloudEvent in structured mode.

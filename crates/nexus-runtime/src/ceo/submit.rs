@@ -142,6 +142,7 @@ fn utf8(path: PathBuf) -> Result<String, String> {
 
 /// Puts a failed or cancelled task back on the queue, its attempts and interruptions counted from the start.
 pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> {
+    node.bus.room()?;
     let view = find(node, task).await?;
     let id = view.task_id;
     let conflict = |message: String| Refusal::new(RefusalKind::Conflict, message);

@@ -139,6 +139,7 @@ async fn second(server: &Server, company: Company, dir: &std::path::Path) -> Run
         alone: false,
         guard: None,
         version: "0.0.0".to_owned(),
+        new_ledger: false,
         faults: true,
     };
     within("a company", Runtime::start(server.bus().await, company, options)).await.unwrap()

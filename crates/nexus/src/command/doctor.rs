@@ -10,6 +10,8 @@ use crate::company::source;
 use crate::exit::{Code, Exit};
 use crate::{place, show};
 
+mod machine;
+
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Finding {
@@ -34,6 +36,7 @@ pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Ex
             say(Level::Ok, "config", format!("{} departments", loaded.company.departments.len()));
             broker(place, &loaded, &mut say).await?;
             agents(&loaded, &mut say);
+            machine::files(&loaded.company, &mut say);
         }
         Err(errors) => {
             for error in errors.iter() {
@@ -42,6 +45,9 @@ pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Ex
         }
     }
     say(Level::Warn, "sandbox", "agents run unconfined: this version has sandbox.level = \"none\" only".to_owned());
+    let data_dir = place::data_dir(place)?;
+    machine::disk(&data_dir, &mut say);
+    machine::ledger(&data_dir, &mut say);
     company(place, &mut say).await?;
     if output == Output::Json {
         show::json(&findings, output);

@@ -96,7 +96,7 @@ impl Run<'_> {
             return Ok((client, None));
         }
         self.lasting = false;
-        let company = Company::start(self.place, Extras { web: false, listen: None }).await?;
+        let company = Company::start(self.place, Extras { web: false, listen: None, new_ledger: false }).await?;
         let staff = company.charter.departments.iter().map(|(name, policy)| format!("{name} {}", policy.workers));
         show::note("company", &format!("started for this run: {}", staff.collect::<Vec<_>>().join(", ")));
         Ok((company.client.clone(), Some(company)))

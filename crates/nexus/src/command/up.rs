@@ -7,9 +7,9 @@ use crate::company::{Company, Extras};
 use crate::exit::{Code, Exit};
 use crate::show;
 
-pub(super) async fn up(place: &PlaceArgs, listen: Option<SocketAddr>) -> Result<Code, Exit> {
+pub(super) async fn up(place: &PlaceArgs, listen: Option<SocketAddr>, new_ledger: bool) -> Result<Code, Exit> {
     let mut signals = Signals::new()?;
-    let starting = Company::start(place, Extras { web: true, listen });
+    let starting = Company::start(place, Extras { web: true, listen, new_ledger });
     let company = tokio::select! {
         company = starting => company?,
         // Nothing was running yet, so there is nothing to wait for: it was told to stop, and has.

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 pub(crate) mod company;
 pub(crate) mod processes;
 pub(crate) mod server;
+pub(crate) mod small_disk;
 pub(crate) mod tools;
 
 pub(crate) use company::Company;
