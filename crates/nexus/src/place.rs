@@ -177,6 +177,11 @@ pub(crate) fn is_lasting(args: &PlaceArgs) -> bool {
     args.nats.is_none() && address.is_some_and(|address| address.web.is_some())
 }
 
+/// Whether a company has its address on the data directory, be it there or not at the moment.
+pub(crate) fn has_company(args: &PlaceArgs) -> bool {
+    data_dir(args).is_ok_and(|dir| Address::read(&dir).is_some())
+}
+
 /// Why there is no connection.
 enum Missed {
     /// Nothing says that a company runs there.

@@ -99,12 +99,12 @@ const FIRST_LOOK: Duration = Duration::from_millis(5);
 
 pub(super) async fn wait(client: &Client, task: &str, limit: Option<Duration>) -> Result<TaskStatus, Refusal> {
     let deadline = limit.map(|limit| Instant::now() + limit);
-    let task_id = client.status(task).await?.task.task_id;
+    let task_id = still(client, task, deadline).await?.task.task_id;
     let mut live = live_events(&client.bus, Some(task_id)).await?;
     let id = task_id.to_string();
     let mut look_after = LOOK_AGAIN;
     loop {
-        let status = client.status(&id).await?;
+        let status = still(client, &id, deadline).await?;
         if status.task.status.is_terminal() {
             return Ok(status);
         }
@@ -129,6 +129,26 @@ pub(super) async fn wait(client: &Client, task: &str, limit: Option<Duration>) -
             }
             return Err(Refusal::new(RefusalKind::TimedOut, format!("task {id} has not ended yet"))
                 .with_help(format!("it goes on: `nexus logs -f {id}`")));
+        }
+    }
+}
+
+/// How long a company may be away that is being waited for: it comes back later than its broker.
+const AWAY: Duration = Duration::from_secs(2);
+
+/// A task's status, from a company that may be away for a while: the task is not lost by that.
+async fn still(client: &Client, task: &str, deadline: Option<Instant>) -> Result<TaskStatus, Refusal> {
+    let patient = Instant::now() + AWAY;
+    let until = deadline.map_or(patient, |deadline| deadline.min(patient));
+    let mut pause = FIRST_LOOK;
+    loop {
+        match client.status(task).await {
+            Err(refusal) if refusal.kind == RefusalKind::Unreachable && Instant::now() < until => {
+                tracing::debug!("waiting for the company: {refusal}");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LOOK_AGAIN);
+            }
+            status => return status,
         }
     }
 }

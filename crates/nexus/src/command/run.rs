@@ -23,14 +23,16 @@ pub(super) async fn run(place: &PlaceArgs, output: Output, args: TaskArgs) -> Re
     // A key that was made for this run is nobody else's.
     let whose = if args.idempotency_key.is_some() { Whose::Unknown } else { Whose::Ours };
     let submission = submission(args)?;
-    let mut run = Run { place, output, submission: &submission, whose, accepted: false, lasting: false, next: 1 };
-    let began = Instant::now();
+    let heard = Instant::now();
+    let mut run =
+        Run { place, output, submission: &submission, whose, accepted: false, lasting: false, next: 1, heard };
     loop {
         match run.once(&mut signals).await {
-            // Another run had started a company and has ended it, or is only just starting it. The task is known by its
-            // key: asked for again it is the same task, wherever it has come to.
-            Err(exit) if exit.code == Code::Unreachable && !run.lasting && began.elapsed() < PATIENCE => {}
-            Err(exit) if exit.is_locked() && began.elapsed() < PATIENCE => {}
+            // Another run had started a company and has ended it, or is only just starting it, or a company has crashed and
+            // may be started again. The task is known by its key: asked for again it is the same task, wherever it has
+            // come to.
+            Err(exit) if exit.code == Code::Unreachable && run.may_come_back() => {}
+            Err(exit) if exit.is_locked() && run.heard.elapsed() < PATIENCE => {}
             ended => return ended,
         }
         sleep(PAUSE).await;
@@ -62,6 +64,8 @@ struct Run<'a> {
     lasting: bool,
     /// The line of the log that is to be shown next.
     next: u64,
+    /// When a company was last known to be there.
+    heard: Instant,
 }
 
 impl Run<'_> {
@@ -76,8 +80,15 @@ impl Run<'_> {
                 return Ok(Code::Interrupted);
             }
         };
+        let before = self.heard;
         let ended = tokio::select! {
-            ended = self.follow(&client) => ended,
+            ended = self.follow(&client) => {
+                // It was there until now, unless it never answered.
+                if self.heard != before {
+                    self.heard = Instant::now();
+                }
+                ended
+            }
             () = signals.next() => {
                 self.give_up(&client).await;
                 Ok(Code::Interrupted)
@@ -89,13 +100,21 @@ impl Run<'_> {
         ended
     }
 
+    /// Whether somebody may be there again soon. A `nexus up` that was stopped in order has taken its address away.
+    fn may_come_back(&self) -> bool {
+        (!self.lasting || place::has_company(self.place)) && self.heard.elapsed() < PATIENCE
+    }
+
     /// The company that runs, or one of our own.
     async fn company(&mut self) -> Result<(Client, Option<Company>), Exit> {
         if let Some(client) = place::find(self.place).await? {
             self.lasting = place::is_lasting(self.place);
             return Ok((client, None));
         }
-        self.lasting = false;
+        if self.lasting {
+            // It crashed: whoever runs it starts it again, and needs its place free.
+            return Err(Exit::new(Code::Unreachable, "the company is away; the task is kept".to_owned()));
+        }
         let company = Company::start(self.place, Extras { web: false, listen: None, new_ledger: false }).await?;
         let staff = company.charter.departments.iter().map(|(name, policy)| format!("{name} {}", policy.workers));
         show::note("company", &format!("started for this run: {}", staff.collect::<Vec<_>>().join(", ")));
@@ -104,7 +123,7 @@ impl Run<'_> {
 
     async fn follow(&mut self, client: &Client) -> Result<Code, Exit> {
         let accepted = client.submit(self.submission).await?;
-        self.accepted = true;
+        (self.accepted, self.heard) = (true, Instant::now());
         if self.whose == Whose::Unknown {
             self.whose = if accepted.duplicate { Whose::Others } else { Whose::Ours };
         }

@@ -56,3 +56,20 @@ fn the_broker_s_crash_is_survived() {
     assert_eq!(at(&answer, "task.interruptions"), 0);
     assert_eq!(at(&company.status(&done), "task.status"), "completed");
 }
+
+#[test]
+fn a_run_outlives_the_company_it_waits_for() {
+    let company = Company::new();
+    let command = format!("until [ -e {} ]; do sleep 0.02; done; echo works", company.text("gate"));
+    let run = company.start(&["run", &command]);
+    let only = |company: &Company| {
+        let page = company.json(&["list"]);
+        Some(page.pointer("/tasks/0/task_id")?.as_str()?.to_owned())
+    };
+    let task = until("its task", || only(&company));
+    company.becomes(&task, "running");
+    let company = Company::up(&company.kill());
+    company.becomes(&task, "running");
+    company.open("gate");
+    assert_eq!(run.end().done(), "works\n");
+}
