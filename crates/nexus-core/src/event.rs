@@ -94,6 +94,15 @@ impl What {
         }
     }
 
+    /// The node that has the attempt in hand which this event leaves open.
+    #[must_use]
+    pub const fn node(&self) -> Option<&NodeId> {
+        match self {
+            Self::Started { node, .. } | Self::CancelRequested { of: Some(Hold { node, .. }), .. } => Some(node),
+            _ => None,
+        }
+    }
+
     /// Nothing follows a terminal event (but `retried`, which a user asks for).
     #[must_use]
     pub const fn is_terminal(&self) -> bool {

@@ -8,12 +8,17 @@ use crate::task::QueueEntry;
 pub struct Arrival {
     /// The entry's sequence on the ledger.
     pub seq: u64,
-    /// It was delivered before: somebody's lease on it has lapsed, or it was given back.
+    /// It was delivered before. Why it comes again isn't known: a lease lapsed, somebody gave it back (perhaps long ago,
+    /// over a connection that was away), or the broker was killed.
     pub redelivered: bool,
     /// It brings the very entry that the attempt on the ledger came from ([`What::delivery`]).
     pub again: bool,
-    /// A worker of this node has the task in hand, or what is left of its processes.
+    /// That attempt is one of this very node's.
+    pub ours: bool,
+    /// This node has the task in hand: it is about to start it, runs it, or ends what is left of it.
     pub held: bool,
+    /// This node has given it back for a whole lease before, that lease is over, and nothing has been written since.
+    pub waited: bool,
 }
 
 /// What is done with it.
@@ -32,9 +37,9 @@ pub enum Turn {
 /// For what a delivery waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// For the worker of this node that has the task in hand.
+    /// For this node to let go of what is left of an earlier attempt.
     Holder,
-    /// For a whole lease: if nobody has ended the task by then, its holder is gone.
+    /// For a whole lease of the task: if nobody has renewed it or ended the task by then, its holder is gone.
     Lease,
 }
 
@@ -66,17 +71,17 @@ pub fn turn(entry: &QueueEntry, arrival: Arrival, last: Option<(&Event, u64)>) -
 
 /// An attempt is on the ledger, and its end isn't.
 fn unended(event: &Event, arrival: Arrival) -> Turn {
-    let named = event.what.delivery().is_some();
-    if named && !(arrival.redelivered && arrival.again) {
+    if event.what.delivery().is_some() && !arrival.again {
         // Another entry of the task: the attempt goes on, and has a delivery of its own.
         return Turn::Drop;
     }
     if arrival.held {
-        return Turn::Later(Wait::Holder);
+        // Its holder's renewals put that off; sooner, it might be brought to another node, which would take it for lapsed.
+        return Turn::Later(Wait::Lease);
     }
-    // Delivered again while its attempt is on the ledger: the attempt's lease has lapsed, and its holder has ended its
-    // agent before that. Where the event doesn't name its delivery, this one may be another's, and its word is half.
-    if named || arrival.redelivered { Turn::Revive } else { Turn::Later(Wait::Lease) }
+    // Nobody has it here, where it would be; or nobody has renewed its lease for the whole of it, so that its holder has
+    // ended its agent before that. Less is no proof.
+    if arrival.ours || arrival.waited { Turn::Revive } else { Turn::Later(Wait::Lease) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The board: what each worker of this node has in hand, kept beside the actors so that it outlives their failure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use nexus_bus::Claim;
@@ -10,10 +11,18 @@ use nexus_core::api::{Live, WorkerInfo};
 use nexus_core::id::{DepartmentName, NodeId, TaskId, WorkerName};
 use nexus_process::{Gone, Sample, Sampler};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// All workers of a node.
 #[derive(Debug, Default)]
-pub(crate) struct Board(Mutex<BTreeMap<(DepartmentName, WorkerName), Arc<Slot>>>);
+pub(crate) struct Board {
+    slots: Mutex<BTreeMap<(DepartmentName, WorkerName), Arc<Slot>>>,
+    /// What is about to be started: at most one a worker.
+    taking: Mutex<BTreeSet<TaskId>>,
+    /// Deliveries that were given back for a whole lease, by their entry: the event that the task's attempt stood at, and
+    /// when. Forgotten after a few leases; until then at most what other nodes have in hand.
+    deferred: Mutex<BTreeMap<u64, (u64, Instant)>>,
+}
 
 /// One worker's place, whichever actor holds it at the moment.
 #[derive(Debug)]
@@ -76,7 +85,7 @@ const SHOWN: usize = 200;
 impl Board {
     /// The place of a worker, made when it is asked for first.
     pub(crate) fn slot(&self, department: &DepartmentName, worker: &WorkerName) -> Arc<Slot> {
-        let mut slots = lock(&self.0);
+        let mut slots = lock(&self.slots);
         let slot = slots.entry((department.clone(), worker.clone())).or_insert_with(|| {
             Arc::new(Slot {
                 department: department.clone(),
@@ -94,7 +103,7 @@ impl Board {
     /// Takes a worker's place off the board that has left for good; one that was made anew since then stays.
     pub(crate) fn remove(&self, slot: &Arc<Slot>) {
         let key = (slot.department.clone(), slot.worker.clone());
-        let mut slots = lock(&self.0);
+        let mut slots = lock(&self.slots);
         if slots.get(&key).is_some_and(|known| Arc::ptr_eq(known, slot)) && slot.is_empty() {
             slots.remove(&key);
         }
@@ -102,7 +111,7 @@ impl Board {
 
     /// The places of one department, or of all.
     pub(crate) fn slots(&self, department: Option<&DepartmentName>) -> Vec<Arc<Slot>> {
-        let slots = lock(&self.0);
+        let slots = lock(&self.slots);
         slots.values().filter(|slot| department.is_none_or(|name| slot.department == *name)).cloned().collect()
     }
 
@@ -121,10 +130,36 @@ impl Board {
         self.slots(None).into_iter().find(|slot| slot.task() == Some(task))
     }
 
-    /// True while something of an attempt may be alive here: in a worker's hands, or left behind by one that failed.
+    /// True while something of an attempt may be alive here, or about to be: in a worker's hands, on its way there, or left
+    /// behind by one that failed.
     pub(crate) fn holds(&self, task: TaskId) -> bool {
+        // In the order of a task's way, so that it isn't overlooked on it.
         let left = |slot: &Arc<Slot>| lock(&slot.leaving).contains(&task);
-        self.slots(None).iter().any(|slot| slot.task() == Some(task) || left(slot))
+        lock(&self.taking).contains(&task)
+            || self.slots(None).iter().any(|slot| slot.task() == Some(task) || left(slot))
+    }
+
+    /// A delivery is given back for a whole lease, as its task's attempt stood at this event.
+    pub(crate) fn defer(&self, entry: u64, event: u64, lease: Duration) {
+        let mut deferred = lock(&self.deferred);
+        deferred.retain(|_, (_, since)| since.elapsed() < lease * 4);
+        deferred.insert(entry, (event, Instant::now()));
+    }
+
+    /// True when that was a whole lease ago, and the attempt stands where it stood.
+    pub(crate) fn waited(&self, entry: u64, event: u64, lease: Duration) -> bool {
+        let deferred = lock(&self.deferred);
+        deferred.get(&entry).is_some_and(|(stood, since)| *stood == event && since.elapsed() >= lease)
+    }
+
+    /// A task is about to be started here; false: it is already.
+    pub(crate) fn take_up(&self, task: TaskId) -> bool {
+        lock(&self.taking).insert(task)
+    }
+
+    /// It is in a worker's hands, or was not started.
+    pub(crate) fn took(&self, task: TaskId) {
+        lock(&self.taking).remove(&task);
     }
 }
 

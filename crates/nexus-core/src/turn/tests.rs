@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 /// The entry at sequence 8, which came after the event at 7; the first time, and nobody has it.
-const FRESH: Arrival = Arrival { seq: 8, redelivered: false, again: false, held: false };
+const FRESH: Arrival = Arrival { seq: 8, redelivered: false, again: false, ours: false, held: false, waited: false };
 /// The entry that the attempt on the ledger came from, whose lease has lapsed.
-const LAPSED: Arrival = Arrival { seq: 5, redelivered: true, again: true, held: false };
+const LAPSED: Arrival = Arrival { seq: 5, redelivered: true, again: true, ours: false, held: false, waited: true };
 
 fn check(entry: &QueueEntry, arrival: Arrival, attempt: u32, what: What, expected: Turn) {
     let event = event(attempt, what);
@@ -56,33 +56,39 @@ fn an_attempt_is_revived_when_its_own_delivery_comes_again_and_nobody_here_holds
     let asked = |of| What::CancelRequested { reason: String::new(), of };
     for what in [started("d"), asked(of("d"))] {
         check(&entry(1), LAPSED, 1, what.clone(), Turn::Revive);
-        check(&entry(1), Arrival { held: true, ..LAPSED }, 1, what.clone(), Turn::Later(Wait::Holder));
+        check(&entry(1), Arrival { held: true, ..LAPSED }, 1, what.clone(), Turn::Later(Wait::Lease));
         check(&entry(1), Arrival { again: false, ..LAPSED }, 1, what.clone(), Turn::Drop);
-        check(&entry(1), FRESH, 1, what, Turn::Drop);
+        check(&entry(1), FRESH, 1, what.clone(), Turn::Drop);
+        // A broker that was killed brings it early, or as if for the first time.
+        let early = Arrival { waited: false, ..LAPSED };
+        check(&entry(1), early, 1, what.clone(), Turn::Later(Wait::Lease));
+        check(&entry(1), Arrival { redelivered: false, ..early }, 1, what.clone(), Turn::Later(Wait::Lease));
+        check(&entry(1), Arrival { ours: true, ..early }, 1, what, Turn::Revive);
     }
     // From before the event named its attempt.
     check(&entry(1), Arrival { again: false, ..LAPSED }, 1, asked(None), Turn::Revive);
-    check(&entry(1), Arrival { held: true, ..LAPSED }, 1, asked(None), Turn::Later(Wait::Holder));
+    check(&entry(1), Arrival { held: true, ..LAPSED }, 1, asked(None), Turn::Later(Wait::Lease));
     check(&entry(1), FRESH, 1, asked(None), Turn::Later(Wait::Lease));
 }
 
 proptest! {
     /// Whatever comes: nothing starts over an end or over an open attempt, or beside what this node holds; only an
-    /// open attempt that nobody here holds is revived, and only by a second delivery; a start expects the last event.
+    /// open attempt that nobody here holds is revived, and only after a whole lease or where its holder would be; a
+    /// start expects the last event.
     #[test]
     fn never_starts_or_revives_what_it_may_not(
         entry in entries(), event in events(),
         (seq, last) in (1_u64..9, 1_u64..9),
-        (redelivered, again, held) in any::<(bool, bool, bool)>(),
+        (redelivered, again, ours, held, waited) in any::<(bool, bool, bool, bool, bool)>(),
     ) {
-        let arrival = Arrival { seq, redelivered, again, held };
+        let arrival = Arrival { seq, redelivered, again, ours, held, waited };
         let turn = turn(&entry, arrival, Some((&event, last)));
         match turn {
             Turn::Start { expect } => {
                 prop_assert!(expect == last && seq >= last && !held);
                 prop_assert!(!event.what.is_terminal() && !is_open(&event));
             }
-            Turn::Revive => prop_assert!(is_open(&event) && !held && redelivered),
+            Turn::Revive => prop_assert!(is_open(&event) && !held && (waited || ours)),
             Turn::Later(_) => prop_assert!(!event.what.is_terminal()),
             Turn::Drop => {}
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nexus_bus::{BusError, Claim, Delivery};
 use nexus_core::attempt::Conclusion;
-use nexus_core::event::Outcome;
+use nexus_core::event::{Outcome, What};
+use nexus_core::id::TaskId;
 use nexus_core::refusal::Refusal;
 use nexus_core::task::QueueEntry;
 use nexus_core::turn::{self, Arrival, Turn, Wait};
@@ -49,14 +50,16 @@ enum Declined {
     Newer(Delivery, BusError),
     /// Not now.
     Later(Delivery, Duration),
+    /// The broker is away. Nothing is said to it: that might reach it when another node has the task. The lease lapses.
+    Left,
 }
 
 impl Admission {
     /// Claims the task for a worker and hands it over, or makes the worker idle again.
     pub(super) async fn run(self, slot: Arc<Slot>, worker: ActorRef<WorkerMsg>) {
         let Self { node, charter, intake, delivery, newer } = self;
-        let job = match claim(&node, &charter, &slot, delivery).await {
-            Ok(job) => job,
+        let (job, taking) = match claim(&node, &charter, &slot, delivery).await {
+            Ok(claimed) => claimed,
             Err(declined) => {
                 match declined {
                     Declined::Dropped(delivery) => node.bus.drop_delivery(&delivery).await,
@@ -67,13 +70,16 @@ impl Admission {
                         }
                         node.bus.return_delivery(&delivery, UPGRADED).await;
                     }
+                    Declined::Left => {}
                 }
                 let _ = intake.cast(IntakeMsg::Idle { slot, worker });
                 return;
             }
         };
         let policy = Arc::clone(&job.policy);
-        if !slot.take(Arc::clone(&job.claim)) {
+        let taken = slot.take(Arc::clone(&job.claim));
+        drop(taking);
+        if !taken {
             // A worker that offered itself twice, around a restart of the intake.
             let busy = Conclusion::Interrupted("its worker was busy".to_owned());
             conclude(&node, &job.claim, busy, &Outcome::default(), &policy).await;
@@ -90,9 +96,14 @@ impl Admission {
     }
 }
 
-async fn claim(node: &Node, charter: &Charter, slot: &Slot, delivery: Delivery) -> Result<Job, Declined> {
+async fn claim(
+    node: &Arc<Node>,
+    charter: &Charter,
+    slot: &Slot,
+    delivery: Delivery,
+) -> Result<(Job, Taking), Declined> {
     let now = Timestamp::now();
-    let Some(term) = node.tenure.term() else { return Err(Declined::Later(delivery, AGAIN)) };
+    let Some(term) = node.tenure.term() else { return Err(Declined::Left) };
     let entry = match &delivery.entry {
         Ok(entry) => entry.clone(),
         Err(error @ BusError::Newer { .. }) => {
@@ -108,16 +119,24 @@ async fn claim(node: &Node, charter: &Charter, slot: &Slot, delivery: Delivery) 
     };
     // Refused means that the task has changed under our hands. It is looked at again here, and not given back: nothing
     // calls for what is given back.
+    let mut away = false;
     for look in 0..LOOKS {
         let expect = match turn(node, &entry, &delivery, look == 0).await {
             Ok(Turn::Start { expect }) => expect,
             Ok(Turn::Drop | Turn::Revive) => return Err(Declined::Dropped(delivery)),
             Ok(Turn::Later(Wait::Holder)) => {
+                away = false;
                 tokio::time::sleep(A_MOMENT).await;
                 continue;
             }
             Ok(Turn::Later(Wait::Lease)) => return Err(Declined::Later(delivery, node.terms.task().lease())),
             Err(error @ BusError::Newer { .. }) => return Err(Declined::Newer(delivery, error)),
+            Err(BusError::Unreachable(cause)) => {
+                tracing::warn!(task = %entry.task.id, "could not be taken yet: {cause}");
+                away = true;
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
             Err(error) => {
                 tracing::warn!(task = %entry.task.id, "could not be taken: {error}");
                 return Err(Declined::Later(delivery, AGAIN));
@@ -131,33 +150,72 @@ async fn claim(node: &Node, charter: &Charter, slot: &Slot, delivery: Delivery) 
             tracing::error!(department = %charter.name, "has no agent that it could use");
             return Err(Declined::Later(delivery, AGAIN));
         };
+        // In hand before the ledger says so: what a second delivery finds there is never taken for nobody's.
+        let Some(taking) = Taking::begin(node, entry.task.id) else {
+            tokio::time::sleep(A_MOMENT).await;
+            continue;
+        };
         let holder = (node.id.clone(), slot.worker.clone(), name);
         match Claim::start(node.bus.clone(), &delivery, entry.clone(), expect, holder, now).await {
             Ok((claim, seq)) => {
                 node.historian.wrote(seq);
-                return Ok(Job { claim: Arc::new(claim), policy: Arc::clone(&charter.policy), agent, term });
+                let job = Job { claim: Arc::new(claim), policy: Arc::clone(&charter.policy), agent, term };
+                return Ok((job, taking));
             }
-            Err(BusError::Conflict) => {}
+            Err(BusError::Conflict) => away = false,
+            // Perhaps it was: then the next look finds an attempt of ours that nobody has in hand.
+            Err(BusError::Unreachable(cause)) => {
+                tracing::warn!(task = %entry.task.id, "it isn't known whether it was started: {cause}");
+                away = true;
+                drop(taking);
+                tokio::time::sleep(AGAIN).await;
+            }
             Err(error) => {
                 tracing::warn!("a task could not be started: {error}");
                 return Err(Declined::Later(delivery, AGAIN));
             }
         }
     }
-    Err(Declined::Later(delivery, AGAIN))
+    Err(if away { Declined::Left } else { Declined::Later(delivery, AGAIN) })
+}
+
+/// A task that is about to be a worker's.
+struct Taking {
+    node: Arc<Node>,
+    task: TaskId,
+}
+
+impl Taking {
+    fn begin(node: &Arc<Node>, task: TaskId) -> Option<Self> {
+        node.board.take_up(task).then(|| Self { node: Arc::clone(node), task })
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        self.node.board.took(self.task);
+    }
 }
 
 /// Decides what is done with a delivery, and does it where that is a revival: then nothing is left to do.
 async fn turn(node: &Node, entry: &QueueEntry, delivery: &Delivery, fresh: bool) -> Result<Turn, BusError> {
-    let mut arrival = Arrival { seq: delivery.seq(), redelivered: delivery.redelivered, again: false, held: false };
+    let (seq, redelivered) = (delivery.seq(), delivery.redelivered);
+    let mut arrival = Arrival { seq, redelivered, again: false, ours: false, held: false, waited: false };
     if fresh && turn::is_first(entry, arrival) {
         return Ok(Turn::Start { expect: 0 });
     }
     // Looked at before the ledger: whoever takes the task in hand after that has written so.
     arrival.held = node.board.holds(entry.task.id);
     let last = node.bus.last_event(entry.task.id).await?;
-    arrival.again = last.as_ref().and_then(|last| last.event.what.delivery()).is_some_and(|d| delivery.is_again(d));
+    let lease = node.terms.task().lease();
+    let open = last.as_ref().map(|last| &last.event.what);
+    arrival.again = open.and_then(What::delivery).is_some_and(|earlier| delivery.is_again(earlier));
+    arrival.ours = open.and_then(What::node) == Some(&node.id);
+    arrival.waited = last.as_ref().is_some_and(|last| node.board.waited(seq, last.seq, lease));
     let turn = turn::turn(entry, arrival, last.as_ref().map(|last| (&last.event, last.seq)));
+    if let (Turn::Later(Wait::Lease), Some(last)) = (turn, &last) {
+        node.board.defer(seq, last.seq, lease);
+    }
     if let (Turn::Revive, Some(last)) = (turn, &last) {
         // Where that is refused, somebody else has said how it goes on.
         node.bus.requeue_orphan(last, "its worker's lease lapsed", Timestamp::now()).await?;
