@@ -35,6 +35,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nexus-agents", &["nexus-core"]),
     ("nexus-process", &["nexus-core"]),
     ("nexus-history", &["nexus-core"]),
+    // Tests alone, which let nexus-core decide.
+    ("nexus-sim", &["nexus-core"]),
     ("nexus-core", &[]),
     ("nexus-architecture", &[]),
 ];
