@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use nexus_bus::BusError;
 use nexus_core::event::What;
 use nexus_core::id::NodeId;
+use nexus_core::lease::LeaseKey;
 use nexus_history::HistoryError;
 use nexus_process::end_marked;
 
@@ -30,7 +31,8 @@ pub(crate) async fn requeue(node: &Node) -> Result<(), StartError> {
     if !left.alive.is_empty() {
         return Err(StartError::Leftover(left.alive));
     }
-    let requeued = put_back(node, &node.id, "the company ended without a word").await.map_err(StartError::from)?;
+    let requeued =
+        put_back(node, &node.id, None, "the company ended without a word").await.map_err(StartError::from)?;
     if requeued > 0 {
         tracing::info!(target: "nexus_ledger", "{requeued} tasks were running when the company ended; requeued");
     }
@@ -47,7 +49,13 @@ pub(crate) enum PutBackError {
 }
 
 /// Gives back to the queue what a node had in hand that is known to be gone, and returns how many tasks that were.
-pub(crate) async fn put_back(node: &Node, gone: &NodeId, reason: &str) -> Result<u64, PutBackError> {
+/// `lease`: the sequence of its lease when it was found to be gone; none where nobody else can take that lease.
+pub(crate) async fn put_back(
+    node: &Node,
+    gone: &NodeId,
+    lease: Option<u64>,
+    reason: &str,
+) -> Result<u64, PutBackError> {
     let mut requeued = 0;
     // What the history has not folded yet it can't name.
     node.historian.caught_up().await;
@@ -59,12 +67,22 @@ pub(crate) async fn put_back(node: &Node, gone: &NodeId, reason: &str) -> Result
         };
         let Some(last) = last else { continue };
         let is_theirs = match &last.event.what {
-            What::Started { node, .. } => node == gone,
-            // It doesn't say whose attempt is meant; nobody else can have begun one since.
-            What::CancelRequested { .. } => last.event.attempt == view.attempt,
-            _ => false,
+            // The first ledgers don't say whose attempt is meant; nobody else can have begun one since.
+            What::CancelRequested { of: None, .. } => last.event.attempt == view.attempt,
+            what => what.node() == Some(gone),
         };
-        if is_theirs && let Some(seq) = node.bus.requeue_orphan(&last, reason, Timestamp::now()).await? {
+        if !is_theirs {
+            continue;
+        }
+        // Looked at after the event: what the node has begun since it is back is none of what was lost.
+        if let Some(lease) = lease {
+            let state = node.bus.lease(&LeaseKey::Node(gone.clone())).await?;
+            if state.holder.is_some() && state.seq != lease {
+                tracing::info!(node = %gone, "is back, and sees to the rest itself");
+                break;
+            }
+        }
+        if let Some(seq) = node.bus.requeue_orphan(&last, reason, Timestamp::now()).await? {
             node.historian.wrote(seq);
             requeued += 1;
         }

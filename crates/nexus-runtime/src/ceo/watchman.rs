@@ -99,7 +99,8 @@ async fn bury(node: &Node, signs: &mut BTreeMap<NodeId, Sign>) -> Result<bool, I
             }
             known => {
                 let left = known.is_some_and(|sign| sign.heard.is_zero());
-                put_back(node, &name, if left { "its node has left" } else { "its node's lease lapsed" }).await?;
+                let why = if left { "its node has left" } else { "its node's lease lapsed" };
+                put_back(node, &name, state.seq, why).await?;
                 signs.remove(&name);
             }
         }
@@ -107,8 +108,8 @@ async fn bury(node: &Node, signs: &mut BTreeMap<NodeId, Sign>) -> Result<bool, I
     Ok(false)
 }
 
-async fn put_back(node: &Node, dead: &NodeId, why: &str) -> Result<(), Interruption> {
-    let tasks = former::put_back(node, dead, why).await?;
+async fn put_back(node: &Node, dead: &NodeId, lease: u64, why: &str) -> Result<(), Interruption> {
+    let tasks = former::put_back(node, dead, Some(lease), why).await?;
     if tasks > 0 {
         tracing::warn!(target: "nexus_ledger", node = %dead, "{tasks} tasks go back to the queue: {why}");
     } else {
