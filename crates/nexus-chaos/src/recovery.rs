@@ -115,3 +115,6 @@ fn first_start(marks: &[Mark], tasks: &HashSet<TaskId>, after: Moment, on: impl 
     let starts = marks.iter().filter(|mark| mark.kind == Kind::Start && mark.at > after && tasks.contains(&mark.task));
     starts.filter(|mark| on(&mark.node)).map(|mark| mark.at).min()
 }
+
+#[cfg(test)]
+mod tests;
