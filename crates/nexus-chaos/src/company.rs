@@ -59,7 +59,7 @@ pub(crate) struct Company {
 
 impl Company {
     pub(crate) async fn start(site: &Site, mode: Mode, options: &Options, story: &Story) -> Result<Self, HarnessError> {
-        let program = site.program(&options.nexus)?;
+        let program = site.program("nexus", &options.nexus)?;
         let tools = Tools::new(Some(options.server.clone()), site.root().join("tools"));
         let node = |name, way| Node {
             name,

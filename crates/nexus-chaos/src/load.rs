@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cli::Options;
 use crate::client::{PATIENCE, PAUSE};
 use crate::mark::Moment;
 use crate::site::Site;
@@ -25,6 +26,8 @@ use crate::work::Order;
 const LANES: u32 = 4;
 /// Between two submissions of one submitter, about: five a second together, what two busy cores can keep up with.
 const PACE: u64 = 800;
+/// The same for long work: half of the workers stay free for what is taken over.
+const SLOW_PACE: u64 = 4000;
 /// A cancel is answered within its department's graces; this is for the worst that the faults do in between.
 const CANCEL: Duration = Duration::from_secs(20);
 
@@ -34,6 +37,8 @@ pub(crate) struct Load {
     client: Client,
     site: Site,
     story: Arc<Story>,
+    /// All work is long.
+    slow: bool,
     /// What makes this run's idempotency keys its own.
     key: String,
     acked: Mutex<BTreeMap<TaskId, Order>>,
@@ -49,10 +54,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Begins to ask for work: at least `least` pieces of it, and until [`Load::finish`].
-    pub(crate) fn start(client: Client, site: Site, story: Arc<Story>, seed: u64, least: u32) -> Arc<Self> {
+    /// Begins to ask for work: at least as many pieces of it as are asked for, and until [`Load::finish`].
+    pub(crate) fn start(client: Client, site: Site, story: Arc<Story>, seed: u64, options: &Options) -> Arc<Self> {
         let load = Arc::new(Self {
             client,
+            slow: options.unfenced,
             key: format!("chaos-{seed}-{}", story.begin().0),
             site,
             story,
@@ -65,7 +71,7 @@ impl Load {
         });
         for lane in 0..LANES {
             let rng = Rng::with_seed(seed.wrapping_mul(31).wrapping_add(u64::from(lane)));
-            load.follow(Arc::clone(&load).lane(lane, least, rng));
+            load.follow(Arc::clone(&load).lane(lane, options.tasks, rng));
         }
         load
     }
@@ -107,7 +113,10 @@ impl Load {
             if self.closing.is_cancelled() && n >= least {
                 return;
             }
-            let order = Order::draw(n, &mut rng);
+            let (order, pace) = match self.slow {
+                true => (Order::long(n, &mut rng), SLOW_PACE),
+                false => (Order::draw(n, &mut rng), PACE),
+            };
             let mends = rng.bool();
             if let Some(task) = self.submit(&order).await {
                 if let Some(after) = order.cancel_after {
@@ -116,7 +125,7 @@ impl Load {
                     self.follow(Arc::clone(&self).mend(task, order));
                 }
             }
-            sleep(Duration::from_millis(rng.u64(PACE / 2..PACE * 3 / 2))).await;
+            sleep(Duration::from_millis(rng.u64(pace / 2..pace * 3 / 2))).await;
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::check::{Evidence, judge, views};
 use crate::cli::{Mode, Options};
 use crate::client::PATIENCE;
-use crate::company::Company;
+use crate::company::{Company, LEASE};
 use crate::error::HarnessError;
 use crate::faults::{Fault, Saboteur};
 use crate::load::Load;
@@ -43,7 +43,7 @@ pub(crate) async fn run(seed: u64, mode: Mode, options: &Options) -> Result<Repo
     let begun = Instant::now();
     let company = Company::start(&site, mode, options, &story).await?;
     let mut rng = Rng::with_seed(seed);
-    let load = Load::start(company.client.clone(), site.clone(), Arc::clone(&story), rng.u64(..), options.tasks);
+    let load = Load::start(company.client.clone(), site.clone(), Arc::clone(&story), rng.u64(..), options);
     let saboteur = Saboteur { company: &company, site: &site, story: &story, killed: std::sync::Mutex::default() };
     let mut skipped = std::collections::BTreeMap::new();
     let disturbed = async {
@@ -86,15 +86,16 @@ pub(crate) async fn run(seed: u64, mode: Mode, options: &Options) -> Result<Repo
 
 /// The company's files: three departments that work fast and give up fast.
 pub(crate) fn configure(site: &Site) -> Result<(), HarnessError> {
-    let own = std::env::current_exe().map_err(HarnessError::io("this program"))?;
-    // Under a name of the run, so that this program may be built anew meanwhile.
-    let own = site.program(&own)?;
+    // Of the run's own, so that this program may be built anew meanwhile.
+    let own = site.program("nexus-chaos", std::path::Path::new("/proc/self/exe"))?;
     let agent = [own.as_os_str(), "agent".as_ref(), "--site".as_ref(), site.root().as_os_str()];
     let agent: Vec<_> = agent.iter().map(|word| format!("{:?}", word.to_string_lossy())).collect();
     let company = format!(
         "shutdown_grace = \"1s\"\n\
+         bus.lease = \"{}ms\"\n\
          [restart]\nmax_restarts = 1000\n\
          [agents.chaos]\nkind = \"command\"\ncommand = [{}]\n",
+        LEASE.as_millis(),
         agent.join(", "),
     );
     let write = |path: std::path::PathBuf, text: &str| {

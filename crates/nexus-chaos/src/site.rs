@@ -59,8 +59,8 @@ impl Site {
     }
 
     /// A program, under a path of this run: so every process that it starts of itself can be told from another run's.
-    pub(crate) fn program(&self, path: &Path) -> Result<PathBuf, HarnessError> {
-        let own = self.0.join("bin").join(path.file_name().unwrap_or_default());
+    pub(crate) fn program(&self, name: &str, path: &Path) -> Result<PathBuf, HarnessError> {
+        let own = self.0.join("bin").join(name);
         if !own.exists() && fs::hard_link(path, &own).is_err() {
             fs::copy(path, &own).map_err(HarnessError::io(format!("a copy of {}", path.display())))?;
         }

@@ -96,6 +96,18 @@ impl Order {
         }
     }
 
+    /// The same, sound, and as long as it takes to be found at work when a lease is over.
+    pub(crate) fn long(n: u32, rng: &mut Rng) -> Self {
+        Self {
+            plan: Plan { n, work_ms: rng.u64(8_000..12_000), ..Plan::default() },
+            department: DEPARTMENTS[rng.usize(..DEPARTMENTS.len())].0,
+            priority: Priority::DEFAULT,
+            max_attempts: None,
+            delay: None,
+            cancel_after: None,
+        }
+    }
+
     /// As it is asked for, every time the same; `key` is its run's.
     pub(crate) fn submission(&self, site: &Site, key: &str) -> Submission {
         let due = |delay| Timestamp::now().checked_add(delay).ok();
