@@ -102,9 +102,14 @@ impl Queues {
             let message = match tokio::time::timeout(ANSWER, self.answers.next()).await {
                 Ok(Some(message)) => message,
                 Ok(None) => return Err(unreachable("the connection was closed")),
-                // What has come already is ours: its lease is running.
-                Err(_) if !taken.is_empty() => return Ok(taken),
-                Err(_) => return Err(unreachable(format!("pulling {consumer} took longer than {ANSWER:?}"))),
+                Err(_) => {
+                    // What comes later has been ours for a time that nobody knows: it comes again, to whom it may.
+                    self.listen_anew().await?;
+                    if !taken.is_empty() {
+                        return Ok(taken);
+                    }
+                    return Err(unreachable(format!("pulling {consumer} took longer than {ANSWER:?}")));
+                }
             };
             match message.status {
                 None => taken.extend(delivery(message)),
@@ -123,6 +128,12 @@ impl Queues {
             }
         }
         Ok(taken)
+    }
+
+    async fn listen_anew(&mut self) -> Result<(), BusError> {
+        self.inbox = self.bus.nats.new_inbox();
+        self.answers = self.bus.nats.subscribe(format!("{}.*", self.inbox)).await.map_err(unreachable)?;
+        Ok(())
     }
 
     /// Calls when something may wait, and in which lane.

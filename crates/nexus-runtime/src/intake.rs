@@ -9,13 +9,14 @@ use nexus_bus::{BusError, Delivery, Queues};
 use nexus_core::id::WorkerName;
 use nexus_core::intake::Shares;
 use nexus_core::lane::Lane;
+use nexus_process::clock::since_boot;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::board::Slot;
 use crate::node::{Charter, Node};
 use crate::seldom::Seldom;
-use crate::worker::WorkerMsg;
+use crate::worker::{Hold, WorkerMsg};
 
 mod admit;
 
@@ -33,7 +34,7 @@ pub(crate) enum IntakeMsg {
     /// The queues are open.
     Opened(Box<Queues>),
     /// What a pull has brought.
-    Pulled { queues: Box<Queues>, lane: Lane, asked: usize, brought: Result<Vec<Delivery>, BusError> },
+    Pulled { queues: Box<Queues>, lane: Lane, asked: usize, hold: Hold, brought: Result<Vec<Delivery>, BusError> },
     /// From now on work under this charter.
     Charter(Arc<Charter>),
     /// Take nothing more.
@@ -123,7 +124,7 @@ impl Actor for Intake {
                 state.queues = Some(queues);
                 state.shares.woken_all();
             }
-            IntakeMsg::Pulled { queues, lane, asked, brought } => {
+            IntakeMsg::Pulled { queues, lane, asked, hold, brought } => {
                 // A refusal means that the queue isn't what it was, such as deleted by hand: it is made anew.
                 if matches!(brought, Err(BusError::Refused(_))) {
                     let opening = open_queues(Arc::clone(&state.node), Arc::clone(&state.charter), myself.clone());
@@ -131,7 +132,7 @@ impl Actor for Intake {
                 } else {
                     state.queues = Some(queues);
                 }
-                state.pulled(&myself, lane, asked, brought);
+                state.pulled(&myself, lane, asked, hold, brought);
             }
             IntakeMsg::Charter(charter) => state.charter = charter,
             IntakeMsg::Gone(name) => state.idle.retain(|(slot, _)| slot.worker != name),
@@ -147,12 +148,16 @@ impl IntakeState {
     /// Starts a pull, if a worker is idle and something may wait.
     fn pull(&mut self, myself: &ActorRef<IntakeMsg>) {
         // Without the node's lease nothing is begun; looking again finds out when it is back.
-        if self.closed || self.idle.is_empty() || self.queues.is_none() || self.node.tenure.term().is_none() {
+        if self.closed || self.idle.is_empty() || self.queues.is_none() {
             return;
         }
+        let Some(term) = self.node.tenure.term() else { return };
         let Some(lane) = self.shares.pick() else { return };
         let Some(mut queues) = self.queues.take() else { return };
         let asked = self.idle.len();
+        // The broker counts from when it delivers, and that may be long before it is looked at here: this process may be
+        // stopped in between. It can't be before it was asked for.
+        let hold = Hold { term, since: since_boot() };
         self.woken = [false; Lane::COUNT];
         let intake = myself.clone();
         tokio::spawn(async move {
@@ -161,7 +166,7 @@ impl IntakeState {
                 tokio::time::sleep(AFTER_FAILURE).await;
             }
             // An intake that is gone has no use for it: the lease of what was brought lapses, and it comes again.
-            let _ = intake.cast(IntakeMsg::Pulled { queues, lane, asked, brought });
+            let _ = intake.cast(IntakeMsg::Pulled { queues, lane, asked, hold, brought });
         });
     }
 
@@ -170,6 +175,7 @@ impl IntakeState {
         myself: &ActorRef<IntakeMsg>,
         lane: Lane,
         asked: usize,
+        hold: Hold,
         brought: Result<Vec<Delivery>, BusError>,
     ) {
         let brought = match brought {
@@ -192,6 +198,7 @@ impl IntakeState {
                 intake: myself.clone(),
                 newer: Arc::clone(&self.newer),
                 delivery,
+                hold,
             };
             match self.idle.pop_front().filter(|_| !self.closed) {
                 Some((slot, worker)) => drop(tokio::spawn(admission.run(slot, worker))),

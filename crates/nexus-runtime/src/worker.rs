@@ -1,12 +1,14 @@
 //! A worker: an actor that owns one attempt at a time. Its failure is its own, and its department replaces it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use nexus_bus::Claim;
 use nexus_core::agent::AgentSpec;
 use nexus_core::attempt::Input;
 use nexus_core::department::Department;
 use nexus_core::id::TaskId;
+use nexus_process::clock::since_boot;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -51,8 +53,33 @@ pub(crate) struct Job {
     /// The department's policy as it was when the attempt began; a change applies to the next.
     pub(crate) policy: Arc<Department>,
     pub(crate) agent: Arc<AgentSpec>,
-    /// In which the task was claimed.
+    pub(crate) hold: Hold,
+}
+
+/// Since when a task is this node's to work on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold {
+    /// In which it was asked for.
     pub(crate) term: Term,
+    /// When it was asked for, by [`since_boot`]: its lease runs from then at the latest.
+    pub(crate) since: Duration,
+}
+
+impl Hold {
+    /// Whether most of the lease is still to come.
+    pub(crate) fn is_fresh(&self, node: &Node) -> bool {
+        node.tenure.holds(self.term) && since_boot() < self.since + node.terms.task().period()
+    }
+
+    /// Whether an attempt that was not renewed yet may go on.
+    pub(crate) fn is_held(&self, node: &Node) -> bool {
+        node.alone || node.tenure.holds(self.term) && self.is_ours(node)
+    }
+
+    /// Whether nobody else can have got it, if it was not renewed yet.
+    pub(crate) fn is_ours(&self, node: &Node) -> bool {
+        since_boot() < self.since + node.terms.task().held()
+    }
 }
 
 #[derive(Debug)]

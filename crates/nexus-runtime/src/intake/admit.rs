@@ -18,7 +18,7 @@ use crate::board::Slot;
 use crate::conclude::{conclude, reclaim};
 use crate::node::{Charter, Node};
 use crate::seldom::Seldom;
-use crate::worker::{Job, WorkerMsg};
+use crate::worker::{Hold, Job, WorkerMsg};
 
 /// Wait before a delivery comes again that could not be dealt with for now.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -40,6 +40,7 @@ pub(super) struct Admission {
     pub(super) delivery: Delivery,
     /// That there is work for a newer nexus is said by this.
     pub(super) newer: Arc<Seldom>,
+    pub(super) hold: Hold,
 }
 
 /// Why a delivery didn't become an attempt.
@@ -50,19 +51,22 @@ enum Declined {
     Newer(Delivery, BusError),
     /// Not now.
     Later(Delivery, Duration),
-    /// The broker is away. Nothing is said to it: that might reach it when another node has the task. The lease lapses.
+    /// The broker is away, or this node was. Nothing is said: that might be heard when another node has the task. The lease
+    /// lapses.
     Left,
 }
 
 impl Admission {
     /// Claims the task for a worker and hands it over, or makes the worker idle again.
     pub(super) async fn run(self, slot: Arc<Slot>, worker: ActorRef<WorkerMsg>) {
-        let Self { node, charter, intake, delivery, newer } = self;
-        let (job, taking) = match claim(&node, &charter, &slot, delivery).await {
+        let Self { node, charter, intake, delivery, newer, hold } = self;
+        let (job, taking) = match claim(&node, &charter, &slot, delivery, hold).await {
             Ok(claimed) => claimed,
             Err(declined) => {
                 match declined {
                     Declined::Dropped(delivery) => node.bus.drop_delivery(&delivery).await,
+                    // What may be somebody else's by now would be taken from them: that lapses by itself.
+                    Declined::Later(..) if !hold.is_ours(&node) => {}
                     Declined::Later(delivery, after) => node.bus.return_delivery(&delivery, after).await,
                     Declined::Newer(delivery, error) => {
                         if newer.is_time() {
@@ -92,7 +96,9 @@ impl Admission {
 
     /// Lets somebody else have it.
     pub(super) async fn give_back(self) {
-        self.node.bus.return_delivery(&self.delivery, Duration::ZERO).await;
+        if self.hold.is_ours(&self.node) {
+            self.node.bus.return_delivery(&self.delivery, Duration::ZERO).await;
+        }
     }
 }
 
@@ -101,9 +107,13 @@ async fn claim(
     charter: &Charter,
     slot: &Slot,
     delivery: Delivery,
+    hold: Hold,
 ) -> Result<(Job, Taking), Declined> {
     let now = Timestamp::now();
-    let Some(term) = node.tenure.term() else { return Err(Declined::Left) };
+    // Somebody else may get it any moment: this process was stopped, say, while it was brought.
+    if !hold.is_fresh(node) {
+        return Err(Declined::Left);
+    }
     let entry = match &delivery.entry {
         Ok(entry) => entry.clone(),
         Err(error @ BusError::Newer { .. }) => {
@@ -159,7 +169,12 @@ async fn claim(
         match Claim::start(node.bus.clone(), &delivery, entry.clone(), expect, holder, now).await {
             Ok((claim, seq)) => {
                 node.historian.wrote(seq);
-                let job = Job { claim: Arc::new(claim), policy: Arc::clone(&charter.policy), agent, term };
+                if !hold.is_held(node) {
+                    let late = Conclusion::Interrupted("its lease had ended before it was begun".to_owned());
+                    conclude(node, &claim, late, &Outcome::default(), &charter.policy).await;
+                    return Err(Declined::Dropped(delivery));
+                }
+                let job = Job { claim: Arc::new(claim), policy: Arc::clone(&charter.policy), agent, hold };
                 return Ok((job, taking));
             }
             Err(BusError::Conflict) => away = false,

@@ -48,7 +48,7 @@ impl Drive {
     pub(super) async fn run(mut self) -> Option<bool> {
         let node = Arc::clone(&self.node);
         let claim = Arc::clone(&self.job.claim);
-        let lease = renew(Arc::clone(&claim), Arc::clone(&node), self.job.term, self.interrupts.clone());
+        let lease = renew(Arc::clone(&claim), Arc::clone(&node), self.job.hold, self.interrupts.clone());
         let lease = AbortOnDropHandle::new(tokio::spawn(lease));
         let began = Instant::now();
         let (conclusion, outcome) = match self.log().await {
@@ -104,7 +104,7 @@ impl Drive {
             let mut actions = Vec::new();
             // What ended while this node had no lease was ended by its guard, or for somebody else: it says nothing of
             // the agent.
-            if !node.tenure.holds(self.job.term) {
+            if !node.tenure.holds(self.job.hold.term) {
                 actions = attempt.step(Input::LeaseLost, began.elapsed());
             }
             actions.extend(attempt.step(input, began.elapsed()));

@@ -135,7 +135,7 @@ async fn spawn(node: &Node, job: &Job, workspace: &Prepared) -> Result<(Tree, Ev
     let stdin = launch.stdin.map_or(Stdin::Closed, |text| Stdin::Bytes(text.into_bytes().into()));
     let command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
     // Its work may be somebody else's by now; the attempt is told so, and this is not what it says of it.
-    if !node.tenure.holds(job.term) {
+    if !node.tenure.holds(job.hold.term) {
         return Err(NotSpawned::new("its lease has lapsed".to_owned(), false));
     }
     let (tree, events) = Tree::spawn(&command, OutputPolicy::default())

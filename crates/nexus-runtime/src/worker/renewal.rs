@@ -1,6 +1,7 @@
 //! Keeps an attempt's lease alive, and says so in time when it can't: the agent must be dead before another may start.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use nexus_bus::Claim;
 use nexus_core::attempt::Input;
@@ -8,26 +9,26 @@ use nexus_process::clock::since_boot;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::Hold;
 use crate::node::Node;
-use crate::tenure::Term;
 
 /// Renews every third of the lease. When two thirds have passed without a confirmation, the lease counts as lost: the
 /// last third is for killing the agent. The clock goes on while this process is stopped and while its machine sleeps.
 ///
 /// On a node that is alone with its broker nobody else could get the task, so there it is renewed and never given up.
-pub(super) async fn renew(claim: Arc<Claim>, node: Arc<Node>, term: Term, inputs: mpsc::Sender<Input>) {
+pub(super) async fn renew(claim: Arc<Claim>, node: Arc<Node>, hold: Hold, inputs: mpsc::Sender<Input>) {
     let why = tokio::select! {
-        () = kept(&claim, &node) => "could not be renewed in time",
-        () = node.tenure.lapsed(term) => "ended with that of its node",
+        () = kept(&claim, &node, hold.since) => "could not be renewed in time",
+        () = node.tenure.lapsed(hold.term) => "ended with that of its node",
     };
     tracing::warn!(task = %claim.entry.task.id, "the task's lease {why}; ending the agent");
     let _ = inputs.send(Input::LeaseLost).await;
 }
 
-async fn kept(claim: &Claim, node: &Node) {
+async fn kept(claim: &Claim, node: &Node, since: Duration) {
     let terms = node.terms.task();
     let period = terms.period();
-    let mut held_since = since_boot();
+    let mut held_since = since;
     let mut next = held_since + period;
     loop {
         sleep(next.saturating_sub(since_boot())).await;
