@@ -36,6 +36,9 @@ struct Cli {
     /// Only these faults.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Fault>,
+    /// All but these faults.
+    #[arg(long, value_delimiter = ',', conflicts_with = "only")]
+    without: Vec<Fault>,
     /// Switches fencing off (debug builds of nexus only) and expects that overlaps are found: the harness is tested.
     #[arg(long)]
     unfenced: bool,
@@ -188,7 +191,12 @@ async fn options(cli: &Cli) -> Result<Options, HarnessError> {
         return Err(HarnessError::NoProgram(nexus));
     }
     let server = crate::company::server(&nexus).await?;
-    let (faults, tasks, only) = (cli.faults, cli.tasks, cli.only.clone());
+    let all = Fault::value_variants().iter().copied();
+    let only = match cli.without.is_empty() {
+        true => cli.only.clone(),
+        false => all.filter(|fault| !cli.without.contains(fault)).collect(),
+    };
+    let (faults, tasks) = (cli.faults, cli.tasks);
     Ok(Options { nexus, server, faults, tasks, only, unfenced: cli.unfenced, keep: cli.keep })
 }
 

@@ -157,17 +157,23 @@ impl Node {
         child.as_ref().and_then(Child::id)
     }
 
-    /// Starts it, and returns when it says that it is ready.
+    /// Starts it, and returns when it says that it is ready. A start that fails, because another fault fell into it, is
+    /// made again, as a service manager would.
     pub(crate) async fn start(&self, child: &mut Option<Child>, story: &Story) -> Result<Moment, HarnessError> {
-        let stdout = self.spawn(child)?;
-        let mut lines = BufReader::new(stdout).lines();
-        let ready = tokio::time::timeout(READY, lines.next_line()).await;
-        let at = Moment::now();
-        if matches!(&ready, Ok(Ok(Some(line))) if line.starts_with("nexus ready")) {
-            story.tell(format!("node {} is ready (pid {:?})", self.name, Self::pid(child)));
-            // What it prints later must not fill the pipe.
-            tokio::spawn(async move { while matches!(lines.next_line().await, Ok(Some(_))) {} });
-            return Ok(at);
+        let deadline = tokio::time::Instant::now() + READY;
+        while tokio::time::Instant::now() < deadline {
+            let mut lines = BufReader::new(self.spawn(child)?).lines();
+            let ready = tokio::time::timeout_at(deadline, lines.next_line()).await;
+            let at = Moment::now();
+            if matches!(&ready, Ok(Ok(Some(line))) if line.starts_with("nexus ready")) {
+                story.tell(format!("node {} is ready (pid {:?})", self.name, Self::pid(child)));
+                // What it prints later must not fill the pipe.
+                tokio::spawn(async move { while matches!(lines.next_line().await, Ok(Some(_))) {} });
+                return Ok(at);
+            }
+            story.tell(format!("node {} could not start: {ready:?}", self.name));
+            self.kill(child).await;
+            tokio::time::sleep(LOOK).await;
         }
         let what = format!("node {} did not start within {READY:?}", self.name);
         story.wrong(Violation::new(Wrong::Company, None, what));
