@@ -35,6 +35,9 @@ impl Db {
                 let writer = SqlitePoolOptions::new()
                     .max_connections(SQLITE_WRITERS)
                     .acquire_timeout(ACQUIRE_TIMEOUT)
+                    // On a full disk SQLite ends a transaction by itself, and its connection believes for ever after that
+                    // one is open: another one takes its place.
+                    .before_acquire(|writer, _| Box::pin(std::future::ready(Ok(!writer.is_in_transaction()))))
                     .connect_with(target::sqlite_writer(path))
                     .await?;
                 let readers = SqlitePoolOptions::new()

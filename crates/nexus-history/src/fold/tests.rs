@@ -46,3 +46,15 @@ async fn a_full_disk_is_told_apart_and_loses_nothing() {
     history.fold(&batch, 200).await.unwrap();
     assert_eq!(history.dump().await.unwrap().len(), 200);
 }
+
+/// What SQLite does by itself when a disk is full.
+#[tokio::test]
+async fn a_transaction_that_was_ended_from_below_stands_in_nobodys_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = History::open(&format!("sqlite:{}", directory.path().join("history.db").display())).await.unwrap();
+    let mut ended = history.db.begin().await.unwrap();
+    ended.run(&["ROLLBACK"]).await.unwrap();
+    drop(ended);
+    history.fold(&[record(1)], 1).await.unwrap();
+    assert_eq!(history.position().await.unwrap(), 1);
+}
