@@ -138,7 +138,10 @@ pub fn main() -> ExitCode {
 async fn runs(cli: &Cli) -> Result<ExitCode, HarnessError> {
     let options = options(cli).await?;
     if let Some(tasks) = cli.ledger {
-        let measured = measure::ledger(tasks, &options).await?;
+        let measured = tokio::select! {
+            measured = measure::ledger(tasks, &options) => measured?,
+            () = interrupted() => return Err(HarnessError::Interrupted),
+        };
         let text = match cli.output {
             Output::Text => measured.text(),
             Output::Json => format!("{:#}\n", serde_json::json!(measured)),
@@ -157,7 +160,7 @@ async fn runs(cli: &Cli) -> Result<ExitCode, HarnessError> {
         say(&format!("seed {seed} {}: {}", mode.name(), replay(seed, mode, &options)));
         let report = tokio::select! {
             report = run::run(seed, mode, &options) => report?,
-            _ = tokio::signal::ctrl_c() => return Err(HarnessError::Interrupted),
+            () = interrupted() => return Err(HarnessError::Interrupted),
         };
         tell(&report);
         reports.push(report);
@@ -172,6 +175,16 @@ async fn runs(cli: &Cli) -> Result<ExitCode, HarnessError> {
     };
     print(&text)?;
     Ok(verdict(&total, cli.unfenced))
+}
+
+/// Resolves when it is told to stop: a run that is dropped ends what it has started.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 /// Without fencing, overlaps are what has to be found.

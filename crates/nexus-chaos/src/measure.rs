@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::cli::{Mode, Options};
 use crate::company::{Company, Node};
 use crate::error::HarnessError;
+use crate::faults::Fault;
 use crate::mark::{self, Moment};
 use crate::run::{self, Sweep};
 use crate::site::Site;
@@ -51,7 +52,9 @@ pub(crate) async fn ledger(tasks: u64, options: &Options) -> Result<Measured, Ha
     let _swept = Sweep(site.clone());
     let story = Story::new(&site.log("run"))?;
     run::configure(&site)?;
-    let company = Company::start(&site, Mode::Solo, options, &story).await?;
+    // On the machine's own disk: a small one that can be filled has no room for it.
+    let options = Options { only: vec![Fault::KillNexus], ..options.clone() };
+    let company = Company::start(&site, Mode::Solo, &options, &story).await?;
     let workers = DEPARTMENTS.len() as u64 * u64::from(WORKERS);
     // All workers are busy for good; what comes then waits.
     fill(&company, &site, 0..workers).await;
@@ -69,7 +72,9 @@ pub(crate) async fn ledger(tasks: u64, options: &Options) -> Result<Measured, Ha
     node.kill(&mut child).await;
     let killed = Moment::now();
     let ready = node.start(&mut child, &story).await?;
-    let page = company.client.list(&ListRequest { limit: Some(1), ..ListRequest::default() }).await;
+    let all = ListRequest { limit: Some(1), ..ListRequest::default() };
+    // The connection of this program has to come back too.
+    let page = eventually(async || company.client.list(&all).await.ok()).await;
     let again = async || {
         let marks = mark::read(&site.marks()).unwrap_or_default();
         marks.iter().map(|mark| mark.at).filter(|at| *at > killed).min()
