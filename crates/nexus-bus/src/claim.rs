@@ -89,19 +89,28 @@ impl Claim {
         Ok(seq)
     }
 
-    /// After a refused write (or a signal): what has been written in our place?
+    /// After a refused write: what has been written in our place? Behind a cancel that was asked for, the claim goes on.
     pub async fn look(&self) -> Result<Option<Fence>, BusError> {
+        let (found, seq) = self.found().await?;
+        if let Some(Fence::CancelRequested(_)) = &found {
+            self.last.store(seq, Ordering::Release);
+        }
+        Ok(found)
+    }
+
+    /// The same, and the claim stays where it is.
+    pub async fn peek(&self) -> Result<Option<Fence>, BusError> {
+        self.found().await.map(|(found, _)| found)
+    }
+
+    async fn found(&self) -> Result<(Option<Fence>, u64), BusError> {
         let last = match self.bus.last_event(self.entry.task.id).await {
             // Nobody but another node, a newer one, can have written that.
-            Err(BusError::Newer { .. }) => return Ok(Some(Fence::Lost)),
+            Err(BusError::Newer { .. }) => return Ok((Some(Fence::Lost), 0)),
             last => last?,
         };
         let seen = last.as_ref().map(|last| (&last.event, last.seq));
-        let found = fence(self.last(), &self.delivery, seen);
-        if let (Some(Fence::CancelRequested(_)), Some(last)) = (&found, &last) {
-            self.last.store(last.seq, Ordering::Release);
-        }
-        Ok(found)
+        Ok((fence(self.last(), &self.delivery, seen), last.as_ref().map_or(0, |last| last.seq)))
     }
 
     fn event(&self, what: What, now: Timestamp) -> Event {

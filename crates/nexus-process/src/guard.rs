@@ -16,6 +16,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::clock::since_boot;
 
 #[cfg(target_os = "linux")]
 mod watch;
@@ -45,6 +48,8 @@ struct Request {
 
 /// Words to the guard that wait: one company says one thing at a time.
 const REQUESTS: usize = 4;
+/// Longer than a guard takes to end what it can, which it does before it answers: one that takes longer is stuck itself.
+const ANSWER: Duration = Duration::from_secs(15);
 /// Wait before a guard is started again that ended by itself.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -55,7 +60,7 @@ impl Guard {
     /// When its program can't be started, or doesn't answer.
     pub async fn start(spec: GuardSpec) -> io::Result<Self> {
         let mut live = Live::start(&spec)?;
-        live.hold(None).await?;
+        live.held(None).await?;
         let (requests, receiver) = mpsc::channel(REQUESTS);
         Ok(Self { requests, keeper: tokio::spawn(keep(spec, live, receiver)) })
     }
@@ -82,12 +87,15 @@ impl Guard {
 /// Passes words on, and replaces a guard that has ended.
 async fn keep(spec: GuardSpec, first: Live, mut requests: mpsc::Receiver<Request>) {
     let mut live = Some(first);
+    // By `since_boot`: a guard that takes another's place goes by the last word that was said to that one.
+    let mut until = None;
     loop {
         tokio::select! {
             request = requests.recv() => match request {
                 Some(Request { within, held }) => {
+                    until = within.map(|within| since_boot() + within);
                     let result = match &mut live {
-                        Some(live) => live.hold(within).await,
+                        Some(live) => live.held(within).await,
                         None => Err(io::Error::other("there is no guard at the moment")),
                     };
                     // Whoever asked may have stopped waiting; the guard has been told all the same.
@@ -101,7 +109,8 @@ async fn keep(spec: GuardSpec, first: Live, mut requests: mpsc::Receiver<Request
                 tokio::time::sleep(AGAIN).await;
                 match Live::start(&spec) {
                     Ok(mut next) => {
-                        if next.hold(None).await.is_ok() {
+                        let left = until.map(|until| until.saturating_sub(since_boot()));
+                        if next.held(left).await.is_ok() {
                             live = Some(next);
                         }
                     }
@@ -112,7 +121,9 @@ async fn keep(spec: GuardSpec, first: Live, mut requests: mpsc::Receiver<Request
     }
     if let Some(Live { mut child, stdin, .. }) = live {
         drop(stdin);
-        let _ = child.wait().await;
+        if timeout(ANSWER, child.wait()).await.is_err() {
+            let _ = child.kill().await;
+        }
     }
 }
 
@@ -142,6 +153,17 @@ impl Live {
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (stdin, stdout) = pipes.ok_or_else(|| io::Error::other("it was started without its pipes"))?;
         Ok(Self { child, stdin, stdout: BufReader::new(stdout) })
+    }
+
+    /// One that doesn't answer is ended, and another one takes its place.
+    async fn held(&mut self, within: Option<Duration>) -> io::Result<()> {
+        let held = timeout(ANSWER, self.hold(within)).await;
+        let held =
+            held.unwrap_or_else(|_| Err(io::Error::other(format!("the guard did not answer within {ANSWER:?}"))));
+        if held.is_err() {
+            let _ = self.child.start_kill();
+        }
+        held
     }
 
     async fn hold(&mut self, within: Option<Duration>) -> io::Result<()> {

@@ -292,6 +292,7 @@ impl CeoState {
             Err(error) => {
                 tracing::warn!("this node's CEO can't take work yet: {error}");
                 let ceo = myself.clone();
+                self.timers.retain(|timer| !timer.is_finished());
                 self.timers.push(AbortOnDropHandle::new(tokio::spawn(async move {
                     tokio::time::sleep(AGAIN).await;
                     let _ = ceo.cast(CeoMsg::Reopen);

@@ -11,6 +11,7 @@ use nexus_core::fence::Fence;
 use nexus_core::retry::{Next, next};
 
 use crate::board::Slot;
+use crate::former::end_strays;
 use crate::node::Node;
 
 /// Longest wait between two tries to write to a broker that is away.
@@ -27,8 +28,15 @@ pub(crate) async fn conclude(
     outcome: &Outcome,
     policy: &Department,
 ) -> Option<bool> {
+    let end = async {
+        // What an agent that ended well has left running, it may have meant to.
+        if conclusion != Conclusion::Completed {
+            end_strays(node, claim.entry.task.id).await;
+        }
+        write(node, claim, conclusion, outcome, policy).await
+    };
     tokio::select! {
-        well = write(node, claim, conclusion, outcome, policy) => well,
+        well = end => well,
         () = node.give_up.cancelled() => {
             tracing::warn!(task = %claim.entry.task.id, "its end could not be written; the next start puts it back");
             None

@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nexus_bus::BusError;
 use nexus_core::event::What;
-use nexus_core::id::NodeId;
+use nexus_core::id::{NodeId, TaskId};
 use nexus_core::lease::LeaseKey;
+use nexus_core::view::TaskView;
 use nexus_history::HistoryError;
 use nexus_process::end_marked;
 
@@ -14,10 +15,13 @@ use crate::node::Node;
 use crate::runtime::StartError;
 
 /// The variable that marks every process of an agent as this node's.
-pub(crate) const MARK: &str = "NEXUS_NODE";
+const MARK: &str = "NEXUS_NODE";
 /// The variable that marks every process of an agent as one of this run of the node: the guard of a run that is over must
 /// not touch those of the next.
 pub(crate) const RUN: &str = "NEXUS_RUN";
+/// The variable that marks every process of an agent as one that this run has started for its task: another node on this
+/// machine may work on the same.
+const PART: &str = "NEXUS_PART";
 /// How long the former processes may take to die after KILL; more means that the kernel can't end them.
 const END: Duration = Duration::from_secs(10);
 
@@ -39,6 +43,35 @@ pub(crate) async fn requeue(node: &Node) -> Result<(), StartError> {
     Ok(())
 }
 
+/// The marks of an agent's processes.
+pub(crate) fn marks(node: &Node, task: TaskId) -> [(String, String); 3] {
+    let mark = |name: &str, value: String| (name.to_owned(), value);
+    [mark(MARK, node.id.to_string()), mark(RUN, node.holder.run.to_string()), mark(PART, part(node, task))]
+}
+
+fn part(node: &Node, task: TaskId) -> String {
+    format!("{}.{task}", node.holder.run)
+}
+
+/// Ends what an attempt has left behind that has left its process group too; returns when nothing of it is alive.
+pub(crate) async fn end_strays(node: &Node, task: TaskId) {
+    loop {
+        let part = part(node, task);
+        let runtime = tokio::runtime::Handle::current();
+        // It reads /proc, which blocks.
+        let looking = move || runtime.block_on(end_marked(PART, &part, END));
+        // An error means that the runtime is being shut down.
+        let Ok(left) = tokio::task::spawn_blocking(looking).await else { return };
+        if left.ended > 0 {
+            tracing::info!(%task, "ended {} processes that had left their group", left.ended);
+        }
+        if left.alive.is_empty() {
+            return;
+        }
+        tracing::warn!(%task, "processes of it can't be ended (pids {:?})", left.alive);
+    }
+}
+
 /// Why what a node had in hand could not be put back.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PutBackError {
@@ -58,11 +91,15 @@ pub(crate) async fn put_back(
 ) -> Result<u64, PutBackError> {
     let mut requeued = 0;
     // What the history has not folded yet it can't name.
-    node.historian.caught_up().await;
+    node.historian.reached(node.bus.ledger_end().await?).await;
     for view in node.historian.running_on(gone).await? {
         let last = match node.bus.last_event(view.task_id).await {
             // Somebody newer has had it in hand since, and knows how it goes on.
             Err(BusError::Newer { .. }) => continue,
+            Err(error) if is_its_own(&error) => {
+                left_out(&view, &error);
+                continue;
+            }
             last => last?,
         };
         let Some(last) = last else { continue };
@@ -82,10 +119,24 @@ pub(crate) async fn put_back(
                 break;
             }
         }
-        if let Some(seq) = node.bus.requeue_orphan(&last, reason, Timestamp::now()).await? {
-            node.historian.wrote(seq);
-            requeued += 1;
+        match node.bus.requeue_orphan(&last, reason, Timestamp::now()).await {
+            Ok(Some(seq)) => {
+                node.historian.wrote(seq);
+                requeued += 1;
+            }
+            Ok(None) => {}
+            Err(error) if is_its_own(&error) => left_out(&view, &error),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(requeued)
+}
+
+/// The fault is one record's, and the others are put back all the same.
+const fn is_its_own(error: &BusError) -> bool {
+    matches!(error, BusError::Unreadable { .. } | BusError::Newer { .. })
+}
+
+fn left_out(view: &TaskView, error: &BusError) {
+    tracing::error!(task = %view.task_id, "can't be put back and is left out: {error}; `nexus doctor` looks at the store");
 }

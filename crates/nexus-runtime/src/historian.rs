@@ -116,6 +116,12 @@ impl Historian {
         self.history.nodes_at_work().await
     }
 
+    /// Waits until everything up to `seq` is folded that can be.
+    pub(crate) async fn reached(&self, seq: u64) {
+        let is_there = |state: &State| state.position >= seq || state.halted.is_some();
+        let _ = self.state.clone().wait_for(is_there).await;
+    }
+
     /// Waits until nothing is left to fold that can be.
     pub(crate) async fn caught_up(&self) {
         let _ = self.state.clone().wait_for(|state| state.caught_up || state.halted.is_some()).await;

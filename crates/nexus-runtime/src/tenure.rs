@@ -28,6 +28,15 @@ struct State {
     until: Duration,
 }
 
+impl State {
+    /// The lease is held until then. Where it had lapsed before that was known, its guard may have ended the agents: what was
+    /// begun before is not gone on with.
+    const fn held(self, until: Duration, now: Duration) -> Self {
+        let breaks = if now.as_nanos() < self.until.as_nanos() { 0 } else { 1 };
+        Self { term: Term(self.term.0 + breaks), until }
+    }
+}
+
 /// A time for which the lease was held without a break. What was begun in one term is not gone on with in the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Term(u64);
@@ -126,20 +135,20 @@ impl Keeper {
             } else {
                 tracing::warn!("this node's lease is lost, and its agents are ended: {lost}");
             }
+            if !self.alone {
+                // Also where it was taken before its time.
+                self.now.send_modify(|state| state.until = Duration::ZERO);
+            }
             tokio::select! {
-                again = self.again() => {
-                    lease = again;
-                    if !self.alone {
-                        self.now.send_modify(|state| state.term.0 += 1);
-                    }
-                }
+                again = self.again() => lease = again,
                 _ = &mut stopped => break,
             }
         }
-        let _ = timeout(FAREWELL, lease.release()).await;
+        // Before others hear that this node has left: what a stop that took too long has left alive is ended by it.
         if let Some(guard) = self.guard {
             guard.close().await;
         }
+        let _ = timeout(FAREWELL, lease.release()).await;
     }
 
     /// Said to the guard first: as long as it is ending agents, none may be started.
@@ -153,7 +162,7 @@ impl Keeper {
                 tracing::warn!("the guard was not told that this node goes on: {error}");
             }
         }
-        self.now.send_modify(|state| state.until = lease.held_until());
+        self.now.send_modify(|state| *state = state.held(lease.held_until(), since_boot()));
     }
 
     async fn again(&self) -> Lease {
@@ -175,5 +184,21 @@ impl Keeper {
             }
             sleep(AGAIN).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_that_had_lapsed_when_it_was_renewed_begins_a_new_term() {
+        let secs = Duration::from_secs;
+        let first = State { term: Term(0), until: secs(10) };
+        let second = first.held(secs(15), secs(9));
+        assert_eq!((second.term, second.until), (Term(0), secs(15)));
+        // The process stood still with the answer on its way, and its guard has ended its agents meanwhile.
+        assert_eq!(second.held(secs(20), secs(15)).term, Term(1));
+        assert_eq!(State { until: Duration::ZERO, ..second }.held(secs(20), secs(12)).term, Term(1));
     }
 }

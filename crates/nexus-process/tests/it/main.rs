@@ -7,6 +7,7 @@
 mod capture;
 mod drop;
 mod ending;
+mod guard;
 mod marked;
 mod output;
 mod sampler;

@@ -54,17 +54,21 @@ pub(super) async fn cancel(node: &Node, request: &CancelRequest, grace: Duration
                 let order = Order::Cancel { task: view.task_id, reason: reason.clone() };
                 let deadline = began + grace + MARGIN;
                 loop {
-                    node.bus.order(&holder, &view.department, &order).await?;
+                    let told = node.bus.order(&holder, &view.department, &order).await;
                     match tokio::time::timeout(LOOK, events.recv()).await {
                         Ok(Some(event)) if event.what.is_terminal() => break,
                         _ => {}
                     }
-                    let now = node.bus.last_event(view.task_id).await?;
-                    if !matches!(now.map(|last| last.event.what), Some(What::CancelRequested { .. })) {
-                        break;
-                    }
-                    if Instant::now() > deadline {
-                        return Err(still_alive(node, &view).await);
+                    let is_over = Instant::now() > deadline;
+                    match told.and(node.bus.last_event(view.task_id).await) {
+                        Ok(Some(Last { event: Event { what: What::CancelRequested { .. }, .. }, .. })) if !is_over => {}
+                        Ok(Some(Last { event: Event { what: What::CancelRequested { .. }, .. }, .. })) => {
+                            return Err(still_alive(node, &view).await);
+                        }
+                        // It is on the ledger, and whoever is to carry it out may not have heard of it.
+                        Err(BusError::Unreachable(cause)) if !is_over => tracing::debug!("a cancel waits: {cause}"),
+                        Err(error) => return Err(error.into()),
+                        Ok(_) => break,
                     }
                 }
             }

@@ -218,6 +218,8 @@ fn triggered(letter: &Letter, department: &DepartmentName, trigger: &Trigger) ->
     submission.project_path.clone_from(&trigger.project_path);
     submission.preferred_agent = trigger.agent.as_ref().map(ToString::to_string);
     submission.priority = trigger.priority;
-    submission.idempotency_key = letter.id.as_ref().map(|id| format!("{}#{id}", letter.subject));
+    // One of its own where it brings none: it may be asked for twice, when it isn't known whether the first time worked.
+    let id = letter.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    submission.idempotency_key = Some(format!("{}#{id}", letter.subject));
     Ok(submission)
 }

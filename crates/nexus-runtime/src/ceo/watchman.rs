@@ -27,8 +27,9 @@ struct Sign {
 
 /// Listens for as long as the CEO lives, also while another one reigns: so that it knows who is dead when it takes over.
 pub(super) async fn watch(node: Arc<Node>) {
+    let mut signs = BTreeMap::new();
     loop {
-        let Err(error) = attend(&node).await;
+        let Err(error) = attend(&node, &mut signs).await;
         tracing::warn!("other nodes can't be watched at the moment: {error}");
         sleep(AGAIN).await;
     }
@@ -46,20 +47,22 @@ enum Interruption {
     Closed,
 }
 
-async fn attend(node: &Node) -> Result<std::convert::Infallible, Interruption> {
+/// What is known already counts on: a renewal that went unheard meanwhile shows in the lease itself.
+async fn attend(node: &Node, signs: &mut BTreeMap<NodeId, Sign>) -> Result<std::convert::Infallible, Interruption> {
     let mut renewals = node.bus.renewals().await?;
     let heard = since_boot();
-    let mut signs = BTreeMap::new();
     // One that has work in hand and no lease may have died while nobody watched.
     for name in node.historian.nodes_at_work().await? {
-        signs.insert(name, Sign { heard, said: None });
+        signs.entry(name).or_insert(Sign { heard, said: None });
     }
     for (name, state) in node.bus.nodes().await? {
-        signs.insert(name, Sign { heard, said: state.holder });
+        if signs.get(&name).is_none_or(|sign| sign.said != state.holder) {
+            signs.insert(name, Sign { heard, said: state.holder });
+        }
     }
     signs.remove(&node.id);
     loop {
-        let overdue = bury(node, &mut signs).await?;
+        let overdue = bury(node, signs).await?;
         let next = signs.values().map(|sign| sign.heard + node.terms.lease()).filter(|due| *due > since_boot()).min();
         let due = async {
             match next {

@@ -130,7 +130,7 @@ async fn spawn(node: &Node, job: &Job, workspace: &Prepared) -> Result<(Tree, Ev
     };
     let mut env = user_environment(&job.policy.environment.pass);
     let set = job.policy.environment.set.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let marks = [(former::MARK.to_owned(), node.id.to_string()), (former::RUN.to_owned(), node.holder.run.to_string())];
+    let marks = former::marks(node, entry.task.id);
     env.extend(set.chain(launch.env).chain(marks).map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let stdin = launch.stdin.map_or(Stdin::Closed, |text| Stdin::Bytes(text.into_bytes().into()));
     let command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);

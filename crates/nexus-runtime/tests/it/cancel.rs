@@ -1,12 +1,15 @@
 //! "Cancelled" is said when nothing of the task is alive, and never of what had ended.
 
+use std::time::Duration;
+
 use nexus_core::api::{CancelRequest, Cancelled};
+use nexus_core::event::{Event, Hold, What};
 use nexus_core::id::TaskId;
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::view::Status;
 
 use crate::company::{company, department};
-use crate::support::{Office, Server, is_alive};
+use crate::support::{Office, Server, eventually, is_alive};
 
 async fn cancel(office: &Office, task: TaskId) -> Result<Cancelled, Refusal> {
     office.client.cancel(&CancelRequest { task_id: task.to_string(), reason: Some("not needed".into()) }).await
@@ -81,5 +84,38 @@ async fn a_cancel_right_after_the_submission_tells_the_truth() {
         let expected = if answer.is_ok() { Status::Cancelled } else { Status::Completed };
         assert_eq!(view.status, expected, "{answer:?}");
     }
+    office.stop().await;
+}
+
+/// Such as when the CEO that was asked has died right after it wrote that down.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_whose_order_got_lost_is_carried_out_all_the_same() {
+    let server = Server::start().await;
+    let office = server.open_with(company([("qa", department(1))]), Duration::from_secs(1), &server.access).await;
+    let task = office.submit("qa", "exec sleep 1000").await;
+    let pid = office.pid(task).await;
+    let last = office.bus.last_event(task).await.unwrap().unwrap();
+    let What::Started { node, delivery, .. } = last.event.what else { panic!("{last:?}") };
+    let asked = What::CancelRequested { reason: "not needed".into(), of: Some(Hold { node, delivery }) };
+    let event = Event::new(task, last.event.department, last.event.attempt, jiff::Timestamp::now(), asked);
+    office.bus.append(&event, last.seq, None).await.unwrap();
+    assert_eq!(office.end(task).await.status, Status::Cancelled);
+    assert!(!is_alive(pid));
+    office.stop().await;
+}
+
+/// It has left the process group, and can be known by its mark alone.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_left_its_group_is_gone_when_the_cancel_is_answered() {
+    let server = Server::start().await;
+    let office = server.open(company([("qa", department(1))])).await;
+    let task = office.submit("qa", "setsid sh -c 'echo $$ > stray; exec sleep 1000' & exec sleep 1000").await;
+    let written = async || std::fs::read_to_string(server.dir.path().join("stray")).ok()?.trim().parse::<u32>().ok();
+    eventually("a stray", written).await;
+    cancel(&office, task).await.unwrap();
+    // Without any time, it only looks.
+    let left = nexus_process::end_marked("NEXUS_TASK_ID", &task.to_string(), Duration::ZERO).await;
+    assert!(left.alive.is_empty(), "the answer comes after its end");
     office.stop().await;
 }

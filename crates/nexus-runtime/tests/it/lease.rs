@@ -70,3 +70,19 @@ async fn what_this_node_has_in_hand_is_not_started_a_second_time() {
     assert_eq!(std::fs::read_to_string(server.dir.path().join("runs")).unwrap(), "x\n");
     office.stop().await;
 }
+
+/// Whoever was wrong: what others have put back is not worked on beside them.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_somebody_else_has_put_back_is_ended_and_done_once_more() {
+    let server = Server::start().await;
+    let office = server.open_with(company([("qa", department(1))]), Duration::from_secs(1), &server.access).await;
+    let task = office.submit("qa", crate::support::UNLESS_GO).await;
+    let pid = office.pid(task).await;
+    let last = office.bus.last_event(task).await.unwrap().unwrap();
+    crate::support::go(&server);
+    office.bus.requeue_orphan(&last, "taken for dead", jiff::Timestamp::now()).await.unwrap().unwrap();
+    office.completed(task, (1, 1)).await;
+    assert!(!is_alive(pid));
+    office.stop().await;
+}
