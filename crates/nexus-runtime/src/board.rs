@@ -237,9 +237,13 @@ impl Slot {
         self.restarts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What a failed worker leaves behind; its hands are empty then, but the task is not [`Self::left`] yet.
-    pub(crate) fn abandon(&self) -> Option<Unfinished> {
+    /// What a failed worker leaves behind, if it is `wanted`; its hands are empty then, but the task is not [`Self::left`]
+    /// yet.
+    pub(crate) fn abandon(&self, wanted: impl FnOnce(&Arc<Claim>) -> bool) -> Option<Unfinished> {
         let mut hand = lock(&self.hand);
+        if !hand.claim.as_ref().is_some_and(wanted) {
+            return None;
+        }
         let Hand { claim, left, gone, .. } = std::mem::take(&mut *hand);
         let claim = claim?;
         // Before the hands are seen to be empty: at no moment is the task in neither.

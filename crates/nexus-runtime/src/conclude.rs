@@ -1,5 +1,6 @@
 //! Writing down how an attempt ended: until it is written, or somebody else has written.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use nexus_core::event::{Outcome, What};
 use nexus_core::fence::Fence;
 use nexus_core::retry::{Next, next};
 
-use crate::board::Slot;
+use crate::board::{Slot, Unfinished};
 use crate::former::end_strays;
 use crate::node::Node;
 
@@ -112,7 +113,20 @@ async fn write(
 
 /// Gives back to the queue what a failed worker had in hand, when no process of it is alive.
 pub(crate) async fn reclaim(node: &Node, slot: &Slot, reason: &str, policy: &Department) {
-    let Some(mut unfinished) = slot.abandon() else { return };
+    if let Some(unfinished) = slot.abandon(|_| true) {
+        put_back(node, slot, unfinished, reason, policy).await;
+    }
+}
+
+/// The same, if it is this.
+pub(crate) async fn reclaim_one(node: &Node, slot: &Slot, claim: &Arc<Claim>, reason: &str, policy: &Department) {
+    if let Some(unfinished) = slot.abandon(|held| Arc::ptr_eq(held, claim)) {
+        put_back(node, slot, unfinished, reason, policy).await;
+    }
+}
+
+/// Gives back what was abandoned, when no process of it is alive.
+pub(crate) async fn put_back(node: &Node, slot: &Slot, mut unfinished: Unfinished, reason: &str, policy: &Department) {
     unfinished.over().await;
     let conclusion = Conclusion::Interrupted(reason.to_owned());
     conclude(node, &unfinished.claim, conclusion, &Outcome::default(), policy).await;

@@ -11,7 +11,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::conclude::reclaim;
+use crate::conclude::{put_back, reclaim};
 use crate::intake::{Intake, IntakeMsg};
 use crate::node::{Charter, Node};
 use crate::worker::{Worker, WorkerArgs, WorkerMsg};
@@ -98,7 +98,9 @@ impl Actor for Department {
             DepartmentMsg::Hurry { reason } => state.tell_all(|| WorkerMsg::Interrupt(reason.clone())),
             DepartmentMsg::Order(order) => state.order(order),
             DepartmentMsg::StartWorker(name) => {
-                if !state.leaving && state.wanted().any(|wanted| wanted == name) {
+                // A reload may have started it meanwhile: one to a place.
+                let is_missing = !state.workers.contains_key(&name);
+                if !state.leaving && is_missing && state.wanted().any(|wanted| wanted == name) {
                     state.start_worker(&myself, name).await?;
                 }
             }
@@ -166,6 +168,11 @@ impl DepartmentState {
         name: WorkerName,
     ) -> Result<(), ActorProcessingErr> {
         let slot = self.node.board.slot(&self.charter.name, &name);
+        // What its predecessor was handed at the moment of its end: with full hands it would do nothing, ever.
+        if let Some(unfinished) = slot.abandon(|_| true) {
+            let (node, slot, policy) = (Arc::clone(&self.node), Arc::clone(&slot), Arc::clone(&self.charter.policy));
+            tokio::spawn(async move { put_back(&node, &slot, unfinished, "its worker failed", &policy).await });
+        }
         let args = WorkerArgs { node: Arc::clone(&self.node), slot, intake: self.intake.clone() };
         let (worker, _) = Actor::spawn_linked(None, Worker, args, myself.get_cell()).await?;
         self.workers.insert(name, worker);

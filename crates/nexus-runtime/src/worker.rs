@@ -10,7 +10,7 @@ use nexus_core::department::Department;
 use nexus_core::id::TaskId;
 use nexus_process::clock::since_boot;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::board::Slot;
@@ -26,8 +26,9 @@ mod renewal;
 /// What a worker is told.
 #[derive(Debug)]
 pub(crate) enum WorkerMsg {
-    /// Work on this; only sent to a worker that has offered itself.
-    Run(Box<Job>),
+    /// Work on this; only sent to a worker that has offered itself. It is told when the work is over, and dropped when the
+    /// worker fails.
+    Run(Box<Job>, oneshot::Sender<()>),
     /// End this task's attempt: somebody asked for its cancel.
     Cancel { task: TaskId, reason: String },
     /// End whatever runs and give it back to the queue.
@@ -133,7 +134,7 @@ impl Actor for Worker {
         state: &mut WorkerState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            WorkerMsg::Run(job) => state.run(&myself, *job),
+            WorkerMsg::Run(job, over) => state.run(&myself, *job, over),
             WorkerMsg::Cancel { task, reason } => state.tell(Some(task), Input::Cancel(reason)),
             WorkerMsg::Interrupt(reason) => state.tell(None, Input::Interrupt(reason)),
             WorkerMsg::Ended { well } => {
@@ -168,7 +169,7 @@ impl Actor for Worker {
 }
 
 impl WorkerState {
-    fn run(&mut self, myself: &ActorRef<WorkerMsg>, job: Job) {
+    fn run(&mut self, myself: &ActorRef<WorkerMsg>, job: Job, over: oneshot::Sender<()>) {
         let (inputs, receiver) = mpsc::channel(INPUTS);
         let task = job.claim.entry.task.id;
         let presence = self.slot.enter();
@@ -182,11 +183,13 @@ impl WorkerState {
         let give_up = self.node.give_up.clone();
         let driver = AbortOnDropHandle::new(tokio::spawn(async move {
             let _presence = presence;
-            tokio::select! {
+            let well = tokio::select! {
                 well = attempt.run() => well,
                 // Dropping it kills the agent.
                 () = give_up.cancelled() => None,
-            }
+            };
+            let _ = over.send(());
+            well
         }));
         let worker = myself.clone();
         let watcher = tokio::spawn(async move {

@@ -12,10 +12,11 @@ use nexus_core::refusal::Refusal;
 use nexus_core::task::QueueEntry;
 use nexus_core::turn::{self, Arrival, Turn, Wait};
 use ractor::ActorRef;
+use tokio::sync::oneshot;
 
 use super::IntakeMsg;
 use crate::board::Slot;
-use crate::conclude::{conclude, reclaim};
+use crate::conclude::{conclude, reclaim, reclaim_one};
 use crate::node::{Charter, Node};
 use crate::seldom::Seldom;
 use crate::worker::{Hold, Job, WorkerMsg};
@@ -27,6 +28,10 @@ const AGAIN: Duration = Duration::from_secs(1);
 const A_MOMENT: Duration = Duration::from_millis(20);
 /// Looks at a task that changes under our hands, or whose holder is about to leave, before its delivery is given back.
 const LOOKS: u32 = 10;
+
+/// Wait before what a failed worker had in hand is looked at once more. Whoever supervises it sees to that, and knows why it
+/// failed; but a worker that is killed with its department may be handed a task after that was looked for.
+const SUPERVISED: Duration = Duration::from_secs(1);
 
 /// Wait before work comes again that a newer nexus has to do: another node that was upgraded may have it then.
 const UPGRADED: Duration = Duration::from_secs(60);
@@ -89,8 +94,13 @@ impl Admission {
             conclude(&node, &job.claim, busy, &Outcome::default(), &policy).await;
             return;
         }
-        if worker.cast(WorkerMsg::Run(Box::new(job))).is_err() {
+        let claim = Arc::clone(&job.claim);
+        let (over, ended) = oneshot::channel();
+        if worker.cast(WorkerMsg::Run(Box::new(job), over)).is_err() {
             reclaim(&node, &slot, "its worker had failed", &policy).await;
+        } else if ended.await.is_err() {
+            tokio::time::sleep(SUPERVISED).await;
+            reclaim_one(&node, &slot, &claim, "its worker failed", &policy).await;
         }
     }
 
