@@ -44,6 +44,8 @@ pub(crate) struct State {
 
 /// How long a reader waits for the history to catch up with what this node wrote.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long records that are to come may stay away.
+const QUIET: Duration = Duration::from_secs(2);
 /// Wait after a failure to fold, so that a database that is away is not asked all the time.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Wait before it is looked whether what was written by a newer nexus is still there: it is, unless it was purged.
@@ -194,7 +196,7 @@ impl Folder {
             self.history.clear().await?;
             position = 0;
         }
-        loop {
+        'open: loop {
             let (_, end) = self.bus.ledger_extent().await?;
             let mut tail = self.bus.tail(position).await?;
             // The last records may have been purged: what isn't there any more has been seen when nothing is pending.
@@ -206,9 +208,16 @@ impl Folder {
                 }
             });
             loop {
+                let behind = !self.state.borrow().caught_up;
                 let batch = tokio::select! {
                     batch = tail.next() => batch.ok_or(Interruption::Ended)?,
                     () = self.rebuild.notified() => break,
+                    // What was to come has been purged on its way, and nothing may follow for long: asked for anew, the
+                    // broker says that nothing is pending.
+                    () = tokio::time::sleep(QUIET), if behind => {
+                        position = self.history.position().await?;
+                        continue 'open;
+                    }
                 };
                 // Before the position moves: what is folded has its letter, whenever this stops.
                 dead::keep(&self.bus, &batch.records, self.retention).await?;
