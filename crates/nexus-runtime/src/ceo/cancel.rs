@@ -124,7 +124,12 @@ async fn still_alive(node: &Node, view: &TaskView) -> Refusal {
     let live = alive.and_then(|worker| worker.live);
     let what =
         live.and_then(|live| live.pid.map(|pid| format!("pid {pid} and {} others", live.processes.saturating_sub(1))));
-    let what = what.unwrap_or_else(|| "its worker has not answered".to_owned());
+    let what = what.unwrap_or_else(|| match &view.node {
+        Some(other) if *other != node.id => {
+            format!("it is in the hands of the node {other}, which is alive and has not answered")
+        }
+        _ => "its worker has not answered".to_owned(),
+    });
     Refusal::new(RefusalKind::TimedOut, format!("task {} is being cancelled but not gone yet: {what}", view.task_id))
         .with_help("it stays marked as cancelled and is ended as soon as it can be; ask again for its status")
 }
