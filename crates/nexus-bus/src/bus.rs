@@ -106,12 +106,13 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(5);
 const SUBSCRIPTION_CAPACITY: usize = 8 * 1024;
 
 /// How long is waited before an attempt to connect: not at all before the first (which is number 1, and is asked for too),
-/// then little for a broker that is being restarted, and never more often than needed after that.
-fn before_attempt(attempt: usize) -> Duration {
-    let doublings = u32::try_from(attempt.saturating_sub(1).min(6)).unwrap_or(6);
-    match doublings {
-        0 => Duration::ZERO,
-        doublings => Duration::from_millis(50 * 2_u64.pow(doublings)).min(Duration::from_secs(2)),
+/// then little for ten seconds, in which a broker that is being restarted comes back, and seldom after that.
+const fn before_attempt(attempt: usize) -> Duration {
+    match attempt {
+        0 | 1 => Duration::ZERO,
+        2 => Duration::from_millis(100),
+        3..=40 => Duration::from_millis(250),
+        _ => Duration::from_secs(2),
     }
 }
 
