@@ -12,6 +12,16 @@ pub struct Marked {
     pub ended: usize,
     /// Those that are alive all the same.
     pub alive: Vec<u32>,
+    /// Why the processes could not be looked at, such as too many open files: then it isn't known whether any is left.
+    pub unseen: Option<String>,
+}
+
+impl Marked {
+    /// Proof that none is left.
+    #[must_use]
+    pub const fn are_gone(&self) -> bool {
+        self.alive.is_empty() && self.unseen.is_none()
+    }
 }
 
 /// Kills every process that was started with `name=value` in its environment, and waits until none is left or `limit`
@@ -22,10 +32,13 @@ pub async fn end_marked(name: &str, value: &str, limit: Duration) -> Marked {
     let mut seen = std::collections::BTreeSet::new();
     let mut pause = Duration::from_millis(1);
     loop {
-        let alive = system::carriers(&mark);
-        if alive.is_empty() || tokio::time::Instant::now() >= deadline {
+        let (alive, unseen) = match system::carriers(&mark) {
+            Ok(alive) => (alive, None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        if (alive.is_empty() && unseen.is_none()) || tokio::time::Instant::now() >= deadline {
             let ended = seen.iter().filter(|pid| !alive.contains(pid)).count();
-            return Marked { ended, alive };
+            return Marked { ended, alive, unseen };
         }
         // Again until none is left: one may have forked while it was being killed.
         for pid in &alive {
@@ -40,15 +53,22 @@ pub async fn end_marked(name: &str, value: &str, limit: Duration) -> Marked {
 #[cfg(target_os = "linux")]
 mod system {
     use std::fs;
+    use std::io;
 
     use rustix::process::{Pid, Signal, getpid, kill_process};
 
     /// Pids of live processes whose environment holds `mark`, without our own and those above.
-    pub(super) fn carriers(mark: &[u8]) -> Vec<u32> {
+    /// An error means that it can't be told.
+    pub(super) fn carriers(mark: &[u8]) -> io::Result<Vec<u32>> {
         let spared = ancestors();
-        let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        pids.filter(|pid| !spared.contains(pid) && carries(*pid, mark) && !is_zombie(*pid)).collect()
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            if !spared.contains(&pid) && carries(pid, mark)? && !is_zombie(pid) {
+                found.push(pid);
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn kill(pid: u32) {
@@ -60,8 +80,15 @@ mod system {
     }
 
     /// The environment as it was at the start; one that belongs to somebody else can't be read, and isn't ours.
-    fn carries(pid: u32, mark: &[u8]) -> bool {
-        fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|byte| *byte == 0).any(|var| var == mark))
+    fn carries(pid: u32, mark: &[u8]) -> io::Result<bool> {
+        use rustix::io::Errno;
+        match fs::read(format!("/proc/{pid}/environ")) {
+            Ok(env) => Ok(env.split(|byte| *byte == 0).any(|var| var == mark)),
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => Err(error),
+                _ => Ok(false),
+            },
+        }
     }
 
     /// The fields of a stat line that follow the command in parentheses: state, parent ...
@@ -88,8 +115,8 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    pub(super) const fn carriers(_: &[u8]) -> Vec<u32> {
-        Vec::new()
+    pub(super) const fn carriers(_: &[u8]) -> std::io::Result<Vec<u32>> {
+        Ok(Vec::new())
     }
 
     pub(super) const fn kill(_: u32) {}

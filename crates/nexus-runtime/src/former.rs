@@ -32,6 +32,9 @@ pub(crate) async fn requeue(node: &Node) -> Result<(), StartError> {
     if left.ended > 0 {
         tracing::warn!(target: "nexus_ledger", "ended {} processes that the company had left behind", left.ended);
     }
+    if let Some(why) = left.unseen {
+        return Err(StartError::Unseen(why));
+    }
     if !left.alive.is_empty() {
         return Err(StartError::Leftover(left.alive));
     }
@@ -65,10 +68,13 @@ pub(crate) async fn end_strays(node: &Node, task: TaskId) {
         if left.ended > 0 {
             tracing::info!(%task, "ended {} processes that had left their group", left.ended);
         }
-        if left.alive.is_empty() {
+        if left.are_gone() {
             return;
         }
-        tracing::warn!(%task, "processes of it can't be ended (pids {:?})", left.alive);
+        match left.unseen {
+            Some(why) => tracing::warn!(%task, "whether processes of it are left can't be seen: {why}"),
+            None => tracing::warn!(%task, "processes of it can't be ended (pids {:?})", left.alive),
+        }
     }
 }
 

@@ -76,6 +76,10 @@ pub enum StartError {
     LeaseDiffers { other: NodeId, theirs: u64, ours: u64 },
     #[error("the guard, which ends agents when the company is killed, could not be started: {0}")]
     Guard(std::io::Error),
+    #[error(
+        "whether processes of the last run are left can't be seen in /proc ({0}); make room for it, and start again"
+    )]
+    Unseen(String),
     #[error("processes of the last run can't be ended (pids {0:?}); end them, or restart the machine")]
     Leftover(Vec<u32>),
     #[error("the CEO could not start: {0}")]
