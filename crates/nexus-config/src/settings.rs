@@ -128,7 +128,7 @@ impl Default for Bus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SyncPolicy {
-    /// Every moment: a power failure can lose the last writes; a crash of any program loses none.
+    /// Every second: a power failure can lose the last one's writes; a crash of any program loses none.
     #[default]
     Interval,
     /// Before each is acknowledged: nothing acknowledged is lost, at about a seventh of the speed or less.

@@ -238,8 +238,12 @@ fn differing(started_with: &Settings, now: &Settings) -> Vec<&'static str> {
 async fn broker_failed(status: &mut Option<tokio::sync::watch::Receiver<nexus_broker::Status>>) -> String {
     if let Some(status) = status
         && let Ok(failed) = status.wait_for(|status| matches!(status, nexus_broker::Status::Failed { .. })).await
+        && let nexus_broker::Status::Failed { reason, failures } = &*failed
     {
-        return format!("its broker failed: {:?}", *failed);
+        return format!(
+            "its broker has failed too often ({failures} times since the start, at last because {reason}); what was \
+             accepted is kept, and `nexus up` goes on with it"
+        );
     }
     std::future::pending().await
 }
