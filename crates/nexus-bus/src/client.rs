@@ -39,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_secs(3);
 /// A cancel is answered when the processes are gone: after both graces of its department at the latest.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(180);
+/// A question that was heard, and what became of it isn't known.
+const UNANSWERED: &str = "the company did not answer in time";
 /// Making the history anew reads the whole ledger.
 const REBUILD_PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -52,10 +54,19 @@ impl Client {
     pub async fn submit(&self, submission: &Submission) -> Result<Accepted, Refusal> {
         // Refused here rather than by NATS, which only knows "too large".
         nexus_core::route::check(submission)?;
-        match submission.idempotency_key {
-            Some(_) => self.ask_again("submit", submission).await,
-            None => self.ask("submit", submission, PATIENCE).await,
-        }
+        let (answer, look) = match &submission.idempotency_key {
+            Some(key) => {
+                let look = format!("nexus status {}", TaskId::from_idempotency_key(key));
+                (self.ask_again("submit", submission).await, look)
+            }
+            None => (self.ask("submit", submission, PATIENCE).await, "nexus list".to_owned()),
+        };
+        answer.map_err(|refusal| match refusal.message == UNANSWERED {
+            true => {
+                refusal.with_help(format!("it may have taken the task all the same: `{look}` tells, once it answers"))
+            }
+            false => refusal,
+        })
     }
 
     /// What is known of a task, named by its id or an unambiguous prefix.
@@ -172,10 +183,8 @@ impl Client {
         let answer = self.bus.nats.send_request(format!("{}.{what}", subject::CEO), request).await;
         let answer = answer.map_err(|error| match error.kind() {
             async_nats::RequestErrorKind::NoResponders => nobody(),
-            async_nats::RequestErrorKind::TimedOut => {
-                Refusal::new(RefusalKind::Unreachable, format!("the company did not answer within {patience:?}"))
-                    .with_help("it may be stopping or overloaded; `nexus doctor` looks at it")
-            }
+            async_nats::RequestErrorKind::TimedOut => Refusal::new(RefusalKind::Unreachable, UNANSWERED)
+                .with_help("it may be stopping or overloaded; `nexus doctor` looks at it"),
             _ => Refusal::new(RefusalKind::Unreachable, format!("the company could not be asked: {error}")),
         })?;
         if answer.status == Some(StatusCode::NO_RESPONDERS) {
@@ -187,5 +196,5 @@ impl Client {
 
 fn nobody() -> Refusal {
     Refusal::new(RefusalKind::Unreachable, "no company answers on this NATS")
-        .with_help("start one with `nexus up`, or name another with --data-dir or --nats")
+        .with_help("it may be starting or stopping: `nexus doctor` tells; or start one with `nexus up`, or name another with --data-dir or --nats")
 }

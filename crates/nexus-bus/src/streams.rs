@@ -86,8 +86,9 @@ impl Bus {
         let logs = Config {
             discard: DiscardPolicy::Old,
             max_age: options.retention,
-            // Longer than a chunk's second try can take; every id in the window costs the server memory.
-            duplicate_window: Duration::from_secs(30),
+            // Longer than a chunk's second try can take; every id in the window costs the server memory. The server
+            // refuses a window that is longer than what it is about is kept.
+            duplicate_window: Duration::from_secs(30).min(options.retention),
             ..base(subject::LOGS, &[subject::ALL_LOGS], options.log_bytes)
         };
         let dead = Config {

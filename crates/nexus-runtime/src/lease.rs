@@ -61,7 +61,9 @@ impl Lease {
                     next = since_boot() + self.terms.period() / 8;
                 }
                 Ok(Err(error)) => return Err(Lost::Lapsed(error.to_string())),
-                Ok(Ok(())) => return Err(Lost::Lapsed("this process, or its machine, stood still".to_owned())),
+                Ok(Ok(())) => {
+                    return Err(Lost::Lapsed("this process, its machine or the broker stood still".to_owned()));
+                }
                 Err(_) => return Err(Lost::Lapsed("the broker did not answer".to_owned())),
             }
         }

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::cli::PlaceArgs;
 use crate::exit::{Code, Exit};
 
+mod home;
+
 /// The data directory that is meant: named, or the platform's.
 pub(crate) fn data_dir(args: &PlaceArgs) -> Result<PathBuf, Exit> {
     let dir = match &args.data_dir {
@@ -57,18 +59,37 @@ fn platform_dir() -> Result<PathBuf, Exit> {
     })
 }
 
-/// This data directory's name as a node; made on its first use.
+/// This data directory's name as a node; made on its first use, and by a copy of another one's.
 pub(crate) fn node_id(data_dir: &Path) -> io::Result<NodeId> {
     let path = data_dir.join("node");
+    let is_copy = home::is_copy(data_dir)?;
     match fs::read_to_string(&path) {
-        Ok(text) => NodeId::new(text.trim()).map_err(|error| io::Error::other(format!("{}: {error}", path.display()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let id = uuid::Uuid::new_v4().simple().to_string();
-            write_private(&path, id.as_bytes())?;
-            NodeId::new(id).map_err(io::Error::other)
+        Ok(text) if is_copy => {
+            let id = new_node_id(&path)?;
+            tracing::warn!(
+                target: "nexus_runtime",
+                "{} is a copy of another data directory: it is a node of its own from now on, {id} instead of {}",
+                data_dir.display(),
+                text.trim()
+            );
+            Ok(id)
         }
+        Ok(text) => NodeId::new(text.trim()).map_err(|error| {
+            io::Error::other(format!(
+                "{}: {error}; delete that file, and the next start makes a new one (what ran goes on when the lease of \
+                 the old one has lapsed)",
+                path.display()
+            ))
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => new_node_id(&path),
         Err(error) => Err(error),
     }
+}
+
+fn new_node_id(path: &Path) -> io::Result<NodeId> {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    write_private(path, id.as_bytes())?;
+    NodeId::new(id).map_err(io::Error::other)
 }
 
 /// How to reach the company that runs on a data directory: its file `company.json`, for its owner only.
@@ -156,9 +177,31 @@ impl Address {
 pub(crate) async fn connect(args: &PlaceArgs) -> Result<Client, Exit> {
     open(args).await.map_err(|missed| match missed {
         Missed::NoCompany(dir) => not_running(&dir),
-        Missed::NoAnswer { dir, pid } => no_answer(&dir, pid),
+        Missed::NoAnswer { dir, pid } => runs(&dir, pid).map_or_else(|| not_running(&dir), no_answer),
         Missed::Else(exit) => exit,
     })
+}
+
+/// The company that is meant, if it is at work; `None` where none runs, and an error where one runs that gives no answer.
+pub(crate) async fn look(args: &PlaceArgs) -> Result<Option<Client>, Exit> {
+    match open(args).await {
+        Ok(client) if client.is_ready().await => Ok(Some(client)),
+        Ok(_) if args.nats.is_some() => Err(no_ceo("the NATS server is up")),
+        Ok(_) => {
+            let dir = data_dir(args)?;
+            let company = Address::read(&dir).and_then(|address| runs(&dir, address.pid));
+            Ok(company.map(|company| Err(no_ceo(&company))).transpose()?)
+        }
+        Err(Missed::NoCompany(_)) => Ok(None),
+        Err(Missed::NoAnswer { dir, pid }) => Ok(runs(&dir, pid).map(|company| Err(no_answer(company))).transpose()?),
+        Err(Missed::Else(exit)) => Err(exit),
+    }
+}
+
+/// A company whose CEO gives no answer.
+pub(crate) fn no_ceo(company: &str) -> Exit {
+    Exit::new(Code::Unreachable, format!("{company}, but no CEO answers"))
+        .with_help("it may be starting or stopping; if that lasts, its log (its standard error) says why")
 }
 
 /// The company that runs on the data directory, if one does.
@@ -215,16 +258,19 @@ fn not_running(dir: &Path) -> Exit {
         .with_help("start it with `nexus up`, or name another one with --data-dir or --nats")
 }
 
-/// An address at which nothing answers was left behind by a company that was killed, unless that one holds the lock.
-fn no_answer(dir: &Path, pid: u32) -> Exit {
+/// That the company which has left its address is still there: one that was killed holds the lock no more.
+fn runs(dir: &Path, pid: u32) -> Option<String> {
     match DataDir::lock(dir) {
         // Where the lock's holder can't be read, it is taken at its word.
         Err(LockError::Held { holder, .. }) if holder.is_none_or(|holder| holder == pid) => {
-            let runs = format!("the company at {} runs (pid {pid}), but its broker does not answer", dir.display());
-            Exit::new(Code::Unreachable, runs).with_help("`nexus doctor` looks at it")
+            Some(format!("the company at {} runs (pid {pid})", dir.display()))
         }
-        _ => not_running(dir),
+        _ => None,
     }
+}
+
+fn no_answer(company: String) -> Exit {
+    Exit::new(Code::Unreachable, company + ", but its broker does not answer").with_help("`nexus doctor` looks at it")
 }
 
 /// Writes a file that only its owner can read, as a whole or not at all.

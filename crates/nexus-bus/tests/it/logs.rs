@@ -1,12 +1,14 @@
 //! A task's log: numbered over its attempts, read by pages from any line on.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
-use nexus_bus::{Bus, Client, LogPage};
+use nexus_bus::{Bus, Client, LogPage, StreamOptions};
 use nexus_core::log::{ChunkLine, Stream};
 use nexus_core::task::QueueEntry;
 use nexus_core::view::{Status, TaskView};
 
-use crate::support::{Ceo, Server, entry};
+use crate::support::{Ceo, Server, entry, within};
 
 pub(crate) fn lines(range: std::ops::Range<u64>) -> Vec<ChunkLine> {
     range.map(|n| ChunkLine { stream: Stream::Stdout, text: format!("line {n}") }).collect()
@@ -89,4 +91,14 @@ async fn a_task_that_ended_without_a_line_has_a_complete_log() {
     let ceo = Ceo::start(&bus, &entry).await;
     ceo.change(|view| ended(view, 0));
     check(&Client::new(bus).log(&entry.task.id.to_string(), 1, 10).await.unwrap(), 1..1, true);
+}
+
+#[tokio::test]
+async fn they_can_be_kept_more_shortly_than_before() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    for retention in [Duration::from_secs(3600), Duration::from_secs(2)] {
+        let options = StreamOptions { retention, ..StreamOptions::default() };
+        within("the streams", bus.prepare(&options)).await.unwrap();
+    }
 }

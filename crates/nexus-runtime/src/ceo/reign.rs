@@ -48,10 +48,11 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// How long the broker may take to hear that this CEO leaves.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Takes the CEO's lease if that can be done without waiting: nobody holds it, or an earlier run of this very node.
+/// Takes the CEO's lease if that can be done without waiting: nobody holds it, or an earlier run of this very node, or one
+/// that can't be there, because this node is alone.
 pub(super) async fn at_once(node: &Node) -> Result<Option<Lease>, BusError> {
     let state = node.bus.lease(&LeaseKey::Ceo).await?;
-    if state.holder.is_some_and(|holder| holder.node != node.id) {
+    if !node.alone && state.holder.is_some_and(|holder| holder.node != node.id) {
         return Ok(None);
     }
     match take(node, state.seq).await {

@@ -128,7 +128,7 @@ fn agents(loaded: &Loaded, say: &mut impl FnMut(Level, &'static str, String)) {
 }
 
 async fn company(place: &PlaceArgs, say: &mut impl FnMut(Level, &'static str, String)) -> Result<(), Exit> {
-    let client = match place::find(place).await {
+    let client = match place::look(place).await {
         Ok(Some(client)) => client,
         Ok(None) => {
             let dir = place::data_dir(place)?;
@@ -136,12 +136,23 @@ async fn company(place: &PlaceArgs, say: &mut impl FnMut(Level, &'static str, St
             return Ok(());
         }
         Err(exit) => {
-            say(Level::Fail, "company", exit.to_string());
+            let log = place::data_dir(place)?.join("broker/nats.log");
+            let broker =
+                if log.exists() { format!("the broker's log is {}", log.display()) } else { "look at its NATS".into() };
+            let message =
+                format!("{exit}: it may be starting or stopping; if that lasts, look at its standard error; {broker}");
+            say(Level::Fail, "company", message);
             return Ok(());
         }
     };
     say(Level::Ok, "company", format!("running; broker {}", client.broker_version()));
-    let answer = client.departments().await?;
+    let answer = match client.departments().await {
+        Ok(answer) => answer,
+        Err(refusal) => {
+            say(Level::Fail, "departments", refusal.to_string());
+            return Ok(());
+        }
+    };
     for department in answer.departments {
         let reason = department.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         match department.state {

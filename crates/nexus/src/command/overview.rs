@@ -51,8 +51,7 @@ pub(super) async fn rebuild(place: &PlaceArgs, output: Output) -> Result<Code, E
 pub(super) async fn health(place: &PlaceArgs, output: Output) -> Result<Code, Exit> {
     let client = place::connect(place).await?;
     if !client.is_ready().await {
-        return Err(Exit::new(Code::Unreachable, "the broker is up, but no CEO answers")
-            .with_help("it may be starting or stopping; `nexus doctor` tells more"));
+        return Err(place::no_ceo("the broker is up"));
     }
     if output.is_json() {
         show::json(&serde_json::json!({ "status": "ok" }), output);

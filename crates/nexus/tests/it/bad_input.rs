@@ -95,9 +95,11 @@ fn a_broker_that_does_not_answer() {
     let broker = company.json(&["broker", "status"])["running"]["pid"].as_u64().unwrap().try_into().unwrap();
     signal(broker, Signal::STOP);
     let said = company.run(&["list"]);
+    let doctor = company.run(&["doctor"]);
     signal(broker, Signal::CONT);
     let runs = format!("runs (pid {}), but its broker does not answer", company.pid());
     said.fails(6, &[&runs, "nexus doctor"]);
+    doctor.fails_on_stdout(9, &[&runs, &company.text("data/broker/nats.log")]);
     company.run(&["list"]).done();
 }
 

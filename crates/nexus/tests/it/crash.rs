@@ -1,6 +1,8 @@
 //! Crashes in the middle of much work: nothing is lost, and nothing ends twice.
+#![expect(clippy::disallowed_types, reason = "copies a data directory, as an administrator does")]
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -72,4 +74,22 @@ fn a_run_outlives_the_company_it_waits_for() {
     company.becomes(&task, "running");
     company.open("gate");
     assert_eq!(run.end().done(), "works\n");
+}
+
+#[test]
+fn a_copy_of_its_data_leaves_a_company_alone() {
+    let company = Company::new();
+    let id = company.gate("open");
+    let other = Place::new();
+    let copied = Command::new("cp").args(["-a", &company.text("data/."), &other.text("data")]).status();
+    assert!(copied.unwrap().success());
+    let copy = Company::up(&other);
+    assert_ne!(copy.read("data/node"), company.read("data/node"));
+    assert!(copy.read("log").contains("is a copy of another data directory"), "{}", copy.read("log"));
+    // What the copy knows as running it does anew, once the lease of the one it knows of has lapsed.
+    copy.becomes(&id, "running");
+    company.open("open");
+    let answer = company.ended(&id);
+    assert_eq!((at(&answer, "task.status"), at(&answer, "task.attempt")), (&"completed".into(), &1.into()));
+    assert_eq!(at(&answer, "task.interruptions"), 0);
 }
