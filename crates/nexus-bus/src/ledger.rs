@@ -5,12 +5,17 @@ use nexus_core::event::Event;
 use nexus_core::id::{DepartmentName, TaskId};
 use nexus_core::lane::Lane;
 use nexus_core::task::{QueueEntry, Task};
+use nexus_core::view::{TaskView, fold};
 
 use crate::bus::Bus;
 use crate::envelope::cloud_event;
 use crate::error::{BusError, unreachable};
 use crate::publish::Outgoing;
 use crate::subject;
+use crate::tail::record;
+
+/// Records of one task that are read at a time: it has a handful.
+const PAGE: usize = 64;
 
 /// What became of a submission.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +81,24 @@ impl Bus {
             end = end.max(self.last(subject::TASKS, all).await?.map_or(0, |stored| stored.seq));
         }
         Ok(end)
+    }
+
+    /// What the ledger says of a task, read from it alone: slower than a history, and never behind.
+    pub async fn view(&self, task: TaskId) -> Result<Option<TaskView>, BusError> {
+        let mut records = Vec::new();
+        for pattern in [subject::any_queue(task), subject::schedule(task), subject::any_event(task)] {
+            let (mut from, mut more) = (1, true);
+            while more {
+                let (stored, rest) = self.read(subject::TASKS, &pattern, from, PAGE).await?;
+                more = rest && !stored.is_empty();
+                for stored in &stored {
+                    from = stored.seq + 1;
+                    records.push((stored.seq, record(&stored.subject, stored.seq, &stored.payload)?));
+                }
+            }
+        }
+        records.sort_by_key(|(seq, _)| *seq);
+        Ok(records.iter().fold(None, |view, (_, record)| fold(view, record)))
     }
 
     /// The last event of a task, if anything has happened to it yet.

@@ -102,7 +102,7 @@ impl Tail {
     }
 }
 
-fn record(subject: &str, seq: u64, payload: &[u8]) -> Result<Record, BusError> {
+pub(crate) fn record(subject: &str, seq: u64, payload: &[u8]) -> Result<Record, BusError> {
     if subject.starts_with("nexus.queue.") {
         Ok(Record::Entry(decode(subject, seq, payload)?))
     } else if subject.starts_with("nexus.schedule.") {

@@ -230,11 +230,12 @@ fn tell(report: &Report) {
         violations.len(),
         report.seconds
     ));
-    for violation in violations {
-        let task = violation.task.map(|task| format!(" {task}")).unwrap_or_default();
-        say(&format!("  {}{task}: {}", violation.kind.name(), violation.what));
-    }
+    // Where they were meant to be found, the table's numbers say enough.
     if let Some(kept) = &report.kept {
+        for violation in violations {
+            let task = violation.task.map(|task| format!(" {task}")).unwrap_or_default();
+            say(&format!("  {}{task}: {}", violation.kind.name(), violation.what));
+        }
         say(&format!("  logs and data: {}", kept.display()));
     }
 }

@@ -68,7 +68,8 @@ pub(crate) async fn run(seed: u64, mode: Mode, options: &Options) -> Result<Repo
     violations.extend(story.violations());
     let mut faults = std::collections::BTreeMap::new();
     story.incidents().iter().for_each(|incident| *faults.entry(incident.fault).or_default() += 1);
-    let keep = options.keep || !violations.is_empty();
+    // Without fences something is meant to be found.
+    let keep = options.keep || !(violations.is_empty() || options.unfenced);
     dir.disable_cleanup(keep);
     let kept = keep.then(|| site.root().to_owned());
     Ok(Report {

@@ -168,6 +168,9 @@ pub struct Departments {
     pub departments: Vec<DepartmentInfo>,
     /// Why the newest configuration is not the one that runs, if it isn't.
     pub config_error: Option<String>,
+    /// The company is stopping: it takes no more work, and what runs is given its grace.
+    #[serde(default)]
+    pub stopping: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

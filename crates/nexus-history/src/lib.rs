@@ -100,6 +100,13 @@ impl History {
         Ok(bound)
     }
 
+    /// Which ledger it is of; none before it was bound to one.
+    pub async fn ledger(&self) -> Result<Option<String>, HistoryError> {
+        const SQL: &str = "SELECT ledger FROM nexus_meta";
+        db::reading!(&self.db, pool => sqlx::query_scalar(SQL).fetch_one(pool).await)
+            .map_err(|error| self.failed(error))
+    }
+
     /// The stream sequence up to which the ledger is folded; 0: nothing is.
     pub async fn position(&self) -> Result<u64, HistoryError> {
         const SQL: &str = "SELECT position FROM nexus_meta";

@@ -175,11 +175,13 @@ pub(crate) struct DepartmentList {
     pub departments: Vec<DepartmentInfo>,
     /// Why the newest configuration is not the one that runs, if it isn't.
     pub config_error: Option<String>,
+    pub stopping: bool,
 }
 
 impl From<Departments> for DepartmentList {
-    fn from(Departments { company, default_department, departments, config_error }: Departments) -> Self {
-        Self { status: Said::Success, company, default_department, departments, config_error }
+    fn from(answer: Departments) -> Self {
+        let Departments { company, default_department, departments, config_error, stopping } = answer;
+        Self { status: Said::Success, company, default_department, departments, config_error, stopping }
     }
 }
 

@@ -259,11 +259,18 @@ impl CeoState {
 
     fn leave(&mut self, myself: &ActorRef<CeoMsg>, grace: Duration) {
         self.leaving = true;
-        self.reigns = false;
-        if let Some(office) = self.office.take() {
-            tokio::spawn(office.close());
+        if self.node.alone {
+            // Nobody else could answer: what becomes of the work can be asked to the end.
+            if let Some(office) = &mut self.office {
+                office.letters.close();
+            }
+        } else {
+            self.reigns = false;
+            if let Some(office) = self.office.take() {
+                tokio::spawn(office.close());
+            }
+            self.reign.end();
         }
-        self.reign.end();
         for actor in self.departments.values().filter_map(|child| child.actor.as_ref()) {
             let _ = actor.cast(DepartmentMsg::Leave { grace: Some(grace), reason: STOPPING.to_owned() });
         }

@@ -40,6 +40,8 @@ pub(crate) struct State {
     rebuilds: u64,
     /// Why it stopped before the ledger's end: what comes there was written by a newer nexus.
     halted: Option<BusError>,
+    /// Why nothing can be folded at the moment.
+    waits: Option<Refusal>,
 }
 
 /// How long a reader waits for the history to catch up with what this node wrote.
@@ -96,9 +98,14 @@ impl Historian {
                 None => Ok(&self.history),
             },
             _ => {
-                let behind = written.saturating_sub(self.state.borrow().position);
-                Err(Refusal::new(RefusalKind::Busy, format!("the history is {behind} records behind the ledger"))
-                    .with_help("try again in a moment; nothing is lost"))
+                let state = self.state.borrow();
+                let behind = written.saturating_sub(state.position);
+                let (kind, why) = match &state.waits {
+                    Some(why) => (why.kind, format!(": {why}")),
+                    None => (RefusalKind::Busy, String::new()),
+                };
+                Err(Refusal::new(kind, format!("the history is {behind} records behind the ledger{why}"))
+                    .with_help("nothing is lost: the ledger has everything, and the history catches up by itself"))
             }
         }
     }
@@ -178,7 +185,12 @@ impl Folder {
             let Err(error) = self.follow().await;
             let newer = matches!(error, Interruption::Bus(BusError::Newer { .. }));
             tracing::warn!("the history waits: {error}");
-            self.state.send_modify(|state| state.caught_up = false);
+            let waits = match &error {
+                Interruption::Bus(error) => Some(error.clone().into()),
+                Interruption::History(error) => Some(refused(error)),
+                Interruption::Ended => None,
+            };
+            self.state.send_modify(|state| (state.caught_up, state.waits) = (false, waits));
             tokio::select! {
                 () = tokio::time::sleep(if newer { NEWER } else { AGAIN }) => {}
                 // To be heeded where the ledger is followed.
@@ -225,6 +237,7 @@ impl Folder {
                 let counts = Arc::new(self.history.counts().await?);
                 self.state.send_modify(|state| {
                     state.position = state.position.max(seen(batch.upto, batch.pending));
+                    state.waits = None;
                     state.counts = counts;
                     state.caught_up = batch.pending == 0;
                     state.halted.clone_from(&batch.newer);

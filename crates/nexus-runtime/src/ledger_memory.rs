@@ -72,8 +72,11 @@ impl LedgerMemory {
         self.known = None;
     }
 
-    /// The history has come so far with this ledger.
+    /// The history has come so far with this ledger. It is asked, too, which one it was, when the file can't tell.
     pub(crate) fn folded(&mut self, ledger: &str, position: u64) {
+        if position > 0 && self.known.as_ref().is_none_or(|known| known.ledger.is_empty()) {
+            self.known = Some(Memory { ledger: ledger.to_owned(), ..Memory::default() });
+        }
         if let Some(known) = self.known.as_mut().filter(|known| known.ledger == ledger) {
             known.last = known.last.max(position);
         }

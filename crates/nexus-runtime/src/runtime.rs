@@ -121,13 +121,14 @@ impl Runtime {
     /// Starts a company. When this returns it takes work.
     pub async fn start(bus: Bus, company: Company, options: RuntimeOptions) -> Result<Self, StartError> {
         let mut memory = LedgerMemory::read(&options.data_dir);
+        let history = History::open(&options.history_url).await?;
         if options.new_ledger {
             memory.forget();
+        } else if let Some(ledger) = history.ledger().await? {
+            memory.folded(&ledger, history.position().await?);
         }
         memory.check(bus.ledger().await?.as_ref())?;
         let ledger = bus.prepare(&options.streams).await?;
-        let history = History::open(&options.history_url).await?;
-        memory.folded(&ledger, history.position().await?);
         if let Some(found) = bus.ledger().await? {
             memory.begin(&found, Timestamp::now())?;
         }

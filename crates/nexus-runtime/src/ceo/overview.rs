@@ -14,7 +14,14 @@ use crate::node::Node;
 
 /// The task that an id, or an unambiguous beginning of one, names.
 pub(super) async fn find(node: &Node, task: &str) -> Result<TaskView, Refusal> {
-    let history = node.historian.current().await?;
+    let history = match node.historian.current().await {
+        Ok(history) => history,
+        // The ledger itself tells of a task whose whole id is known.
+        Err(refusal) => {
+            let Ok(id) = task.parse() else { return Err(refusal) };
+            return node.bus.view(id).await?.ok_or_else(|| Refusal::not_found(task));
+        }
+    };
     let id = match history.resolve(task).await.map_err(|error| refused(&error))? {
         Resolved::One(id) => id,
         Resolved::None => return Err(Refusal::not_found(task)),
@@ -73,6 +80,7 @@ pub(super) fn departments(state: &CeoState) -> Departments {
         default_department: state.company.default_department.clone(),
         departments: state.departments.iter().map(info).collect(),
         config_error: state.config_error.clone(),
+        stopping: state.leaving,
     }
 }
 

@@ -145,10 +145,18 @@ async fn company(place: &PlaceArgs, say: &mut impl FnMut(Level, &'static str, St
             return Ok(());
         }
     };
-    say(Level::Ok, "company", format!("running; broker {}", client.broker_version()));
+    let running = format!("running; broker {}", client.broker_version());
     let answer = match client.departments().await {
-        Ok(answer) => answer,
+        Ok(answer) if answer.stopping => {
+            say(Level::Warn, "company", format!("{running}; it is stopping, and takes no more work"));
+            answer
+        }
+        Ok(answer) => {
+            say(Level::Ok, "company", running);
+            answer
+        }
         Err(refusal) => {
+            say(Level::Ok, "company", running);
             say(Level::Fail, "departments", refusal.to_string());
             return Ok(());
         }

@@ -47,6 +47,22 @@ fn a_ledger_that_is_gone() {
 }
 
 #[test]
+fn a_ledger_that_only_the_history_remembers() {
+    let (place, task) = stopped();
+    fs::remove_dir_all(place.path("data/broker/store")).unwrap();
+    for memory in [None, Some("{garb")] {
+        fs::remove_file(place.path("data/ledger.json")).unwrap();
+        if let Some(text) = memory {
+            place.write("data/ledger.json", text);
+        }
+        place.run(&UP).fails(1, &["the ledger is gone", "--new-ledger"]);
+        place.write("data/ledger.json", "{}");
+    }
+    let company = Company::up_with(&place, &["--new-ledger"], &[]);
+    company.run(&["status", &task]).fails(3, &["there is no task"]);
+}
+
+#[test]
 fn records_that_were_lost() {
     let (place, _) = stopped();
     assert!(!place.run(&["doctor"]).done().contains("were lost"));
