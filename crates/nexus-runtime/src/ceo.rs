@@ -70,7 +70,6 @@ pub(crate) struct CeoState {
     leaving: bool,
     /// While it reigns.
     office: Option<Office>,
-    reigns: bool,
     reign: Reign,
     long: Arc<Semaphore>,
     timers: Vec<AbortOnDropHandle<()>>,
@@ -112,7 +111,6 @@ impl Actor for Ceo {
             origin: company.restart.within.get(),
             leaving: false,
             office,
-            reigns,
             reign,
             long: Arc::new(Semaphore::new(LONG)),
             timers: Vec::new(),
@@ -165,12 +163,9 @@ impl Actor for Ceo {
             }
             CeoMsg::Start(name) => state.start(&myself, &name).await,
             CeoMsg::Reign => state.open_office(&myself).await,
-            CeoMsg::Reopen if state.reigns => state.open_office(&myself).await,
+            CeoMsg::Reopen if state.node.reigns.now() => state.open_office(&myself).await,
             CeoMsg::Reopen => {}
-            CeoMsg::Abdicate => {
-                state.reigns = false;
-                state.office = None;
-            }
+            CeoMsg::Abdicate => state.office = None,
         }
         Ok(())
     }
@@ -265,7 +260,6 @@ impl CeoState {
                 office.letters.close();
             }
         } else {
-            self.reigns = false;
             if let Some(office) = self.office.take() {
                 tokio::spawn(office.close());
             }
@@ -286,7 +280,6 @@ impl CeoState {
 
     /// Takes work and answers, unless it does so already.
     async fn open_office(&mut self, myself: &ActorRef<CeoMsg>) {
-        self.reigns = !self.leaving;
         if self.leaving || self.office.is_some() {
             return;
         }

@@ -41,6 +41,11 @@ impl Reigns {
     fn renewed(&self, node: &Node, lease: &Lease) {
         self.0.send_replace(if node.alone { Duration::MAX } else { lease.held_until() });
     }
+
+    /// At once, also when its time isn't up: somebody else has the lease.
+    fn over(&self) {
+        self.0.send_replace(Duration::ZERO);
+    }
 }
 
 /// Wait before a broker that didn't answer is asked again.
@@ -94,6 +99,7 @@ impl Reign {
                 if node.alone {
                     tracing::debug!("the CEO's lease: {lost}; nobody else is there to take over");
                 } else {
+                    node.reigns.over();
                     tracing::warn!("this node's CEO steps back: {lost}");
                     let _ = ceo.cast(CeoMsg::Abdicate);
                 }

@@ -130,6 +130,8 @@ impl Drop for Company {
         if self.child.try_wait().unwrap().is_some() {
             return;
         }
+        // A test that failed while it had stopped the company would wait for its end for ever.
+        signal(self.child.id(), Signal::CONT);
         signal(self.child.id(), Signal::TERM);
         if std::thread::panicking() {
             eprintln!("--- the company said\n{}---", self.read("log"));
