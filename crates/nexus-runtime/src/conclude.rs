@@ -78,6 +78,8 @@ async fn write(
             }
             Err(BusError::Conflict) => match claim.look().await {
                 Ok(Some(Fence::CancelRequested(reason))) => {
+                    // It may have ended well until now: "cancelled" needs the proof that completed work doesn't.
+                    end_strays(node, claim.entry.task.id).await;
                     conclusion = Conclusion::Cancelled(reason);
                     continue;
                 }
