@@ -33,11 +33,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nexus-config", &["nexus-core"]),
     ("nexus-bus", &["nexus-core"]),
     ("nexus-agents", &["nexus-core"]),
-    ("nexus-process", &["nexus-core"]),
+    ("nexus-process", &["nexus-warden", "nexus-core"]),
     ("nexus-history", &["nexus-core"]),
     // Tests alone, which let nexus-core decide.
     ("nexus-sim", &["nexus-core"]),
     ("nexus-core", &[]),
+    // A program of its own, linked statically: it knows nothing of a company.
+    ("nexus-warden", &[]),
     ("nexus-architecture", &[]),
 ];
 

@@ -1,0 +1,17 @@
+//! The warden: a small program between the runtime and an agent that starts the agent's tree of processes within its limits
+//! and its confinement, ends it, and proves that nothing of it is left.
+//!
+//! It is linked statically and has no threads: what a fork of it costs is what an attempt's start costs.
+
+#[cfg(target_os = "linux")]
+pub mod cgroup;
+#[cfg(target_os = "linux")]
+pub mod confine;
+pub mod protocol;
+#[cfg(target_os = "linux")]
+mod serve;
+#[cfg(target_os = "linux")]
+mod tree;
+
+#[cfg(target_os = "linux")]
+pub use serve::serve;
