@@ -70,6 +70,7 @@ async fn collect(command: &Command, limit: usize) -> Result<Captured, Cut> {
                     return Err(Cut::TooLong);
                 }
             }
+            Event::LimitHit(_) => {}
             Event::LeaderExited(status) => {
                 captured.status = status;
                 tree.signal(Signal::Kill);

@@ -23,6 +23,10 @@ pub enum SpawnError {
     Format(PathBuf),
     #[error("the arguments and variables of {} are longer than the system allows: pass long text on standard input or in a file", .0.display())]
     TooLong(PathBuf),
+    #[error("{} is out of reach of the agent's confinement: name it, or the directory it is installed in, in sandbox.read", .0.display())]
+    OutOfReach(PathBuf),
+    #[error("the warden could not {doing}: {source}")]
+    Warden { doing: String, source: io::Error },
     #[error("the system could not start {}: {source}", .program.display())]
     System { program: PathBuf, source: io::Error },
 }
@@ -31,7 +35,7 @@ impl SpawnError {
     /// The machine has run out of something, which passes: neither the program nor its arguments are at fault.
     #[must_use]
     pub fn is_shortage(&self) -> bool {
-        matches!(self, Self::System { source, .. } if is_shortage(source))
+        matches!(self, Self::System { source, .. } | Self::Warden { source, .. } if is_shortage(source))
     }
 
     /// What the system's refusal to start `program` means, given that the program and its directory were found before.

@@ -8,12 +8,11 @@ use std::time::Duration;
 use nexus_core::attempt::ExitStatus;
 use nexus_core::log::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{ChildStderr, ChildStdout};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::lines::{Line, Split, Splitter};
-use crate::tree::Phase;
+use crate::tree::{Limit, Phase, Report};
 
 /// What the tree did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +20,8 @@ pub enum Event {
     /// All that one read of one stream brought: `bytes` were read, and `lines` are complete by now. Both streams keep their
     /// own order; between them it is the order of reading. At most 65,536 lines.
     Output { stream: Stream, lines: Vec<Line>, bytes: u64 },
+    /// It has hit a limit, and lives.
+    LimitHit(Limit),
     /// The leader has ended. Output may follow.
     LeaderExited(ExitStatus),
     /// No process of the tree is alive, and all that it printed has been handed on. The last event.
@@ -48,11 +49,13 @@ const DRAIN_TIME: Duration = Duration::from_millis(250);
 /// How much is read then: the group's last words fit the pipe, which an unprivileged process can't make bigger than this.
 const DRAIN_BYTES: u64 = 2 * 1024 * 1024;
 
+/// Where a stream is read.
+pub(crate) type Source = Box<dyn AsyncRead + Send + Sync + Unpin>;
+
 /// The events of one tree. Dropped early, the tree's pipes are closed: what it prints then fails.
-#[derive(Debug)]
 pub struct Events {
-    stdout: Pipe<ChildStdout>,
-    stderr: Pipe<ChildStderr>,
+    stdout: Pipe,
+    stderr: Pipe,
     phase: watch::Receiver<Phase>,
     stage: Stage,
 }
@@ -60,6 +63,8 @@ pub struct Events {
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Running,
+    /// `LimitHit` has been told.
+    Limited,
     /// `LeaderExited` has been told.
     Left,
     /// The group is gone; its last words are read.
@@ -71,10 +76,22 @@ enum Stage {
     Over,
 }
 
+impl Stage {
+    const fn is_before_the_end(self) -> bool {
+        matches!(self, Self::Running | Self::Limited)
+    }
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
+
 impl Events {
     pub(crate) fn new(
-        stdout: Option<ChildStdout>,
-        stderr: Option<ChildStderr>,
+        stdout: Option<Source>,
+        stderr: Option<Source>,
         split: Split,
         phase: watch::Receiver<Phase>,
     ) -> Self {
@@ -92,7 +109,13 @@ impl Events {
             let phase = *self.phase.borrow_and_update();
             match (self.stage, phase) {
                 (Stage::Over, _) => return None,
-                (Stage::Running, Phase::Left(status) | Phase::Gone(status)) => {
+                (Stage::Running, Phase::Limited(limit) | Phase::Gone(Report { limit: Some(limit), .. })) => {
+                    self.stage = Stage::Limited;
+                    return Some(Event::LimitHit(limit));
+                }
+                (stage, Phase::Left(status) | Phase::Gone(Report { exit: status, .. }))
+                    if stage.is_before_the_end() =>
+                {
                     self.stage = Stage::Left;
                     return Some(Event::LeaderExited(status));
                 }
@@ -158,18 +181,17 @@ impl Events {
     }
 }
 
-#[derive(Debug)]
-struct Pipe<R> {
+struct Pipe {
     /// None when there is nothing more to read.
-    reader: Option<R>,
+    reader: Option<Source>,
     stream: Stream,
     splitter: Splitter,
     /// The last line has been handed on too.
     finished: bool,
 }
 
-impl<R: AsyncRead + Unpin> Pipe<R> {
-    fn new(reader: Option<R>, stream: Stream, split: Split) -> Self {
+impl Pipe {
+    fn new(reader: Option<Source>, stream: Stream, split: Split) -> Self {
         Self { reader, stream, splitter: Splitter::new(split), finished: false }
     }
 

@@ -1,8 +1,10 @@
 //! One tree of processes: start it, stream what it prints, signal it, and end it with proof. The only crate that spawns.
 //!
-//! A tree is a process group: the leader that was started and whatever it starts, except what leaves the group by
-//! `setsid`. On Linux and macOS signals reach the whole group. On Windows there are no job objects yet: only the leader is
-//! ended, an interrupt does nothing, and "gone" means that the leader is.
+//! On Linux an agent's tree is kept by a warden ([`Wardens`]), a small process of which all of the tree descends: it sets
+//! limits, confines, and proves that nothing is left, whatever has detached itself. Elsewhere, and for short tools of our
+//! own ([`capture`]), a tree is a process group: the leader and whatever it starts, except what leaves the group by
+//! `setsid`. On Windows there are no job objects yet: only the leader is ended, an interrupt does nothing, and "gone" means
+//! that the leader is.
 
 mod capture;
 pub mod clock;
@@ -20,6 +22,7 @@ mod program;
 mod sampler;
 mod shortage;
 mod tree;
+mod wardens;
 
 pub use capture::{CaptureError, Captured, capture};
 pub use command::{Command, Stdin};
@@ -31,4 +34,7 @@ pub use marked::{Marked, end_marked};
 pub use open_files::{ENOUGH, OpenFiles, open_files, raise_open_files};
 pub use sampler::{Sample, Sampler};
 pub use shortage::{is_shortage, tells_of_shortage};
-pub use tree::{Gone, Tree};
+pub use tree::{Gone, Limit, Report, Tree};
+#[cfg(target_os = "linux")]
+pub use wardens::Groups;
+pub use wardens::{Confinement, Launch, Limits, Started, Wardens};

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_core::attempt::{ExitStatus, Signal};
-use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStdin};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::command::{Command, Stdin};
 use crate::error::SpawnError;
-use crate::events::{Events, OutputPolicy};
+use crate::events::{Events, OutputPolicy, Source};
 use crate::group::{self, Group};
 use crate::lines::Split;
 use crate::program;
@@ -26,18 +26,53 @@ use crate::program;
 /// A running tree. Dropping it kills the tree; [`Gone`] still says when that has happened.
 #[derive(Debug)]
 pub struct Tree {
-    group: Arc<Group>,
+    hold: Hold,
     phase: watch::Receiver<Phase>,
+}
+
+/// Who does what is asked of a tree.
+#[derive(Debug)]
+pub(crate) enum Hold {
+    /// A process group of our own child.
+    Group(Arc<Group>),
+    /// A warden, which keeps the tree for us.
+    #[cfg(warden)]
+    Warden(crate::wardens::Hold),
 }
 
 /// How far a tree's life has come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Phase {
     Running,
+    /// One of its limits was hit; it lives until somebody ends it.
+    #[cfg_attr(not(warden), expect(dead_code, reason = "only a warden tells of limits"))]
+    Limited(Limit),
     /// The leader has ended.
     Left(ExitStatus),
-    /// No process of the group is alive.
-    Gone(ExitStatus),
+    /// No process of the tree is alive.
+    Gone(Report),
+}
+
+/// How a tree has ended, and what it has used, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The leader's end.
+    pub exit: ExitStatus,
+    /// Bytes: of all its processes where control groups count them, else of the biggest.
+    pub peak_memory: Option<u64>,
+    /// Of all its processes together.
+    pub cpu_time: Option<Duration>,
+    /// The limit that it hit.
+    pub limit: Option<Limit>,
+}
+
+/// A limit that a tree can hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    Memory,
+    Processes,
+    /// The warden's own deadline, which is for a runtime that doesn't keep its own.
+    Time,
 }
 
 /// Knows when no process of a tree is alive any more, also after the [`Tree`] was dropped.
@@ -58,6 +93,15 @@ impl Gone {
     pub fn is_gone(&self) -> bool {
         matches!(*self.phase.borrow(), Phase::Gone(_))
     }
+
+    /// How it has ended, once it has.
+    #[must_use]
+    pub fn report(&self) -> Option<Report> {
+        match *self.phase.borrow() {
+            Phase::Gone(report) => Some(report),
+            _ => None,
+        }
+    }
 }
 
 impl Tree {
@@ -72,25 +116,50 @@ impl Tree {
             start(command, &program).map_err(|source| SpawnError::from_system(command, &program, source))?;
         let group = Arc::new(Group::new(child.id().unwrap_or_default()));
         let (sender, phase) = watch::channel(Phase::Running);
-        let events = Events::new(child.stdout.take(), child.stderr.take(), split, phase.clone());
+        let stdout = child.stdout.take().map(|pipe| Box::new(pipe) as Source);
+        let stderr = child.stderr.take().map(|pipe| Box::new(pipe) as Source);
+        let events = Events::new(stdout, stderr, split, phase.clone());
         let feeder = match (&command.stdin, child.stdin.take()) {
             (Stdin::Bytes(bytes), Some(pipe)) => Some(tokio::spawn(feed(pipe, bytes.clone()))),
             _ => None,
         };
         let owner = Owner { group: Arc::clone(&group), child, phase: sender, feeder };
         tokio::spawn(owner.run());
-        Ok((Self { group, phase }, events))
+        Ok((Self { hold: Hold::Group(group), phase }, events))
     }
 
-    /// The leader's pid, which is the group's number too.
+    #[cfg(warden)]
+    pub(crate) const fn of_warden(hold: crate::wardens::Hold, phase: watch::Receiver<Phase>) -> Self {
+        Self { hold: Hold::Warden(hold), phase }
+    }
+
+    /// The leader's pid.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.group.leader()
+        match &self.hold {
+            Hold::Group(group) => group.leader(),
+            #[cfg(warden)]
+            Hold::Warden(warden) => warden.leader(),
+        }
     }
 
-    /// Signals every process of the tree; nothing happens when it is gone.
+    /// The process that all of the tree descends from and that is none of it; none where there is no warden.
+    #[must_use]
+    pub fn warden(&self) -> Option<u32> {
+        match &self.hold {
+            Hold::Group(_) => None,
+            #[cfg(warden)]
+            Hold::Warden(warden) => Some(warden.pid()),
+        }
+    }
+
+    /// Signals the tree, the leader's group by an interrupt, and all of it by the others; nothing happens when it is gone.
     pub fn signal(&self, signal: Signal) {
-        self.group.signal(signal);
+        match &self.hold {
+            Hold::Group(group) => group.signal(signal),
+            #[cfg(warden)]
+            Hold::Warden(warden) => warden.signal(signal),
+        }
     }
 
     #[must_use]
@@ -101,7 +170,12 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        self.group.abandon();
+        match &self.hold {
+            Hold::Group(group) => group.abandon(),
+            // It sees that nobody holds the tree any more.
+            #[cfg(warden)]
+            Hold::Warden(_) => {}
+        }
     }
 }
 
@@ -122,7 +196,7 @@ fn start(command: &Command, program: &std::path::Path) -> std::io::Result<Child>
 }
 
 /// A reader that goes away before the end is no error.
-async fn feed(mut pipe: ChildStdin, bytes: bytes::Bytes) {
+pub(crate) async fn feed(mut pipe: impl AsyncWrite + Unpin, bytes: bytes::Bytes) {
     if let Err(error) = pipe.write_all(&bytes).await {
         tracing::trace!(%error, "standard input was not read to its end");
     }
@@ -146,7 +220,8 @@ impl Owner {
         self.phase.send_replace(Phase::Left(status));
         self.until_empty().await;
         self.group.close();
-        self.phase.send_replace(Phase::Gone(status));
+        let report = Report { exit: status, peak_memory: None, cpu_time: None, limit: None };
+        self.phase.send_replace(Phase::Gone(report));
     }
 
     async fn leader_exit(&mut self) -> ExitStatus {

@@ -8,10 +8,15 @@ use std::ffi::CString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+#[cfg(target_os = "linux")]
+pub use crate::cgroup::Root as Groups;
+
 /// Runtime to warden. `id` numbers the attempts of one warden: an order for one that is over is not carried out on the
 /// next.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
+    /// Move into control groups of this name; said once, before anything is started.
+    Enter { root: Groups, name: String },
     /// Start a program. With it come its standard output, its standard error, and, if `stdin` says so, its standard input.
     Start(Box<Start>),
     /// Signal the whole tree.

@@ -13,3 +13,4 @@ mod output;
 mod sampler;
 mod spawn;
 mod support;
+mod wardens;

@@ -1,11 +1,12 @@
 //! Starting a shell and reading it to its end, with a time-out on everything.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nexus_core::attempt::ExitStatus;
 use nexus_core::log::Stream;
-use nexus_process::{Command, Event, Events, OutputPolicy, Tree, user_environment};
+use nexus_process::{Command, Event, Events, Launch, Limits, OutputPolicy, Tree, user_environment};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +43,7 @@ pub(crate) async fn read(events: &mut Events) -> Story {
                 let into = if stream == Stream::Stdout { &mut story.stdout } else { &mut story.stderr };
                 into.extend(lines.iter().map(|line| String::from_utf8_lossy(&line.bytes).into_owned()));
             }
+            Event::LimitHit(limit) => panic!("it hit its limit of {limit:?}"),
             Event::LeaderExited(status) => assert_eq!(story.status.replace(status), None, "told twice"),
             Event::TreeGone => break,
         }
@@ -90,4 +92,31 @@ pub(crate) async fn until(mut what: impl FnMut() -> bool) {
         // sleep: `/proc` notifies nobody.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// What a warden is to start, without limits and unconfined; marked by its own name.
+pub(crate) fn launch(command: Command) -> Launch {
+    static NAMES: AtomicU64 = AtomicU64::new(0);
+    let mark = ("TEST_MARK".to_owned(), format!("{}-{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed)));
+    let command = command.env([mark.clone()]);
+    Launch {
+        command,
+        limits: Limits::default(),
+        confinement: None,
+        kill_after: None,
+        mark,
+        output: OutputPolicy::default(),
+    }
+}
+
+/// The processes that a variable marks, by an own look at `/proc`.
+pub(crate) fn marked((name, value): &(String, String)) -> Vec<u32> {
+    let mark = format!("{name}={value}").into_bytes();
+    let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.split(|byte| *byte == 0).any(|variable| variable == mark)
+    })
+    .collect()
 }

@@ -1,0 +1,72 @@
+//! The wardens of a node: kept for the next attempt when one is over, replaced when anything about one is odd.
+//!
+//! Without wardens (other systems than Linux) a tree is a process group, and limits are not enforced here.
+
+use std::time::Duration;
+
+use crate::command::Command;
+#[cfg(not(warden))]
+use crate::error::SpawnError;
+use crate::events::{Events, OutputPolicy};
+use crate::tree::Tree;
+
+#[cfg(warden)]
+mod keep;
+#[cfg(warden)]
+mod link;
+#[cfg(warden)]
+mod program;
+#[cfg(warden)]
+pub(crate) use keep::Hold;
+#[cfg(warden)]
+pub use keep::Wardens;
+
+#[cfg(target_os = "linux")]
+pub use nexus_warden::protocol::Groups;
+pub use nexus_warden::protocol::{Confinement, Limits};
+
+/// What is to be started, and under what.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    pub command: Command,
+    pub limits: Limits,
+    /// None: it can reach what the company's user can.
+    pub confinement: Option<Confinement>,
+    /// When the warden ends it by itself, in case that nobody else does.
+    pub kill_after: Option<Duration>,
+    /// A variable of the command's environment that is this tree's alone: what is left of a tree whose warden was killed
+    /// is known by it.
+    pub mark: (String, String),
+    pub output: OutputPolicy,
+}
+
+/// What was started.
+#[derive(Debug)]
+pub struct Started {
+    pub tree: Tree,
+    pub events: Events,
+    /// Of a confinement with a proxy: where its connections come in.
+    pub listener: Option<std::net::TcpListener>,
+}
+
+/// The wardens of a node.
+#[cfg(not(warden))]
+#[derive(Debug, Default)]
+pub struct Wardens {}
+
+#[cfg(not(warden))]
+impl Wardens {
+    /// Starts a program.
+    ///
+    /// # Errors
+    /// When it can't be started; also when it is to be confined, which nothing here can do.
+    #[expect(clippy::unused_async, reason = "the same as where there are wardens")]
+    pub async fn start(&self, launch: &Launch) -> Result<Started, SpawnError> {
+        if launch.confinement.is_some() {
+            let source = std::io::ErrorKind::Unsupported.into();
+            return Err(SpawnError::Warden { doing: "confine the agent on this system".to_owned(), source });
+        }
+        let (tree, events) = Tree::spawn(&launch.command, launch.output)?;
+        Ok(Started { tree, events, listener: None })
+    }
+}

@@ -1,0 +1,360 @@
+//! Keeping wardens: one for each tree that is alive, and the idle ones for those to come.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::{CString, NulError, OsStr};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nexus_core::attempt::{ExitStatus, Signal};
+use nexus_warden::protocol::{self, Exit, Fault, Groups, Order, Report as Told, Stage, Start};
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep;
+
+use super::link::Link;
+use super::{Launch, Started};
+use crate::command::{Command, Stdin};
+use crate::error::SpawnError;
+use crate::events::{Events, Source};
+use crate::lines::Split;
+use crate::marked::end_marked;
+use crate::program;
+use crate::tree::{Limit, Phase, Report, Tree, feed};
+
+/// The wardens of a node.
+#[derive(Clone, Debug)]
+pub struct Wardens {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    groups: Groups,
+    names: AtomicU64,
+    /// Those that keep nothing, the last used at the back: at most as many as there were trees at once within `IDLE`.
+    idle: Mutex<VecDeque<(Link, Instant)>>,
+}
+
+/// How long a warden that isn't used is kept, a megabyte each.
+const IDLE: Duration = Duration::from_secs(60);
+/// Signals for a tree that wait: there are three, and they don't repeat often.
+const SIGNALS: usize = 8;
+/// How often KILL is repeated for a tree that nobody holds any more.
+const KILL_AGAIN: Duration = Duration::from_millis(100);
+/// How long one pass at ending what a killed warden has left may take.
+const PASS: Duration = Duration::from_secs(10);
+
+impl Wardens {
+    /// Wardens that put what they keep into these control groups.
+    #[must_use]
+    pub fn new(groups: Groups) -> Self {
+        Self { shared: Arc::new(Shared { groups, names: AtomicU64::new(0), idle: Mutex::default() }) }
+    }
+
+    /// Starts a program. Dropped before it is ready, it ends whatever was started; but only what it returns proves that
+    /// that has happened.
+    ///
+    /// # Errors
+    /// When it can't be started as it was to be.
+    pub async fn start(&self, launch: &Launch) -> Result<Started, SpawnError> {
+        let command = &launch.command;
+        let program = program::find(command)?;
+        let lost = |source| SpawnError::Warden { doing: "be started".to_owned(), source };
+        let zero = |source: NulError| SpawnError::from_system(command, &program, source.into());
+        let (stdout, agents_stdout) = output().map_err(lost)?;
+        let (stderr, agents_stderr) = output().map_err(lost)?;
+        let mut fds = vec![agents_stdout, agents_stderr];
+        let input = match &command.stdin {
+            Stdin::Closed => None,
+            Stdin::Bytes(bytes) => {
+                let (sender, receiver) = pipe::pipe().map_err(lost)?;
+                fds.push(receiver.into_blocking_fd().map_err(lost)?);
+                Some((sender, bytes.clone()))
+            }
+        };
+        let link = self.take().await.map_err(lost)?;
+        let id = link.trees;
+        let start = Start {
+            id,
+            program: c_string(program.as_os_str()).map_err(zero)?,
+            argv: argv(command).map_err(zero)?,
+            env: environment(command).map_err(zero)?,
+            cwd: c_string(command.cwd.as_os_str()).map_err(zero)?,
+            stdin: input.is_some(),
+            limits: launch.limits,
+            kill_after_ms: launch.kill_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+            confinement: launch.confinement.clone().map(Box::new),
+        };
+        let (orders, receiver) = mpsc::channel(SIGNALS);
+        let (phase_sender, phase) = watch::channel(Phase::Running);
+        let (started_sender, started) = oneshot::channel();
+        let warden = link.pid;
+        let owner = Owner {
+            wardens: self.clone(),
+            link,
+            id,
+            orders: receiver,
+            abandoned: false,
+            phase: phase_sender,
+            mark: launch.mark.clone(),
+        };
+        tokio::spawn(owner.run(Order::Start(Box::new(start)), fds, started_sender));
+        // Dropped with the future, it says that nobody wants the tree.
+        let orders = orders;
+        let (leader, listener) = match started.await {
+            Ok(Ok(started)) => started,
+            Ok(Err(Refusal::Fault(fault))) => return Err(meaning(command, &program, launch, fault)),
+            Ok(Err(Refusal::Lost(source))) => return Err(lost(source)),
+            Err(_) => return Err(lost(io::Error::other("the runtime shuts down"))),
+        };
+        if let Some((sender, bytes)) = input {
+            tokio::spawn(feed(sender, bytes));
+        }
+        let split = Split::Lines(launch.output.max_line.max(1));
+        let events = Events::new(Some(stdout), Some(stderr), split, phase.clone());
+        let tree = Tree::of_warden(Hold { leader, warden, orders }, phase);
+        Ok(Started { tree, events, listener: listener.map(Into::into) })
+    }
+
+    /// An idle warden, or a new one.
+    async fn take(&self) -> io::Result<Link> {
+        let idle = std::iter::from_fn(|| self.lock().pop_back()).map(|(link, _)| link).find(Link::is_quiet);
+        let mut link = match idle {
+            Some(link) => link,
+            None => {
+                let link = Link::start()?;
+                if self.shared.groups != Groups::default() {
+                    let name = format!("w{}", self.shared.names.fetch_add(1, Ordering::Relaxed));
+                    link.send(&Order::Enter { root: self.shared.groups.clone(), name }, &[]).await?;
+                }
+                link
+            }
+        };
+        link.trees += 1;
+        Ok(link)
+    }
+
+    fn put_back(&self, link: Link) {
+        let now = Instant::now();
+        let mut idle = self.lock();
+        idle.push_back((link, now));
+        while idle.front().is_some_and(|(_, since)| now.duration_since(*since) > IDLE) {
+            idle.pop_front();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(Link, Instant)>> {
+        self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What holds a tree that a warden keeps: when it is dropped, the tree is killed.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    leader: u32,
+    warden: u32,
+    orders: mpsc::Sender<Signal>,
+}
+
+impl Hold {
+    pub(crate) const fn leader(&self) -> u32 {
+        self.leader
+    }
+
+    pub(crate) const fn pid(&self) -> u32 {
+        self.warden
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        // When it is full the same signals wait already; when it is closed the tree is gone.
+        let _ = self.orders.try_send(signal);
+    }
+}
+
+type Begun = Result<(u32, Option<OwnedFd>), Refusal>;
+
+enum Refusal {
+    Fault(Fault),
+    Lost(io::Error),
+}
+
+/// Sees one tree to its end, whoever still wants to know.
+struct Owner {
+    wardens: Wardens,
+    link: Link,
+    id: u64,
+    orders: mpsc::Receiver<Signal>,
+    /// Nobody holds the tree.
+    abandoned: bool,
+    phase: watch::Sender<Phase>,
+    mark: (String, String),
+}
+
+impl Owner {
+    async fn run(mut self, start: Order, fds: Vec<OwnedFd>, started: oneshot::Sender<Begun>) {
+        let sent = self.link.send(&start, &fds).await;
+        // The agent's ends: while one of ours is open, its stream doesn't end.
+        drop(fds);
+        drop(start);
+        let mut started = Some(started);
+        let result = match sent {
+            Ok(()) => self.keep(&mut started).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(Some(report)) => {
+                self.phase.send_replace(Phase::Gone(report));
+                self.wardens.put_back(self.link);
+            }
+            Ok(None) => self.wardens.put_back(self.link),
+            Err(error) => {
+                tracing::warn!(warden = self.link.pid, "a warden was lost: {error}");
+                let Self { link, phase, mark, .. } = self;
+                // It ends what it keeps, if it still can.
+                drop(link);
+                end_what_is_left(&mark).await;
+                if let Some(started) = started {
+                    let _ = started.send(Err(Refusal::Lost(error)));
+                }
+                let exit = match *phase.borrow() {
+                    Phase::Left(exit) => exit,
+                    _ => ExitStatus::Signal(9),
+                };
+                phase.send_replace(Phase::Gone(Report { exit, peak_memory: None, cpu_time: None, limit: None }));
+            }
+        }
+    }
+
+    /// Passes on orders and reports; returns how the tree has ended, none if it was not started.
+    async fn keep(&mut self, started: &mut Option<oneshot::Sender<Begun>>) -> io::Result<Option<Report>> {
+        loop {
+            tokio::select! {
+                told = self.link.receive() => {
+                    let (told, fd) = told?;
+                    match told {
+                        Told::Started { pid, .. } => {
+                            if let Some(started) = started.take() {
+                                let _ = started.send(Ok((pid, fd)));
+                            }
+                        }
+                        Told::NotStarted { fault, .. } => {
+                            if let Some(started) = started.take() {
+                                let _ = started.send(Err(Refusal::Fault(fault)));
+                            }
+                            return Ok(None);
+                        }
+                        Told::LimitHit { limit, .. } => drop(self.phase.send_replace(Phase::Limited(limit_of(limit)))),
+                        Told::LeaderExited { exit, .. } => drop(self.phase.send_replace(Phase::Left(exit_of(exit)))),
+                        Told::Gone { end, .. } => return Ok(Some(Report {
+                            exit: exit_of(end.exit),
+                            peak_memory: end.peak_memory,
+                            cpu_time: Some(Duration::from_micros(end.cpu_us)),
+                            limit: end.limit.map(limit_of),
+                        })),
+                    }
+                }
+                order = self.orders.recv(), if !self.abandoned => match order {
+                    Some(signal) => self.signal(signal).await?,
+                    None => {
+                        self.abandoned = true;
+                        self.signal(Signal::Kill).await?;
+                    }
+                },
+                () = sleep(KILL_AGAIN), if self.abandoned => self.signal(Signal::Kill).await?,
+            }
+        }
+    }
+
+    async fn signal(&self, signal: Signal) -> io::Result<()> {
+        let signal = match signal {
+            Signal::Interrupt => protocol::Signal::Interrupt,
+            Signal::Terminate => protocol::Signal::Terminate,
+            Signal::Kill => protocol::Signal::Kill,
+        };
+        self.link.send(&Order::Signal { id: self.id, signal }, &[]).await
+    }
+}
+
+/// Ends what a warden that was killed has left behind; returns when nothing of it is alive.
+async fn end_what_is_left((name, value): &(String, String)) {
+    loop {
+        let (name, value) = (name.clone(), value.clone());
+        let runtime = tokio::runtime::Handle::current();
+        // It reads /proc, which blocks.
+        let looking = move || runtime.block_on(end_marked(&name, &value, PASS));
+        // An error means that the runtime is being shut down.
+        let Ok(left) = tokio::task::spawn_blocking(looking).await else { return };
+        if left.are_gone() {
+            return;
+        }
+        tracing::warn!("processes of a lost warden can't be ended (pids {:?})", left.alive);
+    }
+}
+
+const fn exit_of(exit: Exit) -> ExitStatus {
+    match exit {
+        Exit::Code(code) => ExitStatus::Code(code),
+        Exit::Signal(signal) => ExitStatus::Signal(signal),
+    }
+}
+
+const fn limit_of(limit: protocol::Limit) -> Limit {
+    match limit {
+        protocol::Limit::Memory => Limit::Memory,
+        protocol::Limit::Processes => Limit::Processes,
+        protocol::Limit::Time => Limit::Time,
+    }
+}
+
+/// What a start's fault means to whoever has to mend it.
+fn meaning(command: &Command, program: &Path, launch: &Launch, fault: Fault) -> SpawnError {
+    let Fault { stage, errno, detail } = fault;
+    let source = match (errno, detail.as_str()) {
+        (0, detail) => io::Error::other(detail.to_owned()),
+        (errno, _) => io::Error::from_raw_os_error(errno),
+    };
+    let doing = match stage {
+        Stage::Exec if launch.confinement.is_some() && source.kind() == io::ErrorKind::NotFound => {
+            return SpawnError::OutOfReach(program.to_owned());
+        }
+        Stage::Exec => return SpawnError::from_system(command, program, source),
+        Stage::Directory => return SpawnError::directory(command),
+        Stage::Fork => "start a process",
+        Stage::Cgroup => "use its control groups",
+        Stage::Limits => "set the limits",
+        Stage::Confine => "confine the agent",
+    };
+    let doing = if errno != 0 && !detail.is_empty() { format!("{doing} ({detail})") } else { doing.to_owned() };
+    SpawnError::Warden { doing, source }
+}
+
+fn output() -> io::Result<(Source, OwnedFd)> {
+    let (sender, receiver) = pipe::pipe()?;
+    Ok((Box::new(receiver), sender.into_blocking_fd()?))
+}
+
+/// The program under the name it was asked for by, and its arguments.
+fn argv(command: &Command) -> Result<Vec<CString>, NulError> {
+    std::iter::once(&command.program).chain(&command.args).map(|text| c_string(text)).collect()
+}
+
+/// Of two variables with one name the later wins.
+fn environment(command: &Command) -> Result<Vec<CString>, NulError> {
+    let last: BTreeMap<_, _> = command.env.iter().map(|(name, value)| (name, value)).collect();
+    let pairs = last.into_iter().map(|(name, value)| {
+        let mut pair = name.clone();
+        pair.push("=");
+        pair.push(value);
+        c_string(&pair)
+    });
+    pairs.collect()
+}
+
+fn c_string(text: &OsStr) -> Result<CString, NulError> {
+    CString::new(text.as_bytes())
+}

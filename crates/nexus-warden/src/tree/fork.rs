@@ -1,0 +1,204 @@
+//! Forking a child and waiting for it: what has no safe interface.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Resource, Rlimit};
+
+use super::{Reaped, confess, fault};
+use crate::confine::{Control, Plan};
+use crate::protocol::{Exit, Fault, Limits, Stage, Start};
+
+/// Tells when a child may have ended.
+pub(crate) struct Children(OwnedFd);
+
+impl AsFd for Children {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Children {
+    /// Makes this process the reaper of all its descendants, and SIGCHLD readable.
+    pub(crate) fn new() -> io::Result<Self> {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        #[expect(unsafe_code, reason = "signal sets have no safe interface")]
+        // SAFETY: the set is initialised by `sigemptyset` before it is read, and the descriptor is new and ours.
+        let fd = unsafe {
+            let mut set = std::mem::zeroed();
+            libc::sigemptyset(&raw mut set);
+            libc::sigaddset(&raw mut set, libc::SIGCHLD);
+            libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+            let fd = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+            if fd < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            OwnedFd::from_raw_fd(fd)
+        };
+        Ok(Self(fd))
+    }
+
+    /// Forgets signals that have come.
+    pub(crate) fn clear(&self) {
+        let mut buffer = [0u8; 1024];
+        while rustix::io::read(&self.0, &mut buffer).is_ok_and(|read| read == buffer.len()) {}
+    }
+}
+
+/// Makes the child. Its faults come by the pipe, which is closed when it has become the program (or its init).
+pub(super) fn fork(
+    start: &Start,
+    plan: Option<Plan>,
+    stdio: [Option<BorrowedFd<'_>>; 3],
+    nest: Option<BorrowedFd<'_>>,
+) -> Result<(Pid, File, Option<Control>), Fault> {
+    let (read, write) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|error| fault(Stage::Fork, &error.into()))?;
+    let flags = plan.as_ref().map_or(0, Plan::clone_flags);
+    let fork = clone(flags, nest).map_err(|error| fault(Stage::Fork, &error))?;
+    let Some(child) = fork else {
+        drop(read);
+        let mut pipe = File::from(write);
+        let fault = become_program(start, plan, stdio);
+        confess(&mut pipe, &fault);
+        #[expect(unsafe_code, reason = "a forked child must not run its parent's exit handlers")]
+        // SAFETY: it only ends this process.
+        unsafe {
+            libc::_exit(127)
+        }
+    };
+    drop(write);
+    rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK).map_err(|error| fault(Stage::Fork, &error.into()))?;
+    Ok((child, File::from(read), plan.and_then(Plan::into_control)))
+}
+
+/// None: this is the child.
+fn clone(flags: u64, nest: Option<BorrowedFd<'_>>) -> io::Result<Option<Pid>> {
+    let into_cgroup = u64::from(nest.is_some()) * CLONE_INTO_CGROUP;
+    #[expect(unsafe_code, reason = "there is no safe fork")]
+    // SAFETY: this process has one thread, and no memory is shared with the child: it goes on with a copy of everything.
+    let result = unsafe {
+        let mut args: libc::clone_args = std::mem::zeroed();
+        args.flags = flags | into_cgroup;
+        args.exit_signal = u64::try_from(libc::SIGCHLD).unwrap_or_default();
+        args.cgroup = nest.map_or(0, |fd| u64::try_from(fd.as_raw_fd()).unwrap_or_default());
+        libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>())
+    };
+    match result {
+        0 => Ok(None),
+        pid if pid > 0 => Ok(i32::try_from(pid).ok().and_then(Pid::from_raw)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Returns only what went wrong.
+fn become_program(start: &Start, plan: Option<Plan>, stdio: [Option<BorrowedFd<'_>>; 3]) -> Fault {
+    if let Err(error) = rustix::process::setpgid(None, None) {
+        return fault(Stage::Fork, &error.into());
+    }
+    unblock();
+    if let Err(error) = limit(&start.limits) {
+        return fault(Stage::Limits, &error);
+    }
+    if let Some(plan) = plan {
+        return plan.enter(stdio);
+    }
+    if let Err(error) = redirect(stdio) {
+        return fault(Stage::Fork, &error);
+    }
+    let cwd = std::ffi::OsStr::from_bytes(start.cwd.as_bytes());
+    if let Err(error) = std::env::set_current_dir(cwd) {
+        return fault(Stage::Directory, &error);
+    }
+    fault(Stage::Exec, &execute(&start.program, &start.argv, &start.env))
+}
+
+/// Gives signals back their usual meaning, but for those that whoever started the warden ignores.
+fn unblock() {
+    #[expect(unsafe_code, reason = "signal sets have no safe interface")]
+    // SAFETY: the set is initialised by `sigemptyset`; SIGPIPE, which the standard library ignores, gets its default.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}
+
+/// Limits that hold for each process.
+fn limit(limits: &Limits) -> io::Result<()> {
+    let set = |resource, value: Option<u64>| -> io::Result<()> {
+        let Some(value) = value else { return Ok(()) };
+        let hard = rustix::process::getrlimit(resource).maximum;
+        let value = Some(hard.map_or(value, |hard| hard.min(value)));
+        Ok(rustix::process::setrlimit(resource, Rlimit { current: value, maximum: value })?)
+    };
+    set(Resource::Nofile, limits.open_files)?;
+    set(Resource::Fsize, limits.file_size)
+}
+
+/// Puts standard input, output and error where programs look for them; no input is an empty one.
+pub(crate) fn redirect(stdio: [Option<BorrowedFd<'_>>; 3]) -> io::Result<()> {
+    let [stdin, stdout, stderr] = stdio;
+    match stdin {
+        Some(stdin) => rustix::stdio::dup2_stdin(stdin)?,
+        None => {
+            let null = rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+            rustix::stdio::dup2_stdin(null)?;
+        }
+    }
+    if let Some(stdout) = stdout {
+        rustix::stdio::dup2_stdout(stdout)?;
+    }
+    if let Some(stderr) = stderr {
+        rustix::stdio::dup2_stderr(stderr)?;
+    }
+    Ok(())
+}
+
+/// Becomes the program; returns why not.
+pub(crate) fn execute(program: &CString, argv: &[CString], env: &[CString]) -> io::Error {
+    let pointers = |strings: &[CString]| {
+        strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
+    };
+    let (argv, env) = (pointers(argv), pointers(env));
+    #[expect(unsafe_code, reason = "there is no safe execve")]
+    // SAFETY: both arrays end with a null, and all that they point to outlives the call.
+    unsafe {
+        libc::execve(program.as_ptr(), argv.as_ptr(), env.as_ptr());
+    }
+    io::Error::last_os_error()
+}
+
+/// Reaps one child that has ended, if any has. An error: there is none.
+pub(super) fn wait() -> io::Result<Option<Reaped>> {
+    let mut status = 0;
+    #[expect(unsafe_code, reason = "wait4 tells what a child has used, and has no safe interface")]
+    // SAFETY: both places are ours, and the structure is plain numbers, for which zero is a value.
+    let (pid, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        (libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage), usage)
+    };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let Some(pid) = Pid::from_raw(pid) else { return Ok(None) };
+    let exit = if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Code(libc::WEXITSTATUS(status))
+    };
+    let time = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
+    };
+    // Kibibytes on Linux.
+    let max_rss = usage.ru_maxrss.unsigned_abs().saturating_mul(1024);
+    Ok(Some(Reaped { pid, exit, max_rss, cpu: time(usage.ru_utime) + time(usage.ru_stime) }))
+}
