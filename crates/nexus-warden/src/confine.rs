@@ -71,10 +71,8 @@ impl Control {
     pub fn signal(&self, _signal: Signal) {}
 }
 
-/// The init of a confined tree, as a program of its own (started by bwrap).
-///
-/// # Errors
-/// When it could not even say what is wrong.
-pub fn inside(_args: impl Iterator<Item = OsString>) -> Result<(), ()> {
-    Err(())
+/// The init of a confined tree, as a program of its own (started by bwrap). A failure means that it could not even say what
+/// is wrong.
+pub fn inside(_args: impl Iterator<Item = OsString>) -> std::process::ExitCode {
+    std::process::ExitCode::FAILURE
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,23 +17,18 @@ use crate::cgroup::Group;
 use crate::protocol::{self, Fault, Order, Report, Signal, Stage};
 use crate::tree::{Children, Tree};
 
-/// Serves the runtime at the other end of standard input until that is gone; then ends what is left and returns.
-///
-/// # Errors
-/// When the system refuses what the warden needs.
-pub fn serve() -> Result<(), ()> {
+/// Serves the runtime at the other end of standard input until that is gone; then ends what is left and returns. A failure
+/// means that the system refuses what a warden needs.
+#[must_use]
+pub fn serve() -> ExitCode {
     let _ = rustix::thread::set_name(c"nexus-warden");
-    let children = Children::new().map_err(drop)?;
-    let mut warden = Warden {
-        socket: rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3).map_err(drop)?,
-        inbox: Vec::new(),
-        fds: VecDeque::new(),
-        group: None,
-        tree: None,
+    let (Ok(children), Ok(socket)) = (Children::new(), rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)) else {
+        return ExitCode::FAILURE;
     };
+    let mut warden = Warden { socket, inbox: Vec::new(), fds: VecDeque::new(), group: None, tree: None };
     while warden.turn(&children).is_ok() {}
     warden.end(&children);
-    Ok(())
+    ExitCode::SUCCESS
 }
 
 struct Warden {

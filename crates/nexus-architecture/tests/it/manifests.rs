@@ -9,8 +9,9 @@ use crate::workspace::{crates, report, root, toml};
 /// What a crate takes from the workspace.
 const INHERITED: &[&str] = &["version", "edition", "rust-version", "license", "publish"];
 
-/// The one crate that may relax a lint of the workspace, and which: system calls for a child need `unsafe`.
-const RELAXED: (&str, &str, &str) = ("nexus-process", "unsafe_code", "deny");
+/// The crates that may relax a lint of the workspace, and which: system calls for a child need `unsafe`.
+const RELAXED: &[(&str, &str, &str)] =
+    &[("nexus-process", "unsafe_code", "deny"), ("nexus-warden", "unsafe_code", "deny")];
 
 /// Bans that a crate's own clippy.toml leaves out.
 const LIFTED: &[(&str, &[&str])] =
@@ -40,13 +41,16 @@ fn packages_inherit() {
 fn lints_are_the_workspace_s() {
     let workspace = toml(&root().join("Cargo.toml"));
     let ours = &workspace["workspace"]["lints"];
-    let mut relaxed = ours.clone();
-    relaxed["rust"][RELAXED.1] = RELAXED.2.into();
+    let relaxed = |(_, lint, level): &(&str, &str, &str)| {
+        let mut lints = ours.clone();
+        lints["rust"][*lint] = (*level).into();
+        lints
+    };
     let mut findings = Vec::new();
     for krate in crates() {
         let lints = krate.manifest.get("lints");
         let inherits = lints.is_some_and(|lints| lints.get("workspace") == Some(&Value::Boolean(true)));
-        let relaxes = krate.name == RELAXED.0 && lints == Some(&relaxed);
+        let relaxes = RELAXED.iter().any(|row| krate.name == row.0 && lints == Some(&relaxed(row)));
         if !inherits && !relaxes {
             findings.push(format!("{}: write `[lints] workspace = true`", krate.name));
         }
