@@ -46,6 +46,11 @@ pub enum Input {
     NotStarted(Failure),
     /// It has written this many bytes more.
     Output(u64),
+    /// It is at work, though it may say nothing: it has used processor time.
+    Worked,
+    /// It has used more than it may of what somebody else counts: memory, processes. Said before the leader's end that may
+    /// come of it.
+    Exceeded(Failure),
     /// The leader has ended; others of its tree may live.
     LeaderExited(ExitStatus),
     /// No process of the tree is alive.
@@ -119,7 +124,8 @@ pub struct Attempt {
     /// Asked to end before there was anything to end.
     doomed: Option<Conclusion>,
     exit: Option<ExitStatus>,
-    last_output: Duration,
+    /// When it was last seen to live: it printed something, or used the processor.
+    last_sign: Duration,
     output: u64,
 }
 
@@ -127,7 +133,7 @@ impl Attempt {
     /// An attempt that begins at time zero.
     #[must_use]
     pub const fn new(policy: Policy) -> Self {
-        Self { policy, state: State::Starting, doomed: None, exit: None, last_output: Duration::ZERO, output: 0 }
+        Self { policy, state: State::Starting, doomed: None, exit: None, last_sign: Duration::ZERO, output: 0 }
     }
 
     /// When `Tick` is due next, if at all.
@@ -135,7 +141,7 @@ impl Attempt {
     pub fn deadline(&self) -> Option<Duration> {
         match &self.state {
             State::Running => {
-                let idle = self.policy.idle_time.map(|idle| self.last_output + idle);
+                let idle = self.policy.idle_time.map(|idle| self.last_sign + idle);
                 idle.into_iter().chain(self.policy.wall_time).min()
             }
             State::Ending { rung: Signal::Interrupt, since, .. } => Some(*since + self.policy.interrupt_grace),
@@ -160,6 +166,14 @@ impl Attempt {
             Input::Spawned => self.spawned(now),
             Input::NotStarted(failure) => self.not_started(failure),
             Input::Output(bytes) => self.wrote(bytes, now),
+            Input::Worked => {
+                self.last_sign = now;
+                Vec::new()
+            }
+            Input::Exceeded(failure) if self.state == State::Running => {
+                self.end(Conclusion::Failed(failure), Signal::Kill, now)
+            }
+            Input::Exceeded(_) => Vec::new(),
             Input::LeaderExited(status) => self.leader_exited(status, now),
             Input::TreeGone => self.tree_gone(),
             Input::Cancel(reason) => self.end(Conclusion::Cancelled(reason), Signal::Interrupt, now),
@@ -174,7 +188,7 @@ impl Attempt {
             return Vec::new();
         }
         self.state = State::Running;
-        self.last_output = now;
+        self.last_sign = now;
         match self.doomed.take() {
             Some(then) => self.end(then, Signal::Kill, now),
             None => Vec::new(),
@@ -190,7 +204,7 @@ impl Attempt {
     }
 
     fn wrote(&mut self, bytes: u64, now: Duration) -> Vec<Action> {
-        self.last_output = now;
+        self.last_sign = now;
         self.output = self.output.saturating_add(bytes);
         match self.policy.output {
             Some(limit) if self.output > limit && self.state == State::Running => {
@@ -278,7 +292,7 @@ impl Attempt {
             _ => Failure {
                 kind: FailureKind::IdleTime,
                 message: format!(
-                    "printed nothing for {} (limits.idle_time)",
+                    "printed nothing and did nothing for {} (limits.idle_time)",
                     seconds(self.policy.idle_time.unwrap_or_default())
                 ),
             },

@@ -134,7 +134,7 @@ pub enum FailureKind {
     Signal,
     /// It ran longer than its wall time.
     WallTime,
-    /// It printed nothing for its idle time.
+    /// It printed nothing, and used no processor, for its idle time.
     IdleTime,
     /// It printed more than its output limit.
     Output,

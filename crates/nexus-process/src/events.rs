@@ -109,11 +109,16 @@ impl Events {
             let phase = *self.phase.borrow_and_update();
             match (self.stage, phase) {
                 (Stage::Over, _) => return None,
-                (Stage::Running, Phase::Limited(limit) | Phase::Gone(Report { limit: Some(limit), .. })) => {
+                (
+                    Stage::Running,
+                    Phase::Limited(limit)
+                    | Phase::Left(_, Some(limit))
+                    | Phase::Gone(Report { limit: Some(limit), .. }),
+                ) => {
                     self.stage = Stage::Limited;
                     return Some(Event::LimitHit(limit));
                 }
-                (stage, Phase::Left(status) | Phase::Gone(Report { exit: status, .. }))
+                (stage, Phase::Left(status, _) | Phase::Gone(Report { exit: status, .. }))
                     if stage.is_before_the_end() =>
                 {
                     self.stage = Stage::Left;

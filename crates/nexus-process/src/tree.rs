@@ -47,8 +47,8 @@ pub(crate) enum Phase {
     /// One of its limits was hit; it lives until somebody ends it.
     #[cfg_attr(not(warden), expect(dead_code, reason = "only a warden tells of limits"))]
     Limited(Limit),
-    /// The leader has ended.
-    Left(ExitStatus),
+    /// The leader has ended, perhaps after it had hit a limit.
+    Left(ExitStatus, Option<Limit>),
     /// No process of the tree is alive.
     Gone(Report),
 }
@@ -217,7 +217,7 @@ struct Owner {
 impl Owner {
     async fn run(mut self) {
         let status = self.leader_exit().await;
-        self.phase.send_replace(Phase::Left(status));
+        self.phase.send_replace(Phase::Left(status, None));
         self.until_empty().await;
         self.group.close();
         let report = Report { exit: status, peak_memory: None, cpu_time: None, limit: None };

@@ -49,7 +49,12 @@ pub(crate) async fn requeue(node: &Node) -> Result<(), StartError> {
 /// The marks of an agent's processes.
 pub(crate) fn marks(node: &Node, task: TaskId) -> [(String, String); 3] {
     let mark = |name: &str, value: String| (name.to_owned(), value);
-    [mark(MARK, node.id.to_string()), mark(RUN, node.holder.run.to_string()), mark(PART, part(node, task))]
+    [mark(MARK, node.id.to_string()), mark(RUN, node.holder.run.to_string()), own_mark(node, task)]
+}
+
+/// The one that only the processes of this task carry.
+pub(crate) fn own_mark(node: &Node, task: TaskId) -> (String, String) {
+    (PART.to_owned(), part(node, task))
 }
 
 fn part(node: &Node, task: TaskId) -> String {

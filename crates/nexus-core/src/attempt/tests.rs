@@ -46,6 +46,24 @@ fn the_exit_code_decides_when_nobody_interferes() {
 }
 
 #[test]
+fn a_limit_that_is_hit_ends_the_tree_and_is_named() {
+    use Input::{Exceeded, LeaderExited, Spawned, TreeGone};
+    let hit = || Exceeded(Failure { kind: FailureKind::Output, message: String::new() });
+    let killed = LeaderExited(ExitStatus::Signal(9));
+    check(&[(0, Spawned), (5, hit()), (5, killed), (6, TreeGone)], &["5 Kill", "6 Failed Output"]);
+    // After the end it says nothing new.
+    let ended = LeaderExited(ExitStatus::Code(0));
+    check(&[(0, Spawned), (5, ended), (5, hit()), (6, TreeGone)], &["5 Terminate", "6 Completed"]);
+}
+
+#[test]
+fn who_works_is_not_stuck_though_it_says_nothing() {
+    use Input::{Spawned, Tick, TreeGone, Worked};
+    let script = [(0, Spawned), (9_000, Worked), (10_000, Tick), (19_000, Tick), (19_001, TreeGone)];
+    check(&script, &["19000 Interrupt", "19001 Failed IdleTime"]);
+}
+
+#[test]
 fn a_cancel_climbs_the_ladder_and_is_said_when_the_tree_is_gone() {
     use Input::{Cancel, LeaderExited, Spawned, Tick, TreeGone};
     let cancel = || Cancel("user".into());

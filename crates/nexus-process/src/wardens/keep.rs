@@ -27,12 +27,12 @@ use crate::program;
 use crate::tree::{Limit, Phase, Report, Tree, feed};
 
 /// The wardens of a node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Wardens {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
     groups: Groups,
     names: AtomicU64,
@@ -222,7 +222,7 @@ impl Owner {
                     let _ = started.send(Err(Refusal::Lost(error)));
                 }
                 let exit = match *phase.borrow() {
-                    Phase::Left(exit) => exit,
+                    Phase::Left(exit, _) => exit,
                     _ => ExitStatus::Signal(9),
                 };
                 phase.send_replace(Phase::Gone(Report { exit, peak_memory: None, cpu_time: None, limit: None }));
@@ -232,6 +232,7 @@ impl Owner {
 
     /// Passes on orders and reports; returns how the tree has ended, none if it was not started.
     async fn keep(&mut self, started: &mut Option<oneshot::Sender<Begun>>) -> io::Result<Option<Report>> {
+        let mut limit = None;
         loop {
             tokio::select! {
                 told = self.link.receive() => {
@@ -248,8 +249,19 @@ impl Owner {
                             }
                             return Ok(None);
                         }
-                        Told::LimitHit { limit, .. } => drop(self.phase.send_replace(Phase::Limited(limit_of(limit)))),
-                        Told::LeaderExited { exit, .. } => drop(self.phase.send_replace(Phase::Left(exit_of(exit)))),
+                        Told::LimitHit { limit: hit, .. } => {
+                            limit = Some(limit_of(hit));
+                            self.phase.send_if_modified(|phase| {
+                                let runs = matches!(phase, Phase::Running);
+                                if runs {
+                                    *phase = Phase::Limited(limit_of(hit));
+                                }
+                                runs
+                            });
+                        }
+                        Told::LeaderExited { exit, .. } => {
+                            self.phase.send_replace(Phase::Left(exit_of(exit), limit));
+                        }
                         Told::Gone { end, .. } => return Ok(Some(Report {
                             exit: exit_of(end.exit),
                             peak_memory: end.peak_memory,

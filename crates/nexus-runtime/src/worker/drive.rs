@@ -3,12 +3,13 @@
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use nexus_core::attempt::{Action, Attempt, Conclusion, ExitStatus, Input, Policy};
 use nexus_core::event::{Failure, FailureKind, Outcome};
-use nexus_process::{Event, Events, Tree};
+use nexus_process::{Event, Events, Limit, Tree};
 use nexus_workspace::Prepared;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -77,8 +78,9 @@ impl Drive {
         let mut attempt = Attempt::new(Policy::new(&policy.limits, &policy.stop, timeout));
         let mut body = Body::default();
         let node = Arc::clone(&self.node);
+        let settling = AtomicBool::new(false);
         let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> =
-            Some(Box::pin(start(&node, &self.job, output.notes())));
+            Some(Box::pin(start(&node, &self.job, output.notes(), &settling)));
         let mut abandoned = false;
         let conclusion = 'life: loop {
             let input = tokio::select! {
@@ -115,6 +117,8 @@ impl Drive {
                             tree.signal(signal);
                         }
                     }
+                    // Too late: what is being started is heard of in a moment.
+                    Action::Abandon if settling.load(Ordering::Acquire) => {}
                     // Dropped, it ends the tools that it was using; nothing of the agent is there yet.
                     Action::Abandon => abandoned = starting.take().is_some(),
                     Action::Note(text) => output.note(text, Timestamp::now()),
@@ -181,9 +185,20 @@ fn hear(event: Option<Event>, output: &mut Output, slot: &Slot) -> Input {
             }
             Input::Output(bytes)
         }
+        Some(Event::LimitHit(limit)) => Input::Exceeded(excess(limit)),
         Some(Event::LeaderExited(status)) => Input::LeaderExited(status),
         Some(Event::TreeGone) | None => Input::TreeGone,
     }
+}
+
+/// What a limit that was hit means for the result.
+fn excess(limit: Limit) -> Failure {
+    let (kind, message) = match limit {
+        Limit::Memory => (FailureKind::Output, "needed more memory than it may use (limits.memory)"),
+        Limit::Processes => (FailureKind::Output, "started more processes than it may have (limits.processes)"),
+        Limit::Time => (FailureKind::WallTime, "ran longer than its warden waits for the company to end it"),
+    };
+    Failure { kind, message: message.to_owned() }
 }
 
 /// The next event, once the log has room for what it may bring: otherwise the agent waits.

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nexus_core::event::{Failure, FailureKind};
-use nexus_process::{Command, Events, OutputPolicy, Stdin, Tree, is_shortage, user_environment};
+use nexus_process::{Command, Events, Launch, Limits, OutputPolicy, Stdin, Tree, is_shortage, user_environment};
 use nexus_workspace::Prepared;
 
 use super::Job;
@@ -46,12 +47,14 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Prepares and starts. A machine that is short of something (disk, open files, processes) is no fault of the agent's: it is
 /// waited for, within the attempt, until whoever waits for this drops it.
-pub(super) async fn start(node: &Node, job: &Job, notes: Notes) -> Result<Started, NotStarted> {
+///
+/// While `settling` is true it must not be dropped: a process may have been started, and only what this returns knows of it.
+pub(super) async fn start(node: &Node, job: &Job, notes: Notes, settling: &AtomicBool) -> Result<Started, NotStarted> {
     let mut pause = Duration::from_millis(100);
     let mut told = None;
     let mut workspace = None;
     loop {
-        let cause = match step(node, job, &mut workspace).await {
+        let cause = match step(node, job, &mut workspace, settling).await {
             Ok(started) => return Ok(started),
             Err(NotSpawned::Failed(failure)) => return Err(NotStarted { failure, workspace }),
             Err(NotSpawned::Short(cause)) => cause,
@@ -66,7 +69,12 @@ pub(super) async fn start(node: &Node, job: &Job, notes: Notes) -> Result<Starte
     }
 }
 
-async fn step(node: &Node, job: &Job, kept: &mut Option<Prepared>) -> Result<Started, NotSpawned> {
+async fn step(
+    node: &Node,
+    job: &Job,
+    kept: &mut Option<Prepared>,
+    settling: &AtomicBool,
+) -> Result<Started, NotSpawned> {
     let task = &job.claim.entry.task;
     let workspace = match kept.take() {
         Some(workspace) => workspace,
@@ -82,9 +90,10 @@ async fn step(node: &Node, job: &Job, kept: &mut Option<Prepared>) -> Result<Sta
             }
         }
     };
-    match spawn(node, job, &workspace).await {
+    match spawn(node, job, &workspace, settling).await {
         Ok((tree, events, prompt)) => Ok(Started { tree, events, workspace, prompt }),
         Err(error) => {
+            settling.store(false, Ordering::Release);
             *kept = Some(workspace);
             Err(error)
         }
@@ -113,7 +122,12 @@ impl NotSpawned {
     }
 }
 
-async fn spawn(node: &Node, job: &Job, workspace: &Prepared) -> Result<(Tree, Events, Option<PromptFile>), NotSpawned> {
+async fn spawn(
+    node: &Node,
+    job: &Job,
+    workspace: &Prepared,
+    settling: &AtomicBool,
+) -> Result<(Tree, Events, Option<PromptFile>), NotSpawned> {
     let entry = &job.claim.entry;
     let file = node.prompts.join(format!("{}-{}.md", entry.task.id, entry.attempt));
     let launch = nexus_agents::launch(&job.agent, entry, &workspace.path, file)?;
@@ -131,6 +145,7 @@ async fn spawn(node: &Node, job: &Job, workspace: &Prepared) -> Result<(Tree, Ev
     let mut env = user_environment(&job.policy.environment.pass);
     let set = job.policy.environment.set.iter().map(|(name, value)| (name.clone(), value.clone()));
     let marks = former::marks(node, entry.task.id);
+    let mark = former::own_mark(node, entry.task.id);
     env.extend(set.chain(launch.env).chain(marks).map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let stdin = launch.stdin.map_or(Stdin::Closed, |text| Stdin::Bytes(text.into_bytes().into()));
     let command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
@@ -138,9 +153,18 @@ async fn spawn(node: &Node, job: &Job, workspace: &Prepared) -> Result<(Tree, Ev
     if !node.tenure.holds(job.hold.term) {
         return Err(NotSpawned::new("its lease has lapsed".to_owned(), false));
     }
-    let (tree, events) = Tree::spawn(&command, OutputPolicy::default())
-        .map_err(|error| NotSpawned::new(error.to_string(), error.is_shortage()))?;
-    Ok((tree, events, prompt))
+    let launch = Launch {
+        command,
+        limits: Limits::default(),
+        confinement: None,
+        kill_after: None,
+        mark,
+        output: OutputPolicy::default(),
+    };
+    settling.store(true, Ordering::Release);
+    let started = node.wardens.start(&launch).await;
+    let started = started.map_err(|error| NotSpawned::new(error.to_string(), error.is_shortage()))?;
+    Ok((started.tree, started.events, prompt))
 }
 
 /// Writes a file that only its owner can read.
