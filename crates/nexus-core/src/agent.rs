@@ -69,6 +69,42 @@ pub struct AgentSpec {
     /// How the task's description is handed over.
     #[serde(default)]
     pub prompt: PromptVia,
+    /// What a confined one needs of the user's home: its settings, its login.
+    #[serde(default)]
+    pub home: Vec<HomePath>,
+}
+
+/// A path below the user's home: a string to read it, or a table to write it too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum HomePath {
+    Read(String),
+    Table(HomeTable),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HomeTable {
+    pub path: String,
+    /// It may be changed, for good.
+    #[serde(default)]
+    pub write: bool,
+}
+
+impl HomePath {
+    /// Relative to the home.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Read(path) => path,
+            Self::Table(table) => &table.path,
+        }
+    }
+
+    #[must_use]
+    pub const fn is_writable(&self) -> bool {
+        matches!(self, Self::Table(HomeTable { write: true, .. }))
+    }
 }
 
 impl AgentSpec {
@@ -80,6 +116,7 @@ impl AgentSpec {
             command: vec!["sh".to_owned(), "-c".to_owned()],
             env: BTreeMap::new(),
             prompt: PromptVia::Arg,
+            home: Vec::new(),
         }
     }
 }

@@ -97,6 +97,9 @@ pub struct Live {
     pub last_line: Option<String>,
     #[schemars(with = "Option<String>")]
     pub last_output_at: Option<Timestamp>,
+    /// How it is limited and confined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<crate::event::Protection>,
 }
 
 /// Question of `nexus.ceo.resume`: give a stopped department a new chance. The CEO that answers does so on its own node;

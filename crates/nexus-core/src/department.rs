@@ -109,26 +109,62 @@ impl Default for QueuePolicy {
 pub struct Limits {
     /// Longest run of one attempt.
     pub wall_time: Option<Span>,
-    /// Longest time without output.
+    /// Longest time without output and without work: an agent that prints nothing and uses no processor is stuck.
     pub idle_time: Option<Span>,
-    /// Memory of the whole tree of processes.
+    /// Memory of the whole tree of processes, in use at once; swap counts too. More ends the attempt.
     pub memory: Option<Size>,
-    /// Processes alive at once.
+    /// Processes (and threads, where control groups count) alive at once. More ends the attempt.
     pub processes: Option<u32>,
-    /// Processors' worth of time.
+    /// Processors' worth of time: with 1.5 the tree is slowed down to one and a half processors.
     pub cpu: Option<f64>,
     /// Bytes on standard output and standard error together.
     pub output: Option<Size>,
+    /// Files, pipes and sockets open at once, in each process.
+    pub open_files: Option<u32>,
+    /// The size of each file that it writes. A process that writes more is ended by SIGXFSZ.
+    pub file_size: Option<Size>,
     /// Tokens of the model.
     pub tokens: Option<u64>,
+    /// How memory, processes and cpu have to be limited at least: on a machine that can't do that, tasks are refused.
+    pub minimum: Option<LimitsTier>,
+}
+
+/// How memory, processes and cpu are limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitsTier {
+    /// By looking a few times a second and ending what uses too much; cpu by keeping to few processors.
+    Sampled,
+    /// By the kernel's control groups: more is never had.
+    Cgroup,
 }
 
 /// Where an attempt works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Workspace {
-    #[serde(default)]
+    /// Absent: a confined agent gets a private clone of a git repository, and otherwise the project's directory itself.
+    pub mode: Option<WorkspaceMode>,
+}
+
+impl Workspace {
+    /// Where an agent works that is confined or not.
+    #[must_use]
+    pub const fn wanted(self, confined: bool) -> Wanted {
+        match self.mode {
+            Some(mode) => Wanted { mode, otherwise: WorkspaceMode::Copy },
+            None if confined => Wanted { mode: WorkspaceMode::Clone, otherwise: WorkspaceMode::InPlace },
+            None => Wanted { mode: WorkspaceMode::InPlace, otherwise: WorkspaceMode::InPlace },
+        }
+    }
+}
+
+/// A workspace that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
     pub mode: WorkspaceMode,
+    /// What a project gets instead that is in no git repository with a commit, if `mode` needs one.
+    pub otherwise: WorkspaceMode,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -164,20 +200,38 @@ impl WorkspaceMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sandbox {
-    #[serde(default)]
-    pub level: SandboxLevel,
+    /// Absent: `confined` where the machine can do it, else `none`, which is shown as such.
+    pub level: Option<SandboxLevel>,
     #[serde(default)]
     pub network: Network,
+    /// How a confined agent has to be confined at least: on a machine that can't do that, tasks are refused.
+    pub minimum: Option<SandboxTier>,
+    /// More paths that a confined agent may read and execute, such as `~/.cargo`. `~/` is the user's home.
+    #[serde(default)]
+    pub read: Vec<String>,
+    /// More paths that it may write.
+    #[serde(default)]
+    pub write: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SandboxLevel {
     /// Everything that the user who runs the company can reach.
-    #[default]
     None,
+    /// Its workspace, a private home and a private /tmp; the system's programs to read; nothing else of the machine.
     Confined,
     Container,
+}
+
+/// How an agent is confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxTier {
+    /// By Landlock and seccomp alone: what it must not reach it sees, and is refused.
+    Landlock,
+    /// In mount, PID and IPC namespaces of its own too (bubblewrap): what it must not reach isn't there.
+    Namespaces,
 }
 
 /// Which hosts an attempt can reach: `"full"`, `"agent"` (its model API only), `"none"`, or a list of `"host:port"`.

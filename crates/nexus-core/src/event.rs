@@ -138,6 +138,14 @@ pub enum FailureKind {
     IdleTime,
     /// It printed more than its output limit.
     Output,
+    /// Its processes needed more memory than their limit.
+    Memory,
+    /// It had more processes than its limit.
+    Processes,
+    /// It wrote a bigger file than its limit.
+    FileSize,
+    /// The machine can't protect it, or be protected from it, as its department demands.
+    Protection,
     /// Its program could not be started.
     Spawn,
     /// Its workspace could not be prepared.
@@ -155,6 +163,10 @@ impl FailureKind {
             Self::WallTime => "wall_time",
             Self::IdleTime => "idle_time",
             Self::Output => "output",
+            Self::Memory => "memory",
+            Self::Processes => "processes",
+            Self::FileSize => "file_size",
+            Self::Protection => "protection",
             Self::Spawn => "spawn",
             Self::Workspace => "workspace",
             Self::Interruptions => "interruptions",
@@ -185,6 +197,36 @@ pub struct Outcome {
     pub duration_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceReport>,
+    /// What its processes have used, all together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// How it was limited and confined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<Protection>,
+}
+
+/// What an attempt's processes have used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    /// The most memory in use at once, in bytes: of all processes where control groups count it, else of the biggest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_bytes: Option<u64>,
+    /// Processor time, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ms: Option<u64>,
+}
+
+/// How an attempt was limited and confined: names for people and programs, of which later versions may have more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Protection {
+    /// `none`, `landlock`, `namespaces`, `container`.
+    pub sandbox: String,
+    /// `cgroup`, `sampled`, `container`.
+    pub limits: String,
+    /// How its processes are ended: `group`, `descendants`, `cgroup`, `pid_namespace`, `container`.
+    pub tree: String,
+    /// `full`, `none`, `proxy`.
+    pub network: String,
 }
 
 /// Where an attempt worked, and what became of that place.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nexus_bus::Claim;
 use nexus_core::api::{Live, WorkerInfo};
+use nexus_core::event::Protection;
 use nexus_core::id::{DepartmentName, NodeId, TaskId, WorkerName};
 use nexus_process::{Gone, Sample, Sampler};
 use tokio::sync::watch;
@@ -45,6 +46,7 @@ struct Hand {
     left: Option<watch::Receiver<bool>>,
     gone: Option<Gone>,
     pid: Option<u32>,
+    protection: Option<Protection>,
     last_line: Option<(String, Timestamp)>,
 }
 
@@ -182,8 +184,9 @@ impl Slot {
     }
 
     /// The agent runs.
-    pub(crate) fn runs(&self, pid: u32, gone: Gone) {
+    pub(crate) fn runs(&self, pid: u32, gone: Gone, protection: Protection) {
         let mut hand = lock(&self.hand);
+        hand.protection = Some(protection);
         hand.pid = Some(pid);
         hand.gone = Some(gone);
     }
@@ -219,6 +222,7 @@ impl Slot {
             rss_bytes: sample.map_or(0, |sample| sample.rss_bytes),
             last_line: hand.last_line.as_ref().map(|(line, _)| line.clone()),
             last_output_at: hand.last_line.as_ref().map(|(_, at)| *at),
+            protection: hand.protection.clone(),
         });
         WorkerInfo {
             worker_id: self.worker.clone(),

@@ -31,6 +31,13 @@ pub(super) fn check(check: &mut Check<'_>, parsed: &Parsed, whole: bool) {
         for variable in spec.env.keys() {
             check.variable(variable, &[&agent[..], &["env", variable]].concat());
         }
+        for (index, path) in spec.home.iter().enumerate() {
+            let path = path.path();
+            let below =
+                !path.is_empty() && !path.starts_with('/') && !path.split('/').any(|p| matches!(p, "" | "." | ".."));
+            let message = format!("`{path}` must be a path below the user's home, such as \".claude\"");
+            check.refuse_if(!below, &[&agent[..], &["home", &index.to_string()]].concat(), &message);
+        }
     }
     nats(check, &file.nats);
     let lease = file.bus.lease.get();

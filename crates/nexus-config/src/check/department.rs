@@ -1,6 +1,6 @@
 //! Checks of `departments/*.toml`.
 
-use nexus_core::department::{Department, Limits, Network, SandboxLevel, WorkspaceMode};
+use nexus_core::department::{Department, Limits, Network, Sandbox, SandboxLevel};
 use nexus_core::id::DepartmentName;
 use nexus_core::retry::RetryPolicy;
 
@@ -32,24 +32,7 @@ pub(super) fn check(check: &mut Check<'_>, name: &DepartmentName, department: &D
     check.restart(&department.restart, &own);
     retry(check, &own, &department.retry);
     limits(check, &own, &department.limits);
-    if department.workspace.mode == WorkspaceMode::Clone {
-        let message = "this version can't make a workspace of mode \"clone\" yet";
-        let help = "use \"worktree\", \"copy\", \"in_place\" or \"scratch\"".to_owned();
-        check.refuse_with(&at(&["workspace", "mode"]), message, Some(help));
-    }
-    if department.sandbox.level != SandboxLevel::None {
-        let message = "this version can't confine agents yet, and refuses to ignore that it should";
-        check.refuse_with(
-            &at(&["sandbox", "level"]),
-            message,
-            Some("use level = \"none\", or leave it out".to_owned()),
-        );
-    }
-    if department.sandbox.network != Network::Full {
-        let message = "this version can't limit an agent's network yet, and refuses to ignore that it should";
-        let help = "use network = \"full\", or leave it out".to_owned();
-        check.refuse_with(&at(&["sandbox", "network"]), message, Some(help));
-    }
+    sandbox(check, &own, &department.sandbox);
     for (index, variable) in department.environment.pass.iter().enumerate() {
         check.variable(variable, &[&own[..], &["environment", "pass", &index.to_string()]].concat());
     }
@@ -91,24 +74,64 @@ fn retry(check: &mut Check<'_>, own: &[&str], retry: &RetryPolicy) {
     check.refuse_if(!jitter, &at(&["backoff", "jitter"]), "`jitter` is a share of the delay: it must be from 0 to 1");
 }
 
-/// A limit that nothing enforces would be worse than none.
+/// Less memory than this no interpreter starts in.
+const LEAST_MEMORY: u64 = 16 * 1024 * 1024;
+/// A program with its three streams, its libraries, and a few files.
+const LEAST_OPEN_FILES: u32 = 16;
+
 fn limits(check: &mut Check<'_>, own: &[&str], limits: &Limits) {
-    let Limits { wall_time, idle_time, memory, processes, cpu, output, tokens } = *limits;
+    let Limits { wall_time, idle_time, memory, processes, cpu, output, open_files, file_size, tokens, minimum: _ } =
+        *limits;
     let at = |key: &'static str| [own, &["limits", key]].concat();
-    let unbuilt = [
-        ("memory", memory.is_some()),
-        ("processes", processes.is_some()),
-        ("cpu", cpu.is_some()),
-        ("tokens", tokens.is_some()),
-    ];
-    for (key, _) in unbuilt.into_iter().filter(|(_, is_set)| *is_set) {
-        let message = format!("this version can't enforce a limit of `{key}` yet, and refuses to ignore it");
-        let help = "leave it out; `wall_time`, `idle_time` and `output` are enforced".to_owned();
-        check.refuse_with(&at(key), message, Some(help));
+    if tokens.is_some() {
+        // A limit that nothing enforces would be worse than none.
+        let message = "this version can't enforce a limit of `tokens` yet, and refuses to ignore it";
+        check.refuse_with(&at("tokens"), message, Some("leave it out; the other limits are enforced".to_owned()));
     }
     check.more_than_zero(wall_time, &at("wall_time"));
     check.more_than_zero(idle_time, &at("idle_time"));
+    let little = memory.is_some_and(|size| size.bytes() < LEAST_MEMORY);
+    check.refuse_if(little, &at("memory"), "`memory` must be at least 16MiB");
+    check.refuse_if(processes == Some(0), &at("processes"), "`processes` counts the agent too: it must be at least 1");
+    let turning = cpu.is_none_or(|cpu| cpu.is_finite() && (0.01..=1024.0).contains(&cpu));
+    check.refuse_if(!turning, &at("cpu"), "`cpu` is a number of processors: it must be from 0.01 to 1024");
     check.refuse_if(output.is_some_and(|size| size.bytes() == 0), &at("output"), "`output` must be more than zero");
+    let few = open_files.is_some_and(|files| files < LEAST_OPEN_FILES);
+    check.refuse_if(few, &at("open_files"), "`open_files` must be at least 16");
+    let nothing = file_size.is_some_and(|size| size.bytes() == 0);
+    check.refuse_if(nothing, &at("file_size"), "`file_size` must be more than zero");
+}
+
+fn sandbox(check: &mut Check<'_>, own: &[&str], sandbox: &Sandbox) {
+    let at = |key: &'static str| [own, &["sandbox", key]].concat();
+    if sandbox.level == Some(SandboxLevel::Container) {
+        let message = "this version can't run agents in containers yet, and refuses to ignore that it should";
+        check.refuse_with(&at("level"), message, Some("use level = \"confined\"".to_owned()));
+    }
+    if matches!(sandbox.network, Network::Agent | Network::Hosts(_)) {
+        let message = "this version can't limit an agent's network to some hosts yet, and refuses to ignore it";
+        check.refuse_with(&at("network"), message, Some("use network = \"full\" or \"none\"".to_owned()));
+    }
+    if sandbox.level == Some(SandboxLevel::None) {
+        let open = [("minimum", sandbox.minimum.is_some()), ("network", sandbox.network != Network::Full)];
+        for (key, _) in open.into_iter().filter(|(_, is_set)| *is_set) {
+            let message = format!("`{key}` can't be kept by an agent that isn't confined (level = \"none\")");
+            check.refuse_with(&at(key), message, Some("use level = \"confined\", or leave this out".to_owned()));
+        }
+    }
+    for (key, paths) in [("read", &sandbox.read), ("write", &sandbox.write)] {
+        for (index, path) in paths.iter().enumerate() {
+            let reason = match path.as_str() {
+                "/" | "~" | "~/" => "it is everything that a confined agent must not reach",
+                path if !(path.starts_with('/') || path.starts_with("~/")) => "it must be absolute, or begin with ~/",
+                path if path.split('/').any(|part| part == "..") => "it must not hold `..`",
+                _ => continue,
+            };
+            let index = index.to_string();
+            let message = format!("`{path}` can't be named here: {reason}");
+            check.refuse(&[own, &["sandbox", key, &index]].concat(), message);
+        }
+    }
 }
 
 fn triggers(check: &mut Check<'_>, own: &[&str], department: &Department) {

@@ -79,8 +79,22 @@ fn agents() {
 #[test]
 fn what_is_not_built_is_refused() {
     insta::assert_snapshot!(qa(
-        "[limits]\nmemory = \"2GiB\"\nprocesses = 256\ncpu = 2.0\ntokens = 2_000_000\nwall_time = \"0s\"\n[workspace]\nmode = \"clone\"\n[sandbox]\nlevel = \"confined\"\nnetwork = [\"a:1\"]\n"
+        "[limits]\ntokens = 2_000_000\n[sandbox]\nlevel = \"container\"\nnetwork = [\"a:1\"]\n"
     ));
+}
+
+#[test]
+fn limits_and_paths_of_a_sandbox_are_checked() {
+    insta::assert_snapshot!(qa(
+        "[limits]\nmemory = \"2KiB\"\nprocesses = 0\ncpu = 0.0\nwall_time = \"0s\"\nopen_files = 3\nfile_size = \"0B\"\n[sandbox]\nlevel = \"none\"\nminimum = \"landlock\"\nnetwork = \"none\"\nread = [\"~\", \"etc\", \"/opt/../root\", \"~/.cargo\"]\n"
+    ));
+}
+
+#[test]
+fn limits_and_sandboxes_are_accepted() {
+    let text = "[limits]\nmemory = \"2GiB\"\nprocesses = 256\ncpu = 2.0\nopen_files = 1024\nfile_size = \"1GiB\"\nminimum = \"cgroup\"\n[workspace]\nmode = \"clone\"\n[sandbox]\nlevel = \"confined\"\nnetwork = \"none\"\nminimum = \"namespaces\"\nread = [\"~/.cargo\", \"/srv/models\"]\n";
+    let dir = Dir::new(&[("departments/qa.toml", text)]);
+    assert!(load(&dir.source()).is_ok());
 }
 
 #[test]

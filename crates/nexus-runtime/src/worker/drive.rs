@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nexus_core::attempt::{Action, Attempt, Conclusion, ExitStatus, Input, Policy};
-use nexus_core::event::{Failure, FailureKind, Outcome};
+use nexus_core::department::Limits;
+use nexus_core::event::{Failure, FailureKind, Outcome, Protection, Usage};
 use nexus_process::{Event, Events, Limit, Tree};
 use nexus_workspace::Prepared;
 use tokio::sync::mpsc;
@@ -40,6 +41,7 @@ struct Body {
     tree: Option<Tree>,
     events: Option<Events>,
     workspace: Option<Prepared>,
+    protection: Option<Protection>,
     /// Kept until the attempt is over.
     _prompt: Option<PromptFile>,
 }
@@ -101,7 +103,12 @@ impl Drive {
                     }
                     Input::Tick
                 }
-                event = next_event(&mut body.events, &mut output) => hear(event, &mut output, &self.slot),
+                event = next_event(&mut body.events, &mut output) => {
+                    if let Some(failure) = too_big_a_file(event.as_ref(), &policy.limits) {
+                        attempt.step(Input::Exceeded(failure), began.elapsed());
+                    }
+                    hear(event, &mut output, &self.slot)
+                }
             };
             let mut actions = Vec::new();
             // What ended while this node had no lease was ended by its guard, or for somebody else: it says nothing of
@@ -150,6 +157,8 @@ impl Drive {
             log_lines: ends.log_lines,
             duration_ms: 0,
             workspace,
+            usage: body.usage(),
+            protection: body.protection,
         };
         (conclusion, outcome)
     }
@@ -161,11 +170,22 @@ fn failure() -> Failure {
 }
 
 impl Body {
+    fn usage(&self) -> Option<Usage> {
+        let report = self.tree.as_ref()?.gone().report()?;
+        Some(Usage { peak_memory_bytes: report.peak_memory, cpu_ms: report.cpu_time.map(millis) })
+    }
+
     fn arrive(&mut self, started: Result<Started, NotStarted>, slot: &Slot) -> Input {
         match started {
-            Ok(Started { tree, events, workspace, prompt }) => {
-                slot.runs(tree.pid(), tree.gone());
-                *self = Self { tree: Some(tree), events: Some(events), workspace: Some(workspace), _prompt: prompt };
+            Ok(Started { tree, events, workspace, prompt, protection }) => {
+                slot.runs(tree.pid(), tree.gone(), protection.clone());
+                *self = Self {
+                    tree: Some(tree),
+                    events: Some(events),
+                    workspace: Some(workspace),
+                    protection: Some(protection),
+                    _prompt: prompt,
+                };
                 Input::Spawned
             }
             Err(NotStarted { failure, workspace }) => {
@@ -194,11 +214,23 @@ fn hear(event: Option<Event>, output: &mut Output, slot: &Slot) -> Input {
 /// What a limit that was hit means for the result.
 fn excess(limit: Limit) -> Failure {
     let (kind, message) = match limit {
-        Limit::Memory => (FailureKind::Output, "needed more memory than it may use (limits.memory)"),
-        Limit::Processes => (FailureKind::Output, "started more processes than it may have (limits.processes)"),
+        Limit::Memory => (FailureKind::Memory, "needed more memory than it may use (limits.memory)"),
+        Limit::Processes => (FailureKind::Processes, "started more processes than it may have (limits.processes)"),
         Limit::Time => (FailureKind::WallTime, "ran longer than its warden waits for the company to end it"),
     };
     Failure { kind, message: message.to_owned() }
+}
+
+/// The signal of a process that writes a bigger file than it may, and the code that a shell makes of it.
+const XFSZ: [ExitStatus; 2] = [ExitStatus::Signal(25), ExitStatus::Code(128 + 25)];
+
+fn too_big_a_file(event: Option<&Event>, limits: &Limits) -> Option<Failure> {
+    let limit = limits.file_size?;
+    let Some(Event::LeaderExited(status)) = event else { return None };
+    XFSZ.contains(status).then(|| Failure {
+        kind: FailureKind::FileSize,
+        message: format!("wrote a file of more than {limit} (limits.file_size)"),
+    })
 }
 
 /// The next event, once the log has room for what it may bring: otherwise the agent waits.

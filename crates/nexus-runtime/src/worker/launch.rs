@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nexus_core::event::{Failure, FailureKind};
+use nexus_core::attempt::Policy;
+use nexus_core::event::{Failure, FailureKind, Protection};
 use nexus_process::{Command, Events, Launch, Limits, OutputPolicy, Stdin, Tree, is_shortage, user_environment};
 use nexus_workspace::Prepared;
 
@@ -21,6 +22,7 @@ pub(super) struct Started {
     pub(super) events: Events,
     pub(super) workspace: Prepared,
     pub(super) prompt: Option<PromptFile>,
+    pub(super) protection: Protection,
 }
 
 /// Why nothing runs, and the workspace if there is one already.
@@ -79,7 +81,7 @@ async fn step(
     let workspace = match kept.take() {
         Some(workspace) => workspace,
         None => {
-            let mode = job.policy.workspace.mode;
+            let mode = job.policy.workspace.wanted(false).mode;
             match node.workspaces.prepare(mode, task.id, Path::new(&task.project_path)).await {
                 Ok(workspace) => workspace,
                 Err(error) if error.is_shortage() => return Err(NotSpawned::Short(format!("no workspace: {error}"))),
@@ -91,7 +93,15 @@ async fn step(
         }
     };
     match spawn(node, job, &workspace, settling).await {
-        Ok((tree, events, prompt)) => Ok(Started { tree, events, workspace, prompt }),
+        Ok((tree, events, prompt)) => {
+            let protection = Protection {
+                sandbox: "none".to_owned(),
+                limits: "sampled".to_owned(),
+                tree: "descendants".to_owned(),
+                network: "full".to_owned(),
+            };
+            Ok(Started { tree, events, workspace, prompt, protection })
+        }
         Err(error) => {
             settling.store(false, Ordering::Release);
             *kept = Some(workspace);
@@ -155,9 +165,9 @@ async fn spawn(
     }
     let launch = Launch {
         command,
-        limits: Limits::default(),
+        limits: limits(&job.policy.limits),
         confinement: None,
-        kill_after: None,
+        kill_after: kill_after(job),
         mark,
         output: OutputPolicy::default(),
     };
@@ -166,6 +176,27 @@ async fn spawn(
     let started = started.map_err(|error| NotSpawned::new(error.to_string(), error.is_shortage()))?;
     Ok((started.tree, started.events, prompt))
 }
+
+fn limits(limits: &nexus_core::department::Limits) -> Limits {
+    Limits {
+        memory: limits.memory.map(|size| size.bytes()),
+        processes: limits.processes,
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a few thousands")]
+        cpu_milli: limits.cpu.map(|cpu| (cpu * 1000.0).ceil() as u32),
+        open_files: limits.open_files.map(u64::from),
+        file_size: limits.file_size.map(|size| size.bytes()),
+    }
+}
+
+/// Later than whatever this side does about an attempt that takes too long: the warden's own end is for a company that
+/// stands still.
+fn kill_after(job: &Job) -> Option<Duration> {
+    let Policy { wall_time, interrupt_grace, terminate_grace, .. } =
+        Policy::new(&job.policy.limits, &job.policy.stop, job.claim.entry.task.timeout_seconds);
+    Some(wall_time? + interrupt_grace + terminate_grace + MARGIN)
+}
+
+const MARGIN: Duration = Duration::from_secs(10);
 
 /// Writes a file that only its owner can read.
 async fn write_private(path: &Path, text: &str) -> std::io::Result<()> {

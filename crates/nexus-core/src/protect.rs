@@ -1,0 +1,91 @@
+//! Whether an attempt can be limited and confined as its department demands, and how: what is asked for meets what the
+//! machine can do. What can't be done is refused, never left out.
+
+use crate::department::{Limits, LimitsTier, Network, Sandbox, SandboxLevel, SandboxTier};
+
+#[cfg(test)]
+mod tests;
+
+/// What a machine can do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Means {
+    /// Confinement by namespaces; else why not.
+    pub namespaces: Option<String>,
+    /// Confinement by Landlock and seccomp; else why not.
+    pub landlock: Option<String>,
+    /// A network of its own for a confined agent, in the strongest tier that there is.
+    pub network: bool,
+    /// Which of the limits control groups hold.
+    pub memory: bool,
+    pub processes: bool,
+    pub cpu: bool,
+}
+
+/// How an attempt is confined and limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// None: not confined.
+    pub sandbox: Option<SandboxTier>,
+    /// By what memory, processes and cpu are held that are limited.
+    pub limits: LimitsTier,
+}
+
+impl Means {
+    /// The strongest confinement there is, or why there is none.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn tier(&self) -> Result<SandboxTier, String> {
+        match (&self.namespaces, &self.landlock) {
+            (None, _) => Ok(SandboxTier::Namespaces),
+            (Some(_), None) => Ok(SandboxTier::Landlock),
+            (Some(namespaces), Some(landlock)) => Err(format!("{namespaces}; {landlock}")),
+        }
+    }
+
+    /// The department's sandbox on this machine: none is what it gets where nothing was asked for and nothing can be had.
+    ///
+    /// # Errors
+    /// What the machine can't do, as a sentence that names the setting.
+    pub fn plan(&self, sandbox: &Sandbox, limits: &Limits) -> Result<Plan, String> {
+        let confined = match sandbox.level {
+            Some(SandboxLevel::None) => None,
+            Some(SandboxLevel::Container) => return Err("this version can't run agents in containers yet".to_owned()),
+            Some(SandboxLevel::Confined) => {
+                Some(self.tier().map_err(|why| {
+                    format!("this machine can't confine agents (sandbox.level = \"confined\"): {why}")
+                })?)
+            }
+            None if sandbox.minimum.is_some() || sandbox.network != Network::Full => {
+                Some(self.tier().map_err(|why| {
+                    format!("this machine can't confine agents (sandbox.minimum, sandbox.network): {why}")
+                })?)
+            }
+            None => self.tier().ok(),
+        };
+        if let (Some(tier), Some(minimum)) = (confined, sandbox.minimum)
+            && tier < minimum
+        {
+            let why = self.namespaces.as_deref().unwrap_or("it is not built in");
+            return Err(format!("this machine has no namespaces for agents (sandbox.minimum = \"namespaces\"): {why}"));
+        }
+        if confined.is_some() && matches!(sandbox.network, Network::Agent | Network::Hosts(_)) && !self.network {
+            return Err("this machine can't give an agent a network of its own, which sandbox.network needs: install \
+                        bubblewrap, or use \"none\" or \"full\""
+                .to_owned());
+        }
+        let held = [
+            ("limits.memory", limits.memory.is_some(), self.memory),
+            ("limits.processes", limits.processes.is_some(), self.processes),
+            ("limits.cpu", limits.cpu.is_some(), self.cpu),
+        ];
+        let open = held.into_iter().find(|(_, is_set, is_held)| *is_set && !is_held);
+        match (open, limits.minimum) {
+            (Some((name, ..)), Some(LimitsTier::Cgroup)) => Err(format!(
+                "this machine has no control group that this user may use for {name} (limits.minimum = \"cgroup\")"
+            )),
+            (Some(_), _) => Ok(Plan { sandbox: confined, limits: LimitsTier::Sampled }),
+            (None, _) => Ok(Plan { sandbox: confined, limits: LimitsTier::Cgroup }),
+        }
+    }
+}
