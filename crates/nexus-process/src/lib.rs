@@ -9,6 +9,8 @@
 mod capture;
 pub mod clock;
 mod command;
+#[cfg(target_os = "linux")]
+pub mod confinement;
 pub mod daemon;
 mod environment;
 mod error;
@@ -37,4 +39,4 @@ pub use shortage::{is_shortage, tells_of_shortage};
 pub use tree::{Gone, Limit, Report, Tree};
 #[cfg(target_os = "linux")]
 pub use wardens::Groups;
-pub use wardens::{Confinement, Launch, Limits, Started, Wardens};
+pub use wardens::{Confinement, Launch, Limits, Network, Started, Tier, Wardens};

@@ -23,7 +23,7 @@ pub use keep::Wardens;
 
 #[cfg(target_os = "linux")]
 pub use nexus_warden::protocol::Groups;
-pub use nexus_warden::protocol::{Confinement, Limits};
+pub use nexus_warden::protocol::{Confinement, Limits, Network, Tier};
 
 /// What is to be started, and under what.
 #[derive(Clone, Debug)]

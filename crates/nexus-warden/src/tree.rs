@@ -17,7 +17,7 @@ use crate::confine::{Control, Inner, Plan};
 use crate::protocol::{End, Exit, Fault, Limit, Report, Signal, Stage, Start};
 
 mod descendants;
-mod fork;
+pub(crate) mod fork;
 
 pub(crate) use fork::Children;
 
@@ -44,8 +44,8 @@ pub(crate) struct Tree {
 
 /// A child that has ended.
 pub(crate) struct Reaped {
-    pid: Pid,
-    exit: Exit,
+    pub(crate) pid: Pid,
+    pub(crate) exit: Exit,
     max_rss: u64,
     cpu: Duration,
 }
@@ -94,7 +94,7 @@ impl Tree {
     /// What may have something to say.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let fault = self.fault.as_ref().map(AsFd::as_fd);
-        fault.into_iter().chain(self.control.as_ref().and_then(Control::fd))
+        fault.into_iter().chain(self.control.as_ref().map(Control::fd))
     }
 
     /// Sees what has happened; true: it is over, and all is told.
@@ -242,13 +242,13 @@ pub(crate) fn reap() -> io::Result<Option<Reaped>> {
     fork::wait()
 }
 
-fn fault(stage: Stage, error: &io::Error) -> Fault {
+pub(crate) fn fault(stage: Stage, error: &io::Error) -> Fault {
     let errno = error.raw_os_error().unwrap_or_default();
     Fault { stage, errno, detail: if errno == 0 { error.to_string() } else { String::new() } }
 }
 
 /// Tells the warden what went wrong, from the child.
-fn confess(pipe: &mut File, fault: &Fault) {
+pub(crate) fn confess(pipe: &mut File, fault: &Fault) {
     if let Ok(bytes) = postcard::to_extend(fault, Vec::new()) {
         let _ = pipe.write_all(&bytes);
     }

@@ -330,8 +330,10 @@ fn meaning(command: &Command, program: &Path, launch: &Launch, fault: Fault) -> 
         (0, detail) => io::Error::other(detail.to_owned()),
         (errno, _) => io::Error::from_raw_os_error(errno),
     };
+    use io::ErrorKind::{NotFound, PermissionDenied};
     let doing = match stage {
-        Stage::Exec if launch.confinement.is_some() && source.kind() == io::ErrorKind::NotFound => {
+        // It was found and may be executed, out here.
+        Stage::Exec if launch.confinement.is_some() && matches!(source.kind(), NotFound | PermissionDenied) => {
             return SpawnError::OutOfReach(program.to_owned());
         }
         Stage::Exec => return SpawnError::from_system(command, program, source),

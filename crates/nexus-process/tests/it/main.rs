@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on says so by failing")]
 
 mod capture;
+mod confined;
 mod drop;
 mod ending;
 mod guard;

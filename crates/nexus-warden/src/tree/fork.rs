@@ -66,19 +66,15 @@ pub(super) fn fork(
         let mut pipe = File::from(write);
         let fault = become_program(start, plan, stdio);
         confess(&mut pipe, &fault);
-        #[expect(unsafe_code, reason = "a forked child must not run its parent's exit handlers")]
-        // SAFETY: it only ends this process.
-        unsafe {
-            libc::_exit(127)
-        }
+        exit(127)
     };
     drop(write);
     rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK).map_err(|error| fault(Stage::Fork, &error.into()))?;
     Ok((child, File::from(read), plan.and_then(Plan::into_control)))
 }
 
-/// None: this is the child.
-fn clone(flags: u64, nest: Option<BorrowedFd<'_>>) -> io::Result<Option<Pid>> {
+/// Forks; none: this is the child.
+pub(crate) fn clone(flags: u64, nest: Option<BorrowedFd<'_>>) -> io::Result<Option<Pid>> {
     let into_cgroup = u64::from(nest.is_some()) * CLONE_INTO_CGROUP;
     #[expect(unsafe_code, reason = "there is no safe fork")]
     // SAFETY: this process has one thread, and no memory is shared with the child: it goes on with a copy of everything.
@@ -103,7 +99,9 @@ fn become_program(start: &Start, plan: Option<Plan>, stdio: [Option<BorrowedFd<'
     if let Err(error) = rustix::process::setpgid(None, None) {
         return fault(Stage::Fork, &error.into());
     }
-    unblock();
+    if let Err(error) = unblock() {
+        return fault(Stage::Fork, &error);
+    }
     if let Err(error) = limit(&start.limits) {
         return fault(Stage::Limits, &error);
     }
@@ -120,16 +118,85 @@ fn become_program(start: &Start, plan: Option<Plan>, stdio: [Option<BorrowedFd<'
     fault(Stage::Exec, &execute(&start.program, &start.argv, &start.env))
 }
 
-/// Gives signals back their usual meaning, but for those that whoever started the warden ignores.
-fn unblock() {
+/// Ends a forked child, without the exit handlers of its parent.
+pub(crate) fn exit(code: i32) -> ! {
+    #[expect(unsafe_code, reason = "a forked child must not run its parent's exit handlers")]
+    // SAFETY: it only ends this process.
+    unsafe {
+        libc::_exit(code)
+    }
+}
+
+/// Gives signals back their usual meaning.
+pub(crate) fn unblock() -> io::Result<()> {
+    for signal in ENDS.into_iter().chain([libc::SIGPIPE]) {
+        handle(signal, libc::SIG_DFL)?;
+    }
     #[expect(unsafe_code, reason = "signal sets have no safe interface")]
-    // SAFETY: the set is initialised by `sigemptyset`; SIGPIPE, which the standard library ignores, gets its default.
+    // SAFETY: the set is initialised by `sigemptyset`.
     unsafe {
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
     }
+    Ok(())
+}
+
+const ENDS: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
+/// Is deaf to what ends others, until [`unblock`].
+pub(crate) fn ignore_ends() {
+    for signal in ENDS {
+        let _ = handle(signal, libc::SIG_IGN);
+    }
+}
+
+fn handle(signal: i32, how: libc::sighandler_t) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "dispositions have no safe interface")]
+    // SAFETY: no handler is installed, only one of the two fixed meanings.
+    let result = unsafe { libc::signal(signal, how) };
+    if result == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Has everything from the fourth descriptor on closed by the next `exec`.
+pub(crate) fn close_others() -> io::Result<()> {
+    const CLOEXEC: u32 = 4;
+    #[expect(unsafe_code, reason = "close_range has no safe interface")]
+    // SAFETY: nothing is closed now, and what is marked is not used after the `exec`.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, CLOEXEC) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Signals every process of the namespace whose init this is, but itself.
+pub(crate) fn signal_all(signal: rustix::process::Signal) {
+    debug_assert_eq!(rustix::process::getpid(), Pid::INIT, "outside a namespace it would signal the machine");
+    if rustix::process::getpid() == Pid::INIT {
+        #[expect(unsafe_code, reason = "the safe interface has no `all`")]
+        // SAFETY: it takes two numbers.
+        unsafe {
+            libc::kill(-1, signal.as_raw());
+        }
+    }
+}
+
+/// Brings up the loopback device of a new network, which is down at first.
+pub(crate) fn loopback_up() -> io::Result<()> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    #[expect(unsafe_code, reason = "network devices have no safe interface")]
+    // SAFETY: the structure is plain bytes, for which zero is a value, and outlives both calls.
+    let result = unsafe {
+        let mut request: libc::ifreq = std::mem::zeroed();
+        request.ifr_name[..2].copy_from_slice(&[0x6c, 0x6f]);
+        let read = libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut request);
+        let up = libc::c_short::try_from(libc::IFF_UP).unwrap_or_default();
+        if read == 0 && request.ifr_ifru.ifru_flags & up != 0 {
+            return Ok(());
+        }
+        request.ifr_ifru.ifru_flags |= up;
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Limits that hold for each process.
@@ -178,7 +245,7 @@ pub(crate) fn execute(program: &CString, argv: &[CString], env: &[CString]) -> i
 }
 
 /// Reaps one child that has ended, if any has. An error: there is none.
-pub(super) fn wait() -> io::Result<Option<Reaped>> {
+pub(crate) fn wait() -> io::Result<Option<Reaped>> {
     let mut status = 0;
     #[expect(unsafe_code, reason = "wait4 tells what a child has used, and has no safe interface")]
     // SAFETY: both places are ours, and the structure is plain numbers, for which zero is a value.

@@ -1,0 +1,224 @@
+//! What a confined agent can reach: a list of what it needs; everything else of the machine is out of its reach.
+//!
+//! One list for both tiers. With namespaces only what is named is there, and the private home lies where the user's own
+//! does; with Landlock alone the rest is there and refused, and `HOME` and `TMPDIR` point to the private places.
+
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nexus_warden::protocol::{Bind, Confinement, Network, Tier};
+
+mod system;
+
+pub use nexus_warden::confine::{Available, probe};
+pub use system::System;
+
+/// What one attempt may reach beyond what every program needs.
+#[derive(Clone, Debug)]
+pub struct Policy<'a> {
+    pub tier: Tier,
+    pub network: Network,
+    /// Where it works, and may write.
+    pub workspace: &'a Path,
+    /// Of the workspace: not to be written or replaced.
+    pub protected: &'a [PathBuf],
+    /// Read beside it: the objects of the repository that it borrows from.
+    pub readable: &'a [PathBuf],
+    /// Its own directory, with `home` and `tmp` in it.
+    pub private: &'a Path,
+    /// The user's home, and what the agent needs of it: a path below it, and whether it may write there.
+    pub home: Option<&'a Path>,
+    pub of_home: &'a [(String, bool)],
+    /// From the settings; `~/` is the home.
+    pub read: &'a [String],
+    pub write: &'a [String],
+    /// The company's: never reached, but for the workspace and the private directory.
+    pub data_dir: &'a Path,
+    /// The agent's program, and where it looks for others.
+    pub program: &'a Path,
+    pub path: &'a OsStr,
+}
+
+/// A confinement, and the variables that go with it.
+pub type Confined = (Confinement, Vec<(OsString, OsString)>);
+
+impl Policy<'_> {
+    /// # Errors
+    /// Why the workspace can't be one of a confined agent, as a sentence that names the way out.
+    pub fn confine(&self, system: &System) -> Result<Confined, String> {
+        let whole = matches!(self.tier, Tier::Namespaces { .. });
+        let mut hidden = self.check(whole)?;
+        let mut reach = Reach::default();
+        for path in &system.readable {
+            reach.read(path);
+        }
+        if whole {
+            reach.read(Path::new("/etc"));
+            hidden.extend(system.secret.iter().cloned());
+        } else {
+            system.open.iter().for_each(|path| reach.read(path));
+        }
+        self.programs(system, &mut reach);
+        self.readable.iter().for_each(|path| reach.read(path));
+        self.read.iter().for_each(|path| reach.read(&self.expanded(path)));
+        self.write.iter().for_each(|path| reach.write(&self.expanded(path)));
+        reach.write(self.workspace);
+        let env = self.private_places(whole, &mut reach)?;
+        let confinement = Confinement {
+            tier: self.tier.clone(),
+            read: reach.read.into_iter().map(same).collect(),
+            write: reach.write.into_iter().map(same).chain(reach.elsewhere).collect(),
+            protected: self.protected.iter().map(|path| c_path(path)).collect(),
+            hidden: hidden.iter().map(|path| c_path(path)).collect(),
+            network: self.network,
+        };
+        Ok((confinement, env))
+    }
+
+    /// What is to be hidden of the workspace.
+    fn check(&self, whole: bool) -> Result<Vec<PathBuf>, String> {
+        let workspace = self.workspace.display();
+        let way_out =
+            "run it for a project's own directory, or set workspace.mode to \"scratch\", \"copy\" or \"clone\"";
+        if self.workspace.parent().is_none() {
+            return Err(format!("a confined agent can't have all of the machine as its workspace: {way_out}"));
+        }
+        if self.home.is_some_and(|home| home.starts_with(self.workspace)) {
+            return Err(format!("a confined agent can't work in {workspace}, which holds the user's home: {way_out}"));
+        }
+        if !whole && !self.protected.is_empty() {
+            return Err(format!(
+                "without namespaces the repository in {workspace} can't be kept from a confined agent: set workspace.mode \
+                 to \"clone\" or \"copy\", or install bubblewrap"
+            ));
+        }
+        match (self.data_dir.starts_with(self.workspace), whole) {
+            (false, _) => Ok(Vec::new()),
+            (true, true) => Ok(vec![self.data_dir.to_owned()]),
+            (true, false) => Err(format!(
+                "without namespaces the company's data directory can't be hidden from an agent that works in {workspace}: \
+                 {way_out}, or install bubblewrap"
+            )),
+        }
+    }
+
+    /// The agent's program, and those on its `PATH`, with what was installed along with them.
+    fn programs(&self, system: &System, reach: &mut Reach) {
+        let covered = |path: &Path| system.readable.iter().any(|root| path.starts_with(root));
+        let real = self.program.canonicalize().unwrap_or_else(|_| self.program.to_owned());
+        for program in [self.program, &real].into_iter().filter(|path| !covered(path)) {
+            reach.read(program);
+            if let Some(bin) = program.parent() {
+                reach.read(&self.installation(bin));
+            }
+        }
+        for bin in std::env::split_paths(self.path).filter(|bin| bin.is_absolute() && !covered(bin) && bin.is_dir()) {
+            let whole = self.installation(&bin);
+            reach.read(&whole);
+            // rustup keeps the programs beside those on the PATH, and cargo its credentials there.
+            if bin.ends_with(".cargo/bin")
+                && let Some(home) = bin.ancestors().nth(2)
+            {
+                reach.read(&home.join(".rustup"));
+            }
+        }
+    }
+
+    /// The directory that a directory of programs was installed with: `x` of `x/bin`, where that holds nothing else.
+    fn installation(&self, bin: &Path) -> PathBuf {
+        let named =
+            |path: &Path, names: &[&str]| path.file_name().is_some_and(|name| names.iter().any(|known| name == *known));
+        match bin.parent() {
+            Some(whole)
+                if named(bin, &["bin", "shims"]) && !named(whole, &[".local", ".cargo"]) && self.is_small(whole) =>
+            {
+                whole.to_owned()
+            }
+            _ => bin.to_owned(),
+        }
+    }
+
+    fn is_small(&self, path: &Path) -> bool {
+        let holds = |other: &Path| other.starts_with(path);
+        path.parent().is_some() && !self.home.is_some_and(holds) && !holds(self.data_dir) && !holds(self.workspace)
+    }
+
+    fn expanded(&self, path: &str) -> PathBuf {
+        match (path.strip_prefix("~/"), self.home) {
+            (Some(below), Some(home)) => home.join(below),
+            _ => PathBuf::from(path),
+        }
+    }
+
+    /// The private home and temporary directories, and what of the user's home lies in the former.
+    fn private_places(&self, whole: bool, reach: &mut Reach) -> Result<Vec<(OsString, OsString)>, String> {
+        let (own_home, own_tmp) = (self.private.join("home"), self.private.join("tmp"));
+        for (path, writable) in self.of_home {
+            let Some(home) = self.home else { break };
+            let real = home.join(path);
+            if *writable {
+                reach.write(&real)
+            } else {
+                reach.read(&real)
+            }
+            if !whole && real.exists() {
+                let link = own_home.join(path);
+                let made = link.parent().map_or(Ok(()), std::fs::create_dir_all);
+                match made.and_then(|()| std::os::unix::fs::symlink(&real, &link)) {
+                    Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                        return Err(format!("{}: {error}", link.display()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let variable = |name: &str, value: &Path| (OsString::from(name), value.as_os_str().to_owned());
+        if !whole {
+            reach.write(self.private);
+            return Ok(vec![variable("HOME", &own_home), variable("TMPDIR", &own_tmp)]);
+        }
+        let mut at = |source: &Path, target: &Path| {
+            reach.elsewhere.push(Bind { source: c_path(source), target: c_path(target) });
+        };
+        let home = self.home.unwrap_or(Path::new("/home/agent"));
+        at(&own_home, home);
+        at(&own_tmp, Path::new("/tmp"));
+        at(&own_tmp, Path::new("/var/tmp"));
+        Ok(vec![variable("HOME", home), variable("TMPDIR", Path::new("/tmp"))])
+    }
+}
+
+/// Paths, each once.
+#[derive(Default)]
+struct Reach {
+    read: BTreeSet<PathBuf>,
+    write: BTreeSet<PathBuf>,
+    elsewhere: Vec<Bind>,
+}
+
+impl Reach {
+    /// What isn't there can't be reached, and what is a link leads to what can.
+    fn read(&mut self, path: &Path) {
+        if path.exists() {
+            self.read.insert(path.to_owned());
+        }
+    }
+
+    fn write(&mut self, path: &Path) {
+        if path.exists() {
+            self.write.insert(path.to_owned());
+        }
+    }
+}
+
+fn same(path: PathBuf) -> Bind {
+    let path = c_path(&path);
+    Bind { source: path.clone(), target: path }
+}
+
+/// A path of the system holds no zero byte.
+fn c_path(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
+}

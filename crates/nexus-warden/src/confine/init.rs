@@ -1,0 +1,158 @@
+//! The init of a confined tree: starts the agent, reaps, signals all of the namespace, and takes it along when it ends.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::process::Pid;
+
+use super::Inside;
+use super::control::{Word, heed, say};
+use crate::protocol::{Fault, Network, Signal, Stage};
+use crate::tree::fork::{self, Children};
+use crate::tree::{confess, fault};
+
+pub(super) const NEWPID: u64 = 0x2000_0000;
+pub(super) const NEWNET: u64 = 0x4000_0000;
+
+/// The init of a confined tree, as a program of its own (started by bwrap with [`super::words`]). A failure means that it
+/// could not even say what is wrong.
+#[must_use]
+pub fn inside(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    let mut fd = || -> Option<OwnedFd> {
+        let number = args.next()?.to_str()?.parse().ok()?;
+        #[expect(unsafe_code, reason = "descriptors that were inherited are known by number")]
+        // SAFETY: whoever started this program opened it for this use, and nothing else here has it.
+        Some(unsafe { OwnedFd::from_raw_fd(number) })
+    };
+    let (Some(way), Some(spec)) = (fd(), fd()) else { return ExitCode::FAILURE };
+    for fd in [&way, &spec] {
+        let _ = rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
+    }
+    let read = || -> io::Result<Inside> {
+        let mut bytes = Vec::new();
+        let mut file = File::from(spec);
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        postcard::from_bytes(&bytes).map_err(io::Error::other)
+    };
+    let failed = match read() {
+        Ok(inside) => match serve(&inside, &way) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(fault) => fault,
+        },
+        Err(error) => fault(Stage::Confine, &error),
+    };
+    let _ = say(way.as_fd(), &Word::NotStarted(failed), None);
+    ExitCode::FAILURE
+}
+
+/// In a child that was forked into namespaces: is the init, to its end. Returns only what went wrong before.
+pub(super) fn become_init(inside: &Inside, way: OwnedFd) -> Fault {
+    let _ = rustix::thread::set_name(c"nexus-init");
+    if let Err(error) = hide_the_others() {
+        return fault(Stage::Confine, &error);
+    }
+    match serve(inside, &way) {
+        Ok(()) => fork::exit(0),
+        Err(fault) => fault,
+    }
+}
+
+/// A /proc of the new namespace, in a mount namespace of its own.
+fn hide_the_others() -> io::Result<()> {
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    // Within a container it may be refused: then Landlock keeps the others' files there closed.
+    let _ = mount("proc", "/proc", "proc", flags, None::<&std::ffi::CStr>);
+    Ok(())
+}
+
+/// Until nothing of the tree is left, or the warden is gone.
+fn serve(inside: &Inside, way: &OwnedFd) -> Result<(), Fault> {
+    let confine = |error: io::Error| fault(Stage::Confine, &error);
+    let children = Children::new().map_err(confine)?;
+    let listener = match inside.network {
+        Network::Proxy { port } => {
+            fork::loopback_up().map_err(confine)?;
+            Some(TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).map_err(confine)?)
+        }
+        Network::Full | Network::None => None,
+    };
+    let (agent, mut faults) = start(inside, way)?;
+    let mut bytes = Vec::new();
+    // Until it is the agent, or says why it can't be.
+    faults.read_to_end(&mut bytes).map_err(confine)?;
+    if !bytes.is_empty() {
+        return Err(postcard::from_bytes(&bytes).unwrap_or_else(|_| super::refused("its fault can't be read")));
+    }
+    let fd = listener.as_ref().map(AsFd::as_fd);
+    if say(way.as_fd(), &Word::Started, fd).is_err() {
+        return Ok(());
+    }
+    drop(listener);
+    keep(&children, way, agent);
+    Ok(())
+}
+
+fn start(inside: &Inside, way: &OwnedFd) -> Result<(Pid, File), Fault> {
+    let confine = |error: io::Error| fault(Stage::Confine, &error);
+    let (read, write) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|error| confine(error.into()))?;
+    let Some(agent) = fork::clone(0, None).map_err(|error| fault(Stage::Fork, &error))? else {
+        drop(read);
+        let mut pipe = File::from(write);
+        let started = rustix::process::setsid()
+            .map_err(io::Error::from)
+            .and_then(|_| fork::unblock())
+            .and_then(|()| say(way.as_fd(), &Word::Here, None));
+        let failed = match started {
+            Ok(()) => inside.become_program(),
+            Err(error) => fault(Stage::Fork, &error),
+        };
+        confess(&mut pipe, &failed);
+        fork::exit(127)
+    };
+    Ok((agent, File::from(read)))
+}
+
+fn keep(children: &Children, way: &OwnedFd, agent: Pid) {
+    loop {
+        let mut fds = [PollFd::new(way, PollFlags::IN), PollFd::new(children, PollFlags::IN)];
+        if poll(&mut fds, None).is_err_and(|error| error != rustix::io::Errno::INTR) {
+            return;
+        }
+        children.clear();
+        loop {
+            match fork::wait() {
+                Ok(Some(reaped)) if reaped.pid == agent => {
+                    if say(way.as_fd(), &Word::LeaderExited(reaped.exit), None).is_err() {
+                        return;
+                    }
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+        match heed(way.as_fd()) {
+            Ok(Some(signal)) => obey(signal, agent),
+            Ok(None) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn obey(signal: Signal, agent: Pid) {
+    use rustix::process::{Signal as Number, kill_process_group};
+    match signal {
+        Signal::Interrupt => drop(kill_process_group(agent, Number::INT)),
+        Signal::Terminate => fork::signal_all(Number::TERM),
+        Signal::Kill => fork::signal_all(Number::KILL),
+    }
+}
