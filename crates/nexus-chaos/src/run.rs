@@ -105,7 +105,7 @@ pub(crate) fn configure(site: &Site) -> Result<(), HarnessError> {
     write(site.config().join("nexus.toml"), &company)?;
     for (name, workspace) in DEPARTMENTS {
         let department = format!(
-            "workers = {WORKERS}\nagents = [\"chaos\"]\nworkspace.mode = \"{workspace}\"\nrestart.max_restarts = 1000\n\
+            "workers = {WORKERS}\nagents = [\"chaos\"]\nworkspace.mode = \"{workspace}\"\nsandbox.level = \"none\"\nrestart.max_restarts = 1000\n\
              stop = {{ interrupt_grace = \"300ms\", terminate_grace = \"300ms\" }}\n\
              [retry]\nmax_attempts = 2\nbackoff = {{ initial = \"200ms\", factor = 2.0, max = \"2s\", jitter = 0.2 }}\n",
         );

@@ -102,7 +102,8 @@ pub fn next(conclusion: Conclusion, entry: &QueueEntry, policy: &RetryPolicy, ra
     match conclusion {
         Conclusion::Completed => Next::Complete,
         Conclusion::Cancelled(reason) => Next::Cancel(reason),
-        Conclusion::Failed(failure) if entry.attempt < max_attempts => {
+        // What this machine can't do it can't do the next time.
+        Conclusion::Failed(failure) if entry.attempt < max_attempts && failure.kind != FailureKind::Protection => {
             Next::RetryAfter(failure, policy.backoff.delay(entry.attempt, random))
         }
         Conclusion::Failed(failure) => Next::Fail(failure),

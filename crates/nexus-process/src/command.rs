@@ -53,7 +53,17 @@ impl Command {
         self
     }
 
-    pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
+    /// The program that would be started.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be executed.
+    pub fn find(&self) -> Result<PathBuf, crate::error::SpawnError> {
+        crate::program::find(self)
+    }
+
+    /// The value that a variable of its environment has.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&OsStr> {
         self.env.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str())
     }
 }

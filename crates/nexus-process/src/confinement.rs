@@ -159,9 +159,9 @@ impl Policy<'_> {
             let Some(home) = self.home else { break };
             let real = home.join(path);
             if *writable {
-                reach.write(&real)
+                reach.write(&real);
             } else {
-                reach.read(&real)
+                reach.read(&real);
             }
             if !whole && real.exists() {
                 let link = own_home.join(path);

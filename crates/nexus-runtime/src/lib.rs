@@ -14,6 +14,7 @@ mod janitor;
 mod lease;
 mod ledger_memory;
 mod node;
+mod protector;
 mod runtime;
 mod seldom;
 mod staff_book;

@@ -10,7 +10,7 @@ use nexus_core::company::Company;
 use nexus_core::department::Department;
 use nexus_core::id::{AgentName, DepartmentName, NodeId};
 use nexus_core::lease::{Holder, Terms};
-use nexus_process::{Sampler, Wardens};
+use nexus_process::Sampler;
 use nexus_workspace::Workspaces;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,7 @@ use crate::backlog::{Backlog, Fill};
 use crate::board::Board;
 use crate::ceo::reign::Reigns;
 use crate::historian::Historian;
+use crate::protector::Protector;
 use crate::staff_book::StaffBook;
 use crate::tenure::Tenure;
 
@@ -35,8 +36,7 @@ pub(crate) struct Node {
     /// Where prompts are put that an agent wants as a file.
     pub(crate) prompts: PathBuf,
     pub(crate) sampler: Arc<Sampler>,
-    /// Who keeps the agents' processes.
-    pub(crate) wardens: Wardens,
+    pub(crate) protector: Protector,
     /// This run of the node, as its leases name it.
     pub(crate) holder: Holder,
     pub(crate) terms: Terms,

@@ -14,8 +14,8 @@ use nexus_core::lease::{Holder, Terms};
 use nexus_core::restart::{RestartHistory, Verdict};
 use nexus_core::task::STORED_VERSION;
 use nexus_history::{History, HistoryError};
+use nexus_process::Sampler;
 use nexus_process::guard::{Guard, GuardSpec};
-use nexus_process::{Sampler, Wardens};
 use nexus_workspace::Workspaces;
 use ractor::{Actor, ActorRef};
 use tokio::sync::watch;
@@ -34,6 +34,7 @@ use crate::historian::Historian;
 use crate::janitor;
 use crate::ledger_memory::{LedgerError, LedgerMemory};
 use crate::node::Node;
+use crate::protector::Protector;
 use crate::staff_book::StaffBook;
 use crate::tenure::Tenure;
 
@@ -158,7 +159,7 @@ impl Runtime {
             workspaces: Workspaces::new(options.data_dir.join("workspaces")),
             prompts: options.data_dir.join("prompts"),
             sampler: Arc::new(Sampler::new()),
-            wardens: Wardens::default(),
+            protector: Protector::look(&options.data_dir),
             holder,
             terms,
             alone: options.alone,

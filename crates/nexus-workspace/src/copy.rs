@@ -35,11 +35,33 @@ pub(crate) fn copy(project: &Path, target: &Path, skip: &Path) -> Result<u64, Wo
 }
 
 /// Removes a directory with all that is in it, without following symbolic links; one that is not there is no error.
-pub(crate) fn remove(directory: &Path) -> io::Result<()> {
+pub fn remove(directory: &Path) -> io::Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        #[cfg(unix)]
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(directory)?;
+            fs::remove_dir_all(directory)
+        }
         result => result,
     }
+}
+
+/// Makes every directory below one that its owner can change: an agent may have closed them.
+#[cfg(unix)]
+fn open_up(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut pending = vec![directory.to_owned()];
+    while let Some(directory) = pending.pop() {
+        if !directory.symlink_metadata()?.is_dir() {
+            continue;
+        }
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(&directory)? {
+            pending.push(entry?.path());
+        }
+    }
+    Ok(())
 }
 
 /// Sums up names, kinds, sizes and times of all that is in a directory: equal as long as nothing was changed.

@@ -9,11 +9,7 @@ use nexus_process::{CaptureError, SpawnError, is_shortage, tells_of_shortage};
 pub enum WorkspaceError {
     #[error("the project {} does not exist or is not a directory: check the task's project_path", .0.display())]
     NoProject(PathBuf),
-    #[error(
-        "a private clone is not built yet: set workspace.mode to \"worktree\", \"copy\", \"in_place\" or \"scratch\""
-    )]
-    CloneNotBuilt,
-    #[error("a worktree needs git: {0}; or set workspace.mode to \"copy\"")]
+    #[error("a worktree or a clone needs git: {0}; or set workspace.mode to \"copy\"")]
     NoGit(#[source] SpawnError),
     #[error("git could not {doing} in {}: {said}", .place.display())]
     Git { doing: &'static str, place: PathBuf, said: String },

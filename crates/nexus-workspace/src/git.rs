@@ -20,11 +20,18 @@ const SETTINGS: [&str; 8] =
 #[derive(Clone, Debug)]
 pub(crate) struct Git {
     place: PathBuf,
+    env: Vec<(&'static str, PathBuf)>,
 }
 
 impl Git {
     pub(crate) fn at(place: &Path) -> Self {
-        Self { place: place.to_owned() }
+        Self { place: place.to_owned(), env: Vec::new() }
+    }
+
+    /// git with the repository of one place and the files of another, whose own repository is not looked at.
+    pub(crate) fn between(repository: &Path, files: &Path, index: &Path) -> Self {
+        let env = [("GIT_DIR", repository), ("GIT_WORK_TREE", files), ("GIT_INDEX_FILE", index)];
+        Self { place: files.to_owned(), env: env.map(|(name, path)| (name, path.to_owned())).to_vec() }
     }
 
     /// Runs git, however it ends. `doing` completes the sentence "git could not ...".
@@ -38,7 +45,8 @@ impl Git {
             .args(args)
             // `user_environment` passes no `GIT_*`, which would point git at another repository.
             .env(user_environment(&[]))
-            .env([("GIT_TERMINAL_PROMPT", "0"), ("GIT_OPTIONAL_LOCKS", "0"), ("LC_ALL", "C")]);
+            .env([("GIT_TERMINAL_PROMPT", "0"), ("GIT_OPTIONAL_LOCKS", "0"), ("LC_ALL", "C")])
+            .env(self.env.iter().cloned());
         capture(&command, TIMEOUT, LIMIT).await.map_err(|error| match error {
             CaptureError::Spawn(error @ SpawnError::NotInPath { .. }) => WorkspaceError::NoGit(error),
             source => WorkspaceError::GitRun { doing, place: self.place.clone(), source },

@@ -2,11 +2,13 @@
 //!
 //! What an agent has changed is never deleted, and the user's own checkout, index and hooks are never touched.
 
+mod clone;
 mod copy;
 mod error;
 mod git;
 mod workspaces;
 mod worktree;
 
+pub use copy::remove as remove_all;
 pub use error::WorkspaceError;
 pub use workspaces::{Prepared, Workspaces};

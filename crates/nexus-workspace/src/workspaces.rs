@@ -5,12 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nexus_core::department::WorkspaceMode;
+use nexus_core::department::{Wanted, WorkspaceMode};
 use nexus_core::event::WorkspaceReport;
 use nexus_core::id::TaskId;
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::spawn_blocking;
 
+use crate::clone::PrivateClone;
 use crate::copy;
 use crate::error::WorkspaceError;
 use crate::worktree::{Fate, Repository, Worktree};
@@ -30,14 +31,37 @@ pub struct Prepared {
     pub mode: WorkspaceMode,
     /// Where to work: the project, or what stands for it.
     pub path: PathBuf,
-    /// The branch of a worktree.
+    /// The branch of a worktree or a clone.
     pub branch: Option<String>,
     place: Place,
+}
+
+impl Prepared {
+    /// All of what was made: `path`, or what holds it.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        match &self.place {
+            Place::Worktree(worktree) => &worktree.root,
+            Place::Clone(clone) => &clone.branch.root,
+            Place::Copy(_) | Place::Scratch | Place::Project => &self.path,
+        }
+    }
+
+    /// What has to be readable beside it: of a worktree the repository, of a clone the objects that it borrows.
+    #[must_use]
+    pub fn readable(&self) -> &[PathBuf] {
+        match &self.place {
+            Place::Worktree(worktree) => std::slice::from_ref(&worktree.repository.common),
+            Place::Clone(clone) => &clone.objects,
+            Place::Copy(_) | Place::Scratch | Place::Project => &[],
+        }
+    }
 }
 
 #[derive(Debug)]
 enum Place {
     Worktree(Box<Worktree>),
+    Clone(Box<PrivateClone>),
     /// `None`: from an attempt before, and so perhaps changed.
     Copy(Option<u64>),
     Scratch,
@@ -53,10 +77,8 @@ impl Workspaces {
 
     /// Makes the directory for an attempt, or finds the one that an attempt before has left. Cut off, it leaves nothing that
     /// is in the way of the next call.
-    pub async fn prepare(&self, mode: WorkspaceMode, task: TaskId, project: &Path) -> Result<Prepared, WorkspaceError> {
-        if mode == WorkspaceMode::Clone {
-            return Err(WorkspaceError::CloneNotBuilt);
-        }
+    pub async fn prepare(&self, wanted: Wanted, task: TaskId, project: &Path) -> Result<Prepared, WorkspaceError> {
+        let mode = wanted.mode;
         let project = match project.canonicalize() {
             Ok(path) if path.is_dir() => path,
             _ => return Err(WorkspaceError::NoProject(project.to_owned())),
@@ -76,6 +98,14 @@ impl Workspaces {
         {
             return Ok(prepared);
         }
+        if mode == WorkspaceMode::Clone
+            && let Some(prepared) = self.private_clone(task, &project, &path).await?
+        {
+            return Ok(prepared);
+        }
+        if mode != WorkspaceMode::Copy && wanted.otherwise == WorkspaceMode::InPlace {
+            return Ok(Prepared { mode: wanted.otherwise, path: project, branch: None, place: Place::Project });
+        }
         copied(project, path, root).await
     }
 
@@ -85,6 +115,7 @@ impl Workspaces {
         let kept = Fate { kept: true, branch_kept: true, changed_files: None };
         let fate = match place {
             Place::Worktree(worktree) => self.finish_worktree(&worktree).await,
+            Place::Clone(clone) => self.finish_clone(&clone).await,
             Place::Copy(fingerprint) => Fate { kept: !removed_copy(&path, fingerprint).await, ..kept },
             // Fails on a directory that is not empty, and on a symbolic link.
             Place::Scratch => Fate { kept: std::fs::remove_dir(&path).is_err(), ..kept },
@@ -109,6 +140,31 @@ impl Workspaces {
         std::fs::create_dir_all(&path).map_err(WorkspaceError::io("create", &path))?;
         let branch = Some(worktree.branch.clone());
         Ok(Some(Prepared { mode: WorkspaceMode::Worktree, path, branch, place: Place::Worktree(Box::new(worktree)) }))
+    }
+
+    /// None when the project has no repository with a commit, or when something else is there from an attempt before.
+    async fn private_clone(
+        &self,
+        task: TaskId,
+        project: &Path,
+        path: &Path,
+    ) -> Result<Option<Prepared>, WorkspaceError> {
+        let Some(repository) = Repository::find(project).await? else { return Ok(None) };
+        let prefix = repository.prefix.clone();
+        let Some(clone) = repository.private_clone(path, task).await? else { return Ok(None) };
+        let path = path.join(prefix);
+        // A directory that is not committed yet is missing in the clone.
+        std::fs::create_dir_all(&path).map_err(WorkspaceError::io("create", &path))?;
+        let branch = Some(clone.branch.branch.clone());
+        Ok(Some(Prepared { mode: WorkspaceMode::Clone, path, branch, place: Place::Clone(Box::new(clone)) }))
+    }
+
+    async fn finish_clone(&self, clone: &PrivateClone) -> Fate {
+        let _lock = self.lock(&clone.branch.repository.common).await;
+        clone.finish().await.unwrap_or_else(|error| {
+            tracing::warn!(path = %clone.branch.root.display(), %error, "a workspace is kept");
+            Fate { kept: true, branch_kept: true, changed_files: None }
+        })
     }
 
     async fn finish_worktree(&self, worktree: &Worktree) -> Fate {

@@ -14,9 +14,9 @@ pub(crate) struct Repository {
     /// The directory that all its worktrees share; it names the repository.
     pub(crate) common: PathBuf,
     /// The root of the user's checkout.
-    top: PathBuf,
+    pub(crate) top: PathBuf,
     /// From there to the project; empty for the root itself.
-    prefix: PathBuf,
+    pub(crate) prefix: PathBuf,
     head: String,
 }
 
@@ -145,7 +145,7 @@ impl Worktree {
         }
         let here = Git::at(&self.root);
         let asked =
-            ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none"];
+            ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=dirty"];
         let status = here.text("read the status", asked).await?;
         let changed = status.split('\0').filter(|entry| !entry.is_empty()).count() as u64;
         // Commits on no branch (a detached HEAD) would be lost with the worktree.
@@ -164,7 +164,7 @@ impl Worktree {
     }
 
     /// Deletes the branch if everything on it is on another branch too; returns whether it is still there.
-    async fn finish_branch(&self) -> Result<bool, WorkspaceError> {
+    pub(crate) async fn finish_branch(&self) -> Result<bool, WorkspaceError> {
         let Some(tip) = self.tip().await? else { return Ok(false) };
         let exclude = format!("--exclude={}", self.branch);
         let own = [
@@ -187,7 +187,7 @@ impl Worktree {
         Ok(false)
     }
 
-    async fn tip(&self) -> Result<Option<String>, WorkspaceError> {
+    pub(crate) async fn tip(&self) -> Result<Option<String>, WorkspaceError> {
         let reference = format!("refs/heads/{}", self.branch);
         let captured = self.git().run("read the branch", ["rev-parse", "--verify", "--quiet", &reference]).await?;
         Ok(captured.success().then(|| String::from_utf8_lossy(&captured.stdout).trim().to_owned()))

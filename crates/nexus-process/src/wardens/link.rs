@@ -46,7 +46,7 @@ impl Link {
         // No environment: it must not carry the mark of what it keeps. No `pre_exec`: a fork of a big process is slow.
         command.env_clear().stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
         // What a terminal sends to the company's group is not for it.
-        command.process_group(0);
+        command.process_group(0).arg0("nexus-warden");
         let child = command.spawn()?;
         ours.set_nonblocking(true)?;
         Ok(Self {

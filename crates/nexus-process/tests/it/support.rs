@@ -98,7 +98,8 @@ pub(crate) async fn until(mut what: impl FnMut() -> bool) {
 /// What a warden is to start, without limits and unconfined; marked by its own name.
 pub(crate) fn launch(command: Command) -> Launch {
     static NAMES: AtomicU64 = AtomicU64::new(0);
-    let mark = ("TEST_MARK".to_owned(), format!("{}-{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed)));
+    let mark =
+        ("NEXUS_TEST_MARK".to_owned(), format!("{}-{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed)));
     let command = command.env([mark.clone()]);
     Launch {
         command,

@@ -63,6 +63,9 @@ impl Drive {
         };
         let outcome = Outcome { duration_ms: millis(began.elapsed()), ..outcome };
         let well = conclude(&node, &claim, conclusion, &outcome, &self.job.policy).await;
+        if well.is_some() {
+            node.protector.forget(claim.entry.task.id).await;
+        }
         drop(lease);
         well
     }

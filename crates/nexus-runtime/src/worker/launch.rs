@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nexus_core::attempt::Policy;
 use nexus_core::event::{Failure, FailureKind, Protection};
+use nexus_core::protect::Plan;
 use nexus_process::{Command, Events, Launch, Limits, OutputPolicy, Stdin, Tree, is_shortage, user_environment};
 use nexus_workspace::Prepared;
 
@@ -14,6 +15,7 @@ use super::Job;
 use super::output::Notes;
 use crate::former;
 use crate::node::Node;
+use crate::protector::describe;
 
 /// What runs.
 #[derive(Debug)]
@@ -78,11 +80,12 @@ async fn step(
     settling: &AtomicBool,
 ) -> Result<Started, NotSpawned> {
     let task = &job.claim.entry.task;
+    let plan = node.protector.plan(&job.policy).map_err(NotSpawned::unprotected)?;
     let workspace = match kept.take() {
         Some(workspace) => workspace,
         None => {
-            let mode = job.policy.workspace.wanted(false).mode;
-            match node.workspaces.prepare(mode, task.id, Path::new(&task.project_path)).await {
+            let wanted = job.policy.workspace.wanted(plan.sandbox.is_some());
+            match node.workspaces.prepare(wanted, task.id, Path::new(&task.project_path)).await {
                 Ok(workspace) => workspace,
                 Err(error) if error.is_shortage() => return Err(NotSpawned::Short(format!("no workspace: {error}"))),
                 Err(error) => {
@@ -92,14 +95,11 @@ async fn step(
             }
         }
     };
-    match spawn(node, job, &workspace, settling).await {
+    match spawn(node, job, plan, &workspace, settling).await {
         Ok((tree, events, prompt)) => {
-            let protection = Protection {
-                sandbox: "none".to_owned(),
-                limits: "sampled".to_owned(),
-                tree: "descendants".to_owned(),
-                network: "full".to_owned(),
-            };
+            let limits = &job.policy.limits;
+            let is_limited = limits.memory.is_some() || limits.processes.is_some() || limits.cpu.is_some();
+            let protection = describe(plan, &job.policy.sandbox.network, is_limited);
             Ok(Started { tree, events, workspace, prompt, protection })
         }
         Err(error) => {
@@ -124,6 +124,11 @@ impl From<Failure> for NotSpawned {
 }
 
 impl NotSpawned {
+    /// It isn't run without what its department demands.
+    fn unprotected(message: String) -> Self {
+        Self::Failed(Failure { kind: FailureKind::Protection, message })
+    }
+
     fn new(message: String, is_shortage: bool) -> Self {
         match is_shortage {
             true => Self::Short(message),
@@ -135,6 +140,7 @@ impl NotSpawned {
 async fn spawn(
     node: &Node,
     job: &Job,
+    plan: Plan,
     workspace: &Prepared,
     settling: &AtomicBool,
 ) -> Result<(Tree, Events, Option<PromptFile>), NotSpawned> {
@@ -158,7 +164,10 @@ async fn spawn(
     let mark = former::own_mark(node, entry.task.id);
     env.extend(set.chain(launch.env).chain(marks).map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let stdin = launch.stdin.map_or(Stdin::Closed, |text| Stdin::Bytes(text.into_bytes().into()));
-    let command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
+    let mut command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
+    let file = prompt.as_ref().map(|prompt| prompt.0.as_path());
+    let confined = node.protector.confine(plan, job, workspace, file, &mut command).await;
+    let confinement = confined.map_err(NotSpawned::unprotected)?;
     // Its work may be somebody else's by now; the attempt is told so, and this is not what it says of it.
     if !node.tenure.holds(job.hold.term) {
         return Err(NotSpawned::new("its lease has lapsed".to_owned(), false));
@@ -166,13 +175,13 @@ async fn spawn(
     let launch = Launch {
         command,
         limits: limits(&job.policy.limits),
-        confinement: None,
+        confinement,
         kill_after: kill_after(job),
         mark,
         output: OutputPolicy::default(),
     };
     settling.store(true, Ordering::Release);
-    let started = node.wardens.start(&launch).await;
+    let started = node.protector.wardens.start(&launch).await;
     let started = started.map_err(|error| NotSpawned::new(error.to_string(), error.is_shortage()))?;
     Ok((started.tree, started.events, prompt))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nexus_core::agent::AgentSpec;
 use nexus_core::company::Company;
-use nexus_core::department::{Department, StopPolicy};
+use nexus_core::department::{Department, Sandbox, SandboxLevel, StopPolicy};
 use nexus_core::id::{AgentName, DepartmentName};
 use nexus_core::restart::RestartPolicy;
 use nexus_core::retry::{Backoff, RetryPolicy};
@@ -15,6 +15,8 @@ pub(crate) fn department(workers: u32) -> Department {
     let second = Span::from_secs(1);
     Department {
         workers,
+        // Their agents write where the tests look.
+        sandbox: Sandbox { level: Some(SandboxLevel::None), ..Sandbox::default() },
         stop: StopPolicy { interrupt_grace: second, terminate_grace: second },
         retry: RetryPolicy { backoff: Backoff { initial: second, ..Backoff::default() }, ..RetryPolicy::default() },
         ..Department::default()

@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says so by failing")]
 
+mod clone;
 mod copy;
 mod modes;
 mod support;

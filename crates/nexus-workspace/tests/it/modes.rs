@@ -1,9 +1,9 @@
 //! The modes that need neither git nor a copy, and what is refused.
 
-use nexus_core::department::WorkspaceMode::{Clone, InPlace, Scratch};
+use nexus_core::department::WorkspaceMode::{InPlace, Scratch};
 use nexus_workspace::WorkspaceError;
 
-use crate::support::{Place, task};
+use crate::support::{Place, task, wanted};
 
 #[tokio::test]
 async fn scratch_is_empty_and_goes_if_it_stays_so() {
@@ -35,9 +35,7 @@ async fn in_place_is_the_project_itself() {
 async fn what_is_not_there_is_refused() {
     let place = Place::new();
     let missing = place.project.join("missing");
-    let error = place.workspaces.prepare(InPlace, task(), &missing).await.unwrap_err();
+    let error = place.workspaces.prepare(wanted(InPlace), task(), &missing).await.unwrap_err();
     assert!(matches!(&error, WorkspaceError::NoProject(path) if *path == missing), "{error:?}");
     assert!(error.to_string().contains("project_path"), "{error}");
-    let error = place.workspaces.prepare(Clone, task(), &place.project).await.unwrap_err();
-    assert!(matches!(error, WorkspaceError::CloneNotBuilt), "{error:?}");
 }

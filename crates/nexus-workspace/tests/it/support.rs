@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nexus_core::department::WorkspaceMode;
+use nexus_core::department::{Wanted, WorkspaceMode};
 use nexus_core::id::TaskId;
 use nexus_process::{Command, capture, user_environment};
 use nexus_workspace::{Prepared, Workspaces};
@@ -46,7 +46,7 @@ impl Place {
     }
 
     pub(crate) async fn prepare(&self, mode: WorkspaceMode, task: TaskId) -> Prepared {
-        self.workspaces.prepare(mode, task, &self.project).await.unwrap()
+        self.workspaces.prepare(wanted(mode), task, &self.project).await.unwrap()
     }
 
     /// What is in the workspaces' directory.
@@ -64,4 +64,9 @@ pub(crate) async fn git(directory: &Path, args: &[&str]) -> String {
     let captured = capture(&command, Duration::from_secs(30), 1 << 20).await.unwrap();
     assert!(captured.success(), "git {args:?}: {}", String::from_utf8_lossy(&captured.stderr));
     String::from_utf8(captured.stdout).unwrap().trim().to_owned()
+}
+
+/// A mode, and a copy where that can't be.
+pub(crate) fn wanted(mode: WorkspaceMode) -> Wanted {
+    Wanted { mode, otherwise: WorkspaceMode::Copy }
 }

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use nexus_core::department::WorkspaceMode::{Copy, Worktree};
 use nexus_workspace::WorkspaceError;
 
-use crate::support::{Place, git, task};
+use crate::support::{Place, git, task, wanted};
 
 #[tokio::test]
 async fn a_clean_one_is_removed_with_its_branch() {
@@ -165,7 +165,7 @@ async fn what_git_says_is_in_the_error() {
     let place = Place::repository().await;
     // A branch of this name leaves no room for the branches below it.
     git(&place.project, &["branch", "nexus"]).await;
-    let error = place.workspaces.prepare(Worktree, task(), &place.project).await.unwrap_err();
+    let error = place.workspaces.prepare(wanted(Worktree), task(), &place.project).await.unwrap_err();
     assert!(matches!(error, WorkspaceError::Git { .. }), "{error:?}");
     assert!(error.to_string().contains("refs/heads/nexus"), "{error}");
 }

@@ -28,6 +28,7 @@ pub(crate) struct Place {
 pub(crate) const WORK: &str = r#"
 workers = 2
 workspace.mode = "scratch"
+sandbox.level = "none"
 stop = { interrupt_grace = "300ms", terminate_grace = "300ms" }
 "#;
 

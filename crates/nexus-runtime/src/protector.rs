@@ -1,0 +1,192 @@
+//! What this machine can do to limit and confine agents, found out once; and for each attempt, what is done of it.
+
+use std::path::{Path, PathBuf};
+
+use nexus_core::department::{Department, LimitsTier, Network, SandboxTier, WorkspaceMode};
+use nexus_core::event::Protection;
+use nexus_core::id::TaskId;
+use nexus_core::protect::{Means, Plan};
+use nexus_process::{Command, Confinement, Wardens};
+use nexus_workspace::Prepared;
+
+use crate::worker::Job;
+
+/// The protection of a node's agents.
+#[derive(Debug)]
+pub(crate) struct Protector {
+    pub(crate) wardens: Wardens,
+    means: Means,
+    data_dir: PathBuf,
+    #[cfg(target_os = "linux")]
+    system: nexus_process::confinement::System,
+    #[cfg(target_os = "linux")]
+    available: nexus_process::confinement::Available,
+}
+
+impl Protector {
+    /// Finds out what there is.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn look(data_dir: &Path) -> Self {
+        use nexus_process::confinement::{System, probe};
+        let available = probe(&std::env::var_os("PATH").unwrap_or_default());
+        let means = Means {
+            namespaces: available.namespaces.as_ref().err().cloned(),
+            landlock: available.landlock.as_ref().err().cloned(),
+            network: available.namespaces.is_ok() || available.clone_flags != 0,
+            ..Means::default()
+        };
+        match means.tier() {
+            Ok(tier) => tracing::debug!("agents can be confined: {tier:?}"),
+            Err(why) => tracing::warn!("agents can't be confined on this machine: {why}"),
+        }
+        let data_dir = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
+        Self { wardens: Wardens::default(), means, data_dir, system: System::look(), available }
+    }
+
+    /// There is nothing on other systems.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn look(data_dir: &Path) -> Self {
+        let none = || Some("only Linux can".to_owned());
+        let means = Means { namespaces: none(), landlock: none(), ..Means::default() };
+        Self { wardens: Wardens::default(), means, data_dir: data_dir.to_owned() }
+    }
+
+    /// How an attempt of this department is limited and confined.
+    ///
+    /// # Errors
+    /// What the machine can't do.
+    pub(crate) fn plan(&self, policy: &Department) -> Result<Plan, String> {
+        self.means.plan(&policy.sandbox, &policy.limits)
+    }
+
+    /// The directory that is a task's alone, with its home and its temporary files.
+    pub(crate) fn private(&self, task: TaskId) -> PathBuf {
+        self.data_dir.join("private").join(task.to_string())
+    }
+
+    /// What the plan comes to for one attempt: `command` gets what goes with it.
+    ///
+    /// # Errors
+    /// Why this agent can't be confined in this workspace.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn confine(
+        &self,
+        plan: Plan,
+        job: &Job,
+        workspace: &Prepared,
+        prompt: Option<&Path>,
+        command: &mut Command,
+    ) -> Result<Option<Confinement>, String> {
+        use nexus_process::confinement::Policy;
+        use nexus_process::{Network as Way, Tier};
+
+        let Some(tier) = plan.sandbox else { return Ok(None) };
+        let tier = match (tier, &self.available.namespaces) {
+            (SandboxTier::Namespaces, Ok(bwrap)) => Tier::Namespaces { bwrap: bwrap.clone() },
+            _ => Tier::Landlock { clone_flags: self.available.clone_flags },
+        };
+        let sandbox = &job.policy.sandbox;
+        let of_home: Vec<(String, bool)> =
+            job.agent.home.iter().map(|path| (path.path().to_owned(), path.is_writable())).collect();
+        let private = self.private(job.claim.entry.task.id);
+        for part in ["home", "tmp"] {
+            let path = private.join(part);
+            make_private(&path).await.map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        // As programs find them.
+        let program = command.find().map_err(|error| error.to_string())?;
+        let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
+        let readable: Vec<PathBuf> = workspace.readable().iter().cloned().chain(prompt.map(Path::to_owned)).collect();
+        let path = command.variable("PATH").unwrap_or_default().to_owned();
+        let confined = Policy {
+            tier,
+            network: match sandbox.network {
+                Network::Full => Way::Full,
+                Network::None | Network::Agent | Network::Hosts(_) => Way::None,
+            },
+            workspace: workspace.root(),
+            protected: &protected(workspace),
+            readable: &readable,
+            private: &private,
+            home: home.as_deref(),
+            of_home: &of_home,
+            read: &sandbox.read,
+            write: &sandbox.write,
+            data_dir: &self.data_dir,
+            program: &program,
+            path: &path,
+        };
+        let (confinement, env) = confined.confine(&self.system)?;
+        command.env.extend(env);
+        Ok(Some(confinement))
+    }
+
+    /// Nothing can be confined here, and `plan` has said so.
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_async, reason = "the same as where it can")]
+    pub(crate) async fn confine(
+        &self,
+        _: Plan,
+        _: &Job,
+        _: &Prepared,
+        _: Option<&Path>,
+        _: &mut Command,
+    ) -> Result<Option<Confinement>, String> {
+        Ok(None)
+    }
+
+    /// Removes what was a task's alone, when it is over.
+    pub(crate) async fn forget(&self, task: TaskId) {
+        let private = self.private(task);
+        if !private.exists() {
+            return;
+        }
+        let directory = private.clone();
+        let removed = tokio::task::spawn_blocking(move || nexus_workspace::remove_all(&directory)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(path = %private.display(), "what was private to a task is kept: {error}");
+        }
+    }
+}
+
+/// What of a workspace an agent must not write: a hook or a setting that it plants there is run later, by the user.
+fn protected(workspace: &Prepared) -> Vec<PathBuf> {
+    let repository = workspace.root().join(".git");
+    let shared = matches!(workspace.mode, WorkspaceMode::InPlace | WorkspaceMode::Worktree);
+    if shared && repository.exists() { vec![repository] } else { Vec::new() }
+}
+
+/// What an attempt's protection is called.
+pub(crate) fn describe(plan: Plan, network: &Network, is_limited: bool) -> Protection {
+    let sandbox = match plan.sandbox {
+        None => "none",
+        Some(SandboxTier::Landlock) => "landlock",
+        Some(SandboxTier::Namespaces) => "namespaces",
+    };
+    let limits = match plan.limits {
+        _ if !is_limited => "none",
+        LimitsTier::Cgroup => "cgroup",
+        LimitsTier::Sampled => "sampled",
+    };
+    let tree = match plan.sandbox {
+        _ if cfg!(not(target_os = "linux")) => "group",
+        Some(SandboxTier::Namespaces) => "pid_namespace",
+        _ => "descendants",
+    };
+    let network = match network {
+        Network::Full => "full",
+        Network::None => "none",
+        Network::Agent | Network::Hosts(_) => "proxy",
+    };
+    let [sandbox, limits, tree, network] = [sandbox, limits, tree, network].map(str::to_owned);
+    Protection { sandbox, limits, tree, network }
+}
+
+/// Makes a directory that only its owner can enter.
+async fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut builder = tokio::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    builder.mode(0o700);
+    builder.create(path).await
+}
