@@ -139,6 +139,16 @@ pub enum LimitsTier {
     Cgroup,
 }
 
+impl LimitsTier {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sampled => "sampled",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}
+
 /// Where an attempt works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -232,6 +242,16 @@ pub enum SandboxTier {
     Landlock,
     /// In mount, PID and IPC namespaces of its own too (bubblewrap): what it must not reach isn't there.
     Namespaces,
+}
+
+impl SandboxTier {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Landlock => "landlock",
+            Self::Namespaces => "namespaces",
+        }
+    }
 }
 
 /// Which hosts an attempt can reach: `"full"`, `"agent"` (its model API only), `"none"`, or a list of `"host:port"`.

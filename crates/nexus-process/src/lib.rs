@@ -34,7 +34,7 @@ pub use events::{Event, Events, OutputPolicy};
 pub use lines::Line;
 pub use marked::{Marked, end_marked};
 pub use open_files::{ENOUGH, OpenFiles, open_files, raise_open_files};
-pub use sampler::{Sample, Sampler};
+pub use sampler::{Sample, Sampler, Target, Vitals, Watch};
 pub use shortage::{is_shortage, tells_of_shortage};
 pub use tree::{Gone, Limit, Report, Tree};
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! The health of process groups: how many processes, how much processor, how much memory. Works only while it is asked.
+//! The health of trees: how many processes, how much processor, how much memory. Works only while it is asked.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -6,7 +6,20 @@ use std::time::{Duration, Instant};
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// One group, as it was a moment ago.
+mod watch;
+
+pub use watch::{Vitals, Watch};
+
+/// Which processes are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Target {
+    /// A process group, by its leader.
+    Group(u32),
+    /// All that descends from a process, but not itself: what a warden keeps.
+    Below(u32),
+}
+
+/// One tree, as it was a moment ago.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sample {
     /// Processes alive; outside Linux the leader only, here and below.
@@ -17,15 +30,16 @@ pub struct Sample {
     pub rss_bytes: u64,
 }
 
-/// Samples process groups. One is enough for a program: what is asked for twice within half a second is read once.
+/// Samples trees. One is enough for a program: what is asked for twice within half a second is read once.
 #[derive(Debug, Default)]
 pub struct Sampler {
-    groups: Mutex<HashMap<u32, Known>>,
+    trees: Mutex<HashMap<Target, Known>>,
+    watched: watch::Watched,
 }
 
 /// Processor time is counted in ticks of 10 ms: over half a second that is 2 percent.
 const FRESH: Duration = Duration::from_millis(500);
-/// A group that was not asked for this long is forgotten; that is the bound on what is kept.
+/// A tree that was not asked for this long is forgotten; that is the bound on what is kept.
 const FORGET: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -42,19 +56,19 @@ impl Sampler {
         Self::default()
     }
 
-    /// The groups of these leaders; one with no process alive is absent. Reads files, about 0.1 ms a process: from async
+    /// These trees; one with no process alive is absent. Reads files, about 0.1 ms a process: from async
     /// code, call it on a blocking thread.
-    pub fn sample(&self, leaders: &[u32]) -> HashMap<u32, Sample> {
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn sample(&self, wanted: &[Target]) -> HashMap<Target, Sample> {
+        let mut groups = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         groups.retain(|_, known| now.duration_since(known.at) < FORGET);
         let fresh = |known: &Known| now.duration_since(known.at) < FRESH;
-        let stale: HashSet<u32> =
-            leaders.iter().copied().filter(|leader| !groups.get(leader).is_some_and(fresh)).collect();
+        let stale: HashSet<Target> =
+            wanted.iter().copied().filter(|leader| !groups.get(leader).is_some_and(fresh)).collect();
         if !stale.is_empty() {
             refresh(&mut groups, &stale, now);
         }
-        leaders
+        wanted
             .iter()
             .filter_map(|leader| Some((*leader, groups.get(leader)?.sample)))
             .filter(|(_, sample)| sample.processes > 0)
@@ -62,7 +76,7 @@ impl Sampler {
     }
 }
 
-fn refresh(groups: &mut HashMap<u32, Known>, leaders: &HashSet<u32>, now: Instant) {
+fn refresh(groups: &mut HashMap<Target, Known>, leaders: &HashSet<Target>, now: Instant) {
     let members = members(leaders);
     let pids: Vec<Pid> = members.iter().map(|(pid, _)| Pid::from_u32(*pid)).collect();
     let mut system = match System::new() {
@@ -75,7 +89,7 @@ fn refresh(groups: &mut HashMap<u32, Known>, leaders: &HashSet<u32>, now: Instan
     let kind = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, kind);
 
-    let mut found: HashMap<u32, (Sample, HashMap<u32, u64>)> = HashMap::new();
+    let mut found: HashMap<Target, (Sample, HashMap<u32, u64>)> = HashMap::new();
     for (pid, leader) in members {
         let Some(process) = system.process(Pid::from_u32(pid)) else { continue };
         let (sample, cpu) = found.entry(leader).or_default();
@@ -100,14 +114,27 @@ fn percent(before: &HashMap<u32, u64>, after: &HashMap<u32, u64>, time: Duration
     if time.is_zero() { 0.0 } else { 100.0 * used.as_secs_f32() / time.as_secs_f32() }
 }
 
-/// Pairs of a living process and its group's leader.
+/// Pairs of a living process and the tree that it is of.
 #[cfg(target_os = "linux")]
-fn members(leaders: &HashSet<u32>) -> Vec<(u32, u32)> {
-    let Some(all) = crate::group::procfs::all() else { return leaders.iter().map(|pid| (*pid, *pid)).collect() };
-    all.filter(|stat| stat.alive && leaders.contains(&stat.group)).map(|stat| (stat.pid, stat.group)).collect()
+fn members(wanted: &HashSet<Target>) -> Vec<(u32, Target)> {
+    let Some(all) = crate::group::procfs::all() else { return leaders(wanted) };
+    let all: Vec<_> = all.collect();
+    let mut members: Vec<_> = watch::below(&all, wanted).into_iter().map(|(stat, target)| (stat.pid, target)).collect();
+    let group = |stat: &&crate::group::procfs::Stat| stat.alive && wanted.contains(&Target::Group(stat.group));
+    members.extend(all.iter().filter(group).map(|stat| (stat.pid, Target::Group(stat.group))));
+    members
 }
 
 #[cfg(not(target_os = "linux"))]
-fn members(leaders: &HashSet<u32>) -> Vec<(u32, u32)> {
-    leaders.iter().map(|pid| (*pid, *pid)).collect()
+fn members(wanted: &HashSet<Target>) -> Vec<(u32, Target)> {
+    leaders(wanted)
+}
+
+fn leaders(wanted: &HashSet<Target>) -> Vec<(u32, Target)> {
+    wanted
+        .iter()
+        .map(|target| match target {
+            Target::Group(pid) | Target::Below(pid) => (*pid, *target),
+        })
+        .collect()
 }

@@ -22,6 +22,7 @@ use crate::events::{Events, OutputPolicy, Source};
 use crate::group::{self, Group};
 use crate::lines::Split;
 use crate::program;
+use crate::sampler::Target;
 
 /// A running tree. Dropping it kills the tree; [`Gone`] still says when that has happened.
 #[derive(Debug)]
@@ -151,6 +152,12 @@ impl Tree {
             #[cfg(warden)]
             Hold::Warden(warden) => Some(warden.pid()),
         }
+    }
+
+    /// How a sampler knows its processes.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        self.warden().map_or(Target::Group(self.pid()), Target::Below)
     }
 
     /// Signals the tree, the leader's group by an interrupt, and all of it by the others; nothing happens when it is gone.

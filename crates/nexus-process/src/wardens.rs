@@ -69,4 +69,8 @@ impl Wardens {
         let (tree, events) = Tree::spawn(&launch.command, launch.output)?;
         Ok(Started { tree, events, listener: None })
     }
+
+    /// There are none.
+    #[expect(clippy::unused_async, reason = "the same as where there are wardens")]
+    pub async fn close(&self) {}
 }

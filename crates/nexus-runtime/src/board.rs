@@ -10,7 +10,7 @@ use nexus_bus::Claim;
 use nexus_core::api::{Live, WorkerInfo};
 use nexus_core::event::Protection;
 use nexus_core::id::{DepartmentName, NodeId, TaskId, WorkerName};
-use nexus_process::{Gone, Sample, Sampler};
+use nexus_process::{Gone, Sample, Sampler, Target, Tree};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -46,6 +46,7 @@ struct Hand {
     left: Option<watch::Receiver<bool>>,
     gone: Option<Gone>,
     pid: Option<u32>,
+    target: Option<Target>,
     protection: Option<Protection>,
     last_line: Option<(String, Timestamp)>,
 }
@@ -120,10 +121,10 @@ impl Board {
     /// Every worker, with what is alive of its task.
     pub(crate) async fn workers(&self, node: &NodeId, sampler: &Arc<Sampler>) -> Vec<WorkerInfo> {
         let slots = self.slots(None);
-        let pids: Vec<u32> = slots.iter().filter_map(|slot| lock(&slot.hand).pid).collect();
+        let targets: Vec<Target> = slots.iter().filter_map(|slot| lock(&slot.hand).target).collect();
         let sampler = Arc::clone(sampler);
         // It reads /proc, which blocks.
-        let samples = tokio::task::spawn_blocking(move || sampler.sample(&pids)).await.unwrap_or_default();
+        let samples = tokio::task::spawn_blocking(move || sampler.sample(&targets)).await.unwrap_or_default();
         slots.iter().map(|slot| slot.info(node, &samples)).collect()
     }
 
@@ -184,11 +185,12 @@ impl Slot {
     }
 
     /// The agent runs.
-    pub(crate) fn runs(&self, pid: u32, gone: Gone, protection: Protection) {
+    pub(crate) fn runs(&self, tree: &Tree, protection: Protection) {
         let mut hand = lock(&self.hand);
         hand.protection = Some(protection);
-        hand.pid = Some(pid);
-        hand.gone = Some(gone);
+        hand.pid = Some(tree.pid());
+        hand.target = Some(tree.target());
+        hand.gone = Some(tree.gone());
     }
 
     /// The agent printed a line.
@@ -199,7 +201,8 @@ impl Slot {
 
     /// No process of the agent is alive any more.
     pub(crate) fn ended(&self) {
-        lock(&self.hand).pid = None;
+        let mut hand = lock(&self.hand);
+        (hand.pid, hand.target) = (None, None);
     }
 
     /// The attempt is over and written down.
@@ -212,9 +215,9 @@ impl Slot {
         };
     }
 
-    fn info(&self, node: &NodeId, samples: &HashMap<u32, Sample>) -> WorkerInfo {
+    fn info(&self, node: &NodeId, samples: &HashMap<Target, Sample>) -> WorkerInfo {
         let hand = lock(&self.hand);
-        let sample = hand.pid.and_then(|pid| samples.get(&pid));
+        let sample = hand.target.and_then(|target| samples.get(&target));
         let live = hand.claim.as_ref().map(|_| Live {
             pid: hand.pid,
             processes: sample.map_or(0, |sample| sample.processes),

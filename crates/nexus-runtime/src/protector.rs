@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use nexus_core::department::{Department, LimitsTier, Network, SandboxTier, WorkspaceMode};
+use nexus_core::department::{Department, Network, SandboxTier, WorkspaceMode};
 use nexus_core::event::Protection;
-use nexus_core::id::TaskId;
+use nexus_core::id::{NodeId, TaskId};
 use nexus_core::protect::{Means, Plan};
 use nexus_process::{Command, Confinement, Wardens};
 use nexus_workspace::Prepared;
@@ -16,6 +16,8 @@ use crate::worker::Job;
 pub(crate) struct Protector {
     pub(crate) wardens: Wardens,
     means: Means,
+    /// A control group ends a tree at once.
+    kills_at_once: bool,
     data_dir: PathBuf,
     #[cfg(target_os = "linux")]
     system: nexus_process::confinement::System,
@@ -26,29 +28,45 @@ pub(crate) struct Protector {
 impl Protector {
     /// Finds out what there is.
     #[cfg(target_os = "linux")]
-    pub(crate) fn look(data_dir: &Path) -> Self {
+    pub(crate) fn look(data_dir: &Path, node: &NodeId) -> Self {
+        use nexus_process::Groups;
         use nexus_process::confinement::{System, probe};
+
+        let groups = Groups::probe(&format!("nexus-{node}"));
+        let ended = groups.reconcile();
+        if ended > 0 {
+            tracing::warn!("ended {ended} processes that a former run had left in its control groups");
+        }
         let available = probe(&std::env::var_os("PATH").unwrap_or_default());
         let means = Means {
             namespaces: available.namespaces.as_ref().err().cloned(),
             landlock: available.landlock.as_ref().err().cloned(),
             network: available.namespaces.is_ok() || available.clone_flags != 0,
-            ..Means::default()
+            memory: groups.memory.is_some(),
+            processes: groups.pids.is_some(),
+            cpu: groups.cpu.is_some(),
         };
         match means.tier() {
             Ok(tier) => tracing::debug!("agents can be confined: {tier:?}"),
             Err(why) => tracing::warn!("agents can't be confined on this machine: {why}"),
         }
         let data_dir = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
-        Self { wardens: Wardens::default(), means, data_dir, system: System::look(), available }
+        Self {
+            kills_at_once: groups.end.is_some(),
+            wardens: Wardens::new(groups),
+            means,
+            data_dir,
+            system: System::look(),
+            available,
+        }
     }
 
     /// There is nothing on other systems.
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn look(data_dir: &Path) -> Self {
+    pub(crate) fn look(data_dir: &Path, _: &NodeId) -> Self {
         let none = || Some("only Linux can".to_owned());
         let means = Means { namespaces: none(), landlock: none(), ..Means::default() };
-        Self { wardens: Wardens::default(), means, data_dir: data_dir.to_owned() }
+        Self { kills_at_once: false, wardens: Wardens::default(), means, data_dir: data_dir.to_owned() }
     }
 
     /// How an attempt of this department is limited and confined.
@@ -135,6 +153,11 @@ impl Protector {
         Ok(None)
     }
 
+    /// What an attempt's protection is called.
+    pub(crate) fn describe(&self, plan: Plan, policy: &Department) -> Protection {
+        describe(plan, policy, self.kills_at_once)
+    }
+
     /// Removes what was a task's alone, when it is over.
     pub(crate) async fn forget(&self, task: TaskId) {
         let private = self.private(task);
@@ -156,24 +179,24 @@ fn protected(workspace: &Prepared) -> Vec<PathBuf> {
     if shared && repository.exists() { vec![repository] } else { Vec::new() }
 }
 
-/// What an attempt's protection is called.
-pub(crate) fn describe(plan: Plan, network: &Network, is_limited: bool) -> Protection {
+fn describe(plan: Plan, policy: &Department, kills_at_once: bool) -> Protection {
+    let limits = &policy.limits;
+    let is_limited = limits.memory.is_some() || limits.processes.is_some() || limits.cpu.is_some();
     let sandbox = match plan.sandbox {
         None => "none",
-        Some(SandboxTier::Landlock) => "landlock",
-        Some(SandboxTier::Namespaces) => "namespaces",
+        Some(tier) => tier.as_str(),
     };
     let limits = match plan.limits {
         _ if !is_limited => "none",
-        LimitsTier::Cgroup => "cgroup",
-        LimitsTier::Sampled => "sampled",
+        tier => tier.as_str(),
     };
     let tree = match plan.sandbox {
         _ if cfg!(not(target_os = "linux")) => "group",
         Some(SandboxTier::Namespaces) => "pid_namespace",
+        _ if kills_at_once => "cgroup",
         _ => "descendants",
     };
-    let network = match network {
+    let network = match &policy.sandbox.network {
         Network::Full => "full",
         Network::None => "none",
         Network::Agent | Network::Hosts(_) => "proxy",

@@ -159,7 +159,7 @@ impl Runtime {
             workspaces: Workspaces::new(options.data_dir.join("workspaces")),
             prompts: options.data_dir.join("prompts"),
             sampler: Arc::new(Sampler::new()),
-            protector: Protector::look(&options.data_dir),
+            protector: Protector::look(&options.data_dir, &options.node),
             holder,
             terms,
             alone: options.alone,
@@ -257,6 +257,7 @@ impl Runtime {
         self.node.tenure.end().await;
         self.node.bus.closing();
         self.node.historian.close().await;
+        self.node.protector.wardens.close().await;
         ended
     }
 

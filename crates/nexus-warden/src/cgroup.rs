@@ -1,12 +1,21 @@
 //! Control groups, of version 2 or 1, whichever the machine gives: limits of a whole tree, what it has used, and its end.
+//!
+//! A warden moves into its groups once, and what it starts is born there: moving a process costs milliseconds. With
+//! version 2 the tree has a group of its own below the warden's, where it can be ended without the warden.
 
-use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
+use rustix::event::PollFlags;
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::Limits;
+
+mod probe;
 
 /// A company's own groups, one in each hierarchy that it can use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,10 +23,8 @@ pub struct Root {
     pub memory: Option<Place>,
     pub pids: Option<Place>,
     pub cpu: Option<Place>,
-    /// Counts processor time.
-    pub cpuacct: Option<Place>,
-    /// Where a tree is ended at once.
-    pub end: Option<Ending>,
+    /// Of version 2, with whatever controllers: where trees are ended at once.
+    pub end: Option<PathBuf>,
 }
 
 /// A directory of one hierarchy.
@@ -33,91 +40,380 @@ pub enum Version {
     V2,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ending {
-    /// `cgroup.kill` of version 2; children are made in the group.
-    Kill(PathBuf),
-    /// The freezer of version 1, then KILL to each.
-    Freezer(PathBuf),
-}
-
-/// What a tree has used.
+/// What has happened since [`Group::begin`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    pub memory: Option<u64>,
+    /// Bytes.
     pub peak_memory: Option<u64>,
-    pub cpu_us: Option<u64>,
-    pub processes: Option<u32>,
-    /// How often memory or processes were refused.
+    /// How often memory or a process was refused.
     pub memory_hits: u64,
     pub process_hits: u64,
 }
 
 impl Root {
-    /// Finds out what this process may use, and makes the company's groups, called `name`. Nothing is left of a hierarchy
-    /// that can't be used whole.
-    #[must_use]
-    pub fn probe(_name: &str) -> Self {
-        Self::default()
+    /// Every directory, each once.
+    fn paths(&self) -> Vec<PathBuf> {
+        let places = [&self.memory, &self.pids, &self.cpu].into_iter().flatten().map(|place| &place.path);
+        let mut paths: Vec<PathBuf> = places.chain(&self.end).cloned().collect();
+        paths.sort();
+        paths.dedup();
+        paths
     }
 
     /// Ends all that lives in groups that former runs have left, and removes them; returns how many processes it ended.
-    ///
-    /// # Errors
-    /// When something can't be ended.
-    pub fn reconcile(&self) -> io::Result<usize> {
-        Ok(0)
+    #[must_use]
+    pub fn reconcile(&self) -> usize {
+        let mut ended = 0;
+        for path in self.paths() {
+            for group in below(&path) {
+                ended += end_all(&group);
+            }
+        }
+        self.remove();
+        ended
     }
 
-    /// Removes the company's groups, which have to be empty.
-    pub fn remove(&self) {}
+    /// Removes groups that are empty.
+    pub fn remove(&self) {
+        for path in self.paths() {
+            for group in below(&path) {
+                // One that somebody still lives in stays.
+                let _ = fs::remove_dir(group);
+            }
+        }
+    }
+
+    /// Removes all of it.
+    pub fn remove_whole(&self) {
+        self.remove();
+        for path in self.paths() {
+            let _ = fs::remove_dir(path);
+        }
+    }
+}
+
+/// Groups below one, the deepest first.
+fn below(path: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(below(&entry.path()));
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
+/// Kills what is in a group until it is empty, a bounded number of times: what the kernel can't end it won't.
+fn end_all(group: &Path) -> usize {
+    let mut ended = 0;
+    for round in 0..100 {
+        let pids = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+        let pids: Vec<i32> = pids.lines().filter_map(|line| line.parse().ok()).collect();
+        if pids.is_empty() {
+            break;
+        }
+        if round == 0 {
+            ended = pids.len();
+        }
+        for pid in pids.into_iter().filter_map(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    ended
 }
 
 /// The groups of one warden and its tree.
 #[derive(Debug)]
-pub struct Group {}
+pub struct Group {
+    memory: Option<Memory>,
+    pids: Option<Pids>,
+    cpu: Option<(Version, PathBuf)>,
+    nest: Option<Nest>,
+    /// In force.
+    limits: Limits,
+    allowed: u32,
+}
+
+/// Where a tree is born, and how it is ended.
+#[derive(Debug)]
+struct Nest {
+    fd: OwnedFd,
+    path: PathBuf,
+    /// How many there were before it.
+    number: u64,
+    /// `cgroup.kill` was used. Linux (6.18) compares how often the group of a child was killed with how often that of its
+    /// parent was, and kills the child if they differ: so nothing can be born into this one any more.
+    used_up: std::cell::Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Memory {
+    version: Version,
+    path: PathBuf,
+    /// Counts kills; readable when there was one.
+    events: File,
+    /// Of version 1: told of them.
+    told: Option<OwnedFd>,
+    /// Of version 2: counts from when it was last written to.
+    peak: Option<File>,
+    kills: u64,
+}
+
+#[derive(Debug)]
+struct Pids {
+    path: PathBuf,
+    events: File,
+    refusals: u64,
+}
 
 impl Group {
-    /// Makes the groups of a warden and moves this process into those that limit: what it starts is born in them.
+    /// Makes the groups of a warden and moves this process into them.
     ///
     /// # Errors
     /// When a group can't be made.
-    pub fn enter(_root: &Root, _name: &str) -> io::Result<Self> {
-        Ok(Self {})
+    pub fn enter(root: &Root, name: &str) -> io::Result<Self> {
+        for path in root.paths() {
+            let group = path.join(name);
+            match fs::create_dir(&group) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(named(&group, &error)),
+                _ => {}
+            }
+            write(&group.join("cgroup.procs"), "0")?;
+        }
+        let nest = match &root.end {
+            Some(path) => Some(Nest::make(&path.join(name), 0)?),
+            None => None,
+        };
+        let within = |place: &Place| (place.version, place.path.join(name));
+        Ok(Self {
+            memory: root.memory.as_ref().map(within).map(|(version, path)| Memory::open(version, path)).transpose()?,
+            pids: root.pids.as_ref().map(within).map(|(_, path)| Pids::open(path)).transpose()?,
+            cpu: root.cpu.as_ref().map(within),
+            nest,
+            limits: Limits::default(),
+            allowed: 0,
+        })
     }
 
-    /// Puts limits in force for what starts next, and counts from zero.
+    /// Puts limits in force for what starts next, and counts from zero. `own`: processes that are in the groups and are
+    /// none of the tree's.
     ///
     /// # Errors
     /// When a limit can't be set.
-    pub fn begin(&mut self, _limits: &Limits) -> io::Result<()> {
+    pub fn begin(&mut self, limits: &Limits, own: u32) -> io::Result<()> {
+        if let Some(nest) = self.nest.as_mut().filter(|nest| nest.used_up.get()) {
+            nest.renew()?;
+        }
+        let allowed = limits.processes.map_or(0, |processes| processes.saturating_add(own));
+        if let Some(memory) = &mut self.memory {
+            if limits.memory != self.limits.memory {
+                memory.limit(limits.memory)?;
+            }
+            memory.begin();
+        }
+        if let Some(pids) = &mut self.pids {
+            if allowed != self.allowed {
+                let text = if allowed == 0 { "max".to_owned() } else { allowed.to_string() };
+                write(&pids.path.join("pids.max"), &text)?;
+            }
+            pids.refusals = counted(&pids.events, "max");
+        }
+        if let Some((version, path)) = &self.cpu
+            && limits.cpu_milli != self.limits.cpu_milli
+        {
+            limit_cpu(*version, path, limits.cpu_milli)?;
+        }
+        self.limits = *limits;
+        self.allowed = allowed;
         Ok(())
     }
 
     /// Where a child is to be made in, with `CLONE_INTO_CGROUP`.
     #[must_use]
     pub fn nest(&self) -> Option<BorrowedFd<'_>> {
-        None
+        self.nest.as_ref().map(|nest| nest.fd.as_fd())
     }
 
-    /// Becomes readable (POLLPRI, or POLLIN for an eventfd) when a limit may have been hit.
+    /// Readable when a limit was hit.
     #[must_use]
-    pub fn hits(&self) -> Vec<(&OwnedFd, rustix::event::PollFlags)> {
-        Vec::new()
+    pub fn hits(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        let mut fds = Vec::new();
+        if let Some(memory) = self.memory.as_ref().filter(|_| self.limits.memory.is_some()) {
+            fds.push(match &memory.told {
+                Some(told) => (told.as_fd(), PollFlags::IN),
+                None => (memory.events.as_fd(), PollFlags::PRI),
+            });
+        }
+        if let Some(pids) = self.pids.as_ref().filter(|_| self.limits.processes.is_some()) {
+            fds.push((pids.events.as_fd(), PollFlags::PRI));
+        }
+        fds
     }
 
-    /// Since `begin`.
+    /// Since `begin`. Looked at, what was readable is so no more.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        Usage::default()
+        let memory = self.memory.as_ref();
+        let limited = memory.filter(|_| self.limits.memory.is_some());
+        let pids = self.pids.as_ref().filter(|_| self.limits.processes.is_some());
+        Usage {
+            peak_memory: memory.and_then(Memory::peak),
+            memory_hits: limited.map_or(0, |memory| memory.hits()),
+            process_hits: pids.map_or(0, |pids| counted(&pids.events, "max").saturating_sub(pids.refusals)),
+        }
     }
 
     /// Ends all of the tree at once, but for this process. False: there is no group for that.
     #[must_use]
     pub fn kill(&self) -> bool {
-        false
+        let Some(nest) = &self.nest else { return false };
+        nest.used_up.set(true);
+        write(&nest.path.join("cgroup.kill"), "1").is_ok()
+    }
+}
+
+impl Nest {
+    fn make(warden: &Path, number: u64) -> io::Result<Self> {
+        let path = warden.join(format!("tree{number}"));
+        fs::create_dir_all(&path).map_err(|error| named(&path, &error))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(&path, flags, Mode::empty())?;
+        Ok(Self { fd, path, number, used_up: std::cell::Cell::new(false) })
     }
 
-    /// Removes the groups.
-    pub fn remove(self) {}
+    fn renew(&mut self) -> io::Result<()> {
+        let warden = self.path.parent().unwrap_or(&self.path).to_owned();
+        let next = Self::make(&warden, self.number + 1)?;
+        // Its last processes may be on their way out: then it goes when all of the company's groups do.
+        let _ = fs::remove_dir(&self.path);
+        *self = next;
+        Ok(())
+    }
+}
+
+impl Memory {
+    fn open(version: Version, path: PathBuf) -> io::Result<Self> {
+        let file = |name: &str| {
+            let path = path.join(name);
+            File::open(&path).map_err(|error| named(&path, &error))
+        };
+        let (events, told, peak) = match version {
+            Version::V2 => {
+                let peak = File::options().read(true).write(true).open(path.join("memory.peak")).ok();
+                (file("memory.events")?, None, peak)
+            }
+            Version::V1 => {
+                let events = file("memory.oom_control")?;
+                let told = rustix::event::eventfd(
+                    0,
+                    rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK,
+                )?;
+                use std::os::fd::AsRawFd;
+                let order = format!("{} {}", told.as_raw_fd(), events.as_raw_fd());
+                write(&path.join("cgroup.event_control"), &order)?;
+                (events, Some(told), None)
+            }
+        };
+        Ok(Self { version, path, events, told, peak, kills: 0 })
+    }
+
+    fn limit(&self, limit: Option<u64>) -> io::Result<()> {
+        let set = |name: &str, value: &str| write(&self.path.join(name), value);
+        match self.version {
+            Version::V2 => {
+                set("memory.max", &limit.map_or_else(|| "max".to_owned(), |limit| limit.to_string()))?;
+                // A machine without swap has no such file.
+                let _ = set("memory.swap.max", if limit.is_some() { "0" } else { "max" });
+                Ok(())
+            }
+            Version::V1 => {
+                // Memory and swap together are never less than memory: so first both are opened.
+                let _ = set("memory.memsw.limit_in_bytes", "-1");
+                set("memory.limit_in_bytes", "-1")?;
+                let Some(limit) = limit.map(|limit| limit.to_string()) else { return Ok(()) };
+                set("memory.limit_in_bytes", &limit)?;
+                let _ = set("memory.memsw.limit_in_bytes", &limit);
+                Ok(())
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        self.kills = counted(&self.events, "oom_kill");
+        if let Some(told) = &self.told {
+            let _ = rustix::io::read(told, &mut [0u8; 8]);
+        }
+        match (self.version, &mut self.peak) {
+            // A kernel before 6.12 can't count anew.
+            (Version::V2, Some(peak)) => {
+                if peak.write_all(b"reset").is_err() {
+                    self.peak = None;
+                }
+            }
+            (Version::V2, None) => {}
+            (Version::V1, _) => drop(write(&self.path.join("memory.max_usage_in_bytes"), "0")),
+        }
+    }
+
+    fn hits(&self) -> u64 {
+        if let Some(told) = &self.told {
+            let _ = rustix::io::read(told, &mut [0u8; 8]);
+        }
+        counted(&self.events, "oom_kill").saturating_sub(self.kills)
+    }
+
+    fn peak(&self) -> Option<u64> {
+        match self.version {
+            Version::V2 => text(self.peak.as_ref()?).trim().parse().ok(),
+            Version::V1 => fs::read_to_string(self.path.join("memory.max_usage_in_bytes")).ok()?.trim().parse().ok(),
+        }
+    }
+}
+
+impl Pids {
+    fn open(path: PathBuf) -> io::Result<Self> {
+        let events = path.join("pids.events");
+        let events = File::open(&events).map_err(|error| named(&events, &error))?;
+        Ok(Self { path, events, refusals: 0 })
+    }
+}
+
+/// A tenth of a second at a time.
+fn limit_cpu(version: Version, path: &Path, milli: Option<u32>) -> io::Result<()> {
+    let quota = milli.map(|milli| (u64::from(milli) * 100).max(1000));
+    match version {
+        Version::V2 => {
+            let quota = quota.map_or_else(|| "max".to_owned(), |quota| quota.to_string());
+            write(&path.join("cpu.max"), &format!("{quota} 100000"))
+        }
+        Version::V1 => {
+            write(&path.join("cpu.cfs_period_us"), "100000")?;
+            let quota = quota.map_or_else(|| "-1".to_owned(), |quota| quota.to_string());
+            write(&path.join("cpu.cfs_quota_us"), &quota)
+        }
+    }
+}
+
+/// The number beside a word in a file of such pairs.
+fn counted(file: &File, word: &str) -> u64 {
+    let text = text(file);
+    let mut pairs = text.lines().filter_map(|line| line.split_once(' '));
+    pairs.find(|(name, _)| *name == word).and_then(|(_, number)| number.trim().parse().ok()).unwrap_or(0)
+}
+
+fn text(file: &File) -> String {
+    let mut bytes = [0; 512];
+    let read = file.read_at(&mut bytes, 0).unwrap_or(0);
+    String::from_utf8_lossy(&bytes[..read]).into_owned()
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let written = File::options().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| named(path, &error))
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

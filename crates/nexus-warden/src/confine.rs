@@ -81,6 +81,12 @@ impl Plan {
         Ok(Self { tier: confinement.tier.clone(), inside, ways, bwrap })
     }
 
+    /// The child is not the program itself, but the init of its namespace, or becomes who waits for that.
+    #[must_use]
+    pub fn has_init(&self) -> bool {
+        self.ways.is_some()
+    }
+
     /// The namespaces that the child is to be made in.
     #[must_use]
     pub fn clone_flags(&self) -> u64 {

@@ -69,7 +69,7 @@ impl Warden {
             if let Some(tree) = &self.tree {
                 fds.extend(tree.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
                 if let Some(Ok(group)) = &self.group {
-                    fds.extend(group.hits().into_iter().map(|(fd, flags)| PollFd::new(fd, flags)));
+                    fds.extend(group.hits().into_iter().map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
                 }
             }
             match poll(&mut fds, timeout.as_ref()) {
@@ -199,9 +199,6 @@ impl Warden {
             if tree.look(true, group, &mut Vec::new()) {
                 self.tree = None;
             }
-        }
-        if let Some(Ok(group)) = self.group {
-            group.remove();
         }
     }
 }

@@ -63,7 +63,9 @@ impl Tree {
         };
         let nest = match group {
             Some(group) => {
-                group.begin(&start.limits).map_err(|error| fault(Stage::Limits, &error))?;
+                // The warden itself; and in namespaces the init, and who waits for it.
+                let own = if plan.as_ref().is_some_and(Plan::has_init) { 3 } else { 1 };
+                group.begin(&start.limits, own).map_err(|error| fault(Stage::Limits, &error))?;
                 group.nest()
             }
             None => None,

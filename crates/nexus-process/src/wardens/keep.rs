@@ -148,6 +148,15 @@ impl Wardens {
         }
     }
 
+    /// Lets the idle wardens go, waits for their end, and removes the control groups, if nothing lives in them any more.
+    pub async fn close(&self) {
+        let idle = std::mem::take(&mut *self.lock());
+        for (link, _) in idle {
+            link.close().await;
+        }
+        self.shared.groups.remove_whole();
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(Link, Instant)>> {
         self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

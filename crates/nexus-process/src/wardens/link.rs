@@ -27,7 +27,7 @@ pub(super) struct Link {
     pub(super) trees: u64,
     socket: UnixStream,
     /// Reaped by the runtime, also when this is dropped.
-    _child: Child,
+    child: Child,
     /// At most one frame, and what one read brought after it.
     inbox: Vec<u8>,
     /// At most one: a listener.
@@ -37,6 +37,8 @@ pub(super) struct Link {
 /// Descriptors that go with one order, and come with one report.
 const FDS: usize = 3;
 const READ: usize = 4 * 1024;
+/// What a warden that keeps nothing needs to end, and much more.
+const END: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl Link {
     pub(super) fn start() -> io::Result<Self> {
@@ -53,10 +55,19 @@ impl Link {
             pid: child.id().unwrap_or_default(),
             trees: 0,
             socket: UnixStream::from_std(ours)?,
-            _child: child,
+            child,
             inbox: Vec::new(),
             fds: VecDeque::new(),
         })
+    }
+
+    /// Returns when it has ended.
+    pub(super) async fn close(self) {
+        let Self { socket, mut child, .. } = self;
+        drop(socket);
+        if tokio::time::timeout(END, child.wait()).await.is_err() {
+            tracing::warn!("a warden that keeps nothing doesn't end");
+        }
     }
 
     /// Nothing is to be heard of a warden that keeps nothing, but its end.

@@ -9,6 +9,7 @@ mod confined;
 mod drop;
 mod ending;
 mod guard;
+mod limits;
 mod marked;
 mod output;
 mod sampler;

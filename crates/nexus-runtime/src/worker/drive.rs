@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nexus_core::attempt::{Action, Attempt, Conclusion, ExitStatus, Input, Policy};
-use nexus_core::department::Limits;
+use nexus_core::department::{Limits, LimitsTier, SandboxTier};
 use nexus_core::event::{Failure, FailureKind, Outcome, Protection, Usage};
-use nexus_process::{Event, Events, Limit, Tree};
+use nexus_process::{Event, Events, Limit, Tree, Vitals, Watch};
 use nexus_workspace::Prepared;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -87,6 +87,8 @@ impl Drive {
         let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> =
             Some(Box::pin(start(&node, &self.job, output.notes(), &settling)));
         let mut abandoned = false;
+        let mut watch = None;
+        let mut seen = 0;
         let conclusion = 'life: loop {
             let input = tokio::select! {
                 biased;
@@ -97,7 +99,18 @@ impl Drive {
                 }
                 started = wait_for(&mut starting) => {
                     starting = None;
-                    body.arrive(started, &self.slot)
+                    let input = body.arrive(started, &self.slot);
+                    watch = body.tree.as_ref().map(|tree| node.sampler.watch(tree.target()));
+                    input
+                }
+                vitals = next_look(&mut watch) => {
+                    let worked = vitals.worked != seen;
+                    seen = vitals.worked;
+                    match body.excess(vitals, &policy.limits) {
+                        Some(failure) => Input::Exceeded(failure),
+                        None if worked => Input::Worked,
+                        None => continue,
+                    }
                 }
                 () = until(attempt.deadline().map(|deadline| began + deadline)) => {
                     // An agent that nobody listens to, because its log has no room, is not idle.
@@ -110,7 +123,7 @@ impl Drive {
                     if let Some(failure) = too_big_a_file(event.as_ref(), &policy.limits) {
                         attempt.step(Input::Exceeded(failure), began.elapsed());
                     }
-                    hear(event, &mut output, &self.slot)
+                    hear(event, &mut output, &self.slot, &policy.limits)
                 }
             };
             let mut actions = Vec::new();
@@ -178,10 +191,27 @@ impl Body {
         Some(Usage { peak_memory_bytes: report.peak_memory, cpu_ms: report.cpu_time.map(millis) })
     }
 
+    /// What is more than it may be, where nothing but this look holds the limits.
+    fn excess(&self, vitals: Vitals, limits: &Limits) -> Option<Failure> {
+        if self.protection.as_ref()?.limits != LimitsTier::Sampled.as_str() {
+            return None;
+        }
+        if limits.memory.is_some_and(|limit| vitals.memory > limit.bytes()) {
+            return Some(excess(Limit::Memory, limits));
+        }
+        // The init of a namespace and who waits for it are none of the agent's.
+        let own = vitals.processes.saturating_sub(if self.is_in_a_namespace() { 2 } else { 0 });
+        limits.processes.is_some_and(|limit| own > limit).then(|| excess(Limit::Processes, limits))
+    }
+
+    fn is_in_a_namespace(&self) -> bool {
+        self.protection.as_ref().is_some_and(|protection| protection.sandbox == SandboxTier::Namespaces.as_str())
+    }
+
     fn arrive(&mut self, started: Result<Started, NotStarted>, slot: &Slot) -> Input {
         match started {
             Ok(Started { tree, events, workspace, prompt, protection }) => {
-                slot.runs(tree.pid(), tree.gone(), protection.clone());
+                slot.runs(&tree, protection.clone());
                 *self = Self {
                     tree: Some(tree),
                     events: Some(events),
@@ -199,7 +229,7 @@ impl Body {
     }
 }
 
-fn hear(event: Option<Event>, output: &mut Output, slot: &Slot) -> Input {
+fn hear(event: Option<Event>, output: &mut Output, slot: &Slot, limits: &Limits) -> Input {
     match event {
         Some(Event::Output { stream, lines, bytes }) => {
             let now = Timestamp::now();
@@ -208,20 +238,26 @@ fn hear(event: Option<Event>, output: &mut Output, slot: &Slot) -> Input {
             }
             Input::Output(bytes)
         }
-        Some(Event::LimitHit(limit)) => Input::Exceeded(excess(limit)),
+        Some(Event::LimitHit(limit)) => Input::Exceeded(excess(limit, limits)),
         Some(Event::LeaderExited(status)) => Input::LeaderExited(status),
         Some(Event::TreeGone) | None => Input::TreeGone,
     }
 }
 
 /// What a limit that was hit means for the result.
-fn excess(limit: Limit) -> Failure {
+fn excess(limit: Limit, limits: &Limits) -> Failure {
     let (kind, message) = match limit {
-        Limit::Memory => (FailureKind::Memory, "needed more memory than it may use (limits.memory)"),
-        Limit::Processes => (FailureKind::Processes, "started more processes than it may have (limits.processes)"),
-        Limit::Time => (FailureKind::WallTime, "ran longer than its warden waits for the company to end it"),
+        Limit::Memory => {
+            let limit = limits.memory.map(|limit| limit.to_string()).unwrap_or_default();
+            (FailureKind::Memory, format!("needed more than its {limit} of memory (limits.memory)"))
+        }
+        Limit::Processes => {
+            let limit = limits.processes.unwrap_or_default();
+            (FailureKind::Processes, format!("had more than its {limit} processes (limits.processes)"))
+        }
+        Limit::Time => (FailureKind::WallTime, "ran longer than its warden waits for the company to end it".to_owned()),
     };
-    Failure { kind, message: message.to_owned() }
+    Failure { kind, message }
 }
 
 /// The signal of a process that writes a bigger file than it may, and the code that a shell makes of it.
@@ -245,6 +281,13 @@ async fn next_event(events: &mut Option<Events>, output: &mut Output) -> Option<
         *events = None;
     }
     event
+}
+
+async fn next_look(watch: &mut Option<Watch>) -> Vitals {
+    match watch {
+        Some(watch) => watch.next().await,
+        None => pending().await,
+    }
 }
 
 async fn wait_for<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> T {

@@ -15,7 +15,6 @@ use super::Job;
 use super::output::Notes;
 use crate::former;
 use crate::node::Node;
-use crate::protector::describe;
 
 /// What runs.
 #[derive(Debug)]
@@ -97,9 +96,7 @@ async fn step(
     };
     match spawn(node, job, plan, &workspace, settling).await {
         Ok((tree, events, prompt)) => {
-            let limits = &job.policy.limits;
-            let is_limited = limits.memory.is_some() || limits.processes.is_some() || limits.cpu.is_some();
-            let protection = describe(plan, &job.policy.sandbox.network, is_limited);
+            let protection = node.protector.describe(plan, &job.policy);
             Ok(Started { tree, events, workspace, prompt, protection })
         }
         Err(error) => {

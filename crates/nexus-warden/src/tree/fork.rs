@@ -207,6 +207,10 @@ fn limit(limits: &Limits) -> io::Result<()> {
         let value = Some(hard.map_or(value, |hard| hard.min(value)));
         Ok(rustix::process::setrlimit(resource, Rlimit { current: value, maximum: value })?)
     };
+    if limits.memory.is_some() {
+        // Among those that use it up together with the warden, the warden is the last to be ended.
+        let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+    }
     set(Resource::Nofile, limits.open_files)?;
     set(Resource::Fsize, limits.file_size)
 }

@@ -32,6 +32,29 @@ fn output() {
 }
 
 #[test]
+fn memory() {
+    let hog = "python3 -c 'x = [bytearray(1 << 20) for n in range(4000)]; print(len(x))'; sleep 600";
+    check("memory = \"64MiB\"", &[hog], "limits.memory");
+}
+
+#[test]
+fn processes() {
+    check("processes = 30", &["bomb() { bomb & bomb & wait; }; bomb"], "limits.processes");
+}
+
+#[test]
+fn file_size() {
+    check("file_size = \"64KiB\"", &["exec dd if=/dev/zero of=file bs=1024 count=1000"], "limits.file_size");
+}
+
+#[test]
+fn who_works_in_silence_is_not_idle() {
+    let company = Company::with(&[("work", &format!("{WORK}\n[limits]\nidle_time = \"1s\"\n"))]);
+    let busy = "python3 -c 'import time; begin = time.time()\nwhile time.time() < begin + 3: pass'; echo done";
+    assert_eq!(company.run(&["run", busy]).done(), "done\n");
+}
+
+#[test]
 fn a_task_s_own_time() {
     check("wall_time = \"1h\"", &["--timeout", "1s", "sleep 600"], "1s");
 }

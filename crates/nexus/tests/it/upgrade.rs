@@ -12,6 +12,7 @@ use crate::support::{Company, Place, at};
 const WORK: &str = r#"
 workers = 1
 workspace.mode = "scratch"
+sandbox.level = "none"
 retry = { max_attempts = 2, backoff = { initial = "60s", jitter = 0.0 } }
 stop = { interrupt_grace = "300ms", terminate_grace = "300ms" }
 "#;
