@@ -23,4 +23,5 @@ mod worker;
 
 pub use ledger_memory::{LedgerError, lost_records};
 pub use nexus_agents::is_installed;
+pub use protector::means;
 pub use runtime::{Runtime, RuntimeOptions, StartError};

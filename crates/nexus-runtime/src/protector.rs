@@ -33,19 +33,12 @@ impl Protector {
         use nexus_process::confinement::{System, probe};
 
         let groups = Groups::probe(&format!("nexus-{node}"));
+        let available = probe(&std::env::var_os("PATH").unwrap_or_default());
+        let means = of(&groups, &available);
         let ended = groups.reconcile();
         if ended > 0 {
             tracing::warn!("ended {ended} processes that a former run had left in its control groups");
         }
-        let available = probe(&std::env::var_os("PATH").unwrap_or_default());
-        let means = Means {
-            namespaces: available.namespaces.as_ref().err().cloned(),
-            landlock: available.landlock.as_ref().err().cloned(),
-            network: available.namespaces.is_ok() || available.clone_flags != 0,
-            memory: groups.memory.is_some(),
-            processes: groups.pids.is_some(),
-            cpu: groups.cpu.is_some(),
-        };
         match means.tier() {
             Ok(tier) => tracing::debug!("agents can be confined: {tier:?}"),
             Err(why) => tracing::warn!("agents can't be confined on this machine: {why}"),
@@ -64,8 +57,7 @@ impl Protector {
     /// There is nothing on other systems.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn look(data_dir: &Path, _: &NodeId) -> Self {
-        let none = || Some("only Linux can".to_owned());
-        let means = Means { namespaces: none(), landlock: none(), ..Means::default() };
+        let means = means();
         Self { kills_at_once: false, wardens: Wardens::default(), means, data_dir: data_dir.to_owned() }
     }
 
@@ -170,6 +162,38 @@ impl Protector {
             tracing::warn!(path = %private.display(), "what was private to a task is kept: {error}");
         }
     }
+}
+
+/// What this machine can do, for whoever asks without running a company.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn means() -> Means {
+    use nexus_process::Groups;
+    use nexus_process::confinement::probe;
+    let groups = Groups::probe(&format!("nexus-look-{}", std::process::id()));
+    let means = of(&groups, &probe(&std::env::var_os("PATH").unwrap_or_default()));
+    groups.remove_whole();
+    means
+}
+
+#[cfg(target_os = "linux")]
+fn of(groups: &nexus_process::Groups, available: &nexus_process::confinement::Available) -> Means {
+    Means {
+        namespaces: available.namespaces.as_ref().err().cloned(),
+        landlock: available.landlock.as_ref().err().cloned(),
+        network: available.namespaces.is_ok() || available.clone_flags != 0,
+        memory: groups.memory.is_some(),
+        processes: groups.pids.is_some(),
+        cpu: groups.cpu.is_some(),
+    }
+}
+
+/// What other systems can do: nothing of this.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn means() -> Means {
+    let none = || Some("only Linux can".to_owned());
+    Means { namespaces: none(), landlock: none(), ..Means::default() }
 }
 
 /// What of a workspace an agent must not write: a hook or a setting that it plants there is run later, by the user.

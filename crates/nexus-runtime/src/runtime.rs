@@ -148,6 +148,7 @@ impl Runtime {
             None => None,
         };
         let tenure = Tenure::begin(&bus, &holder, terms, options.alone, guard).await?;
+        let protector = Protector::look(&options.data_dir, &options.node);
         let node = Arc::new(Node {
             id: options.node,
             bus,
@@ -159,7 +160,7 @@ impl Runtime {
             workspaces: Workspaces::new(options.data_dir.join("workspaces")),
             prompts: options.data_dir.join("prompts"),
             sampler: Arc::new(Sampler::new()),
-            protector: Protector::look(&options.data_dir, &options.node),
+            protector,
             holder,
             terms,
             alone: options.alone,

@@ -230,6 +230,12 @@ impl Group {
         Ok(())
     }
 
+    /// Whether a limit of processors is held here.
+    #[must_use]
+    pub fn holds_cpu(&self) -> bool {
+        self.cpu.is_some()
+    }
+
     /// Where a child is to be made in, with `CLONE_INTO_CGROUP`.
     #[must_use]
     pub fn nest(&self) -> Option<BorrowedFd<'_>> {

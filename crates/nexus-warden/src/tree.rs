@@ -61,6 +61,11 @@ impl Tree {
             Some(confinement) => Some(Plan::new(start, confinement)?),
             None => None,
         };
+        let mut limits = start.limits;
+        if group.as_ref().is_some_and(|group| group.holds_cpu()) {
+            // Held for the whole tree; each process need not be.
+            limits.cpu_milli = None;
+        }
         let nest = match group {
             Some(group) => {
                 // The warden itself; and in namespaces the init, and who waits for it.
@@ -71,7 +76,7 @@ impl Tree {
             None => None,
         };
         let stdio = [stdin.as_ref().map(AsFd::as_fd), Some(stdout.as_fd()), Some(stderr.as_fd())];
-        let (child, pipe, control) = fork::fork(start, plan, stdio, nest)?;
+        let (child, pipe, control) = fork::fork(start, &limits, plan, stdio, nest)?;
         Ok(Self {
             id: start.id,
             child,

@@ -117,6 +117,13 @@ async fn what_a_killed_company_has_left_in_its_groups_is_ended() {
 }
 
 #[tokio::test]
+async fn without_control_groups_it_keeps_to_few_processors() {
+    let wardens = Wardens::new(Groups::default());
+    let limits = Limits { cpu_milli: Some(500), ..Limits::default() };
+    assert_eq!(limited(&wardens, "nproc", limits).await.0.stdout, ["1"]);
+}
+
+#[tokio::test]
 async fn without_control_groups_nothing_of_them_is_used() {
     let wardens = Wardens::new(Groups::default());
     let (story, report) = limited(&wardens, "echo well", MEMORY).await;

@@ -90,6 +90,7 @@ impl Drive {
         let mut watch = None;
         let mut seen = 0;
         let conclusion = 'life: loop {
+            let mut actions = Vec::new();
             let input = tokio::select! {
                 biased;
                 Some(input) = self.inputs.recv() => input,
@@ -121,16 +122,15 @@ impl Drive {
                 }
                 event = next_event(&mut body.events, &mut output) => {
                     if let Some(failure) = too_big_a_file(event.as_ref(), &policy.limits) {
-                        attempt.step(Input::Exceeded(failure), began.elapsed());
+                        actions = attempt.step(Input::Exceeded(failure), began.elapsed());
                     }
                     hear(event, &mut output, &self.slot, &policy.limits)
                 }
             };
-            let mut actions = Vec::new();
             // What ended while this node had no lease was ended by its guard, or for somebody else: it says nothing of
             // the agent.
             if !node.tenure.holds(self.job.hold.term) {
-                actions = attempt.step(Input::LeaseLost, began.elapsed());
+                actions.extend(attempt.step(Input::LeaseLost, began.elapsed()));
             }
             actions.extend(attempt.step(input, began.elapsed()));
             for action in actions {

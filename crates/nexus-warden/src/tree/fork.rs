@@ -53,6 +53,7 @@ impl Children {
 /// Makes the child. Its faults come by the pipe, which is closed when it has become the program (or its init).
 pub(super) fn fork(
     start: &Start,
+    limits: &Limits,
     plan: Option<Plan>,
     stdio: [Option<BorrowedFd<'_>>; 3],
     nest: Option<BorrowedFd<'_>>,
@@ -64,7 +65,7 @@ pub(super) fn fork(
     let Some(child) = fork else {
         drop(read);
         let mut pipe = File::from(write);
-        let fault = become_program(start, plan, stdio);
+        let fault = become_program(start, limits, plan, stdio);
         confess(&mut pipe, &fault);
         exit(127)
     };
@@ -95,14 +96,14 @@ pub(crate) fn clone(flags: u64, nest: Option<BorrowedFd<'_>>) -> io::Result<Opti
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Returns only what went wrong.
-fn become_program(start: &Start, plan: Option<Plan>, stdio: [Option<BorrowedFd<'_>>; 3]) -> Fault {
+fn become_program(start: &Start, limits: &Limits, plan: Option<Plan>, stdio: [Option<BorrowedFd<'_>>; 3]) -> Fault {
     if let Err(error) = rustix::process::setpgid(None, None) {
         return fault(Stage::Fork, &error.into());
     }
     if let Err(error) = unblock() {
         return fault(Stage::Fork, &error);
     }
-    if let Err(error) = limit(&start.limits) {
+    if let Err(error) = limit(limits) {
         return fault(Stage::Limits, &error);
     }
     if let Some(plan) = plan {
@@ -211,8 +212,23 @@ fn limit(limits: &Limits) -> io::Result<()> {
         // Among those that use it up together with the warden, the warden is the last to be ended.
         let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     }
+    if let Some(milli) = limits.cpu_milli {
+        keep_to(milli.div_ceil(1000))?;
+    }
     set(Resource::Nofile, limits.open_files)?;
     set(Resource::Fsize, limits.file_size)
+}
+
+/// Keeps to so many of the processors that there are.
+fn keep_to(count: u32) -> io::Result<()> {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let all = sched_getaffinity(None)?;
+    let mut few = CpuSet::new();
+    (0..CpuSet::MAX_CPU)
+        .filter(|cpu| all.is_set(*cpu))
+        .take(usize::try_from(count).unwrap_or(usize::MAX))
+        .for_each(|cpu| few.set(cpu));
+    Ok(sched_setaffinity(None, &few)?)
 }
 
 /// Puts standard input, output and error where programs look for them; no input is an empty one.

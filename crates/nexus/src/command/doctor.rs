@@ -11,6 +11,7 @@ use crate::exit::{Code, Exit};
 use crate::{place, show};
 
 mod machine;
+mod sandbox;
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -37,6 +38,7 @@ pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Ex
             broker(place, &loaded, &mut say).await?;
             agents(&loaded, &mut say);
             machine::files(&loaded.company, &mut say);
+            sandbox::protection(&loaded.company, &mut say);
         }
         Err(errors) => {
             for error in errors.iter() {
@@ -44,7 +46,6 @@ pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Ex
             }
         }
     }
-    say(Level::Warn, "sandbox", "agents run unconfined: this version has sandbox.level = \"none\" only".to_owned());
     let data_dir = place::data_dir(place)?;
     machine::disk(&data_dir, &mut say);
     machine::ledger(&data_dir, &mut say);
