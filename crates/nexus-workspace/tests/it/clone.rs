@@ -260,7 +260,7 @@ async fn closed_directories_are_removed_and_links_not_followed() {
     std::fs::create_dir_all(prepared.path.join("ignored/deep")).unwrap();
     std::fs::write(prepared.path.join("ignored/deep/file"), "x").unwrap();
     std::os::unix::fs::symlink(&outside, prepared.path.join("ignored/link")).unwrap();
-    std::fs::set_permissions(prepared.path.join("ignored/deep"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(prepared.path.join("ignored/deep"), std::fs::Permissions::from_mode(0o000)).unwrap();
     place.workspaces.finish(prepared).await;
     assert_eq!(std::fs::read_to_string(outside.join("file")).unwrap(), "kept");
     assert_eq!(place.left(), 0);

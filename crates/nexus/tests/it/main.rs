@@ -8,6 +8,7 @@ mod broken_start;
 mod broker_hangs;
 mod cancel;
 mod completions;
+mod confined;
 mod crash;
 mod damaged_store;
 mod delay;
