@@ -69,9 +69,35 @@ pub struct AgentSpec {
     /// How the task's description is handed over.
     #[serde(default)]
     pub prompt: PromptVia,
+    /// Variables that are secrets, and where each is to be had: handed to this agent alone, taken out of what it prints, and
+    /// never shown.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, SecretSource>,
     /// What a confined one needs of the user's home: its settings, its login.
     #[serde(default)]
     pub home: Vec<HomePath>,
+}
+
+/// Where a secret is to be had; one of the three.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretSource {
+    /// A file that holds nothing else; `~/` is the user's home. It must not be readable by everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// A variable of the company's own environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+    /// A program that prints it, and its arguments.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "without_arguments")]
+    pub command: Option<Vec<String>>,
+}
+
+/// Arguments may be secrets themselves.
+#[expect(clippy::ref_option, reason = "what serde calls it with")]
+fn without_arguments<S: serde::Serializer>(command: &Option<Vec<String>>, serializer: S) -> Result<S::Ok, S::Error> {
+    let shown = command.iter().flatten().enumerate().map(|(at, word)| if at == 0 { word.as_str() } else { "***" });
+    serializer.collect_seq(shown)
 }
 
 /// A path below the user's home: a string to read it, or a table to write it too.
@@ -116,6 +142,7 @@ impl AgentSpec {
             command: vec!["sh".to_owned(), "-c".to_owned()],
             env: BTreeMap::new(),
             prompt: PromptVia::Arg,
+            secrets: BTreeMap::new(),
             home: Vec::new(),
         }
     }

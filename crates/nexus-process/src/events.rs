@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use nexus_core::attempt::ExitStatus;
 use nexus_core::log::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::lines::{Line, Split, Splitter};
+use crate::lines::{Line, READ, Split, Splitter};
+use crate::redact::{Redaction, Redactor};
 use crate::tree::{Limit, Phase, Report};
 
 /// What the tree did.
@@ -29,10 +31,12 @@ pub enum Event {
 }
 
 /// How output is handed on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct OutputPolicy {
     /// A line longer than this many bytes is handed on in pieces.
     pub max_line: usize,
+    /// What is taken out of it.
+    pub redact: Option<Redactor>,
 }
 
 /// Long enough for the lines people read, and 64 of them fit one NATS message of 1 MiB.
@@ -40,7 +44,7 @@ const MAX_LINE: usize = 16 * 1024;
 
 impl Default for OutputPolicy {
     fn default() -> Self {
-        Self { max_line: MAX_LINE }
+        Self { max_line: MAX_LINE, redact: None }
     }
 }
 
@@ -93,11 +97,12 @@ impl Events {
         stdout: Option<Source>,
         stderr: Option<Source>,
         split: Split,
+        redact: Option<&Redactor>,
         phase: watch::Receiver<Phase>,
     ) -> Self {
         Self {
-            stdout: Pipe::new(stdout, Stream::Stdout, split),
-            stderr: Pipe::new(stderr, Stream::Stderr, split),
+            stdout: Pipe::new(stdout, Stream::Stdout, split, redact),
+            stderr: Pipe::new(stderr, Stream::Stderr, split, redact),
             phase,
             stage: Stage::Running,
         }
@@ -190,22 +195,36 @@ struct Pipe {
     /// None when there is nothing more to read.
     reader: Option<Source>,
     stream: Stream,
+    /// Where it goes first, where there is anything to take out.
+    redaction: Option<(Redaction, BytesMut)>,
     splitter: Splitter,
     /// The last line has been handed on too.
     finished: bool,
 }
 
 impl Pipe {
-    fn new(reader: Option<Source>, stream: Stream, split: Split) -> Self {
-        Self { reader, stream, splitter: Splitter::new(split), finished: false }
+    fn new(reader: Option<Source>, stream: Stream, split: Split, redact: Option<&Redactor>) -> Self {
+        let redaction = redact.map(|redactor| (redactor.stream(), BytesMut::new()));
+        Self { reader, stream, redaction, splitter: Splitter::new(split), finished: false }
     }
 
     /// Reads once. Not to be called when `finished`.
     async fn read(&mut self) -> Option<Event> {
         let stream = self.stream;
         if let Some(reader) = &mut self.reader {
-            match reader.read_buf(self.splitter.room()).await {
+            let into = match &mut self.redaction {
+                Some((_, raw)) => {
+                    raw.reserve(READ);
+                    raw
+                }
+                None => self.splitter.room(),
+            };
+            match reader.read_buf(into).await {
                 Ok(read) if read > 0 => {
+                    if let Some((redaction, raw)) = &mut self.redaction {
+                        redaction.push(raw, self.splitter.room());
+                        raw.clear();
+                    }
                     return Some(Event::Output { stream, lines: self.splitter.take(), bytes: read as u64 });
                 }
                 Ok(_) => {}
@@ -214,6 +233,9 @@ impl Pipe {
             self.reader = None;
         }
         self.finished = true;
+        if let Some((redaction, _)) = &mut self.redaction {
+            redaction.finish(self.splitter.room());
+        }
         let lines = self.splitter.rest();
         if lines.is_empty() { None } else { Some(Event::Output { stream, lines, bytes: 0 }) }
     }

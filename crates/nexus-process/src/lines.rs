@@ -26,7 +26,7 @@ pub(crate) enum Split {
 }
 
 /// What a pipe holds on Linux, and so the most that one read can bring.
-const READ: usize = 64 * 1024;
+pub(crate) const READ: usize = 64 * 1024;
 /// Below this much room a new buffer is taken. Reads stay big, and many small ones share one buffer.
 const LEAST_ROOM: usize = 16 * 1024;
 

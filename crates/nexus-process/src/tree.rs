@@ -22,6 +22,7 @@ use crate::events::{Events, OutputPolicy, Source};
 use crate::group::{self, Group};
 use crate::lines::Split;
 use crate::program;
+use crate::redact::Redactor;
 use crate::sampler::Target;
 
 /// A running tree. Dropping it kills the tree; [`Gone`] still says when that has happened.
@@ -107,11 +108,15 @@ impl Gone {
 
 impl Tree {
     /// Starts `command` as the leader of a new process group. To be called within a tokio runtime.
-    pub fn spawn(command: &Command, output: OutputPolicy) -> Result<(Self, Events), SpawnError> {
-        Self::spawn_split(command, Split::Lines(output.max_line.max(1)))
+    pub fn spawn(command: &Command, output: &OutputPolicy) -> Result<(Self, Events), SpawnError> {
+        Self::spawn_split(command, Split::Lines(output.max_line.max(1)), output.redact.as_ref())
     }
 
-    pub(crate) fn spawn_split(command: &Command, split: Split) -> Result<(Self, Events), SpawnError> {
+    pub(crate) fn spawn_split(
+        command: &Command,
+        split: Split,
+        redact: Option<&Redactor>,
+    ) -> Result<(Self, Events), SpawnError> {
         let program = program::find(command)?;
         let mut child =
             start(command, &program).map_err(|source| SpawnError::from_system(command, &program, source))?;
@@ -119,7 +124,7 @@ impl Tree {
         let (sender, phase) = watch::channel(Phase::Running);
         let stdout = child.stdout.take().map(|pipe| Box::new(pipe) as Source);
         let stderr = child.stderr.take().map(|pipe| Box::new(pipe) as Source);
-        let events = Events::new(stdout, stderr, split, phase.clone());
+        let events = Events::new(stdout, stderr, split, redact, phase.clone());
         let feeder = match (&command.stdin, child.stdin.take()) {
             (Stdin::Bytes(bytes), Some(pipe)) => Some(tokio::spawn(feed(pipe, bytes.clone()))),
             _ => None,

@@ -66,7 +66,7 @@ impl Wardens {
             let source = std::io::ErrorKind::Unsupported.into();
             return Err(SpawnError::Warden { doing: "confine the agent on this system".to_owned(), source });
         }
-        let (tree, events) = Tree::spawn(&launch.command, launch.output)?;
+        let (tree, events) = Tree::spawn(&launch.command, &launch.output)?;
         Ok(Started { tree, events, listener: None })
     }
 

@@ -31,6 +31,16 @@ pub(super) fn check(check: &mut Check<'_>, parsed: &Parsed, whole: bool) {
         for variable in spec.env.keys() {
             check.variable(variable, &[&agent[..], &["env", variable]].concat());
         }
+        for (name, source) in &spec.secrets {
+            let at = [&agent[..], &["secrets", name]].concat();
+            check.variable(name, &at);
+            let named = [source.file.is_some(), source.env.is_some(), source.command.is_some()];
+            let is_one = named.into_iter().filter(|is_named| *is_named).count() == 1;
+            let message = format!("the secret `{name}` needs one source: `file`, `env` or `command`");
+            check.refuse_if(!is_one, &at, &message);
+            let is_empty = source.command.as_ref().is_some_and(|command| command.first().is_none_or(String::is_empty));
+            check.refuse_if(is_empty, &at, "`command` names the program that prints the secret");
+        }
         for (index, path) in spec.home.iter().enumerate() {
             let path = path.path();
             let below =

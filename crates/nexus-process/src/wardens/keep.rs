@@ -116,7 +116,7 @@ impl Wardens {
             tokio::spawn(feed(sender, bytes));
         }
         let split = Split::Lines(launch.output.max_line.max(1));
-        let events = Events::new(Some(stdout), Some(stderr), split, phase.clone());
+        let events = Events::new(Some(stdout), Some(stderr), split, launch.output.redact.as_ref(), phase.clone());
         let tree = Tree::of_warden(Hold { leader, warden, orders }, phase);
         Ok(Started { tree, events, listener: listener.map(Into::into) })
     }

@@ -10,7 +10,7 @@ async fn ends_the_marked_and_nothing_else() {
     let spawn = |mark: &str, script: &str| {
         let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
         let command = Command::new("sh", "/").args(["-c", script]).env([path, ("MARK".to_owned(), mark.to_owned())]);
-        Tree::spawn(&command, OutputPolicy::default()).unwrap()
+        Tree::spawn(&command, &OutputPolicy::default()).unwrap()
     };
     let (bystander, _bystanders) = spawn("another", "sleep 60");
     let (leader, mut events) = spawn(&value, "setsid sleep 60 & sleep 60");

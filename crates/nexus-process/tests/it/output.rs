@@ -37,7 +37,7 @@ async fn any_bytes_are_welcome() {
 #[tokio::test]
 async fn a_long_line_comes_in_pieces() {
     let command = sh("head -c 100000 /dev/zero | tr '\\0' x; echo; echo end");
-    let (_tree, mut events) = Tree::spawn(&command, OutputPolicy { max_line: 30_000 }).unwrap();
+    let (_tree, mut events) = Tree::spawn(&command, &OutputPolicy { max_line: 30_000, redact: None }).unwrap();
     let mut lines = Vec::new();
     while let Some(event) = soon(events.next()).await {
         if let Event::Output { lines: more, .. } = event {

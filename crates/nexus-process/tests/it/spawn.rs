@@ -8,7 +8,7 @@ use nexus_process::{Command, OutputPolicy, SpawnError, Tree, user_environment};
 use crate::support::run;
 
 fn error(command: &Command) -> SpawnError {
-    Tree::spawn(command, OutputPolicy::default()).map(|_| ()).unwrap_err()
+    Tree::spawn(command, &OutputPolicy::default()).map(|_| ()).unwrap_err()
 }
 
 fn file(path: &Path, text: &str, mode: u32) {

@@ -21,7 +21,7 @@ pub(crate) fn sh(script: &str) -> Command {
 }
 
 pub(crate) fn spawn(command: &Command) -> (Tree, Events) {
-    Tree::spawn(command, OutputPolicy::default()).unwrap()
+    Tree::spawn(command, &OutputPolicy::default()).unwrap()
 }
 
 /// All that a tree told.

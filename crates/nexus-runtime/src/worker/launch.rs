@@ -8,7 +8,9 @@ use std::time::Duration;
 use nexus_core::attempt::Policy;
 use nexus_core::event::{Failure, FailureKind, Protection};
 use nexus_core::protect::Plan;
-use nexus_process::{Command, Events, Launch, Limits, OutputPolicy, Stdin, Tree, is_shortage, user_environment};
+use nexus_process::{
+    Command, Events, Launch, Limits, OutputPolicy, Redactor, Stdin, Tree, is_shortage, resolve_secret, user_environment,
+};
 use nexus_workspace::Prepared;
 
 use super::Job;
@@ -161,6 +163,9 @@ async fn spawn(
     let mark = former::own_mark(node, entry.task.id);
     env.extend(set.chain(launch.env).chain(marks).map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let stdin = launch.stdin.map_or(Stdin::Closed, |text| Stdin::Bytes(text.into_bytes().into()));
+    let secrets = secrets(job).await.map_err(|message| NotSpawned::new(message, false))?;
+    let redact = Redactor::new(secrets.iter().map(|(_, value)| value.as_str()));
+    env.extend(secrets.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let mut command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
     let file = prompt.as_ref().map(|prompt| prompt.0.as_path());
     let confined = node.protector.confine(plan, job, workspace, file, &mut command).await;
@@ -175,7 +180,7 @@ async fn spawn(
         confinement,
         kill_after: kill_after(job),
         mark,
-        output: OutputPolicy::default(),
+        output: OutputPolicy { redact, ..OutputPolicy::default() },
     };
     settling.store(true, Ordering::Release);
     let started = node.protector.wardens.start(&launch).await;
@@ -192,6 +197,16 @@ fn limits(limits: &nexus_core::department::Limits) -> Limits {
         open_files: limits.open_files.map(u64::from),
         file_size: limits.file_size.map(|size| size.bytes()),
     }
+}
+
+/// The agent's own secrets, had anew for each attempt: they may have been changed.
+async fn secrets(job: &Job) -> Result<Vec<(String, String)>, String> {
+    let mut secrets = Vec::new();
+    for (name, source) in &job.agent.secrets {
+        let value = resolve_secret(source).await.map_err(|error| format!("the secret {name} of the agent: {error}"))?;
+        secrets.push((name.clone(), value));
+    }
+    Ok(secrets)
 }
 
 /// Later than whatever this side does about an attempt that takes too long: the warden's own end is for a company that

@@ -65,3 +65,51 @@ fn a_prompt_comes_as_it_is_declared() {
     let left = std::fs::read_dir(company.path("data/prompts")).map_or(0, Iterator::count);
     assert_eq!(left, 0);
 }
+
+#[test]
+fn a_secret_is_handed_over_and_seen_nowhere_else() {
+    let place = Place::with(&[("work", &format!("{WORK}\nagents = [\"keyed\", \"shell\"]\n"))]);
+    place.write("key", "from-the-file-4711\n");
+    std::fs::set_permissions(place.path("key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    place.write(
+        "config/nexus.toml",
+        r#"
+        [agents.keyed]
+        kind = "command"
+        command = ["sh", "-c"]
+        [agents.keyed.secrets]
+        FILE_KEY = { file = "~/key" }
+        ENV_KEY = { env = "COMPANY_KEY" }
+        TOOL_KEY = { command = ["printf", "from-the-tool-%s", "0815"] }
+        "#,
+    );
+    let company = Company::up_with(&place, &[], &[("COMPANY_KEY", "from-outside-1234")]);
+    // In pieces, as an unbuffered program writes.
+    let script = "echo ${#FILE_KEY} ${#ENV_KEY} ${#TOOL_KEY}; echo file=$FILE_KEY env=$ENV_KEY; printf from-the-; \
+                  sleep 0.3; echo tool-0815; echo $FILE_KEY >&2; exit 1";
+    let id = company.delegate(&["-a", "keyed", "--max-attempts", "1", script]);
+    let answer = company.ended(&id);
+    assert_eq!(at(&answer, "task.result.output"), "18 17 18\nfile=*** env=***\n***\n", "{answer:#}");
+    assert_eq!(at(&answer, "task.result.error_output"), "***\n");
+    // Others of the department don't have it.
+    assert_eq!(company.run(&["run", "-a", "shell", "echo .$FILE_KEY$ENV_KEY$TOOL_KEY"]).done(), ".\n");
+    let shown = company.run(&["config", "show"]).done();
+    assert!(shown.contains("TOOL_KEY") && !shown.contains("0815"), "{shown}");
+    // Nor is it anywhere in what the company keeps.
+    let place = company.stop();
+    let kept = std::process::Command::new("grep").args(["-rlaE", "4711|outside-1234"]).arg(place.path("data")).output();
+    assert_eq!(String::from_utf8_lossy(&kept.unwrap().stdout), "");
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_is_named_and_not_shown() {
+    let place = Place::with(&[("work", &format!("{WORK}\nagents = [\"keyed\"]\nretry.max_attempts = 1\n"))]);
+    place.write("key", "hush-hush\n");
+    std::fs::set_permissions(place.path("key"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let agent = "[agents.keyed]\nkind = \"command\"\ncommand = [\"true\"]\n[agents.keyed.secrets]\nKEY = { file = \"~/key\" }\n";
+    place.write("config/nexus.toml", agent);
+    let company = Company::up(&place);
+    let answer = company.ended(&company.delegate(&["x"]));
+    let error = at(&answer, "task.error").as_str().unwrap();
+    assert!(error.contains("KEY") && error.contains("chmod 600") && !error.contains("hush"), "{error}");
+}
