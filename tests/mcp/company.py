@@ -32,6 +32,9 @@ max_attempts = 1
 
 [workspace]
 mode = "scratch"
+
+[sandbox]
+write = ["{meeting}"]   # where the tests and their agents meet; nothing else is in the agents' reach
 """
 
 
@@ -42,6 +45,8 @@ class Company:
         self.config = root / "config"
         self.data = root / "data"
         self.story = root / "story.log"
+        self.meeting = root / "meeting"
+        self.meeting.mkdir()
         departments = self.config / "departments"
         departments.mkdir(parents=True)
         (self.config / "nexus.toml").write_text('shutdown_grace = "1s"\n')
@@ -50,7 +55,7 @@ class Company:
             ("qa", 2, "testing"),
             ("product", 1, "planning"),
         ]:
-            text = DEPARTMENT.format(name=name, workers=workers, task_type=task_type)
+            text = DEPARTMENT.format(name=name, workers=workers, task_type=task_type, meeting=self.meeting)
             (departments / f"{name}.toml").write_text(text)
         self.process = None
         self.listen = "127.0.0.1:0"

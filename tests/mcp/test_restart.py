@@ -25,8 +25,8 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def test_finished_tasks_stay_readable_and_unfinished_ones_go_on(own_company, tmp_path, transport, era):
-    company, go = own_company, tmp_path / "go"
+async def test_finished_tasks_stay_readable_and_unfinished_ones_go_on(own_company, transport, era):
+    company, go = own_company, own_company.meeting / "go"
     async with company.client(transport, era) as asked:
         done = await asked.delegate("echo kept; exit 0", department="qa")
         before = await asked.ended(done)

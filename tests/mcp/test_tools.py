@@ -150,7 +150,7 @@ async def test_departments_are_listed(company, transport, era):
 
 async def test_a_failed_task_is_retried(company, tmp_path):
     async with company.client() as asked:
-        mark = tmp_path / "mark"
+        mark = company.meeting / tmp_path.name
         task = await asked.delegate(f"test -e {mark}")
         assert (await asked.ended(task))["status"] == "failed"
         mark.touch()
@@ -166,13 +166,15 @@ async def test_a_failed_task_is_retried(company, tmp_path):
 async def test_three_departments_work_in_parallel_while_logs_are_read(company, transport, era, tmp_path):
     """Each task waits for the other two: they end only if they run at the same time."""
     names = ["engineering", "qa", "product"]
-    meet = "; ".join(f"until test -e {tmp_path}/{name}; do sleep 0.05; done" for name in names)
+    place = company.meeting / tmp_path.name
+    place.mkdir()
+    meet = "; ".join(f"until test -e {place}/{name}; do sleep 0.05; done" for name in names)
     async with company.client(transport, era) as asked:
         tasks, took = {}, []
 
         async def delegate(name):
             begun = time.monotonic()
-            command = f"echo {name} is here; touch {tmp_path}/{name}; {meet}; until test -e {tmp_path}/go; do sleep 0.05; done"
+            command = f"echo {name} is here; touch {place}/{name}; {meet}; until test -e {place}/go; do sleep 0.05; done"
             tasks[name] = await asked.delegate(command, department=name)
             took.append(time.monotonic() - begun)
 
@@ -191,7 +193,7 @@ async def test_three_departments_work_in_parallel_while_logs_are_read(company, t
 
         cancelled = await asked.ok("cancelTask", task_id=tasks["product"])
         assert cancelled["was"] == "running"
-        (tmp_path / "go").touch()
+        (place / "go").touch()
         ended = {name: await asked.ended(tasks[name]) for name in names}
         assert {name: status["status"] for name, status in ended.items()} == {
             "engineering": "completed",

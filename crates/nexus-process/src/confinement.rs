@@ -94,12 +94,15 @@ impl Policy<'_> {
                  to \"clone\" or \"copy\", or install bubblewrap"
             ));
         }
-        match (self.data_dir.starts_with(self.workspace), whole) {
-            (false, _) => Ok(Vec::new()),
-            (true, true) => Ok(vec![self.data_dir.to_owned()]),
-            (true, false) => Err(format!(
-                "without namespaces the company's data directory can't be hidden from an agent that works in {workspace}: \
-                 {way_out}, or install bubblewrap"
+        let settings = self.read.iter().chain(self.write).map(|path| self.expanded(path));
+        let holder = settings.chain([self.workspace.to_owned()]).find(|path| self.data_dir.starts_with(path));
+        match (holder, whole) {
+            (None, _) => Ok(Vec::new()),
+            (Some(_), true) => Ok(vec![self.data_dir.to_owned()]),
+            (Some(holder), false) => Err(format!(
+                "without namespaces the company's data directory can't be hidden in {}: {way_out}; name less in sandbox.read \
+                 and sandbox.write; or install bubblewrap",
+                holder.display()
             )),
         }
     }
