@@ -91,7 +91,7 @@ impl Policy<'_> {
         if !whole && !self.protected.is_empty() {
             return Err(format!(
                 "without namespaces the repository in {workspace} can't be kept from a confined agent: set workspace.mode \
-                 to \"clone\" or \"copy\", or install bubblewrap"
+                 to \"clone\" or \"copy\", install bubblewrap, or set sandbox.level to \"none\""
             ));
         }
         let settings = self.read.iter().chain(self.write).map(|path| self.expanded(path));

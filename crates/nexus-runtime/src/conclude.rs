@@ -30,7 +30,7 @@ pub(crate) async fn conclude(
     policy: &Department,
 ) -> Option<bool> {
     let end = async {
-        // What an agent that ended well has left running, it may have meant to.
+        // Its tree is gone; what a warden that was lost has left behind goes before anybody is told of an end that needs proof.
         if conclusion != Conclusion::Completed {
             end_strays(node, claim.entry.task.id).await;
         }

@@ -147,7 +147,11 @@ impl Protector {
 
     /// What an attempt's protection is called.
     pub(crate) fn describe(&self, plan: Plan, policy: &Department) -> Protection {
-        describe(plan, policy, self.kills_at_once)
+        #[cfg(target_os = "linux")]
+        let has_init = self.available.clone_flags != 0;
+        #[cfg(not(target_os = "linux"))]
+        let has_init = false;
+        describe(plan, policy, has_init, self.kills_at_once)
     }
 
     /// Removes what was a task's alone, when it is over.
@@ -203,7 +207,7 @@ fn protected(workspace: &Prepared) -> Vec<PathBuf> {
     if shared && repository.exists() { vec![repository] } else { Vec::new() }
 }
 
-fn describe(plan: Plan, policy: &Department, kills_at_once: bool) -> Protection {
+fn describe(plan: Plan, policy: &Department, has_init: bool, kills_at_once: bool) -> Protection {
     let limits = &policy.limits;
     let is_limited = limits.memory.is_some() || limits.processes.is_some() || limits.cpu.is_some();
     let sandbox = match plan.sandbox {
@@ -217,6 +221,7 @@ fn describe(plan: Plan, policy: &Department, kills_at_once: bool) -> Protection 
     let tree = match plan.sandbox {
         _ if cfg!(not(target_os = "linux")) => "group",
         Some(SandboxTier::Namespaces) => "pid_namespace",
+        Some(SandboxTier::Landlock) if has_init => "pid_namespace",
         _ if kills_at_once => "cgroup",
         _ => "descendants",
     };

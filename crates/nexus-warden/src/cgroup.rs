@@ -73,6 +73,15 @@ impl Root {
         ended
     }
 
+    /// Ends all that lives in the groups of one warden that is gone itself.
+    pub fn end(&self, name: &str) {
+        for path in self.paths() {
+            for group in below(&path.join(name)).into_iter().chain([path.join(name)]) {
+                let _ = end_all(&group);
+            }
+        }
+    }
+
     /// Removes groups that are empty.
     pub fn remove(&self) {
         for path in self.paths() {

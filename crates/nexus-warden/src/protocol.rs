@@ -16,6 +16,7 @@ pub use crate::cgroup::Root as Groups;
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
     /// Move into control groups of this name; said once, before anything is started.
+    #[cfg(target_os = "linux")]
     Enter { root: Groups, name: String },
     /// Start a program. With it come its standard output, its standard error, and, if `stdin` says so, its standard input.
     Start(Box<Start>),

@@ -127,9 +127,10 @@ impl Wardens {
         let mut link = match idle {
             Some(link) => link,
             None => {
-                let link = Link::start()?;
+                let mut link = Link::start()?;
                 if self.shared.groups != Groups::default() {
                     let name = format!("w{}", self.shared.names.fetch_add(1, Ordering::Relaxed));
+                    link.groups = Some(name.clone());
                     link.send(&Order::Enter { root: self.shared.groups.clone(), name }, &[]).await?;
                 }
                 link
@@ -223,9 +224,15 @@ impl Owner {
             Ok(None) => self.wardens.put_back(self.link),
             Err(error) => {
                 tracing::warn!(warden = self.link.pid, "a warden was lost: {error}");
-                let Self { link, phase, mark, .. } = self;
+                let Self { link, phase, mark, wardens, .. } = self;
+                let groups = link.groups.clone();
                 // It ends what it keeps, if it still can.
                 drop(link);
+                let ending = tokio::task::spawn_blocking(move || {
+                    groups.into_iter().for_each(|name| wardens.shared.groups.end(&name));
+                });
+                // An error means that the runtime is being shut down.
+                let _ = ending.await;
                 end_what_is_left(&mark).await;
                 if let Some(started) = started {
                     let _ = started.send(Err(Refusal::Lost(error)));

@@ -23,6 +23,8 @@ use super::program;
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) pid: u32,
+    /// What its control groups are called; none where there are none.
+    pub(super) groups: Option<String>,
     /// How many trees it has kept.
     pub(super) trees: u64,
     socket: UnixStream,
@@ -53,6 +55,7 @@ impl Link {
         ours.set_nonblocking(true)?;
         Ok(Self {
             pid: child.id().unwrap_or_default(),
+            groups: None,
             trees: 0,
             socket: UnixStream::from_std(ours)?,
             child,

@@ -117,6 +117,28 @@ async fn what_a_killed_company_has_left_in_its_groups_is_ended() {
 }
 
 #[tokio::test]
+async fn what_a_killed_warden_leaves_in_its_groups_is_ended() {
+    let own = Own::new();
+    if own.0.end.is_none() {
+        return eprintln!("skipped: this user may use no control group");
+    }
+    let wardens = Wardens::new(own.0.clone());
+    // Without an environment it can't be known by its mark.
+    let script = "env -i setsid sh -c 'trap \"\" TERM; echo ready; while :; do sleep 60; done' & wait";
+    let mut started = soon(wardens.start(&launch(sh(script)))).await.unwrap();
+    crate::support::line(&mut started.events).await;
+    let warden = i32::try_from(started.tree.warden().unwrap()).unwrap();
+    let group = own.0.end.as_ref().unwrap().join("w0/tree0/cgroup.procs");
+    assert!(std::fs::read_to_string(&group).unwrap().lines().count() >= 2);
+    rustix::process::kill_process(rustix::process::Pid::from_raw(warden).unwrap(), rustix::process::Signal::KILL)
+        .unwrap();
+    soon(started.tree.gone().wait()).await;
+    assert_eq!(std::fs::read_to_string(&group).unwrap(), "");
+    wardens.close().await;
+    own.0.remove_whole();
+}
+
+#[tokio::test]
 async fn without_control_groups_it_keeps_to_few_processors() {
     let wardens = Wardens::new(Groups::default());
     let limits = Limits { cpu_milli: Some(500), ..Limits::default() };

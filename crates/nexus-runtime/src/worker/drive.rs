@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nexus_core::attempt::{Action, Attempt, Conclusion, ExitStatus, Input, Policy};
-use nexus_core::department::{Limits, LimitsTier, SandboxTier};
+use nexus_core::department::{Limits, LimitsTier};
 use nexus_core::event::{Failure, FailureKind, Outcome, Protection, Usage};
 use nexus_process::{Event, Events, Limit, Tree, Vitals, Watch};
 use nexus_workspace::Prepared;
@@ -205,7 +205,7 @@ impl Body {
     }
 
     fn is_in_a_namespace(&self) -> bool {
-        self.protection.as_ref().is_some_and(|protection| protection.sandbox == SandboxTier::Namespaces.as_str())
+        self.protection.as_ref().is_some_and(|protection| protection.tree == "pid_namespace")
     }
 
     fn arrive(&mut self, started: Result<Started, NotStarted>, slot: &Slot) -> Input {
