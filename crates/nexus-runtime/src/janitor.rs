@@ -1,4 +1,5 @@
-//! Forgets tasks whose history has expired: first in the ledger, then in the read model, a batch at a time.
+//! Forgets tasks whose history has expired: first in the ledger, then in the read model, a batch at a time; and what was
+//! private to tasks that are over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,9 @@ pub(crate) async fn clean(node: Arc<Node>, company: Arc<ArcSwap<Company>>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if let Err(cause) = sweep(&node).await {
+            tracing::warn!("what was private to tasks that are over could not be removed yet: {cause}");
+        }
         let retention = company.load().retention.get();
         let Ok(before) = Timestamp::now().checked_sub(retention) else { continue };
         let mut forgotten = 0;
@@ -37,6 +41,21 @@ pub(crate) async fn clean(node: Arc<Node>, company: Arc<ArcSwap<Company>>) {
             tracing::info!(target: "nexus_ledger", "forgot {forgotten} tasks that ended before {before:.0}");
         }
     }
+}
+
+/// Removes what is private to tasks that are over, where nobody was left to do so: they ended on another node, or while this
+/// one was down.
+async fn sweep(node: &Node) -> Result<(), String> {
+    let history = node.historian.current().await.map_err(|refusal| refusal.to_string())?;
+    for task in node.protector.remembered() {
+        let view = history.get(task).await.map_err(|error| error.to_string())?;
+        let is_over = view.is_none_or(|view| view.status.is_terminal());
+        // In hand or not is looked at last: it may have been taken up since.
+        if is_over && !node.board.holds(task) {
+            node.protector.forget(task).await;
+        }
+    }
+    Ok(())
 }
 
 async fn forget(node: &Node, before: Timestamp) -> Result<usize, String> {

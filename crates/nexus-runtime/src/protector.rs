@@ -154,6 +154,12 @@ impl Protector {
         describe(plan, policy, has_init, self.kills_at_once)
     }
 
+    /// The tasks that have something private here.
+    pub(crate) fn remembered(&self) -> Vec<TaskId> {
+        let entries = std::fs::read_dir(self.data_dir.join("private")).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    }
+
     /// Removes what was a task's alone, when it is over.
     pub(crate) async fn forget(&self, task: TaskId) {
         let private = self.private(task);

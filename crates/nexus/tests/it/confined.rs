@@ -96,6 +96,25 @@ fn what_the_machine_cannot_hold_is_refused_and_not_tried_again() {
 }
 
 #[test]
+fn what_was_private_to_a_task_that_is_over_is_swept_up() {
+    let company = Company::with(&[("work", &default())]);
+    let id = company.delegate(&["sleep 1000"]);
+    company.becomes(&id, "running");
+    let private = company.path("data/private");
+    assert!(private.join(&id).exists());
+    // Killed, and ended by a cancel before it is begun again: nobody has it in hand.
+    let place = company.kill();
+    let text = default().replace("workers = 2", "workers = 1");
+    place.department("work", &text);
+    let company = Company::up(&place);
+    company.run(&["cancel", &id]).done();
+    let place = company.stop();
+    let company = Company::up(&place);
+    until("the end of what was private", || (!private.join(&id).exists()).then_some(()));
+    company.stop();
+}
+
+#[test]
 fn fifty_agents_of_a_killed_company_are_gone_within_a_second() {
     let company = Company::with(&[("work", &default().replace("workers = 2", "workers = 50"))]);
     let escape = "for i in 1 2; do setsid sh -c 'trap \"\" INT TERM HUP; (trap \"\" TERM; sleep 1000) & exit' & done; sleep 1000";
