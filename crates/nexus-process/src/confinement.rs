@@ -95,6 +95,12 @@ impl Policy<'_> {
             ));
         }
         let settings = self.read.iter().chain(self.write).map(|path| self.expanded(path));
+        if let Some(path) = settings.clone().find(|path| self.home.is_some_and(|home| home.starts_with(path))) {
+            let path = path.display();
+            return Err(format!(
+                "sandbox.read or sandbox.write names {path}, which holds the user's home: name what is needed of it"
+            ));
+        }
         let holder = settings.chain([self.workspace.to_owned()]).find(|path| self.data_dir.starts_with(path));
         match (holder, whole) {
             (None, _) => Ok(Vec::new()),
@@ -113,13 +119,14 @@ impl Policy<'_> {
         let real = self.program.canonicalize().unwrap_or_else(|_| self.program.to_owned());
         for program in [self.program, &real].into_iter().filter(|path| !covered(path)) {
             reach.read(program);
-            if let Some(bin) = program.parent() {
-                reach.read(&self.installation(bin));
+            // What lies beside a program that was put anywhere, in the home say, is none of its business.
+            if let Some(whole) = program.parent().and_then(|bin| self.installation(bin)) {
+                reach.read(&whole);
             }
         }
-        for bin in std::env::split_paths(self.path).filter(|bin| bin.is_absolute() && !covered(bin) && bin.is_dir()) {
-            let whole = self.installation(&bin);
-            reach.read(&whole);
+        let usable = |bin: &PathBuf| bin.is_absolute() && !covered(bin) && bin.is_dir() && self.is_small(bin);
+        for bin in std::env::split_paths(self.path).filter(usable) {
+            reach.read(&self.installation(&bin).unwrap_or_else(|| bin.clone()));
             // rustup keeps the programs beside those on the PATH, and cargo its credentials there.
             if bin.ends_with(".cargo/bin")
                 && let Some(home) = bin.ancestors().nth(2)
@@ -130,19 +137,15 @@ impl Policy<'_> {
     }
 
     /// The directory that a directory of programs was installed with: `x` of `x/bin`, where that holds nothing else.
-    fn installation(&self, bin: &Path) -> PathBuf {
+    fn installation(&self, bin: &Path) -> Option<PathBuf> {
         let named =
             |path: &Path, names: &[&str]| path.file_name().is_some_and(|name| names.iter().any(|known| name == *known));
-        match bin.parent() {
-            Some(whole)
-                if named(bin, &["bin", "shims"]) && !named(whole, &[".local", ".cargo"]) && self.is_small(whole) =>
-            {
-                whole.to_owned()
-            }
-            _ => bin.to_owned(),
-        }
+        let whole = bin.parent()?;
+        let is_own = named(bin, &["bin", "shims"]) && !named(whole, &[".local", ".cargo"]) && self.is_small(whole);
+        is_own.then(|| whole.to_owned())
     }
 
+    /// Holds neither the home nor anything of the company.
     fn is_small(&self, path: &Path) -> bool {
         let holds = |other: &Path| other.starts_with(path);
         path.parent().is_some() && !self.home.is_some_and(holds) && !holds(self.data_dir) && !holds(self.workspace)

@@ -1,6 +1,5 @@
 //! Confined agents: each tries what it must not be able to do, in every tier that the machine has, and is refused.
 
-use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -50,7 +49,12 @@ impl Scene {
 
     fn launch(&self, program: &str, args: &[&str]) -> Launch {
         let workspace = self.path("data/workspaces/mine");
-        let path = std::env::var_os("PATH").unwrap_or_default();
+        // One that a careless user has: with the home itself, and all of the company's.
+        let mut path = std::env::var_os("PATH").unwrap_or_default();
+        for careless in ["home", "data", ""] {
+            path.push(":");
+            path.push(self.path(careless));
+        }
         let policy = Policy {
             tier: self.tier.clone(),
             network: self.network,
@@ -63,7 +67,7 @@ impl Scene {
             read: &[],
             write: &[],
             data_dir: &self.path("data"),
-            program: OsStr::new("/bin/sh").as_ref(),
+            program: program.as_ref(),
             path: &path,
         };
         let (confinement, env) = policy.confine(&self.system).unwrap();
@@ -367,13 +371,26 @@ async fn signals_reach_a_confined_tree_and_its_end_is_told() {
 }
 
 #[tokio::test]
+async fn a_program_in_the_home_comes_alone() {
+    for tier in tiers() {
+        let scene = Scene::new(tier.clone());
+        let program = scene.path("home/agent");
+        std::fs::write(&program, "#!/bin/sh\necho works; cat $SCENE/home/.ssh/id $SCENE/data/token\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let story = run(&scene.launch(program.to_str().unwrap(), &[])).await;
+        assert_eq!(story.stdout, ["works"], "{tier:?}: {:?}", story.stderr);
+    }
+}
+
+#[tokio::test]
 async fn a_program_that_is_out_of_reach_is_named() {
     for tier in tiers() {
         let scene = Scene::new(tier.clone());
         let program = scene.path("home/.ssh/program");
         std::fs::copy("/bin/true", &program).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let launch = scene.launch(program.to_str().unwrap(), &[]);
+        let mut launch = scene.launch("sh", &[]);
+        launch.command.program = program.into();
         let error = Wardens::new(Groups::default()).start(&launch).await.unwrap_err();
         assert!(matches!(error, SpawnError::OutOfReach(_)), "{tier:?}: {error:?}");
     }
