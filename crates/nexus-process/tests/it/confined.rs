@@ -371,6 +371,21 @@ async fn signals_reach_a_confined_tree_and_its_end_is_told() {
 }
 
 #[tokio::test]
+async fn a_killed_warden_takes_its_namespace_along() {
+    for tier in tiers() {
+        let scene = Scene::new(tier.clone());
+        let wardens = Wardens::new(Groups::default());
+        let launch = scene.launch("sh", &["-c", "trap '' TERM; sleep 60 & echo ready; wait"]);
+        let mut started = soon(wardens.start(&launch)).await.unwrap();
+        assert_eq!(line(&mut started.events).await, "ready");
+        let warden = rustix::process::Pid::from_raw(started.tree.warden().unwrap().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(warden, rustix::process::Signal::KILL).unwrap();
+        soon(started.tree.gone().wait()).await;
+        assert_eq!(marked(&launch.mark), Vec::<u32>::new(), "{tier:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_program_in_the_home_comes_alone() {
     for tier in tiers() {
         let scene = Scene::new(tier.clone());

@@ -58,10 +58,14 @@ pub(super) fn become_init(inside: &Inside, way: OwnedFd) -> Fault {
     if let Err(error) = hide_the_others() {
         return fault(Stage::Confine, &error);
     }
-    match serve(inside, &way) {
-        Ok(()) => fork::exit(0),
-        Err(fault) => fault,
+    // The warden's own descriptors: while one is open here, nobody hears of the warden's end.
+    if let Err(error) = fork::close_but(&way) {
+        return fault(Stage::Confine, &error);
     }
+    if let Err(fault) = serve(inside, &way) {
+        let _ = say(way.as_fd(), &Word::NotStarted(fault), None);
+    }
+    fork::exit(0)
 }
 
 /// A /proc of the new namespace, in a mount namespace of its own.

@@ -168,6 +168,23 @@ pub(crate) fn close_others() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Closes everything from the fourth descriptor on but one. Only for a forked child that never gives its parent's back.
+pub(crate) fn close_but(kept: &OwnedFd) -> io::Result<()> {
+    let kept = u32::try_from(kept.as_raw_fd()).unwrap_or_default();
+    for (first, last) in [(3, kept.saturating_sub(1)), (kept.saturating_add(1).max(3), u32::MAX)] {
+        if first > last {
+            continue;
+        }
+        #[expect(unsafe_code, reason = "close_range has no safe interface")]
+        // SAFETY: what is closed belongs to values of the parent, none of which this child uses or drops.
+        let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0u32) };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// Signals every process of the namespace whose init this is, but itself.
 pub(crate) fn signal_all(signal: rustix::process::Signal) {
     debug_assert_eq!(rustix::process::getpid(), Pid::INIT, "outside a namespace it would signal the machine");
