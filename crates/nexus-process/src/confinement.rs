@@ -6,14 +6,30 @@
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use nexus_warden::protocol::{Bind, Confinement, Network, Tier};
 
 mod system;
 
-pub use nexus_warden::confine::{Available, probe};
+pub use nexus_warden::confine::Available;
 pub use system::System;
+
+/// What of confinement this machine offers, found out by trying it, which takes some hundredths of a second; `path` is where
+/// bwrap is looked for.
+#[must_use]
+pub fn probe(path: &OsStr) -> Available {
+    let look = || -> std::io::Result<Available> {
+        let (program, _held) = crate::wardens::program()?;
+        let mut command = std::process::Command::new(program);
+        command.arg0("nexus-warden").arg("look").arg(path).env_clear();
+        let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output()?;
+        nexus_warden::protocol::read(&output.stdout).map_err(std::io::Error::other)
+    };
+    look().unwrap_or_else(|error| Available::nothing(&format!("a warden could not look: {error}")))
+}
 
 /// What one attempt may reach beyond what every program needs.
 #[derive(Clone, Debug)]
@@ -40,6 +56,22 @@ pub struct Policy<'a> {
     pub program: &'a Path,
     pub path: &'a OsStr,
 }
+
+/// What an installed program consists of, by the names that these have nearly everywhere.
+const PARTS: [&str; 12] = [
+    "bin",
+    "lib",
+    "lib64",
+    "libexec",
+    "share",
+    "include",
+    "shims",
+    "versions",
+    "plugins",
+    "toolchains",
+    "node_modules",
+    "pyvenv.cfg",
+];
 
 /// A confinement, and the variables that go with it.
 pub type Confined = (Confinement, Vec<(OsString, OsString)>);
@@ -120,13 +152,13 @@ impl Policy<'_> {
         for program in [self.program, &real].into_iter().filter(|path| !covered(path)) {
             reach.read(program);
             // What lies beside a program that was put anywhere, in the home say, is none of its business.
-            if let Some(whole) = program.parent().and_then(|bin| self.installation(bin)) {
-                reach.read(&whole);
-            }
+            let parts = program.parent().map(|bin| self.installation(bin)).unwrap_or_default();
+            parts.iter().for_each(|part| reach.read(part));
         }
         let usable = |bin: &PathBuf| bin.is_absolute() && !covered(bin) && bin.is_dir() && self.is_small(bin);
         for bin in std::env::split_paths(self.path).filter(usable) {
-            reach.read(&self.installation(&bin).unwrap_or_else(|| bin.clone()));
+            reach.read(&bin);
+            self.installation(&bin).iter().for_each(|part| reach.read(part));
             // rustup keeps the programs beside those on the PATH, and cargo its credentials there.
             if bin.ends_with(".cargo/bin")
                 && let Some(home) = bin.ancestors().nth(2)
@@ -136,13 +168,19 @@ impl Policy<'_> {
         }
     }
 
-    /// The directory that a directory of programs was installed with: `x` of `x/bin`, where that holds nothing else.
-    fn installation(&self, bin: &Path) -> Option<PathBuf> {
+    /// What a directory of programs was installed with: all of `x` for `x/bin`, where that holds nothing else. Right below the
+    /// home tools keep their credentials beside it (`~/.docker`, `~/.pulumi`): there only what programs are made of.
+    fn installation(&self, bin: &Path) -> Vec<PathBuf> {
         let named =
             |path: &Path, names: &[&str]| path.file_name().is_some_and(|name| names.iter().any(|known| name == *known));
-        let whole = bin.parent()?;
-        let is_own = named(bin, &["bin", "shims"]) && !named(whole, &[".local", ".cargo"]) && self.is_small(whole);
-        is_own.then(|| whole.to_owned())
+        let Some(whole) = bin.parent() else { return Vec::new() };
+        if !named(bin, &["bin", "shims"]) || named(whole, &[".local", ".cargo"]) || !self.is_small(whole) {
+            Vec::new()
+        } else if whole.parent() == self.home {
+            PARTS.iter().map(|part| whole.join(part)).collect()
+        } else {
+            vec![whole.to_owned()]
+        }
     }
 
     /// Holds neither the home nor anything of the company.
@@ -171,6 +209,11 @@ impl Policy<'_> {
             }
             if !whole && real.exists() {
                 let link = own_home.join(path);
+                // An attempt before this one may have left a link, for us to make directories where that leads.
+                let parents = link.ancestors().skip(1).take_while(|parent| *parent != own_home);
+                if let Some(planted) = parents.into_iter().find(|parent| parent.is_symlink()) {
+                    return Err(format!("{} is a link where an agent may write: remove it", planted.display()));
+                }
                 let made = link.parent().map_or(Ok(()), std::fs::create_dir_all);
                 match made.and_then(|()| std::os::unix::fs::symlink(&real, &link)) {
                     Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {

@@ -20,6 +20,8 @@ mod program;
 pub(crate) use keep::Hold;
 #[cfg(warden)]
 pub use keep::Wardens;
+#[cfg(warden)]
+pub(crate) use program::file as program;
 
 #[cfg(target_os = "linux")]
 pub use nexus_warden::protocol::Groups;

@@ -3,11 +3,11 @@
 //! In namespaces there is an init between the warden and the agent: process 1 of the agent's PID namespace, with which all
 //! of the namespace dies. It is this program again, started by bwrap or forked.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
-use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{Bind, Confinement, Fault, Network, Stage, Start, Tier};
@@ -18,21 +18,31 @@ mod calls;
 mod control;
 mod init;
 mod paths;
+mod planted;
 mod probe;
+mod spaces;
 
 pub use control::{Control, Inner};
 pub use init::inside;
-pub use probe::{Available, probe};
+pub use probe::{Available, look};
+use spaces::Spaces;
 
 /// A confinement made ready before the fork.
 #[derive(Debug)]
 pub struct Plan {
-    tier: Tier,
     inside: Inside,
-    /// The init's end of the way between it and the warden, and the warden's. None where there is no init.
-    ways: Option<(OwnedFd, OwnedFd)>,
-    /// What bwrap is to do, where it is bwrap.
-    bwrap: Option<bwrap::Files>,
+    way: Way,
+}
+
+/// How the child comes to be confined. `theirs` is the init's end of the way between it and the warden, `ours` the warden's.
+#[derive(Debug)]
+enum Way {
+    /// By itself: it is the program.
+    Alone,
+    /// It is the init of its namespaces.
+    Init { theirs: OwnedFd, ours: OwnedFd, spaces: Spaces },
+    /// It becomes bwrap, which starts the init.
+    Bwrap { theirs: OwnedFd, ours: OwnedFd, files: bwrap::Files },
 }
 
 /// What is to be started within, and what it may reach, by the paths that are seen there.
@@ -45,19 +55,43 @@ struct Inside {
     read: Vec<CString>,
     write: Vec<CString>,
     network: Network,
-    /// Nothing but Landlock and seccomp stands between the agent and the machine.
-    alone: bool,
+    walls: Walls,
+}
+
+/// What stands between an agent and the machine beside Landlock and seccomp.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Walls {
+    /// Only what it may reach is there.
+    files: bool,
+    /// Terminals and shared memory are its own.
+    devices: bool,
+    processes: bool,
+    network: bool,
 }
 
 impl Plan {
     /// # Errors
     /// When the machine can't do what the tier says.
     pub fn new(start: &Start, confinement: &Confinement) -> Result<Self, Fault> {
+        let confine = |error: io::Error| fault(Stage::Confine, &error);
         let targets = |binds: &[Bind]| binds.iter().map(|bind| bind.target.clone()).collect();
-        let (alone, has_init) = match confinement.tier {
-            Tier::Namespaces { .. } => (false, true),
-            Tier::Landlock { clone_flags } => (true, clone_flags & init::NEWPID != 0),
+        let own_network = confinement.network != Network::Full;
+        let (flags, walls) = match confinement.tier {
+            Tier::Namespaces { .. } => (0, Walls { files: true, devices: true, processes: true, network: own_network }),
+            Tier::Landlock { clone_flags } => {
+                let flags = if own_network { clone_flags } else { clone_flags & !spaces::NEWNET };
+                let has = |flag| flags & flag != 0;
+                let (devices, processes, network) = (has(spaces::NEWNS), has(spaces::NEWPID), has(spaces::NEWNET));
+                (flags, Walls { files: false, devices, processes, network })
+            }
         };
+        if matches!(confinement.network, Network::Proxy { .. }) && !walls.network {
+            return Err(refused("a proxy needs a network namespace, which this user can't make"));
+        }
+        let is_kept = |paths: &[CString]| !paths.is_empty();
+        if !walls.files && (is_kept(&confinement.protected) || is_kept(&confinement.hidden)) {
+            return Err(refused("without bwrap nothing can be kept from it of what it can reach"));
+        }
         let inside = Inside {
             program: start.program.clone(),
             argv: start.argv.clone(),
@@ -66,36 +100,35 @@ impl Plan {
             read: targets(&confinement.read),
             write: targets(&confinement.write),
             network: confinement.network,
-            alone,
+            walls,
         };
-        if alone && matches!(confinement.network, Network::Proxy { .. }) && !has_network(&confinement.tier) {
-            return Err(refused("a proxy needs a network namespace, which this user can't make"));
-        }
-        let ways = if has_init { Some(control::ways().map_err(|error| fault(Stage::Confine, &error))?) } else { None };
-        let bwrap = match &confinement.tier {
-            Tier::Namespaces { .. } => {
-                Some(bwrap::Files::new(confinement, &inside).map_err(|error| fault(Stage::Confine, &error))?)
+        let way = match &confinement.tier {
+            Tier::Namespaces { bwrap } => {
+                planted::check(confinement)?;
+                let (theirs, ours) = control::ways().map_err(confine)?;
+                Way::Bwrap { theirs, ours, files: bwrap::Files::new(bwrap, confinement, &inside).map_err(confine)? }
             }
-            Tier::Landlock { .. } => None,
+            Tier::Landlock { .. } if walls.processes => {
+                let (theirs, ours) = control::ways().map_err(confine)?;
+                Way::Init { theirs, ours, spaces: Spaces::of_this_user(flags) }
+            }
+            Tier::Landlock { .. } => Way::Alone,
         };
-        Ok(Self { tier: confinement.tier.clone(), inside, ways, bwrap })
+        Ok(Self { inside, way })
     }
 
     /// The child is not the program itself, but the init of its namespace, or becomes who waits for that.
     #[must_use]
     pub fn has_init(&self) -> bool {
-        self.ways.is_some()
+        !matches!(self.way, Way::Alone)
     }
 
     /// The namespaces that the child is to be made in.
     #[must_use]
     pub fn clone_flags(&self) -> u64 {
-        match self.tier {
-            Tier::Namespaces { .. } => 0,
-            Tier::Landlock { clone_flags } => match self.inside.network {
-                Network::Full => clone_flags & !init::NEWNET,
-                Network::None | Network::Proxy { .. } => clone_flags,
-            },
+        match &self.way {
+            Way::Init { spaces, .. } => spaces.flags,
+            Way::Alone | Way::Bwrap { .. } => 0,
         }
     }
 
@@ -105,26 +138,26 @@ impl Plan {
         if let Err(error) = fork::redirect(stdio) {
             return fault(Stage::Fork, &error);
         }
-        match (self.ways, self.bwrap, self.tier) {
-            (Some((theirs, _)), Some(files), Tier::Namespaces { bwrap }) => {
+        match self.way {
+            Way::Alone => self.inside.become_program(),
+            Way::Init { theirs, spaces, .. } => init::become_init(&self.inside, &theirs, spaces),
+            Way::Bwrap { theirs, files, .. } => {
                 // It must not die of what is meant for its tree.
                 fork::ignore_ends();
                 let env: Vec<CString> = self.inside.env.into_iter().filter(is_mark).collect();
-                match keep_open([theirs.as_fd()].into_iter().chain(files.fds())) {
-                    Ok(()) => fault(Stage::Confine, &fork::execute(&bwrap, &files.argv(&bwrap, &theirs), &env)),
-                    Err(error) => fault(Stage::Confine, &error),
-                }
+                fault(Stage::Confine, &files.become_bwrap(&theirs, &env))
             }
-            (Some((theirs, _)), ..) => init::become_init(&self.inside, theirs),
-            (None, ..) => self.inside.become_program(),
         }
     }
 
     /// In the warden, after the fork: the way to the tree's init. None where the child is the program itself.
     #[must_use]
     pub fn into_control(self) -> Option<Control> {
-        let (_theirs, ours) = self.ways?;
-        Some(Control::new(ours))
+        match self.way {
+            Way::Alone => None,
+            Way::Init { ours, .. } => Some(Control::new(ours, None)),
+            Way::Bwrap { ours, files, .. } => Some(Control::new(ours, Some(files.into_complaints()))),
+        }
     }
 }
 
@@ -134,17 +167,14 @@ impl Inside {
         let confined = (|| {
             fork::close_others()?;
             drop_capabilities()?;
-            paths::restrict(&self.read, &self.write, self.alone)
+            let landlock = paths::restrict(&self.read, &self.write, self.walls)?;
+            calls::restrict(self.walls, self.network, landlock)
         })();
         if let Err(error) = confined {
             return fault(Stage::Confine, &error);
         }
-        let cwd = std::ffi::OsStr::new(self.cwd.to_str().unwrap_or_default());
-        if let Err(error) = std::env::set_current_dir(cwd) {
+        if let Err(error) = std::env::set_current_dir(OsStr::from_bytes(self.cwd.as_bytes())) {
             return fault(Stage::Directory, &error);
-        }
-        if let Err(error) = calls::restrict(self.alone, self.network) {
-            return fault(Stage::Confine, &error);
         }
         fault(Stage::Exec, &fork::execute(&self.program, &self.argv, &self.env))
     }
@@ -163,31 +193,11 @@ fn drop_capabilities() -> io::Result<()> {
     Ok(())
 }
 
-fn has_network(tier: &Tier) -> bool {
-    match tier {
-        Tier::Namespaces { .. } => true,
-        Tier::Landlock { clone_flags } => clone_flags & init::NEWNET != 0,
-    }
-}
-
 /// What tells whose a process is: bwrap carries it too, and nothing else of what the agent gets.
 fn is_mark(pair: &CString) -> bool {
     pair.as_bytes().starts_with(b"NEXUS_")
 }
 
-fn keep_open<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<()> {
-    for fd in fds {
-        fcntl_setfd(fd, FdFlags::empty())?;
-    }
-    Ok(())
-}
-
 fn refused(why: &str) -> Fault {
     Fault { stage: Stage::Confine, errno: 0, detail: why.to_owned() }
-}
-
-/// The arguments of [`inside`], as bwrap is given them.
-fn words(theirs: &OwnedFd, spec: &OwnedFd) -> [String; 3] {
-    use std::os::fd::AsRawFd;
-    ["inside".to_owned(), theirs.as_raw_fd().to_string(), spec.as_raw_fd().to_string()]
 }

@@ -5,6 +5,7 @@ fn main() -> std::process::ExitCode {
     {
         let mut args = std::env::args_os().skip(1);
         match args.next().as_deref().and_then(|word| word.to_str()) {
+            Some("look") => nexus_warden::confine::look(args),
             Some("inside") => nexus_warden::confine::inside(args),
             _ => nexus_warden::serve(),
         }

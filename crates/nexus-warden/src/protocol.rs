@@ -187,6 +187,14 @@ pub fn frame<T: Serialize>(message: &T) -> Result<Vec<u8>, postcard::Error> {
     Ok(frame)
 }
 
+/// A message that came without a frame.
+///
+/// # Errors
+/// When it is none.
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, postcard::Error> {
+    postcard::from_bytes(bytes)
+}
+
 /// Takes the first message off `buffer`, if it is whole.
 ///
 /// # Errors

@@ -20,6 +20,9 @@ const ROOTS: [&str; 12] = [
     "/sys",
 ];
 
+/// How far `/etc` is looked into for secrets: keys lie as deep as `docker/certs.d/host/client.key`.
+const DEEPEST: u32 = 8;
+
 /// What every program may read of this machine, as it was when it was looked at.
 #[derive(Clone, Debug, Default)]
 pub struct System {
@@ -36,7 +39,7 @@ impl System {
     pub fn look() -> Self {
         let mut system = Self { readable: ROOTS.iter().map(PathBuf::from).collect(), ..Self::default() };
         for path in entries(Path::new("/etc")) {
-            system.sort(path, 2);
+            system.sort(path, DEEPEST);
         }
         // Often a link to where a service keeps it.
         if let Ok(real) = Path::new("/etc/resolv.conf").canonicalize()

@@ -13,7 +13,7 @@ static PROGRAM: &[u8] = include_bytes!(env!("NEXUS_WARDEN"));
 static FILE: Mutex<Option<Arc<OwnedFd>>> = Mutex::new(None);
 
 /// The program as a file, for as long as the descriptor is held.
-pub(super) fn file() -> io::Result<(PathBuf, Arc<OwnedFd>)> {
+pub(crate) fn file() -> io::Result<(PathBuf, Arc<OwnedFd>)> {
     let mut file = FILE.lock().unwrap_or_else(PoisonError::into_inner);
     let fd = match &*file {
         Some(fd) => Arc::clone(fd),

@@ -10,16 +10,17 @@ use nexus_process::{Command, Event, Groups, Launch, Network, SpawnError, Tier, W
 use crate::support::{Story, launch, line, marked, read, soon};
 
 /// A user's machine in small: a home with secrets and settings, a company's data directory, and a workspace.
-struct Scene {
+pub(crate) struct Scene {
     root: tempfile::TempDir,
     system: System,
     tier: Tier,
-    network: Network,
-    of_home: Vec<(String, bool)>,
+    pub(crate) network: Network,
+    pub(crate) of_home: Vec<(String, bool)>,
+    pub(crate) protected: Vec<PathBuf>,
 }
 
 impl Scene {
-    fn new(tier: Tier) -> Self {
+    pub(crate) fn new(tier: Tier) -> Self {
         let root = tempfile::Builder::new().prefix("scene").tempdir_in(place()).unwrap();
         for dir in [
             "home/.ssh",
@@ -40,14 +41,18 @@ impl Scene {
         ] {
             std::fs::write(root.path().join(file), "untouched\n").unwrap();
         }
-        Self { root, system: System::look(), tier, network: Network::Full, of_home: Vec::new() }
+        Self { root, system: System::look(), tier, network: Network::Full, of_home: Vec::new(), protected: Vec::new() }
     }
 
-    fn path(&self, below: &str) -> PathBuf {
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.root.path().canonicalize().unwrap().join(below)
     }
 
-    fn launch(&self, program: &str, args: &[&str]) -> Launch {
+    pub(crate) fn launch(&self, program: &str, args: &[&str]) -> Launch {
+        self.try_launch(program, args).unwrap()
+    }
+
+    pub(crate) fn try_launch(&self, program: &str, args: &[&str]) -> Result<Launch, String> {
         let workspace = self.path("data/workspaces/mine");
         // One that a careless user has: with the home itself, and all of the company's.
         let mut path = std::env::var_os("PATH").unwrap_or_default();
@@ -59,7 +64,7 @@ impl Scene {
             tier: self.tier.clone(),
             network: self.network,
             workspace: &workspace,
-            protected: &[],
+            protected: &self.protected,
             readable: &[],
             private: &self.path("data/private"),
             home: Some(&self.path("home")),
@@ -70,22 +75,22 @@ impl Scene {
             program: program.as_ref(),
             path: &path,
         };
-        let (confinement, env) = policy.confine(&self.system).unwrap();
+        let (confinement, env) = policy.confine(&self.system)?;
         let command = Command::new(program, &workspace).args(args).env(user_environment(&[])).env(env);
         let scene = [("SCENE", self.root.path().canonicalize().unwrap())];
-        Launch { confinement: Some(confinement), ..launch(command.env(scene)) }
+        Ok(Launch { confinement: Some(confinement), ..launch(command.env(scene)) })
     }
 
-    async fn sh(&self, script: &str) -> Story {
+    pub(crate) async fn sh(&self, script: &str) -> Story {
         run(&self.launch("sh", &["-c", script])).await
     }
 
-    async fn python(&self, script: &str) -> Story {
+    pub(crate) async fn python(&self, script: &str) -> Story {
         run(&self.launch("python3", &["-c", script])).await
     }
 
     /// Nothing outside of the workspace has changed.
-    fn is_untouched(&self) -> bool {
+    pub(crate) fn is_untouched(&self) -> bool {
         let files = ["home/.ssh/id", "home/.agent/login", "data/token", "data/workspaces/other/work"];
         files.iter().all(|file| std::fs::read_to_string(self.path(file)).unwrap() == "untouched\n")
             && std::fs::read_dir(self.path("home")).unwrap().count() == 2
@@ -118,7 +123,7 @@ fn as_an_ordinary_user_too() {
     let ran = std::process::Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&program)
-        .args(["confined::", "limits::", "--skip", "as_an_ordinary_user_too"])
+        .args(["confined", "limits::", "--skip", "as_an_ordinary_user_too"])
         .env(PLACE, &scenes)
         .env("HOME", "/nonexistent")
         .current_dir(dir.path())
@@ -132,7 +137,7 @@ fn as_an_ordinary_user_too() {
     );
 }
 
-async fn run(launch: &Launch) -> Story {
+pub(crate) async fn run(launch: &Launch) -> Story {
     let wardens = Wardens::new(Groups::default());
     let mut started = soon(wardens.start(launch)).await.unwrap();
     let story = read(&mut started.events).await;
@@ -141,7 +146,7 @@ async fn run(launch: &Launch) -> Story {
 }
 
 /// Every tier that this machine has. One has none only where the test is of no use, which it says.
-fn tiers() -> Vec<Tier> {
+pub(crate) fn tiers() -> Vec<Tier> {
     let available = probe(&std::env::var_os("PATH").unwrap_or_default());
     let mut tiers = Vec::new();
     match available.namespaces {
@@ -153,6 +158,9 @@ fn tiers() -> Vec<Tier> {
             tiers.push(Tier::Landlock { clone_flags: 0 });
             if available.clone_flags != 0 {
                 tiers.push(Tier::Landlock { clone_flags: available.clone_flags });
+                // With a namespace of users too, as an ordinary user has it.
+                tiers.push(Tier::Landlock { clone_flags: available.clone_flags | 0x1000_0000 });
+                tiers.dedup();
             }
         }
         Err(why) => eprintln!("without Landlock: {why}"),

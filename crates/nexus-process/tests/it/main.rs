@@ -7,6 +7,7 @@
 
 mod capture;
 mod confined;
+mod confined_walls;
 mod drop;
 mod ending;
 mod guard;

@@ -1,47 +1,71 @@
 //! What bwrap is told: which files an agent sees, and where.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create};
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::{Inside, words};
+use super::Inside;
 use crate::protocol::{Bind, Confinement, Network};
+use crate::tree::fork;
 
-/// What bwrap and the init behind it read by descriptor: neither shows in a list of processes.
+/// What bwrap and the init behind it are given by descriptor: it doesn't show in a list of processes.
 #[derive(Debug)]
 pub(super) struct Files {
+    bwrap: CString,
     args: OwnedFd,
     spec: OwnedFd,
     /// This program, which is the init.
     program: OwnedFd,
+    /// Where bwrap complains: its words are not the agent's. The end to read, and the one to write.
+    complaints: (OwnedFd, OwnedFd),
 }
 
 impl Files {
-    pub(super) fn new(confinement: &Confinement, inside: &Inside) -> io::Result<Self> {
+    pub(super) fn new(bwrap: &CString, confinement: &Confinement, inside: &Inside) -> io::Result<Self> {
         let args: Vec<u8> = arguments(confinement).iter().flat_map(|arg| arg.as_bytes_with_nul().to_vec()).collect();
         let spec = postcard::to_extend(inside, Vec::new()).map_err(io::Error::other)?;
         Ok(Self {
+            bwrap: bwrap.clone(),
             args: memory(&args)?,
             spec: memory(&spec)?,
-            program: rustix::fs::open(c"/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?,
+            program: own_program()?,
+            complaints: pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?,
         })
     }
 
-    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        [self.args.as_fd(), self.spec.as_fd(), self.program.as_fd()].into_iter()
+    pub(super) fn into_complaints(self) -> OwnedFd {
+        self.complaints.0
     }
 
-    pub(super) fn argv(&self, bwrap: &CString, theirs: &OwnedFd) -> Vec<CString> {
-        let program = format!("/proc/self/fd/{}", self.program.as_raw_fd());
-        let texts = ["--args".to_owned(), self.args.as_raw_fd().to_string(), "--".to_owned(), program];
-        let texts = texts.into_iter().chain(words(theirs, &self.spec));
-        std::iter::once(bwrap.clone()).chain(texts.filter_map(|text| CString::new(text).ok())).collect()
+    /// Returns why not. [`super::inside`] is given the way to the warden, what to start, and its standard error.
+    pub(super) fn become_bwrap(&self, theirs: &OwnedFd, env: &[CString]) -> io::Error {
+        let become_it = || -> io::Result<io::Error> {
+            let stderr = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)?;
+            rustix::stdio::dup2_stderr(&self.complaints.1)?;
+            let fds = [&self.args, &self.program, theirs, &self.spec, &stderr];
+            for fd in fds {
+                fcntl_setfd(fd, FdFlags::empty())?;
+            }
+            let [args, program, theirs, spec, stderr] = fds.map(|fd| fd.as_raw_fd().to_string());
+            let program = format!("/proc/self/fd/{program}");
+            let words = ["--args", &args, "--", &program, "inside", &theirs, &spec, &stderr];
+            let words = words.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
+            let argv: Vec<CString> = std::iter::once(self.bwrap.clone()).chain(words).collect();
+            Ok(fork::execute(&self.bwrap, &argv, env))
+        };
+        become_it().unwrap_or_else(|error| error)
     }
+}
+
+pub(super) fn own_program() -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(c"/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 fn memory(bytes: &[u8]) -> io::Result<OwnedFd> {
@@ -53,7 +77,7 @@ fn memory(bytes: &[u8]) -> io::Result<OwnedFd> {
 }
 
 /// The init stands for bwrap's own reaper, and the tree ends with whoever started bwrap.
-const FIXED: &[&std::ffi::CStr] = &[
+const FIXED: &[&CStr] = &[
     c"--unshare-pid",
     c"--unshare-ipc",
     c"--unshare-uts",
@@ -62,17 +86,24 @@ const FIXED: &[&std::ffi::CStr] = &[
     c"--as-pid-1",
 ];
 
-fn arguments(confinement: &Confinement) -> Vec<CString> {
-    let mut args: Vec<CString> = FIXED.iter().map(|arg| (*arg).to_owned()).collect();
-    let mut say = |words: &[&std::ffi::CStr]| args.extend(words.iter().map(|word| (*word).to_owned()));
+/// Root gets no namespace of users: without its capabilities it is a user like others, who owns root's files.
+pub(super) fn namespaces(own_network: bool) -> Vec<&'static CStr> {
+    let mut args = FIXED.to_vec();
     if rustix::process::geteuid().is_root() {
-        say(&[c"--cap-drop", c"ALL"]);
+        args.extend([c"--cap-drop", c"ALL"]);
     } else {
-        say(&[c"--unshare-user"]);
+        args.push(c"--unshare-user");
     }
-    if confinement.network != Network::Full {
-        say(&[c"--unshare-net"]);
+    if own_network {
+        args.push(c"--unshare-net");
     }
+    args
+}
+
+fn arguments(confinement: &Confinement) -> Vec<CString> {
+    let mut args: Vec<CString> = Vec::new();
+    let mut say = |words: &[&CStr]| args.extend(words.iter().map(|word| (*word).to_owned()));
+    say(&namespaces(confinement.network != Network::Full));
     say(&[c"--proc", c"/proc", c"--dev", c"/dev"]);
     let mut mounts: Vec<(&CString, Mount<'_>)> = Vec::new();
     mounts.extend(confinement.read.iter().map(|bind| (&bind.target, Mount::Read(bind))));
@@ -81,15 +112,26 @@ fn arguments(confinement: &Confinement) -> Vec<CString> {
     mounts.extend(confinement.hidden.iter().map(|path| (path, Mount::Hide)));
     // What holds another comes first, or it would lie over it.
     mounts.sort_by_key(|(path, mount)| (path.as_bytes().iter().filter(|byte| **byte == b'/').count(), mount.order()));
+    let mut empty = Vec::new();
     for (target, mount) in mounts {
         match mount {
             Mount::Read(bind) => say(&[c"--ro-bind-try", &bind.source, target]),
             Mount::Write(bind) => say(&[c"--bind-try", &bind.source, target]),
-            Mount::Protect => say(&[c"--ro-bind-try", target, target]),
-            Mount::Hide if is_dir(target) => say(&[c"--tmpfs", target, c"--remount-ro", target]),
-            Mount::Hide => say(&[c"--ro-bind-try", c"/dev/null", target]),
+            // What can't be protected is not left open.
+            Mount::Protect => say(&[c"--ro-bind", target, target]),
+            Mount::Hide => match path(target).symlink_metadata() {
+                Ok(found) if found.is_dir() => {
+                    say(&[c"--tmpfs", target]);
+                    empty.push(target);
+                }
+                Ok(found) if !found.is_symlink() => say(&[c"--ro-bind", c"/dev/null", target]),
+                // It has gone since it was found; or it is a link, and what that leads to is in reach or is not.
+                _ => {}
+            },
         }
     }
+    // Only now: what is in reach may lie within.
+    empty.into_iter().for_each(|target| say(&[c"--remount-ro", target]));
     say(&[c"--remount-ro", c"/", c"--chdir", c"/"]);
     args
 }
@@ -112,6 +154,6 @@ impl Mount<'_> {
     }
 }
 
-fn is_dir(path: &CString) -> bool {
-    Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())).is_dir()
+pub(super) fn path(path: &CStr) -> &Path {
+    Path::new(OsStr::from_bytes(path.to_bytes()))
 }

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use landlock::ABI;
+use seccompiler::SeccompCmpArgLen::{Dword, Qword};
+use seccompiler::SeccompCmpOp::{Eq, MaskedEq, Ne};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
 };
 
+use super::Walls;
 use crate::protocol::Network;
 
 /// Never needed by a program that minds its own business: they reach other processes, the kernel, or the machine.
@@ -52,6 +56,8 @@ const REFUSED: &[i64] = &[
     libc::SYS_name_to_handle_at,
     libc::SYS_syslog,
     libc::SYS_vhangup,
+    libc::SYS_kcmp,
+    libc::SYS_pidfd_getfd,
     libc::SYS_clock_settime,
     libc::SYS_clock_adjtime,
     libc::SYS_settimeofday,
@@ -74,11 +80,13 @@ const NAMESPACES: [u64; 8] =
 /// What types into a terminal in somebody else's place.
 const TYPING: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
-/// Installs the filters for this process and all that it starts.
-pub(super) fn restrict(alone: bool, network: Network) -> io::Result<()> {
+/// Installs the filters for this process and all that it starts. Of Landlock this version holds it.
+pub(super) fn restrict(walls: Walls, network: Network, landlock: ABI) -> io::Result<()> {
     // The first says ENOSYS to what programs have another way for, the second EPERM to the rest.
     let without = [(libc::SYS_clone3, Vec::new())].into_iter().collect();
-    for (rules, errno, is_first) in [(without, libc::ENOSYS, true), (refused(alone, network)?, libc::EPERM, false)] {
+    for (rules, errno, is_first) in
+        [(without, libc::ENOSYS, true), (refused(walls, network, landlock)?, libc::EPERM, false)]
+    {
         let program = compile(rules, errno, is_first)?;
         seccompiler::apply_filter(&program).map_err(io::Error::other)?;
     }
@@ -87,30 +95,64 @@ pub(super) fn restrict(alone: bool, network: Network) -> io::Result<()> {
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-fn refused(alone: bool, network: Network) -> io::Result<Rules> {
+fn refused(walls: Walls, network: Network, landlock: ABI) -> io::Result<Rules> {
     let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
-    let flags = NAMESPACES.map(|flag| rule(&[(0, SeccompCmpOp::MaskedEq(flag), flag, SeccompCmpArgLen::Qword)]));
-    rules.insert(libc::SYS_clone, flags.into_iter().collect::<io::Result<_>>()?);
-    let typing = TYPING.map(|request| rule(&[(1, SeccompCmpOp::Eq, request, SeccompCmpArgLen::Dword)]));
-    rules.insert(libc::SYS_ioctl, typing.into_iter().collect::<io::Result<_>>()?);
-    // Of the families only those of everyday use. Where nothing else stands between an agent and the sockets that lie
-    // about in the file system (Docker's, the session bus), it makes none to reach them by.
-    let mut families = vec![libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
-    if !alone {
-        families.push(libc::AF_UNIX);
+    let mut refuse = |call, when: &[&[Condition]]| -> io::Result<()> {
+        rules.insert(call, when.iter().map(|conditions| rule(conditions)).collect::<io::Result<_>>()?);
+        Ok(())
+    };
+    let namespaces = NAMESPACES.map(|flag| [(0, MaskedEq(flag), flag, Qword)]);
+    refuse(libc::SYS_clone, &namespaces.each_ref().map(|flag| &flag[..]))?;
+    let typing = TYPING.map(|request| [(1, Eq, request, Dword)]);
+    refuse(libc::SYS_ioctl, &typing.each_ref().map(|request| &request[..]))?;
+    // Asking which one is in force, or for the usual one, harms nobody.
+    refuse(libc::SYS_personality, &[&[(0, Ne, 0, Dword), (0, Ne, ALL, Dword)]])?;
+
+    // Of the families only those of everyday use; of netlink only what tells a program its addresses.
+    let [unix, inet, inet6, netlink] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK]
+        .map(|family| (0, Ne, u64::from(family.unsigned_abs()), Dword));
+    let more: &[Condition] = &[(0, Eq, netlink.2, Dword), (2, Ne, 0, Dword)];
+    if walls.files {
+        refuse(libc::SYS_socket, &[&[unix, inet, inet6, netlink], more])?;
+        return Ok(rules);
     }
-    let sockets = if alone && network != Network::Full { Vec::new() } else { vec![others(&families)?] };
-    rules.insert(libc::SYS_socket, sockets);
+    // Nothing else stands between the agent and the sockets that lie about in the file system (Docker's, the session bus):
+    // it makes none to reach them by. Those of a pair are connected, but for datagrams, which go wherever they are sent.
+    if network == Network::Full || walls.network {
+        refuse(libc::SYS_socket, &[&[inet, inet6, netlink], more])?;
+    } else {
+        refuse(libc::SYS_socket, &[])?;
+    }
+    refuse(
+        libc::SYS_socketpair,
+        &[DATAGRAM, RAW].map(|kind| [(1, MaskedEq(0xf), kind, Dword)]).each_ref().map(|kind| &kind[..]),
+    )?;
+    if !walls.processes {
+        // The limits of others.
+        refuse(libc::SYS_prlimit64, &[&[(0, Ne, 0, Dword)]])?;
+        if landlock < ABI::V6 {
+            // One by one, this kernel lets it signal others of the same user; but not all of them at once.
+            refuse(libc::SYS_kill, &[&[(0, Eq, ALL, Dword)]])?;
+        }
+    }
+    if landlock < ABI::V3 {
+        // By path, which Landlock doesn't look at in these versions. What may be written can be opened and cut.
+        refuse(libc::SYS_truncate, &[])?;
+    }
     Ok(rules)
 }
 
-fn others(families: &[i32]) -> io::Result<SeccompRule> {
-    let differs = |family: &i32| (0, SeccompCmpOp::Ne, u64::from(family.unsigned_abs()), SeccompCmpArgLen::Dword);
-    rule(&families.iter().map(differs).collect::<Vec<_>>())
-}
+/// -1, as the kernel sees it in an `int`.
+const ALL: u64 = 0xffff_ffff;
+/// Kinds of sockets; of Unix's a raw one is one of datagrams too.
+const DATAGRAM: u64 = 2;
+const RAW: u64 = 3;
 
-fn rule(conditions: &[(u8, SeccompCmpOp, u64, SeccompCmpArgLen)]) -> io::Result<SeccompRule> {
-    let condition = |(arg, op, value, length): &(u8, SeccompCmpOp, u64, SeccompCmpArgLen)| {
+/// The argument's number, how it is compared, and with what.
+type Condition = (u8, SeccompCmpOp, u64, SeccompCmpArgLen);
+
+fn rule(conditions: &[Condition]) -> io::Result<SeccompRule> {
+    let condition = |(arg, op, value, length): &Condition| {
         SeccompCondition::new(*arg, length.clone(), op.clone(), *value).map_err(io::Error::other)
     };
     let conditions = conditions.iter().map(condition).collect::<io::Result<_>>()?;

@@ -1,6 +1,7 @@
 //! The way between the warden and an init: a socket of whole messages, over which the kernel also tells who speaks.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -11,7 +12,7 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Exit, Fault, Signal};
+use crate::protocol::{Exit, Fault, Signal, Stage};
 
 /// What a confined tree's init says.
 #[derive(Debug)]
@@ -51,11 +52,13 @@ pub struct Control {
     way: OwnedFd,
     /// The agent's process, as seen from here.
     leader: u32,
+    /// What bwrap says when it can't do what it is told. None: there is no bwrap, or it could.
+    complaints: Option<File>,
 }
 
 impl Control {
-    pub(super) const fn new(way: OwnedFd) -> Self {
-        Self { way, leader: 0 }
+    pub(super) fn new(way: OwnedFd, complaints: Option<OwnedFd>) -> Self {
+        Self { way, leader: 0, complaints: complaints.map(File::from) }
     }
 
     /// To be polled for reading.
@@ -75,7 +78,10 @@ impl Control {
             let mut ancillary = RecvAncillaryBuffer::new(&mut space);
             let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
             let read = match recvmsg(&self.way, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags) {
-                Ok(message) if message.bytes == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(message) if message.bytes == 0 => {
+                    let failed = self.complaint().map(Inner::NotStarted);
+                    return failed.map(Some).ok_or(io::ErrorKind::UnexpectedEof.into());
+                }
                 Ok(message) => message.bytes,
                 Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
                 Err(error) => return Err(error.into()),
@@ -95,11 +101,23 @@ impl Control {
                     self.leader = speaker;
                     continue;
                 }
-                Word::Started => Inner::Started { pid: self.leader, listener },
+                Word::Started => {
+                    self.complaints = None;
+                    Inner::Started { pid: self.leader, listener }
+                }
                 Word::NotStarted(fault) => Inner::NotStarted(fault),
                 Word::LeaderExited(exit) => Inner::LeaderExited(exit),
             }));
         }
+    }
+
+    /// The last line of what was complained of, once.
+    fn complaint(&mut self) -> Option<Fault> {
+        let mut text = vec![0; LONGEST];
+        let read = self.complaints.take()?.read(&mut text).ok()?;
+        let text = String::from_utf8_lossy(&text[..read]);
+        let line = text.lines().last()?.trim();
+        Some(Fault { stage: Stage::Confine, errno: 0, detail: line.to_owned() })
     }
 
     /// Has the init signal its tree.

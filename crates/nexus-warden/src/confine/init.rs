@@ -8,19 +8,17 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
-use rustix::process::Pid;
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{DumpableBehavior, Pid};
 
-use super::Inside;
 use super::control::{Word, heed, say};
+use super::spaces::Spaces;
+use super::{Inside, drop_capabilities};
 use crate::protocol::{Fault, Network, Signal, Stage};
 use crate::tree::fork::{self, Children};
 use crate::tree::{confess, fault};
 
-pub(super) const NEWPID: u64 = 0x2000_0000;
-pub(super) const NEWNET: u64 = 0x4000_0000;
-
-/// The init of a confined tree, as a program of its own (started by bwrap with [`super::words`]). A failure means that it
+/// The init of a confined tree, as a program of its own (started by bwrap). A failure means that it
 /// could not even say what is wrong.
 #[must_use]
 pub fn inside(mut args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -30,10 +28,7 @@ pub fn inside(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         // SAFETY: whoever started this program opened it for this use, and nothing else here has it.
         Some(unsafe { OwnedFd::from_raw_fd(number) })
     };
-    let (Some(way), Some(spec)) = (fd(), fd()) else { return ExitCode::FAILURE };
-    for fd in [&way, &spec] {
-        let _ = rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
-    }
+    let (Some(way), Some(spec), Some(stderr)) = (fd(), fd(), fd()) else { return ExitCode::FAILURE };
     let read = || -> io::Result<Inside> {
         let mut bytes = Vec::new();
         let mut file = File::from(spec);
@@ -41,45 +36,38 @@ pub fn inside(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         file.read_to_end(&mut bytes)?;
         postcard::from_bytes(&bytes).map_err(io::Error::other)
     };
-    let failed = match read() {
-        Ok(inside) => match serve(&inside, &way) {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(fault) => fault,
-        },
-        Err(error) => fault(Stage::Confine, &error),
-    };
-    let _ = say(way.as_fd(), &Word::NotStarted(failed), None);
-    ExitCode::FAILURE
+    let ready = read().and_then(|inside| {
+        rustix::stdio::dup2_stderr(stderr)?;
+        Ok(inside)
+    });
+    match ready.map_err(|error| fault(Stage::Confine, &error)).and_then(|inside| serve(&inside, &way)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            let _ = say(way.as_fd(), &Word::NotStarted(failed), None);
+            ExitCode::FAILURE
+        }
+    }
 }
 
-/// In a child that was forked into namespaces: is the init, to its end. Returns only what went wrong before.
-pub(super) fn become_init(inside: &Inside, way: OwnedFd) -> Fault {
+/// In a child that was forked into namespaces: is the init, to its end.
+pub(super) fn become_init(inside: &Inside, way: &OwnedFd, spaces: Spaces) -> ! {
     let _ = rustix::thread::set_name(c"nexus-init");
-    if let Err(error) = hide_the_others() {
-        return fault(Stage::Confine, &error);
+    let settled = spaces.settle(&inside.write).map_err(|error| fault(Stage::Confine, &error));
+    match settled.and_then(|()| serve(inside, way)) {
+        Ok(()) => fork::exit(0),
+        Err(failed) => {
+            let _ = say(way.as_fd(), &Word::NotStarted(failed), None);
+            fork::exit(1)
+        }
     }
-    // The warden's own descriptors: while one is open here, nobody hears of the warden's end.
-    if let Err(error) = fork::close_but(&way) {
-        return fault(Stage::Confine, &error);
-    }
-    if let Err(fault) = serve(inside, &way) {
-        let _ = say(way.as_fd(), &Word::NotStarted(fault), None);
-    }
-    fork::exit(0)
-}
-
-/// A /proc of the new namespace, in a mount namespace of its own.
-fn hide_the_others() -> io::Result<()> {
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    // Within a container it may be refused: then Landlock keeps the others' files there closed.
-    let _ = mount("proc", "/proc", "proc", flags, None::<&std::ffi::CStr>);
-    Ok(())
 }
 
 /// Until nothing of the tree is left, or the warden is gone.
 fn serve(inside: &Inside, way: &OwnedFd) -> Result<(), Fault> {
     let confine = |error: io::Error| fault(Stage::Confine, &error);
+    // What came along is not its own: least of all the warden's end of the way, which has to close when the warden dies.
+    fork::close_all_but(way.as_fd());
+    fcntl_setfd(way, FdFlags::CLOEXEC).map_err(|error| confine(error.into()))?;
     let children = Children::new().map_err(confine)?;
     let listener = match inside.network {
         Network::Proxy { port } => {
@@ -88,6 +76,9 @@ fn serve(inside: &Inside, way: &OwnedFd) -> Result<(), Fault> {
         }
         Network::Full | Network::None => None,
     };
+    drop_capabilities().map_err(confine)?;
+    // Nor may the agent look into it, or change it, as into other processes of its user.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|error| confine(error.into()))?;
     let (agent, mut faults) = start(inside, way)?;
     let mut bytes = Vec::new();
     // Until it is the agent, or says why it can't be.

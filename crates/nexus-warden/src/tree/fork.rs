@@ -1,6 +1,6 @@
 //! Forking a child and waiting for it: what has no safe interface.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -97,7 +97,8 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Returns only what went wrong.
 fn become_program(start: &Start, limits: &Limits, plan: Option<Plan>, stdio: [Option<BorrowedFd<'_>>; 3]) -> Fault {
-    if let Err(error) = rustix::process::setpgid(None, None) {
+    // A group of its own, and no terminal: what is typed into the company's, or shown there, is not the agent's.
+    if let Err(error) = rustix::process::setsid() {
         return fault(Stage::Fork, &error.into());
     }
     if let Err(error) = unblock() {
@@ -168,21 +169,33 @@ pub(crate) fn close_others() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Closes everything from the fourth descriptor on but one. Only for a forked child that never gives its parent's back.
-pub(crate) fn close_but(kept: &OwnedFd) -> io::Result<()> {
-    let kept = u32::try_from(kept.as_raw_fd()).unwrap_or_default();
-    for (first, last) in [(3, kept.saturating_sub(1)), (kept.saturating_add(1).max(3), u32::MAX)] {
-        if first > last {
-            continue;
-        }
-        #[expect(unsafe_code, reason = "close_range has no safe interface")]
-        // SAFETY: what is closed belongs to values of the parent, none of which this child uses or drops.
-        let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0u32) };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
+/// Closes everything from the fourth descriptor on but `kept`, whoever thinks to own it: for a process that never returns.
+pub(crate) fn close_all_but(kept: BorrowedFd<'_>) {
+    let kept = kept.as_raw_fd().unsigned_abs();
+    for (first, last) in [(3, kept.saturating_sub(1)), (kept.saturating_add(1), u32::MAX)] {
+        if first <= last {
+            #[expect(unsafe_code, reason = "close_range has no safe interface")]
+            // SAFETY: the caller ends without dropping what it had open before.
+            unsafe {
+                libc::syscall(libc::SYS_close_range, first, last, 0u32);
+            }
         }
     }
-    Ok(())
+}
+
+/// Makes the mount at `path` read-only with all that is mounted below it; or `path` alone writable again.
+pub(crate) fn set_read_only(path: &CStr, read_only: bool) -> io::Result<()> {
+    const RDONLY: u64 = 1;
+    let recursive = if read_only { libc::AT_RECURSIVE } else { 0 };
+    // `struct mount_attr`: what is set, what is cleared, propagation, user namespace.
+    let attributes: [u64; 4] = if read_only { [RDONLY, 0, 0, 0] } else { [0, RDONLY, 0, 0] };
+    #[expect(unsafe_code, reason = "mount_setattr has no safe interface")]
+    // SAFETY: the path ends with a zero, the attributes are as long as is said, and both outlive the call.
+    let result = unsafe {
+        let (attributes, length) = (attributes.as_ptr(), size_of_val(&attributes));
+        libc::syscall(libc::SYS_mount_setattr, libc::AT_FDCWD, path.as_ptr(), recursive, attributes, length)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Signals every process of the namespace whose init this is, but itself.

@@ -1,0 +1,67 @@
+//! Namespaces that a warden makes without bwrap: who the child is in them, and what it mounts there.
+
+use std::ffi::{CStr, CString};
+use std::io;
+
+use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
+
+use crate::tree::fork;
+
+pub(super) const NEWNS: u64 = 0x0002_0000;
+pub(super) const NEWIPC: u64 = 0x0800_0000;
+pub(super) const NEWUSER: u64 = 0x1000_0000;
+pub(super) const NEWPID: u64 = 0x2000_0000;
+pub(super) const NEWNET: u64 = 0x4000_0000;
+
+/// The namespaces that a child is made in, and who this process is: in a new user namespace it is nobody until that is told
+/// who is mapped to whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spaces {
+    pub(super) flags: u64,
+    user: u32,
+    group: u32,
+}
+
+impl Spaces {
+    /// Before the fork.
+    pub(super) fn of_this_user(flags: u64) -> Self {
+        Self { flags, user: rustix::process::geteuid().as_raw(), group: rustix::process::getegid().as_raw() }
+    }
+
+    /// In the child: makes its namespaces what an agent is to see. Of the files all but those below `write` are read-only
+    /// then, also for what Landlock doesn't look at: modes, owners, times.
+    pub(super) fn settle(self, write: &[CString]) -> io::Result<()> {
+        if self.flags & NEWUSER != 0 {
+            std::fs::write("/proc/self/setgroups", "deny")?;
+            std::fs::write("/proc/self/uid_map", format!("{0} {0} 1", self.user))?;
+            std::fs::write("/proc/self/gid_map", format!("{0} {0} 1", self.group))?;
+        }
+        if self.flags & NEWNS == 0 {
+            return Ok(());
+        }
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+        // Asked before all is read-only: what was so already stays so.
+        let is_writable = |path: &&CString| {
+            statvfs(path.as_c_str()).is_ok_and(|found| !found.f_flag.contains(StatVfsMountFlags::RDONLY))
+        };
+        let writable: Vec<&CString> = write.iter().filter(is_writable).collect();
+        if self.flags & NEWPID != 0 {
+            over(c"proc", c"/proc", MountFlags::NODEV, None);
+        }
+        // Terminals of its own: of those that are there some are the user's.
+        over(c"devpts", c"/dev/pts", MountFlags::empty(), Some(c"newinstance,ptmxmode=0666,mode=0620"));
+        fork::set_read_only(c"/", true)?;
+        for path in writable {
+            mount_bind_recursive(path.as_c_str(), path.as_c_str())?;
+            fork::set_read_only(path, false)?;
+        }
+        over(c"tmpfs", c"/dev/shm", MountFlags::NODEV, Some(c"mode=1777"));
+        Ok(())
+    }
+}
+
+/// Mounts what is not to be shared with others. Within a container it may be refused: Landlock and DAC guard what is there.
+fn over(kind: &CStr, target: &CStr, flags: MountFlags, options: Option<&CStr>) {
+    let _ = mount(kind, target, kind, flags | MountFlags::NOSUID | MountFlags::NOEXEC, options);
+}
