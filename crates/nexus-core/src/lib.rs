@@ -16,6 +16,7 @@ pub mod intake;
 pub mod lane;
 pub mod lease;
 pub mod log;
+pub mod network;
 pub mod protect;
 pub mod refusal;
 pub mod restart;

@@ -26,13 +26,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nexus-web", &["nexus-bus", "nexus-core"]),
     (
         "nexus-runtime",
-        &["nexus-bus", "nexus-agents", "nexus-process", "nexus-workspace", "nexus-history", "nexus-core"],
+        &[
+            "nexus-bus",
+            "nexus-agents",
+            "nexus-process",
+            "nexus-proxy",
+            "nexus-workspace",
+            "nexus-history",
+            "nexus-core",
+        ],
     ),
     ("nexus-broker", &["nexus-process", "nexus-core"]),
     ("nexus-workspace", &["nexus-process", "nexus-core"]),
     ("nexus-config", &["nexus-core"]),
     ("nexus-bus", &["nexus-core"]),
     ("nexus-agents", &["nexus-core"]),
+    ("nexus-proxy", &["nexus-core"]),
     ("nexus-process", &["nexus-warden", "nexus-core"]),
     ("nexus-history", &["nexus-core"]),
     // Tests alone, which let nexus-core decide.

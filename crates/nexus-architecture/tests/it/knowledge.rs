@@ -21,6 +21,7 @@ const KNOWLEDGE: &[Knows] = &[
     only("minijinja", &["nexus-runtime"]),
     only("async-nats", &["nexus-bus"]),
     only("sqlx", &["nexus-history"]),
+    only("hyper", &["nexus-proxy"]),
     only("figment", &["nexus-config"]),
     only("sysinfo", &["nexus-process"]),
     only("ureq", &["nexus-broker"]),
