@@ -12,6 +12,7 @@ use crate::errors::ConfigError;
 use crate::layer::Layers;
 use crate::settings::CompanyFile;
 
+mod agent;
 mod company;
 mod department;
 mod subject;

@@ -76,6 +76,10 @@ pub struct AgentSpec {
     /// What a confined one needs of the user's home: its settings, its login.
     #[serde(default)]
     pub home: Vec<HomePath>,
+    /// What it needs of the network where `sandbox.network` is `"agent"`: `"host:port"`, `"*.domain:port"`, `"address:port"`;
+    /// the port is 443 if absent, and any if `*`.
+    #[serde(default)]
+    pub hosts: Vec<String>,
 }
 
 /// Where a secret is to be had; one of the three.
@@ -91,6 +95,34 @@ pub struct SecretSource {
     /// A program that prints it, and its arguments.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "without_arguments")]
     pub command: Option<Vec<String>>,
+    /// The agent doesn't get it: a proxy sets it as a header of what the agent sends to one server. Needs `sandbox.network =
+    /// "agent"` or a list of hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inject: Option<Inject>,
+}
+
+/// The server that a secret is for. The agent asks it without TLS (`http://host/`), the proxy goes there as is said here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Inject {
+    /// `https://host`, or with a port; its host has to be listed too.
+    pub to: String,
+    /// Such as `authorization` or `x-api-key`.
+    pub header: String,
+    /// The header's value; `{}` stands for the secret.
+    #[serde(default = "bare")]
+    pub value: String,
+}
+
+fn bare() -> String {
+    "{}".to_owned()
+}
+
+impl Inject {
+    #[must_use]
+    pub fn fill(&self, secret: &str) -> String {
+        self.value.replacen("{}", secret, 1)
+    }
 }
 
 /// Arguments may be secrets themselves.
@@ -144,6 +176,7 @@ impl AgentSpec {
             prompt: PromptVia::Arg,
             secrets: BTreeMap::new(),
             home: Vec::new(),
+            hosts: Vec::new(),
         }
     }
 }

@@ -18,14 +18,17 @@ use crate::upstream::Unreached;
 
 pub(crate) type Body = Either<Full<Bytes>, Incoming>;
 
+/// What is answered in place of what was asked for.
+type Refused = Box<Response<Body>>;
+
 /// An answer of the proxy's own.
-fn say(status: StatusCode, text: impl Into<String>) -> Response<Body> {
+fn say(status: StatusCode, text: impl Into<String>) -> Refused {
     let text: String = text.into();
     let mut response = Response::new(Either::Left(Full::from(text + "\n")));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+    Box::new(response)
 }
 
 impl Shared {
@@ -40,14 +43,14 @@ impl Shared {
         } else {
             self.forward(request).await
         };
-        answered.unwrap_or_else(|refused| refused)
+        answered.unwrap_or_else(|refused| *refused)
     }
 
     async fn tunnel(
         &self,
         request: Request<Incoming>,
         held: Arc<OwnedSemaphorePermit>,
-    ) -> Result<Response<Body>, Response<Body>> {
+    ) -> Result<Response<Body>, Refused> {
         let target = target(request.uri(), 443).ok_or_else(|| malformed("CONNECT needs host:port"))?;
         self.admit(&target)?;
         let connected = self.rules.upstream.connect(&self.rules.allowed, &target).await;
@@ -63,7 +66,7 @@ impl Shared {
         Ok(Response::new(Either::Left(Full::default())))
     }
 
-    async fn forward(&self, mut request: Request<Incoming>) -> Result<Response<Body>, Response<Body>> {
+    async fn forward(&self, mut request: Request<Incoming>) -> Result<Response<Body>, Refused> {
         let uri = request.uri();
         if uri.scheme_str() != Some("http") {
             return Err(malformed("a request to a proxy is CONNECT, or names http://host/"));
@@ -97,7 +100,7 @@ impl Shared {
         stream: Box<dyn crate::upstream::Stream>,
         request: Request<Incoming>,
         target: &Target,
-    ) -> Result<Response<Body>, Response<Body>> {
+    ) -> Result<Response<Body>, Refused> {
         let broken = |error: hyper::Error| say(StatusCode::BAD_GATEWAY, format!("nexus: {target}: {error}"));
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
@@ -109,11 +112,11 @@ impl Shared {
         Ok(response.map(Either::Right))
     }
 
-    fn admit(&self, target: &Target) -> Result<(), Response<Body>> {
+    fn admit(&self, target: &Target) -> Result<(), Refused> {
         self.rules.allowed.admit(target).map_err(|denied| self.refused(target, denied.to_string()))
     }
 
-    fn unreached(&self, target: &Target, error: Unreached) -> Response<Body> {
+    fn unreached(&self, target: &Target, error: Unreached) -> Refused {
         match error {
             Unreached::Denied(denied) => self.refused(target, denied.to_string()),
             Unreached::TimeOut(_) => say(StatusCode::GATEWAY_TIMEOUT, format!("nexus: {error}")),
@@ -121,7 +124,7 @@ impl Shared {
         }
     }
 
-    fn refused(&self, target: &Target, why: String) -> Response<Body> {
+    fn refused(&self, target: &Target, why: String) -> Refused {
         let refusal = Refusal { target: target.clone(), why };
         let response = say(StatusCode::FORBIDDEN, format!("nexus: {refusal}"));
         self.refuse(refusal);
@@ -129,7 +132,7 @@ impl Shared {
     }
 }
 
-fn malformed(what: &str) -> Response<Body> {
+fn malformed(what: &str) -> Refused {
     say(StatusCode::BAD_REQUEST, format!("nexus: this proxy can't make sense of the request: {what}"))
 }
 
@@ -140,7 +143,7 @@ fn target(uri: &Uri, default_port: u16) -> Option<Target> {
 }
 
 /// What the server is called by whoever asks it.
-fn host(origin: &Origin) -> Result<HeaderValue, Response<Body>> {
+fn host(origin: &Origin) -> Result<HeaderValue, Refused> {
     let Target { host, port } = &origin.target;
     let is_usual = *port == if origin.tls { 443 } else { 80 };
     let text = if is_usual { host.to_string() } else { origin.target.to_string() };

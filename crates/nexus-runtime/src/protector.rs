@@ -112,7 +112,8 @@ impl Protector {
             tier,
             network: match sandbox.network {
                 Network::Full => Way::Full,
-                Network::None | Network::Agent | Network::Hosts(_) => Way::None,
+                Network::None => Way::None,
+                Network::Agent | Network::Hosts(_) => Way::Proxy { port: crate::worker::PROXY_PORT },
             },
             workspace: workspace.root(),
             protected: &protected(workspace),

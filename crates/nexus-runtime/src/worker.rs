@@ -19,9 +19,12 @@ use crate::node::Node;
 use crate::tenure::Term;
 
 mod drive;
+mod gateway;
 mod launch;
 mod output;
 mod renewal;
+
+pub(crate) use gateway::PORT as PROXY_PORT;
 
 /// What a worker is told.
 #[derive(Debug)]

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use nexus_core::agent::AgentKind;
 use nexus_core::id::DepartmentName;
 
-use super::{Check, Parsed};
+use super::{Check, Parsed, agent};
 use crate::explain::unknown;
 use crate::settings::{Nats, Tls};
 
@@ -18,36 +17,7 @@ pub(super) fn check(check: &mut Check<'_>, parsed: &Parsed, whole: bool) {
         departments(check, parsed);
     }
     for (name, spec) in &file.agents {
-        let agent = ["agents", name.as_str()];
-        if !spec.kind.is_built() {
-            let message = format!("this version can't drive an agent of kind \"{}\" yet", spec.kind.as_str());
-            let help = "use kind = \"command\" with a command".to_owned();
-            check.refuse_with(&[&agent[..], &["kind"]].concat(), message, Some(help));
-        } else if spec.kind == AgentKind::Command && spec.command.first().is_none_or(String::is_empty) {
-            let message = format!("agent `{name}` is of kind \"command\" and has no `command`");
-            let help = "write the program and its arguments: command = [\"claude\", \"-p\"]".to_owned();
-            check.refuse_with(&[&agent[..], &["command"]].concat(), message, Some(help));
-        }
-        for variable in spec.env.keys() {
-            check.variable(variable, &[&agent[..], &["env", variable]].concat());
-        }
-        for (name, source) in &spec.secrets {
-            let at = [&agent[..], &["secrets", name]].concat();
-            check.variable(name, &at);
-            let named = [source.file.is_some(), source.env.is_some(), source.command.is_some()];
-            let is_one = named.into_iter().filter(|is_named| *is_named).count() == 1;
-            let message = format!("the secret `{name}` needs one source: `file`, `env` or `command`");
-            check.refuse_if(!is_one, &at, &message);
-            let is_empty = source.command.as_ref().is_some_and(|command| command.first().is_none_or(String::is_empty));
-            check.refuse_if(is_empty, &at, "`command` names the program that prints the secret");
-        }
-        for (index, path) in spec.home.iter().enumerate() {
-            let path = path.path();
-            let below =
-                !path.is_empty() && !path.starts_with('/') && !path.split('/').any(|p| matches!(p, "" | "." | ".."));
-            let message = format!("`{path}` must be a path below the user's home, such as \".claude\"");
-            check.refuse_if(!below, &[&agent[..], &["home", &index.to_string()]].concat(), &message);
-        }
+        agent::check(check, name.as_str(), spec);
     }
     nats(check, &file.nats);
     let lease = file.bus.lease.get();

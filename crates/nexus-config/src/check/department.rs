@@ -108,9 +108,8 @@ fn sandbox(check: &mut Check<'_>, own: &[&str], sandbox: &Sandbox) {
         let message = "this version can't run agents in containers yet, and refuses to ignore that it should";
         check.refuse_with(&at("level"), message, Some("use level = \"confined\"".to_owned()));
     }
-    if matches!(sandbox.network, Network::Agent | Network::Hosts(_)) {
-        let message = "this version can't limit an agent's network to some hosts yet, and refuses to ignore it";
-        check.refuse_with(&at("network"), message, Some("use network = \"full\" or \"none\"".to_owned()));
+    if let Network::Hosts(hosts) = &sandbox.network {
+        check.hosts(hosts, &at("network"));
     }
     if sandbox.level == Some(SandboxLevel::None) {
         let open = [("minimum", sandbox.minimum.is_some()), ("network", sandbox.network != Network::Full)];

@@ -78,9 +78,7 @@ fn agents() {
 
 #[test]
 fn what_is_not_built_is_refused() {
-    insta::assert_snapshot!(qa(
-        "[limits]\ntokens = 2_000_000\n[sandbox]\nlevel = \"container\"\nnetwork = [\"a:1\"]\n"
-    ));
+    insta::assert_snapshot!(qa("[limits]\ntokens = 2_000_000\n[sandbox]\nlevel = \"container\"\n"));
 }
 
 #[test]
@@ -88,6 +86,13 @@ fn limits_and_paths_of_a_sandbox_are_checked() {
     insta::assert_snapshot!(qa(
         "[limits]\nmemory = \"2KiB\"\nprocesses = 0\ncpu = 0.0\nwall_time = \"0s\"\nopen_files = 3\nfile_size = \"0B\"\n[sandbox]\nlevel = \"none\"\nminimum = \"landlock\"\nnetwork = \"none\"\nread = [\"~\", \"etc\", \"/opt/../root\", \"~/.cargo\"]\n"
     ));
+}
+
+#[test]
+fn hosts_and_what_is_set_by_a_proxy_are_checked() {
+    let agent = "[agents.mine]\nkind = \"command\"\ncommand = [\"x\"]\nhosts = [\"api.example.com\", \"*.example.com:*\", \"a:b\"]\n[agents.mine.secrets]\nA-1 = { env = \"A\", inject = { to = \"api.example.com\", header = \"x key\", value = \"Bearer\" } }\nB = { env = \"B\", inject = { to = \"https://api.example.com\", header = \"x-key\" } }\n";
+    let network = "[sandbox]\nnetwork = [\"api.example.com:443\", \"https://x.test/\", \"*\"]\n";
+    insta::assert_snapshot!(errors(&[("nexus.toml", agent), ("departments/qa.toml", network)], &[]));
 }
 
 #[test]

@@ -119,7 +119,8 @@ fn what_is_left_of_a_names_addresses() {
 
 #[test]
 fn a_wrong_entry_says_what_to_write() {
-    let rows: &[(&str, fn(String) -> EntryError)] = &[
+    type Error = fn(String) -> EntryError;
+    let rows: &[(&str, Error)] = &[
         ("https://example.com", EntryError::Url),
         ("example.com/path", EntryError::Url),
         ("user@example.com:443", EntryError::Url),

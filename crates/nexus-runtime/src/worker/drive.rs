@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Job;
+use super::gateway::Gateway;
 use super::launch::{NotStarted, PromptFile, Started, start};
 use super::output::Output;
 use super::renewal::renew;
@@ -42,6 +43,7 @@ struct Body {
     events: Option<Events>,
     workspace: Option<Prepared>,
     protection: Option<Protection>,
+    gateway: Option<Gateway>,
     /// Kept until the attempt is over.
     _prompt: Option<PromptFile>,
 }
@@ -104,6 +106,10 @@ impl Drive {
                     watch = body.tree.as_ref().map(|tree| node.sampler.watch(tree.target()));
                     input
                 }
+                refusal = next_refusal(&mut body.gateway) => {
+                    output.note(refusal, Timestamp::now());
+                    continue;
+                }
                 vitals = next_look(&mut watch) => {
                     let worked = vitals.worked != seen;
                     seen = vitals.worked;
@@ -150,6 +156,9 @@ impl Drive {
             }
         };
         drop(starting);
+        for refusal in body.gateway.take().into_iter().flat_map(Gateway::rest) {
+            output.note(refusal, Timestamp::now());
+        }
         self.slot.ended();
         let (exit_code, signal) = match attempt.exit() {
             Some(ExitStatus::Code(code)) => (Some(code), None),
@@ -210,13 +219,14 @@ impl Body {
 
     fn arrive(&mut self, started: Result<Started, NotStarted>, slot: &Slot) -> Input {
         match started {
-            Ok(Started { tree, events, workspace, prompt, protection }) => {
+            Ok(Started { tree, events, workspace, prompt, protection, gateway }) => {
                 slot.runs(&tree, protection.clone());
                 *self = Self {
                     tree: Some(tree),
                     events: Some(events),
                     workspace: Some(workspace),
                     protection: Some(protection),
+                    gateway,
                     _prompt: prompt,
                 };
                 Input::Spawned
@@ -281,6 +291,13 @@ async fn next_event(events: &mut Option<Events>, output: &mut Output) -> Option<
         *events = None;
     }
     event
+}
+
+async fn next_refusal(gateway: &mut Option<Gateway>) -> String {
+    match gateway {
+        Some(gateway) => gateway.next().await,
+        None => pending().await,
+    }
 }
 
 async fn next_look(watch: &mut Option<Watch>) -> Vitals {

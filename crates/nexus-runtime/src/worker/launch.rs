@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nexus_core::agent::Inject;
 use nexus_core::attempt::Policy;
 use nexus_core::event::{Failure, FailureKind, Protection};
 use nexus_core::protect::Plan;
@@ -14,6 +15,7 @@ use nexus_process::{
 use nexus_workspace::Prepared;
 
 use super::Job;
+use super::gateway::{self, Gateway};
 use super::output::Notes;
 use crate::former;
 use crate::node::Node;
@@ -26,6 +28,7 @@ pub(super) struct Started {
     pub(super) workspace: Prepared,
     pub(super) prompt: Option<PromptFile>,
     pub(super) protection: Protection,
+    pub(super) gateway: Option<Gateway>,
 }
 
 /// Why nothing runs, and the workspace if there is one already.
@@ -97,9 +100,9 @@ async fn step(
         }
     };
     match spawn(node, job, plan, &workspace, settling).await {
-        Ok((tree, events, prompt)) => {
+        Ok(Spawned { tree, events, prompt, gateway }) => {
             let protection = node.protector.describe(plan, &job.policy);
-            Ok(Started { tree, events, workspace, prompt, protection })
+            Ok(Started { tree, events, workspace, prompt, protection, gateway })
         }
         Err(error) => {
             settling.store(false, Ordering::Release);
@@ -136,13 +139,20 @@ impl NotSpawned {
     }
 }
 
+struct Spawned {
+    tree: Tree,
+    events: Events,
+    prompt: Option<PromptFile>,
+    gateway: Option<Gateway>,
+}
+
 async fn spawn(
     node: &Node,
     job: &Job,
     plan: Plan,
     workspace: &Prepared,
     settling: &AtomicBool,
-) -> Result<(Tree, Events, Option<PromptFile>), NotSpawned> {
+) -> Result<Spawned, NotSpawned> {
     let entry = &job.claim.entry;
     let file = node.prompts.join(format!("{}-{}.md", entry.task.id, entry.attempt));
     let launch = nexus_agents::launch(&job.agent, entry, &workspace.path, file)?;
@@ -164,8 +174,12 @@ async fn spawn(
     env.extend(set.chain(launch.env).chain(marks).map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let stdin = launch.stdin.map_or(Stdin::Closed, |text| Stdin::Bytes(text.into_bytes().into()));
     let secrets = secrets(job).await.map_err(|message| NotSpawned::new(message, false))?;
-    let redact = Redactor::new(secrets.iter().map(|(_, value)| value.as_str()));
-    env.extend(secrets.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
+    let redact = Redactor::new(secrets.iter().map(|secret| secret.value.as_str()));
+    let rules = gateway::rules(job, &secrets).map_err(NotSpawned::unprotected)?;
+    let proxy = rules.iter().flat_map(|_| gateway::variables());
+    let handed = secrets.into_iter().filter(|secret| secret.inject.is_none());
+    let more = proxy.chain(handed.map(|secret| (secret.name, secret.value)));
+    env.extend(more.map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let mut command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
     let file = prompt.as_ref().map(|prompt| prompt.0.as_path());
     let confined = node.protector.confine(plan, job, workspace, file, &mut command).await;
@@ -185,7 +199,16 @@ async fn spawn(
     settling.store(true, Ordering::Release);
     let started = node.protector.wardens.start(&launch).await;
     let started = started.map_err(|error| NotSpawned::new(error.to_string(), error.is_shortage()))?;
-    Ok((started.tree, started.events, prompt))
+    let gateway = match (rules, started.listener) {
+        (None, _) => None,
+        // Dropped, what was started is ended.
+        (Some(_), None) => return Err(NotSpawned::unprotected("its sandbox has no place for a proxy".to_owned())),
+        (Some(rules), Some(listener)) => {
+            let opened = Gateway::open(listener, rules);
+            Some(opened.map_err(|error| NotSpawned::new(format!("its proxy: {error}"), is_shortage(&error)))?)
+        }
+    };
+    Ok(Spawned { tree: started.tree, events: started.events, prompt, gateway })
 }
 
 fn limits(limits: &nexus_core::department::Limits) -> Limits {
@@ -199,12 +222,20 @@ fn limits(limits: &nexus_core::department::Limits) -> Limits {
     }
 }
 
+/// One secret of an agent, in clear.
+pub(super) struct Secret {
+    pub(super) name: String,
+    pub(super) value: String,
+    /// The agent itself doesn't get it.
+    pub(super) inject: Option<Inject>,
+}
+
 /// The agent's own secrets, had anew for each attempt: they may have been changed.
-async fn secrets(job: &Job) -> Result<Vec<(String, String)>, String> {
+async fn secrets(job: &Job) -> Result<Vec<Secret>, String> {
     let mut secrets = Vec::new();
     for (name, source) in &job.agent.secrets {
         let value = resolve_secret(source).await.map_err(|error| format!("the secret {name} of the agent: {error}"))?;
-        secrets.push((name.clone(), value));
+        secrets.push(Secret { name: name.clone(), value, inject: source.inject.clone() });
     }
     Ok(secrets)
 }

@@ -28,6 +28,7 @@ mod logs;
 mod long_reason;
 mod looking;
 mod many;
+mod network;
 mod nodes;
 mod open_files;
 mod postgres;

@@ -1,0 +1,86 @@
+//! An attempt's way to the hosts that it may reach, where it may not reach all: a proxy beside its sandbox.
+
+use std::net::TcpListener;
+
+use nexus_core::agent::Inject;
+use nexus_core::department::Network;
+use nexus_core::network::Allowed;
+use nexus_proxy::{Injection, Proxy, Refusal, Rules, Upstream};
+use tokio::sync::mpsc;
+
+use super::Job;
+use super::launch::Secret;
+
+/// Where it listens, in a network that is the attempt's alone: the port that proxies of this kind usually have.
+pub(crate) const PORT: u16 = 3128;
+
+/// Refusals that wait to be logged; more of them are not, as the agent has been told of each.
+const REFUSALS: usize = 64;
+
+/// A proxy that runs, and what it has refused.
+#[derive(Debug)]
+pub(super) struct Gateway {
+    _proxy: Proxy,
+    refusals: mpsc::Receiver<Refusal>,
+}
+
+/// What the proxy of an attempt lets through; none: its network is not limited to some hosts.
+///
+/// # Errors
+/// What of it can't be kept, as a sentence.
+pub(super) fn rules(job: &Job, secrets: &[Secret]) -> Result<Option<Rules>, String> {
+    let entries = match &job.policy.sandbox.network {
+        Network::Agent => &job.agent.hosts,
+        Network::Hosts(hosts) => hosts,
+        Network::Full | Network::None => {
+            return match secrets.iter().find(|secret| secret.inject.is_some()) {
+                Some(Secret { name, .. }) => Err(format!(
+                    "the secret {name} is set by a proxy (inject), which needs sandbox.network = \"agent\" or a list of hosts"
+                )),
+                None => Ok(None),
+            };
+        }
+    };
+    let allowed = Allowed::parse(entries).map_err(|error| format!("sandbox.network: {error}"))?;
+    let injections = secrets.iter().filter_map(|secret| Some(injection(secret, secret.inject.as_ref()?)));
+    Ok(Some(Rules { allowed, injections: injections.collect::<Result<_, _>>()?, upstream: Upstream::default() }))
+}
+
+fn injection(secret: &Secret, inject: &Inject) -> Result<Injection, String> {
+    let failed = |why: String| format!("the secret {} can't be set by a proxy: {why}", secret.name);
+    let to = inject.to.parse().map_err(|error: nexus_core::network::OriginError| failed(error.to_string()))?;
+    Injection::new(to, &inject.header, &inject.fill(&secret.value)).map_err(|error| failed(error.to_string()))
+}
+
+/// By which programs find their proxy.
+pub(super) fn variables() -> impl Iterator<Item = (String, String)> {
+    let proxy = format!("http://127.0.0.1:{PORT}");
+    let proxied = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+    let none = ["NO_PROXY", "no_proxy"].map(|name| (name.to_owned(), String::new()));
+    // Node looks at the others when this is set.
+    let node = ("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned());
+    proxied.map(|name| (name.to_owned(), proxy.clone())).into_iter().chain(none).chain([node])
+}
+
+impl Gateway {
+    pub(super) fn open(listener: TcpListener, rules: Rules) -> std::io::Result<Self> {
+        let (told, refusals) = mpsc::channel(REFUSALS);
+        let proxy = Proxy::serve(listener, rules, move |refusal| {
+            let _ = told.try_send(refusal);
+        })?;
+        Ok(Self { _proxy: proxy, refusals })
+    }
+
+    /// The next refusal, as a sentence.
+    pub(super) async fn next(&mut self) -> String {
+        match self.refusals.recv().await {
+            Some(refusal) => refusal.to_string(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Those that nobody has asked for yet.
+    pub(super) fn rest(mut self) -> impl Iterator<Item = String> {
+        std::iter::from_fn(move || self.refusals.try_recv().ok()).map(|refusal| refusal.to_string())
+    }
+}
