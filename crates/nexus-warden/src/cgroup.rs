@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::event::PollFlags;
 use rustix::fs::{Mode, OFlags};
@@ -128,7 +129,7 @@ fn end_all(group: &Path) -> usize {
         for pid in pids.into_iter().filter_map(rustix::process::Pid::from_raw) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
     ended
 }
@@ -172,6 +173,7 @@ struct Memory {
 
 #[derive(Debug)]
 struct Pids {
+    version: Version,
     path: PathBuf,
     events: File,
     refusals: u64,
@@ -198,7 +200,7 @@ impl Group {
         let within = |place: &Place| (place.version, place.path.join(name));
         Ok(Self {
             memory: root.memory.as_ref().map(within).map(|(version, path)| Memory::open(version, path)).transpose()?,
-            pids: root.pids.as_ref().map(within).map(|(_, path)| Pids::open(path)).transpose()?,
+            pids: root.pids.as_ref().map(within).map(|(version, path)| Pids::open(version, path)).transpose()?,
             cpu: root.cpu.as_ref().map(within),
             nest,
             limits: Limits::default(),
@@ -265,6 +267,13 @@ impl Group {
             fds.push((pids.events.as_fd(), PollFlags::PRI));
         }
         fds
+    }
+
+    /// How often to look though nothing is readable: of forks that were refused, version 1 notifies nobody.
+    #[must_use]
+    pub fn period(&self) -> Option<Duration> {
+        let pids = self.pids.as_ref().filter(|_| self.limits.processes.is_some())?;
+        (pids.version == Version::V1).then_some(Duration::from_millis(500))
     }
 
     /// Since `begin`. Looked at, what was readable is so no more.
@@ -388,10 +397,10 @@ impl Memory {
 }
 
 impl Pids {
-    fn open(path: PathBuf) -> io::Result<Self> {
+    fn open(version: Version, path: PathBuf) -> io::Result<Self> {
         let events = path.join("pids.events");
         let events = File::open(&events).map_err(|error| named(&events, &error))?;
-        Ok(Self { path, events, refusals: 0 })
+        Ok(Self { version, path, events, refusals: 0 })
     }
 }
 

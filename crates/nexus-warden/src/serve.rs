@@ -60,9 +60,12 @@ const FDS: usize = 3;
 impl Warden {
     /// Waits for something to happen and sees to it.
     fn turn(&mut self, children: &Children) -> Result<(), Over> {
-        let timeout = self.tree.as_ref().and_then(Tree::deadline).map(|deadline| {
-            let left = deadline.saturating_duration_since(Instant::now());
-            Timespec { tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() }
+        let period = self.tree.as_ref().and(self.group.as_ref()).and_then(|group| group.as_ref().ok()?.period());
+        let deadline = self.tree.as_ref().and_then(Tree::deadline);
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.into_iter().chain(period).min().map(|left| Timespec {
+            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
         });
         let (spoken, died) = {
             let mut fds = vec![PollFd::new(&self.socket, PollFlags::IN), PollFd::new(children, PollFlags::IN)];

@@ -15,6 +15,7 @@ mod delay;
 mod delegate;
 mod doesnt_reload;
 mod environment;
+mod evil;
 mod external_nats;
 mod full_disk;
 mod guard;

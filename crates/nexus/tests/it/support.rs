@@ -5,23 +5,27 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) mod company;
+pub(crate) mod guise;
 pub(crate) mod processes;
 pub(crate) mod server;
 pub(crate) mod small_disk;
 pub(crate) mod tools;
 
 pub(crate) use company::Company;
+pub(crate) use guise::Guise;
 
 /// Directories for one company: `config`, `data`, and `project`, where commands are run. Nothing that was started here
 /// may outlive it.
 pub(crate) struct Place {
     root: TempDir,
+    /// As whom the program runs, where that isn't who runs the tests.
+    guise: OnceLock<Guise>,
 }
 
 /// Two workers, and agents that are given little time to end.
@@ -39,7 +43,8 @@ impl Place {
     }
 
     pub(crate) fn with(departments: &[(&str, &str)]) -> Arc<Self> {
-        let place = Self { root: tempfile::Builder::new().prefix("nexus-it").tempdir().unwrap() };
+        let place =
+            Self { root: tempfile::Builder::new().prefix("nexus-it").tempdir().unwrap(), guise: OnceLock::new() };
         for dir in ["config/departments", "data", "project"] {
             std::fs::create_dir_all(place.path(dir)).unwrap();
         }
@@ -75,11 +80,14 @@ impl Place {
 
     /// The program, for this place's company.
     pub(crate) fn nexus(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nexus"));
+        let mut command = Guise::command(self.guise.get());
         for name in ["NEXUS_DATA_DIR", "NEXUS_CONFIG", "XDG_CONFIG_HOME", "NO_COLOR", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }
-        command.env("HOME", self.path("")).env("XDG_DATA_HOME", tools::home()).current_dir(self.path("project"));
+        command
+            .env("HOME", self.path(""))
+            .env("XDG_DATA_HOME", self.guise.get().and_then(Guise::tools).unwrap_or(tools::home()))
+            .current_dir(self.path("project"));
         command.arg("--data-dir").arg(self.path("data")).arg("--config").arg(self.path("config")).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

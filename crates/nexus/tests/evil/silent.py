@@ -1,0 +1,3 @@
+"""Says nothing and does nothing."""
+import time
+time.sleep(600)
