@@ -30,7 +30,7 @@ pub(crate) fn all(parsed: &Parsed, layers: &Layers, decoder: &Decoder<'_>, whole
     let mut check = Check { decoder, agents: whole.then_some(agents), errors: Vec::new() };
     company::check(&mut check, parsed, whole);
     for (name, department) in &parsed.departments {
-        department::check(&mut check, name, department);
+        department::check(&mut check, name, department, &parsed.file.agents);
     }
     check.errors
 }

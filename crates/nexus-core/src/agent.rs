@@ -80,6 +80,9 @@ pub struct AgentSpec {
     /// the port is 443 if absent, and any if `*`.
     #[serde(default)]
     pub hosts: Vec<String>,
+    /// The image that it runs in where `sandbox.level` is `"container"`, in place of the department's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
 }
 
 /// Where a secret is to be had; one of the three.
@@ -177,6 +180,7 @@ impl AgentSpec {
             secrets: BTreeMap::new(),
             home: Vec::new(),
             hosts: Vec::new(),
+            image: None,
         }
     }
 }

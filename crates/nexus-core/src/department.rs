@@ -214,6 +214,8 @@ pub struct Sandbox {
     pub level: Option<SandboxLevel>,
     #[serde(default)]
     pub network: Network,
+    /// With `level = "container"`: the image that an agent runs in, unless it names one itself.
+    pub image: Option<String>,
     /// How a confined agent has to be confined at least: on a machine that can't do that, tasks are refused.
     pub minimum: Option<SandboxTier>,
     /// More paths that a confined agent may read and execute, such as `~/.cargo`. `~/` is the user's home.
@@ -231,6 +233,7 @@ pub enum SandboxLevel {
     None,
     /// Its workspace, a private home and a private /tmp; the system's programs to read; nothing else of the machine.
     Confined,
+    /// A container of its own beside the company, through the Docker API.
     Container,
 }
 
@@ -242,6 +245,8 @@ pub enum SandboxTier {
     Landlock,
     /// In mount, PID and IPC namespaces of its own too (bubblewrap): what it must not reach isn't there.
     Namespaces,
+    /// In a container: with the programs of its image too.
+    Container,
 }
 
 impl SandboxTier {
@@ -250,6 +255,7 @@ impl SandboxTier {
         match self {
             Self::Landlock => "landlock",
             Self::Namespaces => "namespaces",
+            Self::Container => "container",
         }
     }
 }

@@ -48,26 +48,29 @@ impl Means {
     /// # Errors
     /// What the machine can't do, as a sentence that names the setting.
     pub fn plan(&self, sandbox: &Sandbox, limits: &Limits) -> Result<Plan, String> {
-        let confined = match sandbox.level {
-            Some(SandboxLevel::None) => None,
-            Some(SandboxLevel::Container) => return Err("this version can't run agents in containers yet".to_owned()),
-            Some(SandboxLevel::Confined) => {
-                Some(self.tier().map_err(|why| {
+        let confined =
+            match sandbox.level {
+                Some(SandboxLevel::None) => None,
+                // Whether there is an engine is found out when it is asked; it holds all limits by control groups.
+                Some(SandboxLevel::Container) => {
+                    return Ok(Plan { sandbox: Some(SandboxTier::Container), limits: LimitsTier::Cgroup });
+                }
+                Some(SandboxLevel::Confined) => Some(self.tier().map_err(|why| {
                     format!("this machine can't confine agents (sandbox.level = \"confined\"): {why}")
-                })?)
-            }
-            None if sandbox.minimum.is_some() || sandbox.network != Network::Full => {
-                Some(self.tier().map_err(|why| {
-                    format!("this machine can't confine agents (sandbox.minimum, sandbox.network): {why}")
-                })?)
-            }
-            None => self.tier().ok(),
-        };
+                })?),
+                None if sandbox.minimum.is_some() || sandbox.network != Network::Full => {
+                    Some(self.tier().map_err(|why| {
+                        format!("this machine can't confine agents (sandbox.minimum, sandbox.network): {why}")
+                    })?)
+                }
+                None => self.tier().ok(),
+            };
         if let (Some(tier), Some(minimum)) = (confined, sandbox.minimum)
             && tier < minimum
         {
-            let why = self.namespaces.as_deref().unwrap_or("it is not built in");
-            return Err(format!("this machine has no namespaces for agents (sandbox.minimum = \"namespaces\"): {why}"));
+            let why = self.namespaces.as_deref().unwrap_or("that takes sandbox.level = \"container\"");
+            let minimum = minimum.as_str();
+            return Err(format!("this machine can't confine agents so far (sandbox.minimum = \"{minimum}\"): {why}"));
         }
         if confined.is_some() && matches!(sandbox.network, Network::Agent | Network::Hosts(_)) && !self.network {
             return Err("this machine can't give an agent a network of its own, which sandbox.network needs: install \

@@ -40,7 +40,7 @@ pub use redact::Redactor;
 pub use sampler::{Sample, Sampler, Target, Vitals, Watch};
 pub use secret::{SecretError, resolve as resolve_secret};
 pub use shortage::{is_shortage, tells_of_shortage};
-pub use tree::{Gone, Limit, Report, Tree};
+pub use tree::{Gone, Limit, Remote, Report, Told, Tree, feed};
 #[cfg(target_os = "linux")]
 pub use wardens::Groups;
 pub use wardens::{Confinement, Launch, Limits, Network, Started, Tier, Wardens};

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_core::attempt::{ExitStatus, Signal};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::process::Child;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::command::{Command, Stdin};
@@ -40,6 +40,57 @@ pub(crate) enum Hold {
     /// A warden, which keeps the tree for us.
     #[cfg(warden)]
     Warden(crate::wardens::Hold),
+    /// Somebody else, such as a container engine; and what it calls the leader.
+    Remote { signals: mpsc::Sender<Signal>, leader: u32 },
+}
+
+/// What keeps a tree that is none of our own processes: it is asked for signals, and tells what the tree prints and how it ends.
+/// Dropped without [`Remote::gone`], nobody ever learns that the tree is gone.
+#[derive(Debug)]
+pub struct Remote {
+    /// Closed when nobody holds the tree any more, which has to be killed then.
+    pub signals: mpsc::Receiver<Signal>,
+    /// What the tree prints; whoever writes here waits until it is read. To be dropped at the end of each stream.
+    pub stdout: DuplexStream,
+    pub stderr: DuplexStream,
+    pub phase: Told,
+}
+
+/// Tells how far a tree's life has come.
+#[derive(Debug)]
+pub struct Told(watch::Sender<Phase>);
+
+/// As much as a pipe holds.
+const PIPE: usize = 64 * 1024;
+/// Signals that wait: there are three, and they don't repeat often.
+const SIGNALS: usize = 8;
+
+impl Told {
+    /// It has hit a limit, and lives or has just ended.
+    pub fn limited(&self, limit: Limit) {
+        self.0.send_if_modified(|phase| {
+            let runs = matches!(phase, Phase::Running);
+            if runs {
+                *phase = Phase::Limited(limit);
+            }
+            runs
+        });
+    }
+
+    /// The leader has ended.
+    pub fn left(&self, exit: ExitStatus) {
+        self.0.send_modify(|phase| {
+            *phase = match phase {
+                Phase::Limited(limit) => Phase::Left(exit, Some(*limit)),
+                _ => Phase::Left(exit, None),
+            }
+        });
+    }
+
+    /// Nothing of it is alive.
+    pub fn gone(self, report: Report) {
+        self.0.send_replace(Phase::Gone(report));
+    }
 }
 
 /// How far a tree's life has come.
@@ -47,7 +98,6 @@ pub(crate) enum Hold {
 pub(crate) enum Phase {
     Running,
     /// One of its limits was hit; it lives until somebody ends it.
-    #[cfg_attr(not(warden), expect(dead_code, reason = "only a warden tells of limits"))]
     Limited(Limit),
     /// The leader has ended, perhaps after it had hit a limit.
     Left(ExitStatus, Option<Limit>),
@@ -139,10 +189,24 @@ impl Tree {
         Self { hold: Hold::Warden(hold), phase }
     }
 
+    /// A tree that somebody else keeps, and what whoever does tells us by. `leader`: what he calls it.
+    #[must_use]
+    pub fn remote(leader: u32, output: &OutputPolicy) -> (Self, Events, Remote) {
+        let (signals, asked) = mpsc::channel(SIGNALS);
+        let (told, phase) = watch::channel(Phase::Running);
+        let [(stdout, out), (stderr, err)] = [tokio::io::duplex(PIPE), tokio::io::duplex(PIPE)];
+        let split = Split::Lines(output.max_line.max(1));
+        let source = |stream| Some(Box::new(stream) as Source);
+        let events = Events::new(source(out), source(err), split, output.redact.as_ref(), phase.clone());
+        let remote = Remote { signals: asked, stdout, stderr, phase: Told(told) };
+        (Self { hold: Hold::Remote { signals, leader }, phase }, events, remote)
+    }
+
     /// The leader's pid.
     #[must_use]
     pub fn pid(&self) -> u32 {
         match &self.hold {
+            Hold::Remote { leader, .. } => *leader,
             Hold::Group(group) => group.leader(),
             #[cfg(warden)]
             Hold::Warden(warden) => warden.leader(),
@@ -153,16 +217,19 @@ impl Tree {
     #[must_use]
     pub fn warden(&self) -> Option<u32> {
         match &self.hold {
-            Hold::Group(_) => None,
+            Hold::Group(_) | Hold::Remote { .. } => None,
             #[cfg(warden)]
             Hold::Warden(warden) => Some(warden.pid()),
         }
     }
 
-    /// How a sampler knows its processes.
+    /// How a sampler knows its processes; none where they are not on this machine, or in nobody's sight.
     #[must_use]
-    pub fn target(&self) -> Target {
-        self.warden().map_or(Target::Group(self.pid()), Target::Below)
+    pub fn target(&self) -> Option<Target> {
+        match &self.hold {
+            Hold::Remote { .. } => None,
+            _ => Some(self.warden().map_or(Target::Group(self.pid()), Target::Below)),
+        }
     }
 
     /// Signals the tree, the leader's group by an interrupt, and all of it by the others; nothing happens when it is gone.
@@ -171,6 +238,8 @@ impl Tree {
             Hold::Group(group) => group.signal(signal),
             #[cfg(warden)]
             Hold::Warden(warden) => warden.signal(signal),
+            // When it is full the same signals wait already; when it is closed the tree is gone.
+            Hold::Remote { signals, .. } => drop(signals.try_send(signal)),
         }
     }
 
@@ -184,6 +253,7 @@ impl Drop for Tree {
     fn drop(&mut self) {
         match &self.hold {
             Hold::Group(group) => group.abandon(),
+            Hold::Remote { .. } => {}
             // It sees that nobody holds the tree any more.
             #[cfg(warden)]
             Hold::Warden(_) => {}
@@ -208,7 +278,7 @@ fn start(command: &Command, program: &std::path::Path) -> std::io::Result<Child>
 }
 
 /// A reader that goes away before the end is no error.
-pub(crate) async fn feed(mut pipe: impl AsyncWrite + Unpin, bytes: bytes::Bytes) {
+pub async fn feed(mut pipe: impl AsyncWrite + Unpin, bytes: bytes::Bytes) {
     if let Err(error) = pipe.write_all(&bytes).await {
         tracing::trace!(%error, "standard input was not read to its end");
     }

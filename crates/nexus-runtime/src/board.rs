@@ -10,7 +10,7 @@ use nexus_bus::Claim;
 use nexus_core::api::{Live, WorkerInfo};
 use nexus_core::event::Protection;
 use nexus_core::id::{DepartmentName, NodeId, TaskId, WorkerName};
-use nexus_process::{Gone, Sample, Sampler, Target, Tree};
+use nexus_process::{Gone, Sample, Sampler, Target, Tree, Watch};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -47,6 +47,8 @@ struct Hand {
     gone: Option<Gone>,
     pid: Option<u32>,
     target: Option<Target>,
+    /// Of a tree that isn't among this machine's processes.
+    vitals: Option<Watch>,
     protection: Option<Protection>,
     last_line: Option<(String, Timestamp)>,
 }
@@ -185,11 +187,12 @@ impl Slot {
     }
 
     /// The agent runs.
-    pub(crate) fn runs(&self, tree: &Tree, protection: Protection) {
+    pub(crate) fn runs(&self, tree: &Tree, vitals: Option<Watch>, protection: Protection) {
         let mut hand = lock(&self.hand);
         hand.protection = Some(protection);
         hand.pid = Some(tree.pid());
-        hand.target = Some(tree.target());
+        hand.target = tree.target();
+        hand.vitals = vitals;
         hand.gone = Some(tree.gone());
     }
 
@@ -202,7 +205,7 @@ impl Slot {
     /// No process of the agent is alive any more.
     pub(crate) fn ended(&self) {
         let mut hand = lock(&self.hand);
-        (hand.pid, hand.target) = (None, None);
+        (hand.pid, hand.target, hand.vitals) = (None, None, None);
     }
 
     /// The attempt is over and written down.
@@ -217,7 +220,8 @@ impl Slot {
 
     fn info(&self, node: &NodeId, samples: &HashMap<Target, Sample>) -> WorkerInfo {
         let hand = lock(&self.hand);
-        let sample = hand.target.and_then(|target| samples.get(&target));
+        let sample = hand.target.and_then(|target| samples.get(&target).copied());
+        let sample = sample.or_else(|| hand.vitals.as_ref().map(|watch| watch.last().into()));
         let live = hand.claim.as_ref().map(|_| Live {
             pid: hand.pid,
             processes: sample.map_or(0, |sample| sample.processes),

@@ -38,6 +38,7 @@ pub(crate) async fn requeue(node: &Node) -> Result<(), StartError> {
     if !left.alive.is_empty() {
         return Err(StartError::Leftover(left.alive));
     }
+    node.engines.reconcile(&node.id).await;
     let requeued =
         put_back(node, &node.id, None, "the company ended without a word").await.map_err(StartError::from)?;
     if requeued > 0 {

@@ -7,6 +7,7 @@ mod board;
 mod ceo;
 mod conclude;
 mod department;
+mod engine;
 mod former;
 mod historian;
 mod intake;
@@ -21,6 +22,7 @@ mod staff_book;
 mod tenure;
 mod worker;
 
+pub use engine::container_engine;
 pub use ledger_memory::{LedgerError, lost_records};
 pub use nexus_agents::is_installed;
 pub use protector::means;

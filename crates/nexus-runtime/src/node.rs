@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backlog::{Backlog, Fill};
 use crate::board::Board;
 use crate::ceo::reign::Reigns;
+use crate::engine::Engines;
 use crate::historian::Historian;
 use crate::protector::Protector;
 use crate::staff_book::StaffBook;
@@ -37,6 +38,9 @@ pub(crate) struct Node {
     pub(crate) prompts: PathBuf,
     pub(crate) sampler: Arc<Sampler>,
     pub(crate) protector: Protector,
+    pub(crate) engines: Engines,
+    /// Its company's name when it started.
+    pub(crate) company: String,
     /// This run of the node, as its leases name it.
     pub(crate) holder: Holder,
     pub(crate) terms: Terms,

@@ -74,6 +74,16 @@ impl Protector {
         self.data_dir.join("private").join(task.to_string())
     }
 
+    /// A directory of a task's alone, made if it isn't there.
+    ///
+    /// # Errors
+    /// When it can't be made, as a sentence.
+    pub(crate) async fn private_place(&self, task: TaskId, part: &str) -> Result<PathBuf, String> {
+        let path = self.private(task).join(part);
+        make_private(&path).await.map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(path)
+    }
+
     /// What the plan comes to for one attempt: `command` gets what goes with it.
     ///
     /// # Errors
@@ -100,8 +110,7 @@ impl Protector {
             job.agent.home.iter().map(|path| (path.path().to_owned(), path.is_writable())).collect();
         let private = self.private(job.claim.entry.task.id);
         for part in ["home", "tmp"] {
-            let path = private.join(part);
-            make_private(&path).await.map_err(|error| format!("{}: {error}", path.display()))?;
+            self.private_place(job.claim.entry.task.id, part).await?;
         }
         // As programs find them.
         let program = command.find().map_err(|error| error.to_string())?;
@@ -208,7 +217,7 @@ pub fn means() -> Means {
 }
 
 /// What of a workspace an agent must not write: a hook or a setting that it plants there is run later, by the user.
-fn protected(workspace: &Prepared) -> Vec<PathBuf> {
+pub(crate) fn protected(workspace: &Prepared) -> Vec<PathBuf> {
     let repository = workspace.root().join(".git");
     let shared = matches!(workspace.mode, WorkspaceMode::InPlace | WorkspaceMode::Worktree);
     if shared && repository.exists() { vec![repository] } else { Vec::new() }
@@ -226,9 +235,10 @@ fn describe(plan: Plan, policy: &Department, has_init: bool, kills_at_once: bool
         tier => tier.as_str(),
     };
     let tree = match plan.sandbox {
-        _ if cfg!(not(target_os = "linux")) => "group",
+        Some(SandboxTier::Container) => "container",
         Some(SandboxTier::Namespaces) => "pid_namespace",
         Some(SandboxTier::Landlock) if has_init => "pid_namespace",
+        _ if cfg!(not(target_os = "linux")) => "group",
         _ if kills_at_once => "cgroup",
         _ => "descendants",
     };

@@ -29,6 +29,7 @@ use crate::board::Board;
 use crate::ceo::reign::Reigns;
 use crate::ceo::{Ceo, CeoMsg};
 use crate::conclude::reclaim;
+use crate::engine::Engines;
 use crate::former::{self, PutBackError};
 use crate::historian::Historian;
 use crate::janitor;
@@ -161,6 +162,8 @@ impl Runtime {
             prompts: options.data_dir.join("prompts"),
             sampler: Arc::new(Sampler::new()),
             protector,
+            engines: Engines::new(&options.data_dir),
+            company: company.name.clone(),
             holder,
             terms,
             alone: options.alone,

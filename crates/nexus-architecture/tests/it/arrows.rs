@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "nexus-bus",
             "nexus-agents",
+            "nexus-container",
             "nexus-process",
             "nexus-proxy",
             "nexus-workspace",
@@ -42,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nexus-bus", &["nexus-core"]),
     ("nexus-agents", &["nexus-core"]),
     ("nexus-proxy", &["nexus-core"]),
+    ("nexus-container", &["nexus-process", "nexus-core"]),
     ("nexus-process", &["nexus-warden", "nexus-core"]),
     ("nexus-history", &["nexus-core"]),
     // Tests alone, which let nexus-core decide.

@@ -22,6 +22,7 @@ const KNOWLEDGE: &[Knows] = &[
     only("async-nats", &["nexus-bus"]),
     only("sqlx", &["nexus-history"]),
     only("hyper", &["nexus-proxy"]),
+    only("bollard", &["nexus-container"]),
     only("figment", &["nexus-config"]),
     only("sysinfo", &["nexus-process"]),
     only("ureq", &["nexus-broker"]),

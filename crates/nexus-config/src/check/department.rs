@@ -1,7 +1,10 @@
 //! Checks of `departments/*.toml`.
 
-use nexus_core::department::{Department, Limits, Network, Sandbox, SandboxLevel};
-use nexus_core::id::DepartmentName;
+use std::collections::BTreeMap;
+
+use nexus_core::agent::AgentSpec;
+use nexus_core::department::{Department, Limits, Network, Sandbox, SandboxLevel, SandboxTier};
+use nexus_core::id::{AgentName, DepartmentName};
 use nexus_core::retry::RetryPolicy;
 
 use super::{Check, subject};
@@ -12,7 +15,12 @@ const WELL_KNOWN: [&str; 6] = ["claude", "codex", "gemini", "copilot", "qwen", "
 
 const MAX_WORKERS: u32 = 10_000;
 
-pub(super) fn check(check: &mut Check<'_>, name: &DepartmentName, department: &Department) {
+pub(super) fn check(
+    check: &mut Check<'_>,
+    name: &DepartmentName,
+    department: &Department,
+    specs: &BTreeMap<AgentName, AgentSpec>,
+) {
     let own = ["departments", name.as_str()];
     let at = |keys: &[&'static str]| [&own[..], keys].concat();
     let workers = department.workers;
@@ -33,6 +41,7 @@ pub(super) fn check(check: &mut Check<'_>, name: &DepartmentName, department: &D
     retry(check, &own, &department.retry);
     limits(check, &own, &department.limits);
     sandbox(check, &own, &department.sandbox);
+    images(check, &own, department, specs);
     for (index, variable) in department.environment.pass.iter().enumerate() {
         check.variable(variable, &[&own[..], &["environment", "pass", &index.to_string()]].concat());
     }
@@ -104,9 +113,11 @@ fn limits(check: &mut Check<'_>, own: &[&str], limits: &Limits) {
 
 fn sandbox(check: &mut Check<'_>, own: &[&str], sandbox: &Sandbox) {
     let at = |key: &'static str| [own, &["sandbox", key]].concat();
-    if sandbox.level == Some(SandboxLevel::Container) {
-        let message = "this version can't run agents in containers yet, and refuses to ignore that it should";
-        check.refuse_with(&at("level"), message, Some("use level = \"confined\"".to_owned()));
+    if sandbox.level != Some(SandboxLevel::Container) {
+        let message = "`image` is that of a container: it needs level = \"container\"";
+        check.refuse_if(sandbox.image.is_some(), &at("image"), message);
+        let message = "`minimum` is a container, which only level = \"container\" makes";
+        check.refuse_if(sandbox.minimum == Some(SandboxTier::Container), &at("minimum"), message);
     }
     if let Network::Hosts(hosts) = &sandbox.network {
         check.hosts(hosts, &at("network"));
@@ -130,6 +141,20 @@ fn sandbox(check: &mut Check<'_>, own: &[&str], sandbox: &Sandbox) {
             let message = format!("`{path}` can't be named here: {reason}");
             check.refuse(&[own, &["sandbox", key, &index]].concat(), message);
         }
+    }
+}
+
+/// Every agent of a department of containers has an image to run in.
+fn images(check: &mut Check<'_>, own: &[&str], department: &Department, specs: &BTreeMap<AgentName, AgentSpec>) {
+    let sandbox = &department.sandbox;
+    if sandbox.level != Some(SandboxLevel::Container) || sandbox.image.is_some() {
+        return;
+    }
+    let without = department.agents.iter().find(|name| specs.get(name).is_none_or(|spec| spec.image.is_none()));
+    if let Some(agent) = without {
+        let message = format!("`{agent}` has no image to run in (level = \"container\")");
+        let help = format!("set `image` here, or in [agents.{agent}] of nexus.toml");
+        check.refuse_with(&[own, &["sandbox", "level"]].concat(), message, Some(help));
     }
 }
 

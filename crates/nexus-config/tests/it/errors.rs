@@ -78,7 +78,7 @@ fn agents() {
 
 #[test]
 fn what_is_not_built_is_refused() {
-    insta::assert_snapshot!(qa("[limits]\ntokens = 2_000_000\n[sandbox]\nlevel = \"container\"\n"));
+    insta::assert_snapshot!(qa("[limits]\ntokens = 2_000_000\n"));
 }
 
 #[test]
@@ -93,6 +93,12 @@ fn hosts_and_what_is_set_by_a_proxy_are_checked() {
     let agent = "[agents.mine]\nkind = \"command\"\ncommand = [\"x\"]\nhosts = [\"api.example.com\", \"*.example.com:*\", \"a:b\"]\n[agents.mine.secrets]\nA-1 = { env = \"A\", inject = { to = \"api.example.com\", header = \"x key\", value = \"Bearer\" } }\nB = { env = \"B\", inject = { to = \"https://api.example.com\", header = \"x-key\" } }\n";
     let network = "[sandbox]\nnetwork = [\"api.example.com:443\", \"https://x.test/\", \"*\"]\n";
     insta::assert_snapshot!(errors(&[("nexus.toml", agent), ("departments/qa.toml", network)], &[]));
+}
+
+#[test]
+fn a_container_needs_an_image_and_an_image_a_container() {
+    insta::assert_snapshot!(qa("agents = [\"shell\"]\n[sandbox]\nlevel = \"container\"\n"));
+    insta::assert_snapshot!(qa("[sandbox]\nimage = \"x\"\nminimum = \"container\"\n"));
 }
 
 #[test]

@@ -46,6 +46,8 @@ fn what_is_demanded_is_never_left_out() {
     let minimum = |tier| Sandbox { minimum: Some(tier), ..Sandbox::default() };
     check(&landlock(), &minimum(SandboxTier::Landlock), Ok(Some(SandboxTier::Landlock)));
     check(&landlock(), &minimum(SandboxTier::Namespaces), Err("sandbox.minimum"));
+    check(&all(), &minimum(SandboxTier::Container), Err("sandbox.level"));
+    check(&bare(), &level(SandboxLevel::Container), Ok(Some(SandboxTier::Container)));
     check(&bare(), &minimum(SandboxTier::Landlock), Err("sandbox.minimum"));
     let network = |network| Sandbox { network, ..Sandbox::default() };
     check(&bare(), &network(Network::None), Err("sandbox.network"));

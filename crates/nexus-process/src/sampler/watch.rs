@@ -7,25 +7,45 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use super::{Sampler, Target};
+use super::{Sample, Sampler, Target};
 
 /// What a watched tree uses at the moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Vitals {
     pub processes: u32,
+    /// Percent of one processor since the look before.
+    pub cpu_percent: f32,
     /// Resident memory, in bytes; what processes share counts once for each.
     pub memory: u64,
     /// How often it has been seen at work: that it has used more than a hundredth of a processor since the look before.
     pub worked: u64,
 }
 
+impl From<Vitals> for Sample {
+    fn from(vitals: Vitals) -> Self {
+        Self { processes: vitals.processes, cpu_percent: vitals.cpu_percent, rss_bytes: vitals.memory }
+    }
+}
+
 /// A tree that is watched until this is dropped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Watch {
     vitals: watch::Receiver<Vitals>,
 }
 
 impl Watch {
+    /// Of what somebody else looks at.
+    #[must_use]
+    pub const fn of(vitals: watch::Receiver<Vitals>) -> Self {
+        Self { vitals }
+    }
+
+    /// What the last look saw.
+    #[must_use]
+    pub fn last(&self) -> Vitals {
+        *self.vitals.borrow()
+    }
+
     /// What the next look sees; never, where nothing can be watched.
     pub async fn next(&mut self) -> Vitals {
         match self.vitals.changed().await {
@@ -123,16 +143,16 @@ fn look(state: &Mutex<State>, elapsed: std::time::Duration) -> bool {
         *memory += stat.pages * page;
         *ticks += stat.ticks;
     }
-    let least =
-        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) * rustix::param::clock_ticks_per_second() / 100_000;
+    let all_ticks = elapsed.as_secs_f32() * rustix::param::clock_ticks_per_second() as f32;
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
     for tree in &mut state.trees {
         let (processes, memory, ticks) = seen.get(&tree.target).copied().unwrap_or_default();
         // A process that has ended unwaited takes its time along.
         let used = tree.ticks.map_or(ticks, |before| ticks.saturating_sub(before));
         tree.ticks = Some(ticks);
-        let worked = tree.vitals.borrow().worked + u64::from(used > least);
-        tree.vitals.send_replace(Vitals { processes, memory, worked });
+        let cpu_percent = if all_ticks > 0.0 { 100.0 * used as f32 / all_ticks } else { 0.0 };
+        let worked = tree.vitals.borrow().worked + u64::from(cpu_percent > 1.0);
+        tree.vitals.send_replace(Vitals { processes, cpu_percent, memory, worked });
     }
     true
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nexus_bus::{BusError, Claim, Delivery};
 use nexus_core::attempt::Conclusion;
+use nexus_core::department::SandboxLevel;
 use nexus_core::event::{Outcome, What};
 use nexus_core::id::TaskId;
 use nexus_core::refusal::Refusal;
@@ -162,7 +163,10 @@ async fn claim(
                 return Err(Declined::Later(delivery, AGAIN));
             }
         };
-        let usable = |name: &_| charter.agents.get(name).is_some_and(|spec| nexus_agents::is_installed(spec));
+        // What an image holds is seen when it runs.
+        let in_images = charter.policy.sandbox.level == Some(SandboxLevel::Container);
+        let usable =
+            |name: &_| in_images || charter.agents.get(name).is_some_and(|spec| nexus_agents::is_installed(spec));
         let preferred = entry.task.preferred_agent.as_ref().filter(|agent| charter.agents.contains_key(*agent));
         let chosen = nexus_agents::choose(preferred, &charter.policy.agents, usable);
         let Some((name, agent)) = chosen.and_then(|name| Some((name.clone(), Arc::clone(charter.agents.get(name)?))))

@@ -44,6 +44,8 @@ struct Body {
     workspace: Option<Prepared>,
     protection: Option<Protection>,
     gateway: Option<Gateway>,
+    /// Of a tree that isn't among this machine's processes.
+    vitals: Option<Watch>,
     /// Kept until the attempt is over.
     _prompt: Option<PromptFile>,
 }
@@ -103,7 +105,7 @@ impl Drive {
                 started = wait_for(&mut starting) => {
                     starting = None;
                     let input = body.arrive(started, &self.slot);
-                    watch = body.tree.as_ref().map(|tree| node.sampler.watch(tree.target()));
+                    watch = body.watch(&node);
                     input
                 }
                 refusal = next_refusal(&mut body.gateway) => {
@@ -217,16 +219,23 @@ impl Body {
         self.protection.as_ref().is_some_and(|protection| protection.tree == "pid_namespace")
     }
 
+    /// What it uses, to be looked at now and then.
+    fn watch(&self, node: &Node) -> Option<Watch> {
+        let target = self.tree.as_ref().and_then(Tree::target);
+        self.vitals.clone().or_else(|| Some(node.sampler.watch(target?)))
+    }
+
     fn arrive(&mut self, started: Result<Started, NotStarted>, slot: &Slot) -> Input {
         match started {
-            Ok(Started { tree, events, workspace, prompt, protection, gateway }) => {
-                slot.runs(&tree, protection.clone());
+            Ok(Started { tree, events, workspace, prompt, protection, gateway, vitals }) => {
+                slot.runs(&tree, vitals.clone(), protection.clone());
                 *self = Self {
                     tree: Some(tree),
                     events: Some(events),
                     workspace: Some(workspace),
                     protection: Some(protection),
                     gateway,
+                    vitals,
                     _prompt: prompt,
                 };
                 Input::Spawned

@@ -5,18 +5,21 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nexus_container::ContainerSpec;
 use nexus_core::agent::Inject;
 use nexus_core::attempt::Policy;
+use nexus_core::department::SandboxTier;
 use nexus_core::event::{Failure, FailureKind, Protection};
 use nexus_core::protect::Plan;
 use nexus_process::{
-    Command, Events, Launch, Limits, OutputPolicy, Redactor, Stdin, Tree, is_shortage, resolve_secret, user_environment,
+    Command, Events, Launch, Limits, OutputPolicy, Redactor, Stdin, Tree, Watch, is_shortage, resolve_secret,
+    user_environment,
 };
 use nexus_workspace::Prepared;
 
-use super::Job;
 use super::gateway::{self, Gateway};
 use super::output::Notes;
+use super::{Job, contain};
 use crate::former;
 use crate::node::Node;
 
@@ -29,6 +32,8 @@ pub(super) struct Started {
     pub(super) prompt: Option<PromptFile>,
     pub(super) protection: Protection,
     pub(super) gateway: Option<Gateway>,
+    /// Of a tree that isn't among this machine's processes.
+    pub(super) vitals: Option<Watch>,
 }
 
 /// Why nothing runs, and the workspace if there is one already.
@@ -100,9 +105,9 @@ async fn step(
         }
     };
     match spawn(node, job, plan, &workspace, settling).await {
-        Ok(Spawned { tree, events, prompt, gateway }) => {
+        Ok(Spawned { tree, events, prompt, gateway, vitals }) => {
             let protection = node.protector.describe(plan, &job.policy);
-            Ok(Started { tree, events, workspace, prompt, protection, gateway })
+            Ok(Started { tree, events, workspace, prompt, protection, gateway, vitals })
         }
         Err(error) => {
             settling.store(false, Ordering::Release);
@@ -144,6 +149,7 @@ struct Spawned {
     events: Events,
     prompt: Option<PromptFile>,
     gateway: Option<Gateway>,
+    vitals: Option<Watch>,
 }
 
 async fn spawn(
@@ -167,35 +173,36 @@ async fn spawn(
         }
         None => None,
     };
-    let mut env = user_environment(&job.policy.environment.pass);
+    let mut own: Vec<(String, String)> = Vec::new();
     let set = job.policy.environment.set.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let marks = former::marks(node, entry.task.id);
+    own.extend(set.chain(launch.env).chain(former::marks(node, entry.task.id)));
     let mark = former::own_mark(node, entry.task.id);
-    env.extend(set.chain(launch.env).chain(marks).map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let stdin = launch.stdin.map_or(Stdin::Closed, |text| Stdin::Bytes(text.into_bytes().into()));
     let secrets = secrets(job).await.map_err(|message| NotSpawned::new(message, false))?;
     let redact = Redactor::new(secrets.iter().map(|secret| secret.value.as_str()));
     let rules = gateway::rules(job, &secrets).map_err(NotSpawned::unprotected)?;
     let proxy = rules.iter().flat_map(|_| gateway::variables());
     let handed = secrets.into_iter().filter(|secret| secret.inject.is_none());
-    let more = proxy.chain(handed.map(|secret| (secret.name, secret.value)));
-    env.extend(more.map(|(name, value)| (OsString::from(name), OsString::from(value))));
-    let mut command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
+    own.extend(proxy.chain(handed.map(|secret| (secret.name, secret.value))));
     let file = prompt.as_ref().map(|prompt| prompt.0.as_path());
+    let output = OutputPolicy { redact, ..OutputPolicy::default() };
+    if plan.sandbox == Some(SandboxTier::Container) {
+        let command = [vec![launch.program], launch.args].concat();
+        let env = [contain::environment(job), own].concat();
+        let program = contain::Program { command, env, stdin, limits: limits(&job.policy.limits), prompt: file };
+        let spec = contain::spec(node, job, workspace, program).await.map_err(NotSpawned::unprotected)?;
+        let started = contained(node, job, &spec, &output, settling).await?;
+        let nexus_container::Started { tree, events, vitals, .. } = started;
+        return Ok(Spawned { tree, events, prompt, gateway: None, vitals: Some(vitals) });
+    }
+    let mut env = user_environment(&job.policy.environment.pass);
+    env.extend(own.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
+    let mut command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
     let confined = node.protector.confine(plan, job, workspace, file, &mut command).await;
     let confinement = confined.map_err(NotSpawned::unprotected)?;
-    // Its work may be somebody else's by now; the attempt is told so, and this is not what it says of it.
-    if !node.tenure.holds(job.hold.term) {
-        return Err(NotSpawned::new("its lease has lapsed".to_owned(), false));
-    }
-    let launch = Launch {
-        command,
-        limits: limits(&job.policy.limits),
-        confinement,
-        kill_after: kill_after(job),
-        mark,
-        output: OutputPolicy { redact, ..OutputPolicy::default() },
-    };
+    still_holds(node, job)?;
+    let launch =
+        Launch { command, limits: limits(&job.policy.limits), confinement, kill_after: kill_after(job), mark, output };
     settling.store(true, Ordering::Release);
     let started = node.protector.wardens.start(&launch).await;
     let started = started.map_err(|error| NotSpawned::new(error.to_string(), error.is_shortage()))?;
@@ -208,7 +215,29 @@ async fn spawn(
             Some(opened.map_err(|error| NotSpawned::new(format!("its proxy: {error}"), is_shortage(&error)))?)
         }
     };
-    Ok(Spawned { tree: started.tree, events: started.events, prompt, gateway })
+    Ok(Spawned { tree: started.tree, events: started.events, prompt, gateway, vitals: None })
+}
+
+/// Its work may be somebody else's by now; the attempt is told so, and this is not what it says of it.
+fn still_holds(node: &Node, job: &Job) -> Result<(), NotSpawned> {
+    let holds = node.tenure.holds(job.hold.term);
+    if holds { Ok(()) } else { Err(NotSpawned::new("its lease has lapsed".to_owned(), false)) }
+}
+
+async fn contained(
+    node: &Node,
+    job: &Job,
+    spec: &ContainerSpec,
+    output: &OutputPolicy,
+    settling: &AtomicBool,
+) -> Result<nexus_container::Started, NotSpawned> {
+    let engine = node.engines.get().await.map_err(|error| NotSpawned::unprotected(error.to_string()))?;
+    still_holds(node, job)?;
+    settling.store(true, Ordering::Release);
+    engine.start(spec, output).await.map_err(|error| match error.is_absence() {
+        true => NotSpawned::unprotected(error.to_string()),
+        false => NotSpawned::new(error.to_string(), false),
+    })
 }
 
 fn limits(limits: &nexus_core::department::Limits) -> Limits {

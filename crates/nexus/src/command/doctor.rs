@@ -38,7 +38,7 @@ pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Ex
             broker(place, &loaded, &mut say).await?;
             agents(&loaded, &mut say);
             machine::files(&loaded.company, &mut say);
-            sandbox::protection(&loaded.company, &mut say);
+            sandbox::protection(&loaded.company, &mut say).await;
         }
         Err(errors) => {
             for error in errors.iter() {

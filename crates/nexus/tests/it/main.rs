@@ -9,6 +9,7 @@ mod broker_hangs;
 mod cancel;
 mod completions;
 mod confined;
+mod containers;
 mod crash;
 mod damaged_store;
 mod delay;

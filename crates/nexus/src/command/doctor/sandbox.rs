@@ -1,11 +1,14 @@
 //! Whether this machine can limit and confine agents as the departments demand.
 
+use std::sync::Arc;
+
 use nexus_core::company::Company;
+use nexus_core::department::{Department, SandboxLevel};
 use nexus_core::protect::Means;
 
 use super::Level;
 
-pub(super) fn protection(company: &Company, say: &mut impl FnMut(Level, &'static str, String)) {
+pub(super) async fn protection(company: &Company, say: &mut impl FnMut(Level, &'static str, String)) {
     let means = nexus_runtime::means();
     match (&means.namespaces, means.tier()) {
         (None, _) => say(Level::Ok, "sandbox", "agents can be confined in namespaces of their own".to_owned()),
@@ -15,6 +18,13 @@ pub(super) fn protection(company: &Company, say: &mut impl FnMut(Level, &'static
         (_, Err(why)) => say(Level::Warn, "sandbox", format!("agents can't be confined on this machine: {why}")),
     }
     say(Level::Ok, "limits", held(&means));
+    let in_containers = |department: &Arc<Department>| department.sandbox.level == Some(SandboxLevel::Container);
+    if company.departments.values().any(in_containers) {
+        match nexus_runtime::container_engine().await {
+            Ok(version) => say(Level::Ok, "containers", format!("engine {version}")),
+            Err(why) => say(Level::Fail, "containers", why),
+        }
+    }
     for (name, department) in &company.departments {
         match means.plan(&department.sandbox, &department.limits) {
             Err(why) => say(Level::Fail, "sandbox", format!("tasks of {name} are refused: {why}")),
