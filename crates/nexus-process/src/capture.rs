@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nexus_core::attempt::{ExitStatus, Signal};
 use nexus_core::log::Stream;
+use nexus_warden::protocol::Limits;
 
 use crate::command::Command;
 use crate::error::SpawnError;
@@ -59,7 +60,7 @@ enum Cut {
 }
 
 async fn collect(command: &Command, limit: usize) -> Result<Captured, Cut> {
-    let (tree, mut events) = Tree::spawn_split(command, Split::Chunks, None).map_err(Cut::Spawn)?;
+    let (tree, mut events) = Tree::spawn_split(command, &Limits::default(), Split::Chunks, None).map_err(Cut::Spawn)?;
     let mut captured = Captured { status: ExitStatus::Code(-1), stdout: Vec::new(), stderr: Vec::new() };
     while let Some(event) = events.next().await {
         match event {

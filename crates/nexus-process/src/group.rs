@@ -1,10 +1,16 @@
-//! A process group that may be signalled until it was seen empty.
+//! A process group, or a job on Windows, that may be signalled until it was seen empty.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use nexus_core::attempt::Signal;
+use nexus_warden::protocol::Limits;
+use tokio::process::Child;
 use tokio::sync::Notify;
+
+pub(crate) mod bounds;
+#[cfg(windows)]
+mod job;
 
 #[cfg(target_os = "linux")]
 pub(crate) mod procfs;
@@ -12,35 +18,35 @@ pub(crate) mod procfs;
 mod unix;
 #[cfg(unix)]
 use unix as system;
-#[cfg(not(unix))]
+#[cfg(windows)]
 mod windows;
-#[cfg(not(unix))]
+#[cfg(windows)]
 use windows as system;
 
-pub(crate) use system::{end_leader, exit_status, lead};
+pub(crate) use system::{exit_status, lead};
 
 #[derive(Debug)]
 pub(crate) struct Group {
     leader: u32,
+    hold: system::Hold,
     /// Seen empty: its number may belong to others now. The lock is held while a signal is sent.
     closed: Mutex<bool>,
     /// Nobody wants it any more: it is killed until it is empty.
     abandoned: AtomicBool,
-    /// More than an interrupt was sent: where there are no groups, the owner ends the leader then.
-    end_wanted: AtomicBool,
     /// Told when somebody signals, so that the owner looks soon.
     nudge: Notify,
 }
 
 impl Group {
-    pub(crate) fn new(leader: u32) -> Self {
-        Self {
-            leader,
+    /// That of a child that was made to [`lead`]; where the system can hold limits for it, it does.
+    pub(crate) fn of(child: &Child, limits: &Limits) -> std::io::Result<Self> {
+        Ok(Self {
+            leader: child.id().unwrap_or_default(),
+            hold: system::Hold::of(child, limits)?,
             closed: Mutex::new(false),
             abandoned: AtomicBool::new(false),
-            end_wanted: AtomicBool::new(false),
             nudge: Notify::new(),
-        }
+        })
     }
 
     pub(crate) const fn leader(&self) -> u32 {
@@ -48,9 +54,6 @@ impl Group {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        if signal != Signal::Interrupt {
-            self.end_wanted.store(true, Ordering::Release);
-        }
         self.send(signal);
         self.nudge.notify_one();
     }
@@ -63,13 +66,8 @@ impl Group {
     fn send(&self, signal: Signal) {
         let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         if !*closed {
-            system::signal(self.leader, signal);
+            system::signal(&self.hold, self.leader, signal);
         }
-    }
-
-    #[cfg(not(unix))]
-    pub(crate) fn is_end_wanted(&self) -> bool {
-        self.end_wanted.load(Ordering::Acquire)
     }
 
     /// Kills it, now and again until it is empty.
@@ -93,12 +91,12 @@ impl Group {
 
     /// The cheap look, which takes zombies for processes.
     pub(crate) fn exists(&self) -> bool {
-        system::exists(self.leader)
+        system::exists(&self.hold, self.leader)
     }
 
     /// The thorough look: processes of the group that are alive, empty when there are none. `known` are those of the look
     /// before: while one of them lives, no other is looked for. Blocks for a scan of all processes.
     pub(crate) fn living(&self, known: Vec<u32>) -> Vec<u32> {
-        system::living(self.leader, known)
+        system::living(&self.hold, self.leader, known)
     }
 }

@@ -3,8 +3,8 @@
 //! On Linux an agent's tree is kept by a warden ([`Wardens`]), a small process of which all of the tree descends: it sets
 //! limits, confines, and proves that nothing is left, whatever has detached itself. Elsewhere, and for short tools of our
 //! own ([`capture`]), a tree is a process group: the leader and whatever it starts, except what leaves the group by
-//! `setsid`. On Windows there are no job objects yet: only the leader is ended, an interrupt does nothing, and "gone" means
-//! that the leader is.
+//! `setsid`. On Windows it is a job object, which also ends with the company: an interrupt is a Ctrl+Break, and nothing lies
+//! between that and a kill.
 
 mod capture;
 pub mod clock;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_core::attempt::{ExitStatus, Signal};
+use nexus_warden::protocol::Limits;
 use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::process::Child;
 use tokio::sync::{mpsc, watch};
@@ -159,18 +160,29 @@ impl Gone {
 impl Tree {
     /// Starts `command` as the leader of a new process group. To be called within a tokio runtime.
     pub fn spawn(command: &Command, output: &OutputPolicy) -> Result<(Self, Events), SpawnError> {
-        Self::spawn_split(command, Split::Lines(output.max_line.max(1)), output.redact.as_ref())
+        Self::spawn_limited(command, &Limits::default(), output)
+    }
+
+    /// The same with limits, as far as this system holds any for a group without a warden.
+    pub(crate) fn spawn_limited(
+        command: &Command,
+        limits: &Limits,
+        output: &OutputPolicy,
+    ) -> Result<(Self, Events), SpawnError> {
+        Self::spawn_split(command, limits, Split::Lines(output.max_line.max(1)), output.redact.as_ref())
     }
 
     pub(crate) fn spawn_split(
         command: &Command,
+        limits: &Limits,
         split: Split,
         redact: Option<&Redactor>,
     ) -> Result<(Self, Events), SpawnError> {
         let program = program::find(command)?;
         let mut child =
             start(command, &program).map_err(|source| SpawnError::from_system(command, &program, source))?;
-        let group = Arc::new(Group::new(child.id().unwrap_or_default()));
+        let group = Group::of(&child, limits).inspect_err(|_| drop(child.start_kill()));
+        let group = Arc::new(group.map_err(|source| SpawnError::from_system(command, &program, source))?);
         let (sender, phase) = watch::channel(Phase::Running);
         let stdout = child.stdout.take().map(|pipe| Box::new(pipe) as Source);
         let stderr = child.stderr.take().map(|pipe| Box::new(pipe) as Source);
@@ -307,17 +319,12 @@ impl Owner {
     }
 
     async fn leader_exit(&mut self) -> ExitStatus {
-        loop {
-            tokio::select! {
-                status = self.child.wait() => return match status {
-                    Ok(status) => group::exit_status(status),
-                    Err(error) => {
-                        // As when SIGCHLD is ignored by whoever started us: then the kernel throws the status away.
-                        tracing::error!(pid = self.group.leader(), %error, "the exit status of a process is lost");
-                        ExitStatus::Code(-1)
-                    }
-                },
-                () = self.group.nudged() => group::end_leader(&mut self.child, &self.group),
+        match self.child.wait().await {
+            Ok(status) => group::exit_status(status),
+            Err(error) => {
+                // As when SIGCHLD is ignored by whoever started us: then the kernel throws the status away.
+                tracing::error!(pid = self.group.leader(), %error, "the exit status of a process is lost");
+                ExitStatus::Code(-1)
             }
         }
     }

@@ -51,6 +51,21 @@ pub struct Started {
     pub listener: Option<std::net::TcpListener>,
 }
 
+/// The command with a shell before it, where there are limits that only a shell can set.
+#[cfg(not(warden))]
+fn shelled(launch: &Launch) -> Result<Command, SpawnError> {
+    let command = &launch.command;
+    if !cfg!(unix) {
+        return Ok(command.clone());
+    }
+    // Looked for as ever, so that its absence is said as ever.
+    let program = crate::program::find(command)?;
+    Ok(match crate::group::bounds::by_shell(program.as_os_str(), &command.args, &launch.limits) {
+        Some((program, args)) => Command { program, args, ..command.clone() },
+        None => command.clone(),
+    })
+}
+
 /// The wardens of a node.
 #[cfg(not(warden))]
 #[derive(Debug, Default)]
@@ -68,7 +83,7 @@ impl Wardens {
             let source = std::io::ErrorKind::Unsupported.into();
             return Err(SpawnError::Warden { doing: "confine the agent on this system".to_owned(), source });
         }
-        let (tree, events) = Tree::spawn(&launch.command, &launch.output)?;
+        let (tree, events) = Tree::spawn_limited(&shelled(launch)?, &launch.limits, &launch.output)?;
         Ok(Started { tree, events, listener: None })
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nexus_core::department::{Department, Network, SandboxTier, WorkspaceMode};
+use nexus_core::department::{Department, LimitsTier, Network, SandboxTier, WorkspaceMode};
 use nexus_core::event::Protection;
 use nexus_core::id::{NodeId, TaskId};
 use nexus_core::protect::{Means, Plan};
@@ -208,12 +208,13 @@ fn of(groups: &nexus_process::Groups, available: &nexus_process::confinement::Av
     }
 }
 
-/// What other systems can do: nothing of this.
+/// What other systems can do: no confinement; limits by a job object on Windows, else by looking.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
 pub fn means() -> Means {
-    let none = || Some("only Linux can".to_owned());
-    Means { namespaces: none(), landlock: none(), ..Means::default() }
+    let none = || Some("only Linux can confine agents; elsewhere use sandbox.level = \"container\"".to_owned());
+    let has_jobs = cfg!(windows);
+    Means { namespaces: none(), landlock: none(), network: false, memory: has_jobs, processes: has_jobs, cpu: has_jobs }
 }
 
 /// What of a workspace an agent must not write: a hook or a setting that it plants there is run later, by the user.
@@ -232,12 +233,14 @@ fn describe(plan: Plan, policy: &Department, has_init: bool, kills_at_once: bool
     };
     let limits = match plan.limits {
         _ if !is_limited => "none",
+        LimitsTier::Cgroup if cfg!(windows) => "job",
         tier => tier.as_str(),
     };
     let tree = match plan.sandbox {
         Some(SandboxTier::Container) => "container",
         Some(SandboxTier::Namespaces) => "pid_namespace",
         Some(SandboxTier::Landlock) if has_init => "pid_namespace",
+        _ if cfg!(windows) => "job",
         _ if cfg!(not(target_os = "linux")) => "group",
         _ if kills_at_once => "cgroup",
         _ => "descendants",

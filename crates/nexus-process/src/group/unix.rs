@@ -4,12 +4,24 @@
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 
 use nexus_core::attempt::{ExitStatus, Signal};
+use nexus_warden::protocol::Limits;
 use rustix::io::Errno;
 use rustix::process::{Pid, kill_process_group, test_kill_process_group};
 use tokio::process::Child;
 
-use super::Group;
 use crate::command::Command;
+
+/// The kernel holds the group, by its leader's number.
+#[derive(Debug)]
+pub(super) struct Hold;
+
+impl Hold {
+    /// Limits are the warden's to set; without wardens a shell sets those of each process.
+    #[expect(clippy::unnecessary_wraps, reason = "the same as where it can fail")]
+    pub(super) const fn of(_: &Child, _: &Limits) -> std::io::Result<Self> {
+        Ok(Self)
+    }
+}
 
 /// Makes the child the leader of a group of its own, under the name it was asked for by. Both keep to the standard library's
 /// `posix_spawn`; a `pre_exec` would not, and a fork of a big process costs 10 to 100 times as much.
@@ -17,7 +29,7 @@ pub(crate) fn lead(std: &mut std::process::Command, command: &Command) {
     std.process_group(0).arg0(&command.program);
 }
 
-pub(super) fn signal(leader: u32, signal: Signal) {
+pub(super) fn signal(_: &Hold, leader: u32, signal: Signal) {
     let number = match signal {
         Signal::Interrupt => rustix::process::Signal::INT,
         Signal::Terminate => rustix::process::Signal::TERM,
@@ -30,22 +42,19 @@ pub(super) fn signal(leader: u32, signal: Signal) {
     }
 }
 
-pub(super) fn exists(leader: u32) -> bool {
+pub(super) fn exists(_: &Hold, leader: u32) -> bool {
     pid(leader).is_some_and(|group| test_kill_process_group(group) != Err(Errno::SRCH))
 }
 
-pub(super) fn living(leader: u32, known: Vec<u32>) -> Vec<u32> {
+pub(super) fn living(hold: &Hold, leader: u32, known: Vec<u32>) -> Vec<u32> {
     #[cfg(target_os = "linux")]
     if let Some(living) = super::procfs::living(leader, known) {
         return living;
     }
     #[cfg(not(target_os = "linux"))]
     drop(known);
-    if exists(leader) { vec![leader] } else { Vec::new() }
+    if exists(hold, leader) { vec![leader] } else { Vec::new() }
 }
-
-/// Signals reach the leader with its group.
-pub(crate) const fn end_leader(_: &mut Child, _: &Group) {}
 
 pub(crate) fn exit_status(status: std::process::ExitStatus) -> ExitStatus {
     match (status.code(), status.signal()) {

@@ -1,32 +1,52 @@
-//! Without process groups, as on Windows until job objects are used: the leader alone is ended, and an interrupt is not
-//! delivered.
+//! A job object for each tree: all that the leader starts is in it, and ends with it, also when the company is killed.
+//!
+//! An interrupt and a TERM are a Ctrl+Break, which console programs hear; there is nothing else between asking and killing.
+
+use std::io;
+use std::os::windows::process::CommandExt;
 
 use nexus_core::attempt::{ExitStatus, Signal};
+use nexus_warden::protocol::Limits;
 use tokio::process::Child;
+use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, CREATE_SUSPENDED};
 
-use super::Group;
+use super::bounds::JobBounds;
+use super::job::{self, Job};
 use crate::command::Command;
 
-pub(crate) const fn lead(_: &mut std::process::Command, _: &Command) {}
+#[derive(Debug)]
+pub(super) struct Hold(Job);
 
-/// The owner of the leader ends it when it is nudged.
-pub(super) const fn signal(_: u32, _: Signal) {}
-
-/// Asked only after the leader's end.
-pub(super) const fn exists(_: u32) -> bool {
-    false
+/// It doesn't run before it is in its job: what it starts can't be elsewhere.
+pub(crate) fn lead(std: &mut std::process::Command, _: &Command) {
+    std.creation_flags(CREATE_SUSPENDED | CREATE_NEW_PROCESS_GROUP);
 }
 
-pub(super) fn living(_: u32, _: Vec<u32>) -> Vec<u32> {
-    Vec::new()
-}
-
-pub(crate) fn end_leader(child: &mut Child, group: &Group) {
-    if group.is_end_wanted()
-        && let Err(error) = child.start_kill()
-    {
-        tracing::warn!(pid = group.leader(), %error, "a process could not be ended");
+impl Hold {
+    pub(super) fn of(child: &Child, limits: &Limits) -> io::Result<Self> {
+        let processors =
+            std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
+        let job = Job::new(JobBounds::new(limits, processors))?;
+        let gone = || io::Error::other("it has ended already");
+        job.take(child.raw_handle().ok_or_else(gone)?, child.id().ok_or_else(gone)?)?;
+        Ok(Self(job))
     }
+}
+
+pub(super) fn signal(hold: &Hold, leader: u32, signal: Signal) {
+    match signal {
+        Signal::Interrupt | Signal::Terminate => job::interrupt(leader),
+        Signal::Kill => hold.0.terminate(),
+    }
+}
+
+pub(super) fn exists(hold: &Hold, _: u32) -> bool {
+    !hold.0.is_empty()
+}
+
+/// There are no zombies in a job.
+pub(super) fn living(hold: &Hold, leader: u32, _: Vec<u32>) -> Vec<u32> {
+    if hold.0.is_empty() { Vec::new() } else { vec![leader] }
 }
 
 pub(crate) fn exit_status(status: std::process::ExitStatus) -> ExitStatus {

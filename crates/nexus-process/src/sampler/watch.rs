@@ -1,9 +1,9 @@
 //! Watching trees: one task looks at all of them, a few times a second, and tells each when it was last at work and what
 //! it uses. It costs at most a two-hundredth of a processor, and nothing while there is nothing to watch.
 
-#[cfg(target_os = "linux")]
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -59,9 +59,8 @@ impl Watch {
 struct Tree {
     target: Target,
     vitals: watch::Sender<Vitals>,
-    /// Processor time at the look before, in ticks.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "nothing looks there"))]
-    ticks: Option<u64>,
+    /// Processor time at the look before.
+    used: Option<Duration>,
 }
 
 /// At most as many as there are workers.
@@ -80,20 +79,16 @@ impl Sampler {
     pub fn watch(&self, target: Target) -> Watch {
         let (vitals, receiver) = watch::channel(Vitals::default());
         let mut state = self.watched.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.trees.push(Tree { target, vitals, ticks: None });
+        state.trees.push(Tree { target, vitals, used: None });
         if !state.is_looked_at {
             state.is_looked_at = true;
-            #[cfg(target_os = "linux")]
             tokio::spawn(look_again_and_again(Arc::clone(&self.watched.0)));
         }
         Watch { vitals: receiver }
     }
 }
 
-#[cfg(target_os = "linux")]
 async fn look_again_and_again(state: Arc<Mutex<State>>) {
-    use std::time::{Duration, Instant};
-
     /// Often enough to see what uses too much before it has used much more.
     const PERIOD: Duration = Duration::from_millis(250);
     /// Of the cost of a look, so that looking takes half a percent of a processor.
@@ -119,11 +114,16 @@ async fn look_again_and_again(state: Arc<Mutex<State>>) {
     }
 }
 
-/// False: there is nothing to look at, and nobody looks any more.
-#[cfg(target_os = "linux")]
-fn look(state: &Mutex<State>, elapsed: std::time::Duration) -> bool {
-    use crate::group::procfs;
+/// What a tree has used, all its processes together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    processes: u32,
+    memory: u64,
+    used: Duration,
+}
 
+/// False: there is nothing to look at, and nobody looks any more.
+fn look(state: &Mutex<State>, elapsed: Duration) -> bool {
     let wanted: HashSet<Target> = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.trees.retain(|tree| !tree.vitals.is_closed());
@@ -133,28 +133,68 @@ fn look(state: &Mutex<State>, elapsed: std::time::Duration) -> bool {
         }
         state.trees.iter().map(|tree| tree.target).collect()
     };
-    let Some(all) = procfs::all() else { return true };
-    let all: Vec<procfs::Stat> = all.collect();
-    let page = rustix::param::page_size() as u64;
-    let mut seen: HashMap<Target, (u32, u64, u64)> = HashMap::new();
-    for (stat, target) in below(&all, &wanted) {
-        let (processes, memory, ticks) = seen.entry(target).or_default();
-        *processes += 1;
-        *memory += stat.pages * page;
-        *ticks += stat.ticks;
-    }
-    let all_ticks = elapsed.as_secs_f32() * rustix::param::clock_ticks_per_second() as f32;
+    #[cfg(target_os = "linux")]
+    let seen = by_procfs(&wanted);
+    #[cfg(not(target_os = "linux"))]
+    let seen = by_sysinfo(&wanted);
+    let Some(seen) = seen else { return true };
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
     for tree in &mut state.trees {
-        let (processes, memory, ticks) = seen.get(&tree.target).copied().unwrap_or_default();
+        let Seen { processes, memory, used } = seen.get(&tree.target).copied().unwrap_or_default();
         // A process that has ended unwaited takes its time along.
-        let used = tree.ticks.map_or(ticks, |before| ticks.saturating_sub(before));
-        tree.ticks = Some(ticks);
-        let cpu_percent = if all_ticks > 0.0 { 100.0 * used as f32 / all_ticks } else { 0.0 };
+        let spent = tree.used.map_or(used, |before| used.saturating_sub(before));
+        tree.used = Some(used);
+        let cpu_percent = 100.0 * spent.as_secs_f32() / elapsed.as_secs_f32().max(0.001);
         let worked = tree.vitals.borrow().worked + u64::from(cpu_percent > 1.0);
         tree.vitals.send_replace(Vitals { processes, cpu_percent, memory, worked });
     }
     true
+}
+
+#[cfg(target_os = "linux")]
+fn by_procfs(wanted: &HashSet<Target>) -> Option<HashMap<Target, Seen>> {
+    let all: Vec<_> = crate::group::procfs::all()?.collect();
+    let page = rustix::param::page_size() as u64;
+    let second = rustix::param::clock_ticks_per_second().max(1);
+    let mut seen: HashMap<Target, Seen> = HashMap::new();
+    for (stat, target) in below(&all, wanted) {
+        let of = seen.entry(target).or_default();
+        of.processes += 1;
+        of.memory += stat.pages * page;
+        of.used += Duration::from_millis(stat.ticks * 1000 / second);
+    }
+    Some(seen)
+}
+
+/// Where there is no `/proc`: the leader and what descends from it; what has detached itself isn't seen.
+#[cfg(any(test, not(target_os = "linux")))]
+fn by_sysinfo(wanted: &HashSet<Target>) -> Option<HashMap<Target, Seen>> {
+    use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+
+    let mut system = System::new().ok()?;
+    let kind = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
+    system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
+    let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
+    for (pid, process) in system.processes() {
+        process.parent().into_iter().for_each(|parent| children.entry(parent).or_default().push(*pid));
+    }
+    let mut seen: HashMap<Target, Seen> = HashMap::new();
+    for target in wanted {
+        let (Target::Group(leader) | Target::Below(leader)) = *target;
+        let mut pending = vec![Pid::from_u32(leader)];
+        if matches!(target, Target::Below(_)) {
+            pending = children.get(&pending[0]).cloned().unwrap_or_default();
+        }
+        let of = seen.entry(*target).or_default();
+        while let Some(pid) = pending.pop() {
+            pending.extend(children.get(&pid).into_iter().flatten());
+            let Some(process) = system.process(pid) else { continue };
+            of.processes += 1;
+            of.memory += process.memory();
+            of.used += Duration::from_millis(process.accumulated_cpu_time());
+        }
+    }
+    Some(seen)
 }
 
 /// Living processes that descend from wanted ones, and from which.
@@ -181,4 +221,33 @@ pub(super) fn below<'a>(
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn both_ways_of_looking_see_the_same_tree() {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", "sleep 60 & read x; kill $!"]).stdin(std::process::Stdio::piped());
+        let mut child = shell.spawn().unwrap();
+        let wanted = HashSet::from([Target::Below(std::process::id())]);
+        let counted =
+            |seen: Option<HashMap<Target, Seen>>| seen.unwrap().values().map(|seen| seen.processes).sum::<u32>();
+        let begin = Instant::now();
+        while counted(by_sysinfo(&wanted)) < 2 || counted(by_procfs(&wanted)) < 2 {
+            assert!(begin.elapsed() < Duration::from_secs(20), "the tree was not seen");
+            std::thread::yield_now();
+        }
+        let (one, other) = (by_procfs(&wanted).unwrap(), by_sysinfo(&wanted).unwrap());
+        let of = |seen: &HashMap<Target, Seen>| seen.values().next().copied().unwrap();
+        assert_eq!(of(&one).processes, of(&other).processes);
+        assert!(of(&one).memory.abs_diff(of(&other).memory) < 4 << 20, "{one:?} {other:?}");
+        let group = by_sysinfo(&HashSet::from([Target::Group(child.id())])).unwrap();
+        assert_eq!(of(&group).processes, 2);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
 }
