@@ -1,6 +1,7 @@
 //! Getting an attempt started: its workspace, its prompt, its process.
 
 use std::ffi::OsString;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use nexus_process::{
     Command, Events, Launch, Limits, OutputPolicy, Redactor, Stdin, Tree, Watch, is_shortage, resolve_secret,
     user_environment,
 };
+use nexus_proxy::Rules;
 use nexus_workspace::Prepared;
 
 use super::gateway::{self, Gateway};
@@ -206,16 +208,29 @@ async fn spawn(
     settling.store(true, Ordering::Release);
     let started = node.protector.wardens.start(&launch).await;
     let started = started.map_err(|error| NotSpawned::new(error.to_string(), error.is_shortage()))?;
-    let gateway = match (rules, started.listener) {
-        (None, _) => None,
-        // Dropped, what was started is ended.
-        (Some(_), None) => return Err(NotSpawned::unprotected("its sandbox has no place for a proxy".to_owned())),
-        (Some(rules), Some(listener)) => {
-            let opened = Gateway::open(listener, rules);
-            Some(opened.map_err(|error| NotSpawned::new(format!("its proxy: {error}"), is_shortage(&error)))?)
+    let nexus_process::Started { tree, events, listener } = started;
+    let gateway = match open(rules, listener) {
+        Ok(gateway) => gateway,
+        Err(error) => {
+            // Somebody may try again, or write down that nothing runs: only when that is so.
+            let gone = tree.gone();
+            drop(tree);
+            gone.wait().await;
+            return Err(error);
         }
     };
-    Ok(Spawned { tree: started.tree, events: started.events, prompt, gateway, vitals: None })
+    Ok(Spawned { tree, events, prompt, gateway, vitals: None })
+}
+
+fn open(rules: Option<Rules>, listener: Option<TcpListener>) -> Result<Option<Gateway>, NotSpawned> {
+    match (rules, listener) {
+        (None, _) => Ok(None),
+        (Some(_), None) => Err(NotSpawned::unprotected("its sandbox has no place for a proxy".to_owned())),
+        (Some(rules), Some(listener)) => {
+            let opened = Gateway::open(listener, rules);
+            Ok(Some(opened.map_err(|error| NotSpawned::new(format!("its proxy: {error}"), is_shortage(&error)))?))
+        }
+    }
 }
 
 /// Its work may be somebody else's by now; the attempt is told so, and this is not what it says of it.

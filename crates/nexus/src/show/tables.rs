@@ -94,9 +94,11 @@ pub(crate) const fn state(state: DepartmentState) -> &'static str {
 
 /// The workers.
 pub(crate) fn workers(answer: &WorkerStats) -> String {
-    let mut rows = table(&["WORKER", "TASK", "PID", "CPU", "MEMORY", "DONE", "FAILED", "RESTARTS"]);
+    let mut rows =
+        table(&["WORKER", "TASK", "PID", "CPU", "MEMORY", "SANDBOX", "LIMITS", "DONE", "FAILED", "RESTARTS"]);
     for worker in &answer.workers {
         let live = worker.live.as_ref();
+        let protection = live.and_then(|live| live.protection.as_ref());
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         rows.add_row([
             format!("{}/{}", worker.department, worker.worker_id),
@@ -104,6 +106,8 @@ pub(crate) fn workers(answer: &WorkerStats) -> String {
             or_dash(live.and_then(|live| live.pid).map(|pid| pid.to_string())),
             or_dash(live.map(|live| format!("{:.0} %", live.cpu_percent))),
             or_dash(live.map(|live| bytes(live.rss_bytes))),
+            or_dash(protection.map(|protection| protection.sandbox.clone())),
+            or_dash(protection.map(|protection| protection.limits.clone())),
             worker.tasks_completed.to_string(),
             worker.tasks_failed.to_string(),
             worker.restarts.to_string(),
