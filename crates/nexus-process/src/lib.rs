@@ -43,4 +43,4 @@ pub use shortage::{is_shortage, tells_of_shortage};
 pub use tree::{Gone, Limit, Remote, Report, Told, Tree, feed};
 #[cfg(target_os = "linux")]
 pub use wardens::Groups;
-pub use wardens::{Confinement, Launch, Limits, Network, Started, Tier, Wardens};
+pub use wardens::{Confinement, Launch, Limits, Network, Started, Tier, Wardens, put as put_warden};

@@ -22,6 +22,8 @@ pub(crate) use keep::Hold;
 pub use keep::Wardens;
 #[cfg(warden)]
 pub(crate) use program::file as program;
+#[cfg(warden)]
+pub use program::put;
 
 #[cfg(target_os = "linux")]
 pub use nexus_warden::protocol::Groups;
@@ -64,6 +66,15 @@ fn shelled(launch: &Launch) -> Result<Command, SpawnError> {
         Some((program, args)) => Command { program, args, ..command.clone() },
         None => command.clone(),
     })
+}
+
+/// There is none to be put anywhere.
+///
+/// # Errors
+/// Always.
+#[cfg(not(warden))]
+pub fn put(_: &std::path::Path) -> std::io::Result<std::path::PathBuf> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 /// The wardens of a node.

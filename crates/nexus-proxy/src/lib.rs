@@ -4,18 +4,18 @@
 //! company's. Tunnels (CONNECT) are let through untouched, by host and port; plain requests are read and written anew, and may
 //! get a header that the agent doesn't know: a secret of its own, for one server.
 
-use std::net::TcpListener;
-
 use nexus_core::network::{Allowed, Target};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 mod answer;
 mod headers;
 mod inject;
+mod listener;
 mod serve;
 mod upstream;
 
 pub use inject::{Injection, InjectionError};
+pub use listener::Listener;
 pub use upstream::{Resolve, Resolved, System, Upstream};
 
 /// What one attempt may do.
@@ -47,12 +47,11 @@ impl Proxy {
     /// # Errors
     /// When the listener can't be used.
     pub fn serve(
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         rules: Rules,
         told: impl Fn(Refusal) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let listener = listener.into().begin()?;
         let closing = CancellationToken::new();
         let served = serve::serve(listener, rules, Box::new(told), closing.clone());
         tokio::spawn(closing.clone().run_until_cancelled_owned(served));

@@ -8,10 +8,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nexus_core::network::Target;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::listener::Accepting;
 use crate::{Refusal, Rules};
 
 /// Connections of one attempt at a time. More wait; a build that fetches its packages has some tens.
@@ -52,7 +52,7 @@ impl Shared {
 }
 
 pub(crate) async fn serve(
-    listener: TcpListener,
+    listener: Accepting,
     rules: Rules,
     told: Box<dyn Fn(Refusal) + Send + Sync>,
     closing: CancellationToken,
@@ -61,14 +61,13 @@ pub(crate) async fn serve(
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
         let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+            Ok(stream) => stream,
             Err(error) => {
                 tracing::debug!("the proxy of an agent could not accept: {error}");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
-        let _ = stream.set_nodelay(true);
         let held = Arc::new(permit);
         let shared = Arc::clone(&shared);
         let closing = shared.closing.clone();
@@ -83,6 +82,6 @@ pub(crate) async fn serve(
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         // It has told the agent what there is to tell.
-        tokio::spawn(async move { drop(closing.run_until_cancelled_owned(connection).await) });
+        tokio::spawn(closing.run_until_cancelled_owned(connection));
     }
 }

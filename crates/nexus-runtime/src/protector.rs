@@ -74,6 +74,11 @@ impl Protector {
         self.data_dir.join("private").join(task.to_string())
     }
 
+    /// Where programs lie that others are given.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.data_dir.join("tools")
+    }
+
     /// A directory of a task's alone, made if it isn't there.
     ///
     /// # Errors

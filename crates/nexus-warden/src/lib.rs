@@ -1,13 +1,16 @@
 //! The warden: a small program between the runtime and an agent that starts the agent's tree of processes within its limits
 //! and its confinement, ends it, and proves that nothing of it is left.
 //!
-//! It is linked statically and has no threads: what a fork of it costs is what an attempt's start costs.
+//! It is linked statically and has no threads: what a fork of it costs is what an attempt's start costs. (In a container it is
+//! something else, and small too: [`relay`].)
 
 #[cfg(target_os = "linux")]
 pub mod cgroup;
 #[cfg(target_os = "linux")]
 pub mod confine;
 pub mod protocol;
+#[cfg(target_os = "linux")]
+pub mod relay;
 #[cfg(target_os = "linux")]
 mod serve;
 #[cfg(target_os = "linux")]

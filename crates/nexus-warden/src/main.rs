@@ -7,6 +7,8 @@ fn main() -> std::process::ExitCode {
         match args.next().as_deref().and_then(|word| word.to_str()) {
             Some("look") => nexus_warden::confine::look(args),
             Some("inside") => nexus_warden::confine::inside(args),
+            Some("relay") => nexus_warden::relay::relay(args),
+            Some("carry") => nexus_warden::relay::carry(args),
             _ => nexus_warden::serve(),
         }
     }

@@ -91,8 +91,8 @@ impl Sampler {
 async fn look_again_and_again(state: Arc<Mutex<State>>) {
     /// Often enough to see what uses too much before it has used much more.
     const PERIOD: Duration = Duration::from_millis(250);
-    /// Of the cost of a look, so that looking takes half a percent of a processor.
-    const COSTS: u32 = 200;
+    /// Of the cost of a look, so that looking takes less than half a percent of a processor.
+    const COSTS: u32 = 250;
 
     /// On a machine where a look takes longer than ten milliseconds, seeing what goes wrong matters more.
     const LONGEST: Duration = Duration::from_secs(2);

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -20,6 +21,23 @@ pub(crate) fn file() -> io::Result<(PathBuf, Arc<OwnedFd>)> {
         None => Arc::clone(file.insert(Arc::new(make()?))),
     };
     Ok((format!("/proc/self/fd/{}", fd.as_raw_fd()).into(), fd))
+}
+
+/// The program as a file that others can be given: written to a directory, if it isn't there already.
+///
+/// # Errors
+/// When it can't be written.
+pub fn put(directory: &Path) -> io::Result<PathBuf> {
+    let path = directory.join("nexus-warden");
+    if std::fs::read(&path).is_ok_and(|there| there == PROGRAM) {
+        return Ok(path);
+    }
+    std::fs::create_dir_all(directory)?;
+    let part = directory.join(format!("nexus-warden.{}", std::process::id()));
+    std::fs::write(&part, PROGRAM)?;
+    std::fs::set_permissions(&part, std::fs::Permissions::from_mode(0o755))?;
+    std::fs::rename(&part, &path)?;
+    Ok(path)
 }
 
 fn make() -> io::Result<OwnedFd> {

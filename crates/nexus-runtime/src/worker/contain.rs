@@ -8,6 +8,8 @@ use nexus_process::{Limits, Stdin};
 use nexus_workspace::Prepared;
 
 use super::Job;
+#[cfg(unix)]
+use super::gateway::PORT;
 use crate::node::Node;
 use crate::protector::protected;
 
@@ -38,12 +40,8 @@ pub(super) async fn spec(
     let image = image.cloned().ok_or("its agent has no image (sandbox.image, or `image` of the agent)")?;
     let network = match sandbox.network {
         Network::Full => Way::Bridge,
-        Network::None => Way::None,
-        Network::Agent | Network::Hosts(_) => {
-            return Err("a container's network is \"full\" or \"none\" (sandbox.network): lists are for level = \
-                        \"confined\""
-                .to_owned());
-        }
+        // The way to listed hosts is no network: see `by_relay`.
+        Network::None | Network::Agent | Network::Hosts(_) => Way::None,
     };
     let Program { command, mut env, stdin, limits, prompt } = program;
     env.push(("HOME".to_owned(), HOME.to_owned()));
@@ -75,6 +73,39 @@ pub(super) async fn spec(
         },
     })
 }
+
+/// A way from within the container, which has no network, to a proxy of ours: a warden becomes the agent, once it has left a
+/// process behind that carries what comes to the proxy's port to a socket that lies outside.
+///
+/// # Errors
+/// Why there can be none, as a sentence.
+#[cfg(unix)]
+pub(super) async fn by_relay(
+    node: &Node,
+    job: &Job,
+    spec: &mut ContainerSpec,
+) -> Result<std::os::unix::net::UnixListener, String> {
+    let failed = |error: std::io::Error| format!("the way to its proxy (sandbox.network) can't be made: {error}");
+    let warden = nexus_process::put_warden(&node.protector.tools()).map_err(failed)?;
+    let place = node.protector.private_place(job.claim.entry.task.id, "proxy").await?;
+    let socket = place.join("socket");
+    match std::fs::remove_file(&socket) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = std::os::unix::net::UnixListener::bind(&socket).map_err(failed)?;
+    spec.mounts.push(mount(&warden, Path::new(RELAY), true)?);
+    spec.mounts.push(mount(&place, Path::new(PROXY), true)?);
+    let relay = [RELAY.to_owned(), "relay".to_owned(), PORT.to_string(), format!("{PROXY}/socket")];
+    spec.command.splice(0..0, relay);
+    Ok(listener)
+}
+
+/// Where these are in a container.
+#[cfg(unix)]
+const RELAY: &str = "/run/nexus/warden";
+#[cfg(unix)]
+const PROXY: &str = "/run/nexus/proxy";
 
 /// Its variables: nothing of our own but what the department passes on, for the rest is the image's.
 pub(super) fn environment(job: &Job) -> Vec<(String, String)> {

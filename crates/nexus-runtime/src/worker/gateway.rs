@@ -1,11 +1,9 @@
 //! An attempt's way to the hosts that it may reach, where it may not reach all: a proxy beside its sandbox.
 
-use std::net::TcpListener;
-
 use nexus_core::agent::Inject;
 use nexus_core::department::Network;
 use nexus_core::network::Allowed;
-use nexus_proxy::{Injection, Proxy, Refusal, Rules, Upstream};
+use nexus_proxy::{Injection, Listener, Proxy, Refusal, Rules, Upstream};
 use tokio::sync::mpsc;
 
 use super::Job;
@@ -63,7 +61,7 @@ pub(super) fn variables() -> impl Iterator<Item = (String, String)> {
 }
 
 impl Gateway {
-    pub(super) fn open(listener: TcpListener, rules: Rules) -> std::io::Result<Self> {
+    pub(super) fn open(listener: impl Into<Listener>, rules: Rules) -> std::io::Result<Self> {
         let (told, refusals) = mpsc::channel(REFUSALS);
         let proxy = Proxy::serve(listener, rules, move |refusal| {
             let _ = told.try_send(refusal);

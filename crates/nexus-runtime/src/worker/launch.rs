@@ -192,10 +192,14 @@ async fn spawn(
         let command = [vec![launch.program], launch.args].concat();
         let env = [contain::environment(job), own].concat();
         let program = contain::Program { command, env, stdin, limits: limits(&job.policy.limits), prompt: file };
-        let spec = contain::spec(node, job, workspace, program).await.map_err(NotSpawned::unprotected)?;
+        let mut spec = contain::spec(node, job, workspace, program).await.map_err(NotSpawned::unprotected)?;
+        let gateway = match rules {
+            Some(rules) => Some(relayed(node, job, &mut spec, rules).await?),
+            None => None,
+        };
         let started = contained(node, job, &spec, &output, settling).await?;
         let nexus_container::Started { tree, events, vitals, .. } = started;
-        return Ok(Spawned { tree, events, prompt, gateway: None, vitals: Some(vitals) });
+        return Ok(Spawned { tree, events, prompt, gateway, vitals: Some(vitals) });
     }
     let mut env = user_environment(&job.policy.environment.pass);
     env.extend(own.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
@@ -237,6 +241,18 @@ fn open(rules: Option<Rules>, listener: Option<TcpListener>) -> Result<Option<Ga
 fn still_holds(node: &Node, job: &Job) -> Result<(), NotSpawned> {
     let holds = node.tenure.holds(job.hold.term);
     if holds { Ok(()) } else { Err(NotSpawned::new("its lease has lapsed".to_owned(), false)) }
+}
+
+#[cfg(unix)]
+async fn relayed(node: &Node, job: &Job, spec: &mut ContainerSpec, rules: Rules) -> Result<Gateway, NotSpawned> {
+    let listener = contain::by_relay(node, job, spec).await.map_err(NotSpawned::unprotected)?;
+    Gateway::open(listener, rules).map_err(|error| NotSpawned::new(format!("its proxy: {error}"), is_shortage(&error)))
+}
+
+#[cfg(not(unix))]
+async fn relayed(_: &Node, _: &Job, _: &mut ContainerSpec, _: Rules) -> Result<Gateway, NotSpawned> {
+    let message = "a container's network is \"full\" or \"none\" here (sandbox.network): lists need Linux";
+    Err(NotSpawned::unprotected(message.to_owned()))
 }
 
 async fn contained(

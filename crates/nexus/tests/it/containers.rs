@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustix::process::Signal;
 
+use crate::network::mirror;
 use crate::support::processes::{signal, until};
 use crate::support::{Company, Place, WORK, at, git};
 
@@ -105,6 +106,31 @@ fn what_a_killed_company_left_in_containers_is_ended() {
     assert!(!containers(&company).contains(before.trim()), "{before}");
     company.becomes(&id, "running");
     company.run(&["cancel", &id]).done();
+    assert_eq!(containers(&company), "");
+}
+
+#[test]
+#[ignore = "needs a container engine: tests/containers"]
+fn a_container_reaches_what_is_listed_and_nothing_else() {
+    let (listed, other) = (mirror(), mirror());
+    let place = place(&format!("sandbox.network = [\"{listed}\"]\nagents = [\"bash\"]\n"));
+    place.write("config/nexus.toml", "[agents.bash]\nkind = \"command\"\ncommand = [\"bash\", \"-c\"]\n");
+    let company = Company::up(&place);
+    let script = format!(
+        "ask() {{ exec 3<>/dev/tcp/127.0.0.1/3128; printf 'GET http://%s/it HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n' $1 >&3
+                    head -1 <&3; exec 3<&-; }}
+         echo $HTTPS_PROXY; ask {listed}; ask {other}; ask {listed}; (exec 3<>/dev/tcp/{ip}/{port}) 2>/dev/null && echo did; ls /sys/class/net; exit 5",
+        ip = listed.ip(),
+        port = listed.port(),
+    );
+    let id = company.delegate(&[&script]);
+    let answer = company.ended(&id);
+    let output = at(&answer, "task.result.output").as_str().unwrap().replace('\r', "");
+    let expected = "http://127.0.0.1:3128\nHTTP/1.1 200 OK\nHTTP/1.1 403 Forbidden\nHTTP/1.1 200 OK\nlo\n";
+    assert_eq!(output, expected, "{answer:#}");
+    assert_eq!(at(&answer, "task.result.exit_code"), 5);
+    assert_eq!(at(&answer, "task.result.protection.network"), "proxy");
+    assert!(company.run(&["logs", &id]).done().contains(&format!("network: refused {other}: ")));
     assert_eq!(containers(&company), "");
 }
 

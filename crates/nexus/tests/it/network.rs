@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::support::{Company, Place, WORK, at};
 
 /// Answers each request with its head.
-fn mirror() -> SocketAddr {
+pub(crate) fn mirror() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
