@@ -58,6 +58,15 @@ impl Redactor {
         Redaction { redactor: self.clone(), held: Vec::new() }
     }
 
+    /// A text that is whole.
+    #[must_use]
+    pub fn mask(&self, text: &str) -> String {
+        let (mut stream, mut out) = (self.stream(), BytesMut::new());
+        stream.push(text.as_bytes(), &mut out);
+        stream.finish(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
     /// The start of what may be the beginning of a secret, at the end of some text.
     fn undecided(&self, text: &[u8]) -> usize {
         let first = text.len().saturating_sub(self.longest - 1);

@@ -52,6 +52,12 @@ fn what_can_be_no_secret_is_not_held_back() {
     assert_eq!(&out[..], b"prompt> hi");
 }
 
+#[test]
+fn a_whole_text_is_masked() {
+    let redactor = Redactor::new(["s3cret"]).unwrap();
+    assert_eq!(redactor.mask("refused s3cret.test:443 and s3cre"), "refused ***.test:443 and s3cre");
+}
+
 proptest! {
     #[test]
     fn pieces_change_nothing(

@@ -3,6 +3,7 @@
 use nexus_core::agent::Inject;
 use nexus_core::department::Network;
 use nexus_core::network::Allowed;
+use nexus_process::Redactor;
 use nexus_proxy::{Injection, Listener, Proxy, Refusal, Rules, Upstream};
 use tokio::sync::mpsc;
 
@@ -20,13 +21,21 @@ const REFUSALS: usize = 64;
 pub(super) struct Gateway {
     _proxy: Proxy,
     refusals: mpsc::Receiver<Refusal>,
+    /// A host that an agent asks for may be a secret of its.
+    redact: Option<Redactor>,
+}
+
+/// What a proxy is to let through, and what is taken out of what is said of it.
+pub(super) struct Terms {
+    rules: Rules,
+    redact: Option<Redactor>,
 }
 
 /// What the proxy of an attempt lets through; none: its network is not limited to some hosts.
 ///
 /// # Errors
 /// What of it can't be kept, as a sentence.
-pub(super) fn rules(job: &Job, secrets: &[Secret]) -> Result<Option<Rules>, String> {
+pub(super) fn terms(job: &Job, secrets: &[Secret]) -> Result<Option<Terms>, String> {
     let entries = match &job.policy.sandbox.network {
         Network::Agent => &job.agent.hosts,
         Network::Hosts(hosts) => hosts,
@@ -41,7 +50,11 @@ pub(super) fn rules(job: &Job, secrets: &[Secret]) -> Result<Option<Rules>, Stri
     };
     let allowed = Allowed::parse(entries).map_err(|error| format!("sandbox.network: {error}"))?;
     let injections = secrets.iter().filter_map(|secret| Some(injection(secret, secret.inject.as_ref()?)));
-    Ok(Some(Rules { allowed, injections: injections.collect::<Result<_, _>>()?, upstream: Upstream::default() }))
+    let rules = Rules { allowed, injections: injections.collect::<Result<_, _>>()?, upstream: Upstream::default() };
+    // Names of hosts have no case.
+    let forms: Vec<String> =
+        secrets.iter().flat_map(|secret| [secret.value.clone(), secret.value.to_lowercase()]).collect();
+    Ok(Some(Terms { rules, redact: Redactor::new(forms.iter().map(String::as_str)) }))
 }
 
 fn injection(secret: &Secret, inject: &Inject) -> Result<Injection, String> {
@@ -61,24 +74,33 @@ pub(super) fn variables() -> impl Iterator<Item = (String, String)> {
 }
 
 impl Gateway {
-    pub(super) fn open(listener: impl Into<Listener>, rules: Rules) -> std::io::Result<Self> {
+    pub(super) fn open(listener: impl Into<Listener>, terms: Terms) -> std::io::Result<Self> {
         let (told, refusals) = mpsc::channel(REFUSALS);
+        let Terms { rules, redact } = terms;
         let proxy = Proxy::serve(listener, rules, move |refusal| {
             let _ = told.try_send(refusal);
         })?;
-        Ok(Self { _proxy: proxy, refusals })
+        Ok(Self { _proxy: proxy, refusals, redact })
     }
 
     /// The next refusal, as a sentence.
     pub(super) async fn next(&mut self) -> String {
         match self.refusals.recv().await {
-            Some(refusal) => refusal.to_string(),
+            Some(refusal) => self.say(&refusal),
             None => std::future::pending().await,
         }
     }
 
     /// Those that nobody has asked for yet.
     pub(super) fn rest(mut self) -> impl Iterator<Item = String> {
-        std::iter::from_fn(move || self.refusals.try_recv().ok()).map(|refusal| refusal.to_string())
+        std::iter::from_fn(move || {
+            let refusal = self.refusals.try_recv().ok()?;
+            Some(self.say(&refusal))
+        })
+    }
+
+    fn say(&self, refusal: &Refusal) -> String {
+        let text = refusal.to_string();
+        self.redact.as_ref().map_or_else(|| text.clone(), |redact| redact.mask(&text))
     }
 }

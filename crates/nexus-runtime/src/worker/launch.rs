@@ -16,10 +16,9 @@ use nexus_process::{
     Command, Events, Launch, Limits, OutputPolicy, Redactor, Stdin, Tree, Watch, is_shortage, resolve_secret,
     user_environment,
 };
-use nexus_proxy::Rules;
 use nexus_workspace::Prepared;
 
-use super::gateway::{self, Gateway};
+use super::gateway::{self, Gateway, Terms};
 use super::output::Notes;
 use super::{Job, contain};
 use crate::former;
@@ -182,8 +181,8 @@ async fn spawn(
     let stdin = launch.stdin.map_or(Stdin::Closed, |text| Stdin::Bytes(text.into_bytes().into()));
     let secrets = secrets(job).await.map_err(|message| NotSpawned::new(message, false))?;
     let redact = Redactor::new(secrets.iter().map(|secret| secret.value.as_str()));
-    let rules = gateway::rules(job, &secrets).map_err(NotSpawned::unprotected)?;
-    let proxy = rules.iter().flat_map(|_| gateway::variables());
+    let terms = gateway::terms(job, &secrets).map_err(NotSpawned::unprotected)?;
+    let proxy = terms.iter().flat_map(|_| gateway::variables());
     let handed = secrets.into_iter().filter(|secret| secret.inject.is_none());
     own.extend(proxy.chain(handed.map(|secret| (secret.name, secret.value))));
     let file = prompt.as_ref().map(|prompt| prompt.0.as_path());
@@ -193,8 +192,8 @@ async fn spawn(
         let env = [contain::environment(job), own].concat();
         let program = contain::Program { command, env, stdin, limits: limits(&job.policy.limits), prompt: file };
         let mut spec = contain::spec(node, job, workspace, program).await.map_err(NotSpawned::unprotected)?;
-        let gateway = match rules {
-            Some(rules) => Some(relayed(node, job, &mut spec, rules).await?),
+        let gateway = match terms {
+            Some(terms) => Some(relayed(node, job, &mut spec, terms).await?),
             None => None,
         };
         let started = contained(node, job, &spec, &output, settling).await?;
@@ -213,7 +212,7 @@ async fn spawn(
     let started = node.protector.wardens.start(&launch).await;
     let started = started.map_err(|error| NotSpawned::new(error.to_string(), error.is_shortage()))?;
     let nexus_process::Started { tree, events, listener } = started;
-    let gateway = match open(rules, listener) {
+    let gateway = match open(terms, listener) {
         Ok(gateway) => gateway,
         Err(error) => {
             // Somebody may try again, or write down that nothing runs: only when that is so.
@@ -226,12 +225,12 @@ async fn spawn(
     Ok(Spawned { tree, events, prompt, gateway, vitals: None })
 }
 
-fn open(rules: Option<Rules>, listener: Option<TcpListener>) -> Result<Option<Gateway>, NotSpawned> {
-    match (rules, listener) {
+fn open(terms: Option<Terms>, listener: Option<TcpListener>) -> Result<Option<Gateway>, NotSpawned> {
+    match (terms, listener) {
         (None, _) => Ok(None),
         (Some(_), None) => Err(NotSpawned::unprotected("its sandbox has no place for a proxy".to_owned())),
-        (Some(rules), Some(listener)) => {
-            let opened = Gateway::open(listener, rules);
+        (Some(terms), Some(listener)) => {
+            let opened = Gateway::open(listener, terms);
             Ok(Some(opened.map_err(|error| NotSpawned::new(format!("its proxy: {error}"), is_shortage(&error)))?))
         }
     }
@@ -244,13 +243,13 @@ fn still_holds(node: &Node, job: &Job) -> Result<(), NotSpawned> {
 }
 
 #[cfg(unix)]
-async fn relayed(node: &Node, job: &Job, spec: &mut ContainerSpec, rules: Rules) -> Result<Gateway, NotSpawned> {
+async fn relayed(node: &Node, job: &Job, spec: &mut ContainerSpec, terms: Terms) -> Result<Gateway, NotSpawned> {
     let listener = contain::by_relay(node, job, spec).await.map_err(NotSpawned::unprotected)?;
-    Gateway::open(listener, rules).map_err(|error| NotSpawned::new(format!("its proxy: {error}"), is_shortage(&error)))
+    Gateway::open(listener, terms).map_err(|error| NotSpawned::new(format!("its proxy: {error}"), is_shortage(&error)))
 }
 
 #[cfg(not(unix))]
-async fn relayed(_: &Node, _: &Job, _: &mut ContainerSpec, _: Rules) -> Result<Gateway, NotSpawned> {
+async fn relayed(_: &Node, _: &Job, _: &mut ContainerSpec, _: Terms) -> Result<Gateway, NotSpawned> {
     let message = "a container's network is \"full\" or \"none\" here (sandbox.network): lists need Linux";
     Err(NotSpawned::unprotected(message.to_owned()))
 }

