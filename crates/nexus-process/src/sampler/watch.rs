@@ -105,13 +105,28 @@ async fn look_again_and_again(state: Arc<Mutex<State>>) {
         let begin = Instant::now();
         let elapsed = begin.duration_since(last);
         last = begin;
-        let look = tokio::task::spawn_blocking(move || look(&looked, elapsed));
+        let look = tokio::task::spawn_blocking(move || {
+            let before = worked();
+            look(&looked, elapsed).then(|| worked().saturating_sub(before))
+        });
         match look.await {
-            Ok(true) => pause = (begin.elapsed() * COSTS).clamp(PERIOD, LONGEST),
+            Ok(Some(cost)) => pause = (cost * COSTS).clamp(PERIOD, LONGEST),
             // Nothing is watched any more, or the runtime shuts down.
-            Ok(false) | Err(_) => return,
+            Ok(None) | Err(_) => return,
         }
     }
+}
+
+/// Processor time of this thread: on a busy machine a look takes long and costs no more.
+#[cfg(target_os = "linux")]
+fn worked() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn worked() -> Duration {
+    crate::clock::since_boot()
 }
 
 /// What a tree has used, all its processes together.

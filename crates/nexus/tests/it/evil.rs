@@ -65,7 +65,7 @@ sandbox.network = "none"
 sandbox.level = "confined"
 [limits]
 wall_time = "60s"
-idle_time = "3s"
+idle_time = "8s"
 memory = "192MiB"
 processes = 40
 output = "8MiB"
@@ -92,7 +92,7 @@ fn skipped(case: Case) -> bool {
 fn place(case: Case) -> Arc<Place> {
     let scratch = format!("{LIMITS}\n[workspace]\nmode = \"scratch\"\n");
     // Who guards a secret isn't limited by what ends the others.
-    let calm = scratch.replace("idle_time = \"3s\"", "idle_time = \"10m\"").replace("wall_time = \"60s\"", "");
+    let calm = scratch.replace("idle_time = \"8s\"", "idle_time = \"10m\"").replace("wall_time = \"60s\"", "");
     let place = Place::with(&[("evil", &scratch), ("code", LIMITS), ("calm", &calm)]);
     let python = "[agents.python]\nkind = \"command\"\ncommand = [\"python3\", \"-c\"]\n";
     place.write("config/nexus.toml", &format!("shutdown_grace = \"500ms\"\ndefault_department = \"evil\"\n{python}"));
