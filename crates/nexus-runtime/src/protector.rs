@@ -74,6 +74,10 @@ impl Protector {
         self.data_dir.join("private").join(task.to_string())
     }
 
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
     /// Where programs lie that others are given.
     pub(crate) fn tools(&self) -> PathBuf {
         self.data_dir.join("tools")

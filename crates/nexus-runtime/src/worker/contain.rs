@@ -52,7 +52,7 @@ pub(super) async fn spec(
         command,
         env,
         workdir: text(&workspace.path)?,
-        mounts: mounts(job, workspace, &home, prompt)?,
+        mounts: mounts(job, workspace, &home, node.protector.data_dir(), prompt)?,
         user: owner(workspace.root()),
         memory: limits.memory,
         processes: limits.processes,
@@ -113,11 +113,29 @@ pub(super) fn environment(job: &Job) -> Vec<(String, String)> {
     passed.collect()
 }
 
-fn mounts(job: &Job, workspace: &Prepared, home: &Path, prompt: Option<&Path>) -> Result<Vec<Mount>, String> {
+fn mounts(
+    job: &Job,
+    workspace: &Prepared,
+    home: &Path,
+    data_dir: &Path,
+    prompt: Option<&Path>,
+) -> Result<Vec<Mount>, String> {
     let sandbox = &job.policy.sandbox;
     let users = std::env::home_dir().unwrap_or_default();
     let expanded =
         |path: &String| path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |below| users.join(below));
+    let named = sandbox.read.iter().chain(&sandbox.write).map(expanded);
+    for path in named.chain([workspace.root().to_owned()]) {
+        for (held, what) in [(users.as_path(), "the user's home"), (data_dir, "the company's data directory")] {
+            if !held.as_os_str().is_empty() && held.starts_with(&path) {
+                return Err(format!(
+                    "a container can't have {}, which holds {what}: name less in sandbox.read and sandbox.write, or set \
+                     workspace.mode to \"clone\", \"copy\" or \"scratch\"",
+                    path.display()
+                ));
+            }
+        }
+    }
     let mut mounts = vec![mount(workspace.root(), workspace.root(), false)?, mount(home, Path::new(HOME), false)?];
     let mut add = |source: &Path, target: &Path, read_only: bool| -> Result<(), String> {
         // What isn't there can't be reached; an engine would refuse to start.
@@ -133,7 +151,11 @@ fn mounts(job: &Job, workspace: &Prepared, home: &Path, prompt: Option<&Path>) -
         add(prompt, prompt, true)?;
     }
     for path in &job.agent.home {
-        add(&users.join(path.path()), &Path::new(HOME).join(path.path()), !path.is_writable())?;
+        let source = users.join(path.path());
+        if source.exists() {
+            make_room(home, path.path(), source.is_dir())?;
+        }
+        add(&source, &Path::new(HOME).join(path.path()), !path.is_writable())?;
     }
     for (paths, read_only) in [(&sandbox.read, true), (&sandbox.write, false)] {
         for path in paths.iter().map(expanded) {
@@ -141,6 +163,22 @@ fn mounts(job: &Job, workspace: &Prepared, home: &Path, prompt: Option<&Path>) -
         }
     }
     Ok(mounts)
+}
+
+/// Makes what is to be mounted over in its home: the engine would do so too, as root, and the company could not remove it.
+fn make_room(home: &Path, below: &str, is_directory: bool) -> Result<(), String> {
+    let target = home.join(below);
+    // An attempt before this one may have left a link, for us to make directories where that leads.
+    let planted = target.ancestors().take_while(|path| *path != home).find(|path| path.is_symlink());
+    if let Some(planted) = planted {
+        return Err(format!("{} is a link where an agent may write: remove it", planted.display()));
+    }
+    let directory = if is_directory { Some(target.as_path()) } else { target.parent() };
+    let made = directory.map_or(Ok(()), std::fs::create_dir_all).and_then(|()| match is_directory {
+        true => Ok(()),
+        false => std::fs::OpenOptions::new().append(true).create(true).open(&target).map(drop),
+    });
+    made.map_err(|error| format!("{}: {error}", target.display()))
 }
 
 fn mount(source: &Path, target: &Path, read_only: bool) -> Result<Mount, String> {

@@ -145,6 +145,32 @@ fn no_image_is_said_to_be_none() {
 }
 
 #[test]
+#[ignore = "needs a container engine: tests/containers"]
+fn a_link_in_its_home_leads_nowhere() {
+    let once = department("agents = [\"keyed\"]\nretry.backoff.initial = \"1ms\"\n");
+    let place = Place::with(&[("work", &once.replace("max_attempts = 1", "max_attempts = 2"))]);
+    let agent = "[agents.keyed]\nkind = \"command\"\ncommand = [\"sh\", \"-c\"]\nhome = [\".settings/deep\"]\n";
+    place.write("config/nexus.toml", agent);
+    std::fs::create_dir_all(place.path(".settings/deep")).unwrap();
+    let company = Company::up(&place);
+    // What is mounted over can't be moved away; what lies beside it can.
+    let script = format!("echo run; mv ~/.settings ~/aside; ln -s {} ~/.settings; exit 1", place.text("project"));
+    let answer = company.ended(&company.delegate(&[&script]));
+    assert!(at(&answer, "task.error").as_str().unwrap().contains("is a link"), "{answer:#}");
+    assert_eq!(std::fs::read_dir(place.path("project")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_holds_the_company_is_not_mounted() {
+    let place = Place::with(&[("work", &department("").replace("mode = \"scratch\"", "mode = \"in_place\""))]);
+    let company = Company::up(&place);
+    let id = company.delegate(&["--project", &place.text(""), "cat data/company.json"]);
+    let answer = company.ended(&id);
+    let error = at(&answer, "task.error").as_str().unwrap();
+    assert!(error.contains("which holds"), "{answer:#}");
+}
+
+#[test]
 fn without_an_engine_nothing_runs_unprotected() {
     let place = place("");
     let nowhere = format!("unix://{}", place.text("no.sock"));
