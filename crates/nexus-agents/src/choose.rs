@@ -3,6 +3,8 @@
 use nexus_core::agent::AgentSpec;
 use nexus_core::id::AgentName;
 
+use crate::adapter::{Adapter, adapter};
+
 /// The preferred agent, else the first of the department's that `usable` says yes to, else its first.
 ///
 /// The last is deliberate: an attempt that fails with "claude was not found" says more than a task that waits for ever.
@@ -17,7 +19,14 @@ pub fn choose<'a>(
 /// True when the agent's program can be found and run on this machine.
 #[must_use]
 pub fn is_installed(spec: &AgentSpec) -> bool {
-    spec.command.first().is_some_and(|program| which::which(program).is_ok())
+    program(spec).is_some_and(|program| which::which(program).is_ok())
+}
+
+/// The program of an agent: its own, or its kind's.
+#[must_use]
+pub fn program(spec: &AgentSpec) -> Option<&str> {
+    let kind = || adapter(spec.kind).map(Adapter::program);
+    spec.command.first().map(String::as_str).or_else(kind)
 }
 
 #[cfg(test)]

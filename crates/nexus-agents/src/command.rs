@@ -6,34 +6,14 @@ use nexus_core::agent::{AgentSpec, PromptVia};
 use nexus_core::event::{Failure, FailureKind};
 use nexus_core::task::QueueEntry;
 
-/// How an agent is started for one attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Launch {
-    pub program: String,
-    pub args: Vec<String>,
-    /// Set over the environment that every agent gets.
-    pub env: Vec<(String, String)>,
-    /// Written to its standard input, which is closed otherwise.
-    pub stdin: Option<String>,
-    /// To be written before it starts, for the owner only.
-    pub prompt_file: Option<(PathBuf, String)>,
-}
+use crate::adapter::Launch;
 
-/// How `spec` is started for an attempt in `workspace`; `prompt_file` is where a prompt may be put.
-pub fn launch(spec: &AgentSpec, entry: &QueueEntry, workspace: &Path, prompt_file: PathBuf) -> Result<Launch, Failure> {
+/// The variables that tell every agent, of whatever kind, its task.
+#[must_use]
+pub fn variables(spec: &AgentSpec, entry: &QueueEntry, workspace: &Path) -> Vec<(String, String)> {
     let task = &entry.task;
-    let (program, args) = spec.command.split_first().ok_or_else(|| Failure {
-        kind: FailureKind::Spawn,
-        message: "the agent has no command; give it one in nexus.toml".to_owned(),
-    })?;
-    let mut launch = Launch {
-        program: program.clone(),
-        args: args.to_vec(),
-        env: spec.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        stdin: None,
-        prompt_file: None,
-    };
-    let mut set = |name: &str, value: String| launch.env.push((name.to_owned(), value));
+    let mut env: Vec<_> = spec.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut set = |name: &str, value: String| env.push((name.to_owned(), value));
     set("NEXUS_TASK_ID", task.id.to_string());
     set("NEXUS_ATTEMPT", entry.attempt.to_string());
     set("NEXUS_WORKSPACE", workspace.display().to_string());
@@ -44,12 +24,22 @@ pub fn launch(spec: &AgentSpec, entry: &QueueEntry, workspace: &Path, prompt_fil
     if let Some(traceparent) = &task.traceparent {
         set("TRACEPARENT", traceparent.clone());
     }
+    env
+}
+
+/// How a plain command is started with `prompt`; `prompt_file` is where that may be put. Its environment is [`variables`].
+pub fn launch(spec: &AgentSpec, prompt: &str, prompt_file: PathBuf) -> Result<Launch, Failure> {
+    let (program, args) = spec.command.split_first().ok_or_else(|| Failure {
+        kind: FailureKind::Spawn,
+        message: "the agent has no command; give it one in nexus.toml".to_owned(),
+    })?;
+    let mut launch = Launch { program: program.clone(), args: args.to_vec(), ..Launch::default() };
     match spec.prompt {
-        PromptVia::Arg => launch.args.push(task.description.clone()),
-        PromptVia::Stdin => launch.stdin = Some(task.description.clone()),
+        PromptVia::Arg => launch.args.push(prompt.to_owned()),
+        PromptVia::Stdin => launch.stdin = Some(prompt.to_owned()),
         PromptVia::File => {
             launch.env.push(("NEXUS_PROMPT_FILE".to_owned(), prompt_file.display().to_string()));
-            launch.prompt_file = Some((prompt_file, task.description.clone()));
+            launch.prompt_file = Some((prompt_file, prompt.to_owned()));
         }
     }
     Ok(launch)

@@ -1,7 +1,9 @@
 //! Agents: how each kind is started with its task, and which of a department's agents gets a task.
 
+mod adapter;
 mod choose;
 mod command;
 
-pub use choose::{choose, is_installed};
-pub use command::{Launch, launch};
+pub use adapter::{Adapter, Brief, Launch, Login, Look, Needs, Reader, SideFile, ToolServer, adapter};
+pub use choose::{choose, is_installed, program};
+pub use command::{launch, variables};

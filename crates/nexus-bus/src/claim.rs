@@ -1,14 +1,15 @@
 //! A claim: one attempt's right to write what happens to a task, fenced by the sequence of its last event.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::Subject;
 use jiff::Timestamp;
-use nexus_core::event::{Event, What};
+use nexus_core::event::{Event, Hold, What};
 use nexus_core::fence::{Fence, fence};
 use nexus_core::id::{AgentName, NodeId, WorkerName};
-use nexus_core::revival::{Revival, again, once_more, revive};
+use nexus_core::revival::{Revival, again, later, once_more, revive};
+use nexus_core::run::RunReport;
 use nexus_core::task::QueueEntry;
 
 use crate::bus::Bus;
@@ -27,6 +28,8 @@ pub struct Claim {
     pub resumed: bool,
     delivery: Subject,
     last: AtomicU64,
+    /// A cancel is the task's last word.
+    cancelled: AtomicBool,
 }
 
 impl Claim {
@@ -50,7 +53,20 @@ impl Claim {
         let seq = bus.append(&event, expect, entry.task.traceparent.as_deref()).await?;
         let delivery = delivery.ack.clone();
         let resumed = expect > 0;
-        Ok((Self { bus, entry, node, worker, agent, resumed, delivery, last: AtomicU64::new(seq) }, seq))
+        Ok((
+            Self {
+                bus,
+                entry,
+                node,
+                worker,
+                agent,
+                resumed,
+                delivery,
+                last: AtomicU64::new(seq),
+                cancelled: AtomicBool::new(false),
+            },
+            seq,
+        ))
     }
 
     /// Renews the lease; `Ok` means that the broker has confirmed it within `limit`.
@@ -73,18 +89,55 @@ impl Claim {
     }
 
     /// Writes a failed attempt and schedules the next one.
-    pub async fn conclude_and_retry(&self, what: What, at: Timestamp, now: Timestamp) -> Result<u64, BusError> {
-        let next = once_more(&self.entry, now);
+    pub async fn conclude_and_retry(
+        &self,
+        what: What,
+        run: Option<&RunReport>,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, BusError> {
+        let next = once_more(&self.entry.leaving(&self.agent, run), now);
         let seq = self.bus.append_and_schedule(&self.event(what, now), self.last(), &next, at).await?;
         self.bus.end_delivery(&self.delivery).await;
         Ok(seq)
     }
 
-    /// Gives the task back to the queue; no attempt is used up.
-    pub async fn requeue(&self, reason: &str, now: Timestamp) -> Result<u64, BusError> {
-        let event = self.event(What::Interrupted { reason: reason.to_owned() }, now);
-        let next = again(&self.entry, now);
+    /// Writes what the agent's run has come to; the claim goes on behind that. Not once a cancel was asked for: that has to
+    /// stay the last word, for whoever finds the task without its holder.
+    pub async fn progress(&self, run: RunReport, now: Timestamp) -> Result<u64, BusError> {
+        if self.cancelled.load(Ordering::Acquire) {
+            return Err(BusError::Conflict);
+        }
+        let of = Hold { node: self.node.clone(), delivery: self.delivery.to_string() };
+        let event = self.event(What::Progressed { of, agent: self.agent.clone(), run }, now);
+        let seq = self.bus.append(&event, self.last(), self.entry.task.traceparent.as_deref()).await?;
+        self.last.store(seq, Ordering::Release);
+        Ok(seq)
+    }
+
+    /// Gives the task back to the queue; no attempt is used up. `run` is what its agent's run had come to.
+    pub async fn requeue(&self, reason: &str, run: Option<&RunReport>, now: Timestamp) -> Result<u64, BusError> {
+        let event = self.event(What::Interrupted { reason: reason.to_owned(), run: run.cloned() }, now);
+        let next = again(&self.entry.leaving(&self.agent, run), now);
         let seq = self.bus.append_and_queue(&event, self.last(), &next).await?;
+        self.bus.end_delivery(&self.delivery).await;
+        Ok(seq)
+    }
+
+    /// Lets the task wait, until then or until its department can go on; nothing is counted.
+    pub async fn defer(
+        &self,
+        reason: &str,
+        until: Option<Timestamp>,
+        run: Option<&RunReport>,
+        now: Timestamp,
+    ) -> Result<u64, BusError> {
+        let event = self.event(What::Deferred { reason: reason.to_owned(), until, run: run.cloned() }, now);
+        let next = later(&self.entry.leaving(&self.agent, run), now);
+        let seq = match until {
+            Some(at) => self.bus.append_and_schedule(&event, self.last(), &next, at).await?,
+            None => self.bus.append_and_queue(&event, self.last(), &next).await?,
+        };
         self.bus.end_delivery(&self.delivery).await;
         Ok(seq)
     }
@@ -93,6 +146,9 @@ impl Claim {
     pub async fn look(&self) -> Result<Option<Fence>, BusError> {
         let (found, seq) = self.found().await?;
         if let Some(Fence::CancelRequested(_)) = &found {
+            self.cancelled.store(true, Ordering::Release);
+        }
+        if let Some(Fence::CancelRequested(_) | Fence::Own) = &found {
             self.last.store(seq, Ordering::Release);
         }
         Ok(found)

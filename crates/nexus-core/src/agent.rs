@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::id::AgentName;
+
 /// How an agent is driven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -21,10 +23,13 @@ pub enum AgentKind {
 }
 
 impl AgentKind {
-    /// Kinds that this version can run; the others are accepted names that a later one will.
+    pub const ALL: [Self; 8] =
+        [Self::Command, Self::Acp, Self::Claude, Self::Codex, Self::Gemini, Self::Copilot, Self::Qwen, Self::Opencode];
+
+    /// It works by a model: it takes a role, says what it spends, and can use the company's tools. Not so a plain command.
     #[must_use]
-    pub const fn is_built(self) -> bool {
-        matches!(self, Self::Command)
+    pub const fn is_model(self) -> bool {
+        !matches!(self, Self::Command)
     }
 
     #[must_use]
@@ -60,9 +65,28 @@ pub enum PromptVia {
 #[serde(deny_unknown_fields)]
 pub struct AgentSpec {
     pub kind: AgentKind,
-    /// The program and its arguments; no shell is involved.
+    /// The program and its arguments; no shell is involved. A coding agent's kind knows its own (`codex`); here another one
+    /// can be named, such as one that isn't on `PATH`.
     #[serde(default)]
     pub command: Vec<String>,
+    /// More arguments of a coding agent's, before the task: such as `["--search"]`.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// The model that it is to use, as its own command line names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The account that its model is paid by, where several agents share one: what closes it closes it for all of them. Its
+    /// own name, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AgentName>,
+    /// Whether the department's `role` is put before its task. Coding agents get it unless this is false; a plain command
+    /// (whose task may be a program) if it is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<bool>,
+    /// Whether it gets the company's tools, by which it delegates to other departments. Coding agents do unless this is
+    /// false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub company_tools: Option<bool>,
     /// Set in the agent's environment, over what it gets anyway. Secrets don't belong here.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -172,9 +196,20 @@ impl AgentSpec {
     /// The built-in `shell`: runs the description with `sh -c` in the task's workspace.
     #[must_use]
     pub fn shell() -> Self {
+        Self { command: vec!["sh".to_owned(), "-c".to_owned()], ..Self::of(AgentKind::Command) }
+    }
+
+    /// An agent of this kind, with nothing changed.
+    #[must_use]
+    pub const fn of(kind: AgentKind) -> Self {
         Self {
-            kind: AgentKind::Command,
-            command: vec!["sh".to_owned(), "-c".to_owned()],
+            kind,
+            command: Vec::new(),
+            args: Vec::new(),
+            model: None,
+            account: None,
+            role: None,
+            company_tools: None,
             env: BTreeMap::new(),
             prompt: PromptVia::Arg,
             secrets: BTreeMap::new(),
@@ -182,5 +217,23 @@ impl AgentSpec {
             hosts: Vec::new(),
             image: None,
         }
+    }
+
+    /// It gets the department's role before its task.
+    #[must_use]
+    pub fn takes_role(&self) -> bool {
+        self.role.unwrap_or(self.kind.is_model())
+    }
+
+    /// It gets the company's tools.
+    #[must_use]
+    pub fn takes_company_tools(&self) -> bool {
+        self.company_tools.unwrap_or(self.kind.is_model())
+    }
+
+    /// The account that it works on, if its name is this.
+    #[must_use]
+    pub fn account_of(&self, name: &AgentName) -> AgentName {
+        self.account.clone().unwrap_or_else(|| name.clone())
     }
 }

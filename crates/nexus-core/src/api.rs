@@ -100,6 +100,12 @@ pub struct Live {
     /// How it is limited and confined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<crate::event::Protection>,
+    /// What its agent has said of its run by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<crate::run::RunReport>,
+    /// The permission that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<String>,
 }
 
 /// Question of `nexus.ceo.resume`: give a stopped department a new chance. The CEO that answers does so on its own node;

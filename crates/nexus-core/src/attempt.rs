@@ -4,8 +4,12 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use crate::budget::{Budget, Judgement, Spent};
 use crate::department::{Limits, StopPolicy};
 use crate::event::{Failure, FailureKind};
+use crate::run::{Ending, Run, Said, Trouble};
 
 #[cfg(test)]
 mod tests;
@@ -15,8 +19,12 @@ mod tests;
 pub struct Policy {
     pub wall_time: Option<Duration>,
     pub idle_time: Option<Duration>,
+    /// Longest wait for the first thing that an agent says which speaks in messages.
+    pub first_event: Duration,
     /// Bytes of output.
     pub output: Option<u64>,
+    /// What the task may spend, in all its attempts together.
+    pub budget: Budget,
     pub interrupt_grace: Duration,
     pub terminate_grace: Duration,
 }
@@ -30,12 +38,19 @@ impl Policy {
         Self {
             wall_time: own.into_iter().chain(department).min(),
             idle_time: limits.idle_time.map(|span| span.get()),
+            first_event: limits.first_event.map_or(FIRST_EVENT, |span| span.get()),
             output: limits.output.map(|size| size.bytes()),
+            budget: limits.budget(),
             interrupt_grace: stop.interrupt_grace.get(),
             terminate_grace: stop.terminate_grace.get(),
         }
     }
 }
+
+/// The slowest agent that was measured is silent for a minute.
+const FIRST_EVENT: Duration = Duration::from_secs(180);
+/// How long an agent may live on that has said how its run ended: some never exit by themselves.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// What the worker reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +63,10 @@ pub enum Input {
     Output(u64),
     /// It is at work, though it may say nothing: it has used processor time.
     Worked,
+    /// Its stream says something.
+    Said(Said),
+    /// It can't go on for now, for a reason that is none of its own: its department has used up its budget.
+    Defer { reason: String, until: Option<Timestamp> },
     /// It has used more than it may of what somebody else counts: memory, processes. Said before the leader's end that may
     /// come of it.
     Exceeded(Failure),
@@ -101,6 +120,13 @@ pub enum Conclusion {
     Interrupted(String),
     /// Ended because its lease could not be renewed: back to the queue, unless another owner has put it there.
     Lost,
+    /// Its agent's account doesn't let it go on: see [`crate::account::follow`].
+    Blocked(Trouble),
+    /// Back to the queue, at once or then; nothing is counted.
+    Deferred {
+        reason: String,
+        until: Option<Timestamp>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +150,17 @@ pub struct Attempt {
     /// Asked to end before there was anything to end.
     doomed: Option<Conclusion>,
     exit: Option<ExitStatus>,
+    /// Of an agent that speaks in messages: what it has said.
+    run: Option<Run>,
+    /// What the attempts before have spent.
+    spent: Spent,
+    warned: bool,
+    /// When it said how its run ended.
+    said_end: Option<Duration>,
+    /// It ends by itself, or is ended because it has said that it is done: what it has said decides.
+    by_itself: bool,
+    /// When its process was started.
+    began: Duration,
     /// When it was last seen to live: it printed something, or used the processor.
     last_sign: Duration,
     output: u64,
@@ -133,7 +170,39 @@ impl Attempt {
     /// An attempt that begins at time zero.
     #[must_use]
     pub const fn new(policy: Policy) -> Self {
-        Self { policy, state: State::Starting, doomed: None, exit: None, last_sign: Duration::ZERO, output: 0 }
+        Self {
+            policy,
+            state: State::Starting,
+            doomed: None,
+            exit: None,
+            run: None,
+            spent: NOTHING,
+            warned: false,
+            said_end: None,
+            by_itself: false,
+            began: Duration::ZERO,
+            last_sign: Duration::ZERO,
+            output: 0,
+        }
+    }
+
+    /// The same, of an agent that speaks in messages, by which it is judged: `spent` is what the task's attempts before have
+    /// spent.
+    #[must_use]
+    pub fn speaking(policy: Policy, run: Run, spent: Spent) -> Self {
+        Self { run: Some(run), spent, ..Self::new(policy) }
+    }
+
+    /// What its agent has said, if it is one that speaks in messages.
+    #[must_use]
+    pub const fn run(&self) -> Option<&Run> {
+        self.run.as_ref()
+    }
+
+    /// Its agent is at work, and nobody is ending it.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.state == State::Running
     }
 
     /// When `Tick` is due next, if at all.
@@ -142,7 +211,8 @@ impl Attempt {
         match &self.state {
             State::Running => {
                 let idle = self.policy.idle_time.map(|idle| self.last_sign + idle);
-                idle.into_iter().chain(self.policy.wall_time).min()
+                let over = self.said_end.map(|end| end + LINGER);
+                idle.into_iter().chain(self.policy.wall_time).chain(self.first_event()).chain(over).min()
             }
             State::Ending { rung: Signal::Interrupt, since, .. } => Some(*since + self.policy.interrupt_grace),
             State::Ending { rung: Signal::Terminate, since, .. } => Some(*since + self.policy.terminate_grace),
@@ -152,6 +222,12 @@ impl Attempt {
             State::Starting if self.doomed.is_none() => self.policy.wall_time,
             State::Starting | State::Done => None,
         }
+    }
+
+    /// When its first word is due, while it isn't there.
+    fn first_event(&self) -> Option<Duration> {
+        let is_silent = self.run.as_ref().is_some_and(|run| !run.has_begun());
+        is_silent.then_some(self.began + self.policy.first_event)
     }
 
     /// The leader's end, once it has come.
@@ -170,6 +246,8 @@ impl Attempt {
                 self.last_sign = now;
                 Vec::new()
             }
+            Input::Said(said) => self.said(&said, now),
+            Input::Defer { reason, until } => self.end(Conclusion::Deferred { reason, until }, Signal::Kill, now),
             Input::Exceeded(failure) if self.state == State::Running => {
                 self.end(Conclusion::Failed(failure), Signal::Kill, now)
             }
@@ -188,7 +266,7 @@ impl Attempt {
             return Vec::new();
         }
         self.state = State::Running;
-        self.last_sign = now;
+        (self.began, self.last_sign) = (now, now);
         match self.doomed.take() {
             Some(then) => self.end(then, Signal::Kill, now),
             None => Vec::new(),
@@ -215,6 +293,52 @@ impl Attempt {
         }
     }
 
+    fn said(&mut self, said: &Said, now: Duration) -> Vec<Action> {
+        let Some(run) = &mut self.run else { return Vec::new() };
+        run.hear(said);
+        match said {
+            Said::Ended(Ending::Failed(trouble)) if trouble.is_of_account() && self.state == State::Running => {
+                // It would try again and again, and each time in vain.
+                self.said_end = Some(now);
+                self.end_by_itself(Signal::Interrupt, now)
+            }
+            Said::Ended(_) => {
+                self.said_end.get_or_insert(now);
+                Vec::new()
+            }
+            Said::Tokens(_) | Said::Turns(_) | Said::Cost(_) => self.judge(now),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Looks at what the task has spent by now.
+    fn judge(&mut self, now: Duration) -> Vec<Action> {
+        let Some(run) = self.run.as_mut().filter(|_| self.state == State::Running) else { return Vec::new() };
+        let spent = self.spent.plus(Spent::of(run.report(), Duration::ZERO));
+        match self.policy.budget.judge(&spent, "the task") {
+            Judgement::Within => Vec::new(),
+            Judgement::Near(_) if self.warned => Vec::new(),
+            Judgement::Near(words) => {
+                self.warned = true;
+                run.warn(&words);
+                vec![Action::Note(format!("{words} (limits)"))]
+            }
+            // What has said that it is done has cost what it has cost.
+            Judgement::Over(_) if self.said_end.is_some() => Vec::new(),
+            Judgement::Over(message) => {
+                let message = format!("{message} (limits)");
+                self.end(Conclusion::Failed(Failure { kind: FailureKind::Budget, message }), Signal::Kill, now)
+            }
+        }
+    }
+
+    /// Ends what is over by its own word.
+    fn end_by_itself(&mut self, first: Signal, now: Duration) -> Vec<Action> {
+        self.by_itself = true;
+        self.state = State::Ending { then: Conclusion::Completed, rung: first, since: now };
+        vec![Action::Signal(first)]
+    }
+
     fn leader_exited(&mut self, status: ExitStatus, now: Duration) -> Vec<Action> {
         if self.exit.is_none() {
             self.exit = Some(status);
@@ -223,13 +347,17 @@ impl Attempt {
             return Vec::new();
         }
         // What the leader left behind ends with it: an attempt's processes don't outlive the attempt.
+        self.by_itself = true;
         self.state = State::Ending { then: by_exit(status), rung: Signal::Terminate, since: now };
         vec![Action::Signal(Signal::Terminate)]
     }
 
     fn tree_gone(&mut self) -> Vec<Action> {
         match std::mem::replace(&mut self.state, State::Done) {
-            State::Ending { then, .. } => vec![Action::Conclude(then)],
+            State::Ending { then, .. } => {
+                let by_word = self.run.as_ref().filter(|_| self.by_itself);
+                vec![Action::Conclude(by_word.map_or(then, |run| by_word_of(run, self.exit)))]
+            }
             other => {
                 self.state = other;
                 Vec::new()
@@ -255,6 +383,7 @@ impl Attempt {
             State::Ending { then: current, rung, since } => {
                 if weight(current) < weight(&then) {
                     *current = then;
+                    self.by_itself = false;
                 }
                 if first == Signal::Kill && *rung != Signal::Kill {
                     (*rung, *since) = (Signal::Kill, now);
@@ -269,6 +398,9 @@ impl Attempt {
         match self.deadline() {
             Some(deadline) if deadline <= now => {}
             _ => return Vec::new(),
+        }
+        if matches!(self.state, State::Running) && self.said_end.is_some_and(|end| end + LINGER <= now) {
+            return self.end_by_itself(Signal::Terminate, now);
         }
         if matches!(self.state, State::Starting | State::Running) {
             let failure = self.overdue(now);
@@ -288,6 +420,10 @@ impl Attempt {
             Some(wall) if wall <= now => Failure {
                 kind: FailureKind::WallTime,
                 message: format!("ran longer than its {} (limits.wall_time or the task's time-out)", seconds(wall)),
+            },
+            _ if self.first_event().is_some_and(|due| due <= now) => Failure {
+                kind: FailureKind::IdleTime,
+                message: format!("said nothing for {} (limits.first_event)", seconds(self.policy.first_event)),
             },
             _ => Failure {
                 kind: FailureKind::IdleTime,
@@ -310,8 +446,8 @@ const KILL_AGAIN: Duration = Duration::from_millis(100);
 /// the agent may have been whoever guards the lease, and a cancel is on the ledger, where the fence finds it.
 const fn weight(conclusion: &Conclusion) -> u8 {
     match conclusion {
-        Conclusion::Completed | Conclusion::Failed(_) => 2,
-        Conclusion::Interrupted(_) => 1,
+        Conclusion::Completed | Conclusion::Failed(_) | Conclusion::Blocked(_) => 2,
+        Conclusion::Interrupted(_) | Conclusion::Deferred { .. } => 1,
         Conclusion::Cancelled(_) => 3,
         Conclusion::Lost => 4,
     }
@@ -323,9 +459,37 @@ fn note(conclusion: &Conclusion) -> Option<String> {
         Conclusion::Cancelled(reason) => Some(format!("ending the agent: {reason}")),
         Conclusion::Interrupted(reason) => Some(format!("ending the agent; the task goes back to the queue: {reason}")),
         Conclusion::Lost => Some(format!("ending the agent; the task goes back to the queue: {LOST}")),
-        Conclusion::Completed => None,
+        Conclusion::Deferred { reason, .. } => Some(format!("ending the agent; the task waits: {reason}")),
+        Conclusion::Completed | Conclusion::Blocked(_) => None,
     }
 }
+
+/// What an agent that speaks in messages has said decides, and its exit code can only make it worse: exit codes of coding
+/// agents can't be trusted.
+fn by_word_of(run: &Run, exit: Option<ExitStatus>) -> Conclusion {
+    let failed = |kind, message| Conclusion::Failed(Failure { kind, message });
+    match (run.ending(), exit) {
+        (Some(Ending::Failed(trouble)), _) if trouble.is_of_account() => Conclusion::Blocked(trouble.clone()),
+        (Some(Ending::Failed(trouble)), _) => Conclusion::Failed(trouble.failure()),
+        (Some(Ending::Refused(why)), _) => failed(FailureKind::Refused, format!("the model declined: {why}")),
+        (Some(Ending::Done), Some(ExitStatus::Code(code))) if code != 0 => {
+            failed(FailureKind::Exit, format!("the agent said that it was done, and ended with exit code {code}"))
+        }
+        // A signal was ours: it lived on when it was done.
+        (Some(Ending::Done), _) => Conclusion::Completed,
+        (None, Some(ExitStatus::Code(0)) | None) => {
+            failed(FailureKind::Protocol, "the agent ended without a word on how its run ended".to_owned())
+        }
+        (None, Some(ExitStatus::Code(code))) => {
+            failed(FailureKind::Crash, format!("the agent ended with exit code {code} before its run had ended"))
+        }
+        (None, Some(ExitStatus::Signal(signal))) => {
+            failed(FailureKind::Crash, format!("the agent was ended by signal {signal} before its run had ended"))
+        }
+    }
+}
+
+const NOTHING: Spent = Spent { tokens: 0, turns: 0, cost_micros: 0, wall_ms: 0 };
 
 fn by_exit(status: ExitStatus) -> Conclusion {
     let failed = |kind, message| Conclusion::Failed(Failure { kind, message });

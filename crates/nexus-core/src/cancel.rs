@@ -25,9 +25,10 @@ pub fn step(last: Option<(&Event, u64)>) -> Step {
         What::Completed { .. } => Step::Ended(Status::Completed),
         What::Failed { .. } => Step::Ended(Status::Failed),
         What::Cancelled { .. } => Step::Ended(Status::Cancelled),
-        What::Interrupted { .. } | What::AttemptFailed { .. } | What::Retried { .. } => {
+        What::Interrupted { .. } | What::Deferred { .. } | What::AttemptFailed { .. } | What::Retried { .. } => {
             Step::Cancel { attempt, expect }
         }
+        What::Progressed { of, .. } => Step::Ask { of: of.clone(), attempt, expect },
         What::Started { node, delivery, .. } => {
             Step::Ask { of: Hold { node: node.clone(), delivery: delivery.clone() }, attempt, expect }
         }

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::agent::AgentSpec;
+use crate::budget::Budget;
 use crate::department::Department;
 use crate::id::{AgentName, DepartmentName};
 use crate::restart::RestartPolicy;
@@ -19,8 +23,44 @@ pub struct Company {
     pub agents: BTreeMap<AgentName, Arc<AgentSpec>>,
     /// Restarts of departments by the CEO.
     pub restart: RestartPolicy,
+    /// What all departments may spend in a day (UTC).
+    pub budget: Budget,
+    pub delegation: Delegation,
     /// How long a finished task stays readable.
     pub retention: Span,
     /// What running agents get to finish in when the company stops.
     pub shutdown_grace: Span,
+}
+
+/// How far tasks may go that agents ask for: against one that asks for itself for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Delegation {
+    /// Tasks above a task, at most; 0: agents can't delegate.
+    #[serde(default = "default_depth")]
+    pub max_depth: u32,
+    /// Tasks that one task may ask for.
+    #[serde(default = "default_children")]
+    pub max_children: u32,
+    /// Tasks below a first one, all together.
+    #[serde(default = "default_tree")]
+    pub max_tree: u32,
+}
+
+const fn default_depth() -> u32 {
+    4
+}
+
+const fn default_children() -> u32 {
+    16
+}
+
+const fn default_tree() -> u32 {
+    64
+}
+
+impl Default for Delegation {
+    fn default() -> Self {
+        Self { max_depth: default_depth(), max_children: default_children(), max_tree: default_tree() }
+    }
 }

@@ -1,10 +1,12 @@
 //! What a department is: the content of `departments/<name>.toml`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::{Budget, Usd};
 use crate::id::{AgentName, Priority};
 use crate::restart::RestartPolicy;
 use crate::retry::RetryPolicy;
@@ -27,6 +29,17 @@ pub struct Department {
     /// Its agents, in order of preference. `shell` runs any command, and only where it is listed.
     #[serde(default = "default_agents")]
     pub agents: Vec<AgentName>,
+    /// Instructions for its agents, put before each task. These are filled in: `{{ department }}`, `{{ description }}` (the
+    /// department's), `{{ task_type }}`, `{{ workspace }}`, `{{ branch }}`, `{{ departments }}` (who else there is),
+    /// `{{ messages }}` (what was sent to the department lately).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// A file that holds the role, in place of `role`; relative to the directory of `nexus.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_file: Option<PathBuf>,
+    /// What is answered when an agent asks for a permission: to run a command, to change a file.
+    #[serde(default)]
+    pub approval: Approval,
     #[serde(default)]
     pub queue: QueuePolicy,
     /// Restarts of its workers, as in OTP.
@@ -38,6 +51,9 @@ pub struct Department {
     /// What one attempt may use.
     #[serde(default)]
     pub limits: Limits,
+    /// What all its tasks may spend in a day (UTC). When it is used up, no more work is taken until the next.
+    #[serde(default)]
+    pub budget: Budget,
     /// Where an attempt works.
     #[serde(default)]
     pub workspace: Workspace,
@@ -70,10 +86,14 @@ impl Default for Department {
             workers: default_workers(),
             task_types: Vec::new(),
             agents: default_agents(),
+            role: None,
+            role_file: None,
+            approval: Approval::default(),
             queue: QueuePolicy::default(),
             restart: RestartPolicy::default(),
             retry: RetryPolicy::default(),
             limits: Limits::default(),
+            budget: Budget::default(),
             workspace: Workspace::default(),
             sandbox: Sandbox::default(),
             stop: StopPolicy::default(),
@@ -81,6 +101,19 @@ impl Default for Department {
             on: Vec::new(),
         }
     }
+}
+
+/// What an agent is answered that asks for a permission.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Approval {
+    /// Yes: what it must not reach, its sandbox keeps from it.
+    #[default]
+    Allow,
+    /// A person is asked (`nexus answer`), and silence is a no. Command lines that can't ask are told to do without.
+    Ask,
+    /// No: it reads, and says what it would do.
+    Reject,
 }
 
 /// How much may wait.
@@ -123,10 +156,24 @@ pub struct Limits {
     pub open_files: Option<u32>,
     /// The size of each file that it writes. A process that writes more is ended by SIGXFSZ.
     pub file_size: Option<Size>,
-    /// Tokens of the model.
+    /// Longest wait for the first sign of an agent that works by a model; 3 minutes, if absent.
+    pub first_event: Option<Span>,
+    /// Tokens that a task may use, input and output of all its attempts together. More ends it.
     pub tokens: Option<u64>,
+    /// Calls of its model that a task may make, in all its attempts together.
+    pub turns: Option<u64>,
+    /// What a task may cost in US dollars, in all its attempts together, as its agents say.
+    pub cost: Option<Usd>,
     /// How memory, processes and cpu have to be limited at least: on a machine that can't do that, tasks are refused.
     pub minimum: Option<LimitsTier>,
+}
+
+impl Limits {
+    /// What a task may spend.
+    #[must_use]
+    pub const fn budget(&self) -> Budget {
+        Budget { tokens: self.tokens, turns: self.turns, cost: self.cost, wall_time: None }
+    }
 }
 
 /// How memory, processes and cpu are limited.

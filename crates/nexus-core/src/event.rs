@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentName, DepartmentName, NodeId, TaskId, WorkerName};
+use crate::run::RunReport;
 use crate::task::STORED_VERSION;
 
 /// One event of one task. Its stream sequence is the fencing token of whatever comes after it.
@@ -41,8 +42,26 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<Hold>,
     },
+    /// What the agent's run has come to, now and then while it goes on; the first one names its session.
+    Progressed { of: Hold, agent: AgentName, run: RunReport },
     /// The attempt's end was not the agent's fault; the task is back in the queue and no attempt is used up.
-    Interrupted { reason: String },
+    Interrupted {
+        reason: String,
+        /// What its run had come to, where its agent has said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunReport>,
+    },
+    /// The agent, or its department, can't work at the moment: a rate limit, a budget. The task is back in the queue, and
+    /// neither an attempt nor an interruption is counted.
+    Deferred {
+        reason: String,
+        /// It waits until then; without it, until its department can go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<String>")]
+        until: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<RunReport>,
+    },
     /// The attempt failed and another one follows at `retry_at`.
     AttemptFailed {
         failure: Failure,
@@ -75,7 +94,9 @@ impl What {
         match self {
             Self::Started { .. } => "started",
             Self::CancelRequested { .. } => "cancel_requested",
+            Self::Progressed { .. } => "progressed",
             Self::Interrupted { .. } => "interrupted",
+            Self::Deferred { .. } => "deferred",
             Self::AttemptFailed { .. } => "attempt_failed",
             Self::Retried { .. } => "retried",
             Self::Completed { .. } => "completed",
@@ -89,7 +110,7 @@ impl What {
     pub fn delivery(&self) -> Option<&str> {
         match self {
             Self::Started { delivery, .. } => Some(delivery),
-            Self::CancelRequested { of: Some(of), .. } => Some(&of.delivery),
+            Self::CancelRequested { of: Some(of), .. } | Self::Progressed { of, .. } => Some(&of.delivery),
             _ => None,
         }
     }
@@ -98,7 +119,9 @@ impl What {
     #[must_use]
     pub const fn node(&self) -> Option<&NodeId> {
         match self {
-            Self::Started { node, .. } | Self::CancelRequested { of: Some(Hold { node, .. }), .. } => Some(node),
+            Self::Started { node, .. }
+            | Self::CancelRequested { of: Some(Hold { node, .. }), .. }
+            | Self::Progressed { of: Hold { node, .. }, .. } => Some(node),
             _ => None,
         }
     }
@@ -152,6 +175,22 @@ pub enum FailureKind {
     Workspace,
     /// It was interrupted too often through no fault of its own.
     Interruptions,
+    /// The agent is not signed in, or its key isn't accepted.
+    Authentication,
+    /// The agent's account may not ask for more at the moment.
+    RateLimit,
+    /// The model's API answered with an error.
+    Model,
+    /// A limit of the agent's own: its turns, its context.
+    AgentLimit,
+    /// The agent ended, or spoke, in a way that its format doesn't have.
+    Protocol,
+    /// The agent failed before it said how it ended.
+    Crash,
+    /// The model declined to do it.
+    Refused,
+    /// The task has used up its budget.
+    Budget,
 }
 
 impl FailureKind {
@@ -170,6 +209,14 @@ impl FailureKind {
             Self::Spawn => "spawn",
             Self::Workspace => "workspace",
             Self::Interruptions => "interruptions",
+            Self::Authentication => "authentication",
+            Self::RateLimit => "rate_limit",
+            Self::Model => "model",
+            Self::AgentLimit => "agent_limit",
+            Self::Protocol => "protocol",
+            Self::Crash => "crash",
+            Self::Refused => "refused",
+            Self::Budget => "budget",
         }
     }
 }
@@ -182,7 +229,7 @@ pub struct Outcome {
     /// The signal that ended the leader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// The end of what it wrote on standard output; at most 16 KiB, from the start of a line where that was cut.
+    /// The end of what it wrote on standard output, or of the last message of an agent that speaks in messages; at most 16 KiB, from the start of a line where that was cut.
     pub output: String,
     /// The same of standard error.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -203,6 +250,9 @@ pub struct Outcome {
     /// How it was limited and confined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<Protection>,
+    /// What its agent has said of its run; none of a plain command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunReport>,
 }
 
 /// What an attempt's processes have used.

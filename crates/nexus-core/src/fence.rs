@@ -7,6 +7,8 @@ use crate::event::{Event, What};
 pub enum Fence {
     /// A cancel of its own attempt was asked for: it still holds the task, and goes on behind that event.
     CancelRequested(String),
+    /// It has written so itself, and did not hear of it: it goes on behind that event.
+    Own,
     /// Somebody else owns the task, or it has ended.
     Lost,
 }
@@ -25,6 +27,7 @@ pub fn fence(own: u64, delivery: &str, last: Option<(&Event, u64)>) -> Option<Fe
         What::CancelRequested { reason, of: Some(of) } if of.delivery == delivery => {
             Some(Fence::CancelRequested(reason.clone()))
         }
+        What::Progressed { of, .. } if of.delivery == delivery => Some(Fence::Own),
         _ => Some(Fence::Lost),
     }
 }

@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn only_what_was_interrupted_goes_before_the_rest() {
         let lane = |what| Lane::after(&what, Priority::DEFAULT);
-        assert_eq!(lane(What::Interrupted { reason: String::new() }), Lane::Again);
+        assert_eq!(lane(What::Interrupted { reason: String::new(), run: None }), Lane::Again);
         assert_eq!(lane(What::Retried { reason: String::new() }), Priority::DEFAULT.into());
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Time and randomness come in as arguments, so every decision is a table or a property to test.
 
+pub mod account;
 pub mod agent;
 pub mod api;
 pub mod attempt;
+pub mod budget;
 pub mod cancel;
 pub mod company;
 pub mod dead;
@@ -23,6 +25,7 @@ pub mod restart;
 pub mod retry;
 pub mod revival;
 pub mod route;
+pub mod run;
 pub mod schema;
 pub mod staff;
 pub mod stored;

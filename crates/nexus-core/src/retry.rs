@@ -93,6 +93,11 @@ pub enum Next {
     RetryAfter(Failure, Duration),
     /// Back to the queue; no attempt is used up.
     Requeue(String),
+    /// Back to the queue, at once or then; nothing is counted.
+    Defer {
+        reason: String,
+        until: Option<jiff::Timestamp>,
+    },
 }
 
 /// Decides what follows an attempt. `max_attempts` is the task's own or the department's; `random` is uniform in 0..1.
@@ -102,14 +107,21 @@ pub fn next(conclusion: Conclusion, entry: &QueueEntry, policy: &RetryPolicy, ra
     match conclusion {
         Conclusion::Completed => Next::Complete,
         Conclusion::Cancelled(reason) => Next::Cancel(reason),
-        // What this machine can't do it can't do the next time.
-        Conclusion::Failed(failure) if entry.attempt < max_attempts && failure.kind != FailureKind::Protection => {
+        Conclusion::Failed(failure) if entry.attempt < max_attempts && may_help(failure.kind) => {
             Next::RetryAfter(failure, policy.backoff.delay(entry.attempt, random))
         }
         Conclusion::Failed(failure) => Next::Fail(failure),
         Conclusion::Interrupted(reason) => interrupted(reason, entry),
         Conclusion::Lost => interrupted(LOST.to_owned(), entry),
+        Conclusion::Deferred { reason, until } => Next::Defer { reason, until },
+        Conclusion::Blocked(trouble) => Next::Defer { reason: trouble.message, until: None },
     }
+}
+
+/// Whether trying again may help. It doesn't against what this machine can't do, a budget that is used up, a login that is
+/// missing, and a model that doesn't want to.
+const fn may_help(kind: FailureKind) -> bool {
+    !matches!(kind, FailureKind::Protection | FailureKind::Budget | FailureKind::Authentication | FailureKind::Refused)
 }
 
 /// What follows an interruption: back to the queue, but not for ever.
@@ -166,7 +178,7 @@ mod tests {
                     prop_assert_eq!(failure.kind, FailureKind::Interruptions);
                 }
                 Next::Fail(_) => prop_assert!(entry.attempt >= own.unwrap_or(max)),
-                Next::Complete | Next::Cancel(_) => prop_assert!(false, "it did not end well"),
+                Next::Complete | Next::Cancel(_) | Next::Defer { .. } => prop_assert!(false, "it did not end well"),
             }
         }
     }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::event::{Event, Outcome, What};
 use crate::retry::{Next, interrupted};
+use crate::run::RunReport;
 use crate::task::QueueEntry;
 
 /// What is written in place of a holder that is gone.
@@ -18,18 +19,33 @@ pub struct Revival {
 /// newest. `None`: no attempt is open, so there is nothing to put back.
 #[must_use]
 pub fn revive(last: &Event, entry: &QueueEntry, reason: &str, now: Timestamp) -> Option<Revival> {
-    let entry = QueueEntry { attempt: last.attempt, ..entry.clone() };
+    let mut entry = QueueEntry { attempt: last.attempt, ..entry.clone() };
+    if let What::Progressed { agent, run, .. } = &last.what {
+        entry = entry.leaving(agent, Some(run));
+    }
     let (what, entry) = match &last.what {
         // A cancel that its holder didn't live to carry out is carried out now: no process of it is alive.
         What::CancelRequested { reason, .. } => (What::Cancelled { reason: reason.clone(), outcome: None }, None),
-        What::Started { .. } => match interrupted(reason.to_owned(), &entry) {
-            Next::Requeue(reason) => (What::Interrupted { reason }, Some(again(&entry, now))),
-            Next::Fail(failure) => (What::Failed { failure, outcome: Outcome::default() }, None),
-            Next::Complete | Next::Cancel(_) | Next::RetryAfter(..) => return None,
+        What::Started { .. } | What::Progressed { .. } => match interrupted(reason.to_owned(), &entry) {
+            Next::Requeue(reason) => (What::Interrupted { reason, run: run(last) }, Some(again(&entry, now))),
+            Next::Fail(failure) => (What::Failed { failure, outcome: outcome(last) }, None),
+            Next::Complete | Next::Cancel(_) | Next::RetryAfter(..) | Next::Defer { .. } => return None,
         },
         _ => return None,
     };
     Some(Revival { event: Event::new(last.task_id, last.department.clone(), last.attempt, now, what), entry })
+}
+
+/// What is known of the run of an attempt whose holder can't say it any more.
+fn run(last: &Event) -> Option<RunReport> {
+    match &last.what {
+        What::Progressed { run, .. } => Some(run.clone()),
+        _ => None,
+    }
+}
+
+fn outcome(last: &Event) -> Outcome {
+    Outcome { run: run(last), ..Outcome::default() }
 }
 
 /// The entry that follows an interruption: the same attempt once more.
@@ -38,10 +54,16 @@ pub fn again(entry: &QueueEntry, now: Timestamp) -> QueueEntry {
     QueueEntry { interruptions: entry.interruptions.saturating_add(1), queued_at: now, ..entry.clone() }
 }
 
-/// The entry that follows an attempt that failed: the next one.
+/// The entry that follows an attempt that was deferred: the same attempt, and nothing is counted.
+#[must_use]
+pub fn later(entry: &QueueEntry, now: Timestamp) -> QueueEntry {
+    QueueEntry { queued_at: now, ..entry.clone() }
+}
+
+/// The entry that follows an attempt that failed: the next one, which begins anew.
 #[must_use]
 pub fn once_more(entry: &QueueEntry, now: Timestamp) -> QueueEntry {
-    QueueEntry { attempt: entry.attempt.saturating_add(1), queued_at: now, ..entry.clone() }
+    QueueEntry { attempt: entry.attempt.saturating_add(1), queued_at: now, resume: None, ..entry.clone() }
 }
 
 #[cfg(test)]

@@ -153,6 +153,8 @@ mod tests {
             .into(),
             agents: agents.into(),
             restart: RestartPolicy::default(),
+            budget: Default::default(),
+            delegation: Default::default(),
             retention: Span::from_secs(60),
             shutdown_grace: Span::from_secs(1),
         }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::Value;
 
+use crate::account::AccountRecord;
 use crate::api::{
     Accepted, CancelRequest, Cancelled, DeadLetter, DepartmentInfo, Departments, ListRequest, Reply, ResumeRequest,
     TaskPage, TaskRef, TaskStatus, WorkerStats,
@@ -29,6 +30,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("dead_letter", given::<DeadLetter>()),
         ("dead_task", given::<DeadTask>()),
         ("staff_record", given::<StaffRecord>()),
+        ("account_record", given::<AccountRecord>()),
         ("lease_holder", given::<Holder>()),
         ("ceo_submit_reply", given::<Reply<Accepted>>()),
         ("ceo_status_request", taken::<TaskRef>()),

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::account::AccountRecord;
 use crate::api::DeadLetter;
 use crate::dead::DeadTask;
 use crate::event::Event;
@@ -26,7 +27,7 @@ macro_rules! stored {
     };
 }
 
-stored!(QueueEntry, Event, LogChunk, DeadLetter, DeadTask, StaffRecord, Holder);
+stored!(QueueEntry, Event, LogChunk, DeadLetter, DeadTask, StaffRecord, AccountRecord, Holder);
 
 /// Why something stored can't be read.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::budget::Spent;
 use crate::id::{AgentName, DepartmentName, Priority, TaskId};
+use crate::run::RunReport;
 
 /// Longest accepted description, in bytes: the longest argument that Linux gives to a program (`MAX_ARG_STRLEN`, 128 KiB,
 /// less its NUL), so that every accepted task can be handed to every agent. Far below NATS's limit of 1 MiB.
@@ -57,6 +59,9 @@ pub struct Submission {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub not_before: Option<Timestamp>,
+    /// The task on whose behalf this is asked for. It has to be running; when it is cancelled or fails, so is this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_task_id: Option<TaskId>,
 }
 
 fn default_task_type() -> String {
@@ -82,6 +87,7 @@ impl Submission {
             timeout_seconds: None,
             max_attempts: None,
             not_before: None,
+            parent_task_id: None,
         }
     }
 }
@@ -114,11 +120,25 @@ pub struct Task {
     /// W3C trace context of the submission, handed on to every event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// The task that asked for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+}
+
+/// Where a task stands in a tree of tasks that agents have asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Parent {
+    pub task_id: TaskId,
+    /// The tree's first task.
+    pub root: TaskId,
+    /// How many tasks are above this one: 1 for a child of the first.
+    pub depth: u32,
 }
 
 /// Version of the stored forms: [`QueueEntry`], [`crate::event::Event`], [`crate::log::LogChunk`],
-/// [`crate::api::DeadLetter`], [`crate::dead::DeadTask`] and [`crate::staff::StaffRecord`].
-pub const STORED_VERSION: u32 = 1;
+/// [`crate::api::DeadLetter`], [`crate::dead::DeadTask`], [`crate::staff::StaffRecord`] and
+/// [`crate::account::AccountRecord`]. Version 2 has runs of agents: what they spend, their sessions, who asked for whom.
+pub const STORED_VERSION: u32 = 2;
 
 /// A task that waits for a worker: the payload of `nexus.queue.<department>.<lane>.<task>`.
 ///
@@ -136,12 +156,37 @@ pub struct QueueEntry {
     pub interruptions: u32,
     #[schemars(with = "String")]
     pub queued_at: Timestamp,
+    /// What the attempts before have spent.
+    #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+    pub spent: Spent,
+    /// The session that an attempt has left which did not come to its end: the next one goes on with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
+}
+
+/// A session of an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Resume {
+    /// Only this one knows it.
+    pub agent: AgentName,
+    pub session: String,
 }
 
 impl QueueEntry {
     #[must_use]
     pub fn first(task: Task) -> Self {
         let queued_at = task.created_at;
-        Self { v: STORED_VERSION, task, attempt: 1, interruptions: 0, queued_at }
+        let (spent, resume) = (Spent::default(), None);
+        Self { v: STORED_VERSION, task, attempt: 1, interruptions: 0, queued_at, spent, resume }
+    }
+
+    /// The same after an attempt that has left this of its agent's run: what was spent is counted, and its session can be
+    /// gone on with.
+    #[must_use]
+    pub fn leaving(&self, agent: &AgentName, run: Option<&RunReport>) -> Self {
+        let Some(run) = run else { return self.clone() };
+        let session = run.session.clone().map(|session| Resume { agent: agent.clone(), session });
+        let spent = self.spent.plus(Spent::of(run, std::time::Duration::ZERO));
+        Self { spent, resume: session.or_else(|| self.resume.clone()), ..self.clone() }
     }
 }

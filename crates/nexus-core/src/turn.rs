@@ -56,8 +56,12 @@ pub fn turn(entry: &QueueEntry, arrival: Arrival, last: Option<(&Event, u64)>) -
     let Some((event, seq)) = last else { return Turn::Start { expect: 0 } };
     let due = match &event.what {
         What::Completed { .. } | What::Failed { .. } | What::Cancelled { .. } => return Turn::Drop,
-        What::Started { .. } | What::CancelRequested { .. } => return unended(event, arrival),
+        What::Started { .. } | What::Progressed { .. } | What::CancelRequested { .. } => {
+            return unended(event, arrival);
+        }
         What::Interrupted { .. } => event.attempt,
+        // One that was deferred before its first attempt is for that one.
+        What::Deferred { .. } => event.attempt.max(1),
         What::AttemptFailed { .. } | What::Retried { .. } => event.attempt + 1,
     };
     // The event's own entry comes after it on the ledger, and is for the attempt that is due. Another one is left over:

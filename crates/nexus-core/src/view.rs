@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Spent;
 use crate::event::{Event, Outcome, What};
 use crate::id::{AgentName, DepartmentName, NodeId, Priority, TaskId, WorkerName};
-use crate::task::QueueEntry;
+use crate::run::RunReport;
+use crate::task::{Parent, QueueEntry};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -87,6 +89,15 @@ pub struct TaskView {
     pub cancelling: bool,
     pub result: Option<Outcome>,
     pub error: Option<String>,
+    /// What the agent of the attempt that runs, or of the last one, has said of its run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunReport>,
+    /// What the attempts before have spent.
+    #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+    pub spent: Spent,
+    /// The task that asked for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
 }
 
 impl TaskView {
@@ -117,6 +128,9 @@ impl TaskView {
             cancelling: false,
             result: None,
             error: None,
+            run: None,
+            spent: entry.spent,
+            parent: task.parent,
         }
     }
 
@@ -131,6 +145,7 @@ impl TaskView {
         if self.status == Status::Queued {
             self.not_before = None;
             self.updated_at = self.updated_at.max(entry.queued_at);
+            self.spent = entry.spent;
         }
     }
 
@@ -149,18 +164,28 @@ impl TaskView {
                 // What an earlier attempt left is in its own event, and in the log.
                 self.result = None;
                 self.error = None;
+                self.run = None;
             }
+            What::Progressed { run, .. } => self.run = Some(run.clone()),
             What::CancelRequested { .. } => self.cancelling = true,
-            What::Interrupted { reason } => {
+            What::Interrupted { reason, run } => {
                 self.status = Status::Queued;
                 self.interruptions += 1;
                 self.error = Some(reason.clone());
+                self.ran(run.as_ref());
+            }
+            What::Deferred { reason, until, run } => {
+                self.status = Status::Queued;
+                self.not_before = *until;
+                self.error = Some(reason.clone());
+                self.ran(run.as_ref());
             }
             What::AttemptFailed { failure, outcome, retry_at } => {
                 self.status = Status::Queued;
                 self.not_before = Some(*retry_at);
                 self.error = Some(failure.message.clone());
                 self.result = Some(outcome.clone());
+                self.ran(outcome.run.as_ref());
             }
             What::Retried { .. } => {
                 self.status = Status::Queued;
@@ -169,6 +194,7 @@ impl TaskView {
                 self.completed_at = None;
                 self.result = None;
                 self.error = None;
+                self.run = None;
                 self.cancelling = false;
             }
             What::Completed { outcome } => {
@@ -183,10 +209,18 @@ impl TaskView {
         }
     }
 
+    /// What is said last of a run holds.
+    fn ran(&mut self, run: Option<&RunReport>) {
+        if let Some(run) = run {
+            self.run = Some(run.clone());
+        }
+    }
+
     fn end(&mut self, status: Status, at: Timestamp, outcome: Option<&Outcome>, error: Option<String>) {
         self.status = status;
         self.completed_at = Some(at);
         self.result = outcome.cloned();
+        self.ran(outcome.and_then(|outcome| outcome.run.as_ref()));
         self.error = error;
         self.not_before = None;
         self.cancelling = false;

@@ -25,12 +25,13 @@ fn entry() -> QueueEntry {
         not_before: None,
         created_at: at(),
         traceparent: None,
+        parent: None,
     })
 }
 
 fn check(prompt: PromptVia, test: impl FnOnce(Launch)) {
     let spec = AgentSpec { prompt, ..AgentSpec::shell() };
-    test(launch(&spec, &entry(), Path::new("/w"), PathBuf::from("/p")).unwrap());
+    test(launch(&spec, &entry().task.description, PathBuf::from("/p")).unwrap());
 }
 
 #[test]
@@ -52,11 +53,10 @@ fn the_prompt_goes_where_the_agent_wants_it_and_nowhere_else() {
 
 #[test]
 fn an_agent_is_told_its_task() {
-    check(PromptVia::Arg, |launch| {
-        let get = |name: &str| launch.env.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
-        assert_eq!(get("NEXUS_TASK_ID"), Some(entry().task.id.to_string().as_str()));
-        assert_eq!(get("NEXUS_ATTEMPT"), Some("1"));
-        assert_eq!(get("NEXUS_WORKSPACE"), Some("/w"));
-        assert_eq!(get("NEXUS_CONTEXT"), Some(r#"{"a":1}"#));
-    });
+    let env = variables(&AgentSpec::shell(), &entry(), Path::new("/w"));
+    let get = |name: &str| env.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    assert_eq!(get("NEXUS_TASK_ID"), Some(entry().task.id.to_string().as_str()));
+    assert_eq!(get("NEXUS_ATTEMPT"), Some("1"));
+    assert_eq!(get("NEXUS_WORKSPACE"), Some("/w"));
+    assert_eq!(get("NEXUS_CONTEXT"), Some(r#"{"a":1}"#));
 }

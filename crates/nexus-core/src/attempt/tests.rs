@@ -1,4 +1,5 @@
 use super::*;
+use crate::run::{Tokens, TroubleKind};
 use proptest::prelude::*;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -7,7 +8,9 @@ fn policy() -> Policy {
     Policy {
         wall_time: Some(MS(60_000)),
         idle_time: Some(MS(10_000)),
+        first_event: MS(5_000),
         output: Some(1_000),
+        budget: Budget { tokens: Some(100), ..Budget::default() },
         interrupt_grace: MS(2_000),
         terminate_grace: MS(2_000),
     }
@@ -15,7 +18,16 @@ fn policy() -> Policy {
 
 /// Runs a script of (milliseconds, input) and returns what came out, in words.
 fn check(script: &[(u64, Input)], expected: &[&str]) {
-    let mut attempt = Attempt::new(policy());
+    check_of(Attempt::new(policy()), script, expected);
+}
+
+/// The same, of an agent that speaks in messages and has spent 50 tokens of 100 in attempts before.
+fn check_speaking(script: &[(u64, Input)], expected: &[&str]) {
+    let spent = Spent { tokens: 50, ..Spent::default() };
+    check_of(Attempt::speaking(policy(), Run::new(None), spent), script, expected);
+}
+
+fn check_of(mut attempt: Attempt, script: &[(u64, Input)], expected: &[&str]) {
     let mut said = Vec::new();
     for (at, input) in script {
         for action in attempt.step(input.clone(), MS(*at)) {
@@ -43,6 +55,96 @@ fn the_exit_code_decides_when_nobody_interferes() {
     check(&run(ExitStatus::Code(3)), &["5 Terminate", "6 Failed Exit"]);
     check(&run(ExitStatus::Signal(11)), &["5 Terminate", "6 Failed Signal"]);
     check(&[(0, Input::NotStarted(failure()))], &["0 Failed Spawn"]);
+}
+
+#[test]
+fn the_word_of_an_agent_that_speaks_decides_and_its_exit_code_makes_it_worse_only() {
+    use Input::{LeaderExited, Spawned, TreeGone};
+    let run = |ending: Option<Ending>, status| {
+        let said = ending.map(|ending| (4, Input::Said(Said::Ended(ending))));
+        let began = [(0, Spawned), (1, Input::Said(Said::Session("s".into())))];
+        began.into_iter().chain(said).chain([(5, LeaderExited(status)), (6, TreeGone)]).collect::<Vec<_>>()
+    };
+    let code = ExitStatus::Code;
+    let trouble = |kind| Some(Ending::Failed(Trouble::new(kind, "")));
+    let check = |ending, status, expected| check_speaking(&run(ending, status), &["5 Terminate", expected]);
+    check(Some(Ending::Done), code(0), "6 Completed");
+    check(Some(Ending::Done), code(1), "6 Failed Exit");
+    check(trouble(TroubleKind::Model), code(0), "6 Failed Model");
+    check(Some(Ending::Refused(String::new())), code(0), "6 Failed Refused");
+    check(None, code(0), "6 Failed Protocol");
+    check(None, code(3), "6 Failed Crash");
+    check(None, ExitStatus::Signal(11), "6 Failed Crash");
+}
+
+#[test]
+fn what_comes_after_the_leader_s_end_counts_too() {
+    use Input::{LeaderExited, Spawned, TreeGone};
+    let done = Input::Said(Said::Ended(Ending::Done));
+    let script = [(0, Spawned), (5, LeaderExited(ExitStatus::Code(0))), (6, done), (7, TreeGone)];
+    check_speaking(&script, &["5 Terminate", "7 Completed"]);
+}
+
+#[test]
+fn trouble_with_an_account_ends_the_agent_at_once() {
+    use Input::{LeaderExited, Spawned, TreeGone};
+    let auth = Trouble::new(TroubleKind::Authentication, "401");
+    let said = Input::Said(Said::Ended(Ending::Failed(auth.clone())));
+    let killed = LeaderExited(ExitStatus::Signal(2));
+    let blocked = format!("7 {:?}", Conclusion::Blocked(auth));
+    let script = [(0, Spawned), (5, said.clone()), (6, killed), (7, TreeGone)];
+    check_speaking(&script, &["5 Interrupt", &blocked]);
+    // A user's word beats it.
+    let cancel = Input::Cancel("u".into());
+    check_speaking(&[(0, Spawned), (5, said), (6, cancel), (7, TreeGone)], &["5 Interrupt", "7 Cancelled(\"u\")"]);
+}
+
+#[test]
+fn an_agent_that_lives_on_when_it_is_done_is_ended_and_has_done_its_task() {
+    use Input::{LeaderExited, Said as Says, Spawned, Tick, TreeGone};
+    let done = || Says(Said::Ended(Ending::Done));
+    let killed = LeaderExited(ExitStatus::Signal(15));
+    let script =
+        [(0, Spawned), (5, done()), (9_000, Input::Worked), (10_005, Tick), (10_006, killed), (10_007, TreeGone)];
+    check_speaking(&script, &["10005 Terminate", "10007 Completed"]);
+}
+
+#[test]
+fn an_agent_that_never_speaks_is_ended() {
+    use Input::{Said as Says, Spawned, Tick};
+    check_speaking(&[(0, Spawned), (4_999, Tick), (5_000, Tick)], &["5000 Interrupt"]);
+    let spoke = Says(Said::Plain("hello".into()));
+    check_speaking(&[(0, Spawned), (4_999, spoke), (5_000, Tick)], &[]);
+}
+
+#[test]
+fn a_budget_is_the_task_s_and_ends_it_during_the_run() {
+    use Input::{LeaderExited, Said as Says, Spawned, TreeGone};
+    let tokens = |input| Says(Said::Tokens(Tokens { input, output: 0, cached: 0 }));
+    let killed = LeaderExited(ExitStatus::Signal(9));
+    let script = [(0, Spawned), (1, tokens(49)), (2, tokens(50)), (3, killed.clone()), (4, TreeGone)];
+    check_speaking(&script, &["2 Kill", "4 Failed Budget"]);
+    // Done is done, whatever it has cost.
+    let done = Says(Said::Ended(Ending::Done));
+    let exit = LeaderExited(ExitStatus::Code(0));
+    check_speaking(
+        &[(0, Spawned), (1, done), (2, tokens(90)), (3, exit), (4, TreeGone)],
+        &["3 Terminate", "4 Completed"],
+    );
+    let mut attempt = Attempt::speaking(policy(), Run::new(None), Spent { tokens: 50, ..Spent::default() });
+    attempt.step(Spawned, MS(0));
+    let warned = attempt.step(tokens(30), MS(1));
+    assert!(matches!(&warned[..], [Action::Note(words)] if words.contains("80 %")), "{warned:?}");
+    assert_eq!(attempt.step(tokens(31), MS(2)), [], "warned once");
+}
+
+#[test]
+fn what_is_deferred_is_ended_and_waits() {
+    use Input::{Defer, LeaderExited, Spawned, TreeGone};
+    let defer = Defer { reason: "b".into(), until: None };
+    let killed = LeaderExited(ExitStatus::Signal(9));
+    let deferred = format!("4 {:?}", Conclusion::Deferred { reason: "b".into(), until: None });
+    check_speaking(&[(0, Spawned), (2, defer), (3, killed), (4, TreeGone)], &["2 Kill", &deferred]);
 }
 
 #[test]

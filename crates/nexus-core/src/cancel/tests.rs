@@ -21,7 +21,7 @@ fn each_state_has_its_step() {
         (2, samples::started("d"), Step::Ask { of: of(), attempt: 2, expect: 7 }),
         (2, What::CancelRequested { reason: reason(), of: Some(of()) }, Step::Tell { of: Some(of()) }),
         (2, What::CancelRequested { reason: reason(), of: None }, Step::Tell { of: None }),
-        (2, What::Interrupted { reason: reason() }, waits(2)),
+        (2, What::Interrupted { reason: reason(), run: None }, waits(2)),
         (2, What::AttemptFailed { failure, outcome: outcome(), retry_at }, waits(2)),
         (0, What::Retried { reason: reason() }, waits(0)),
     ];

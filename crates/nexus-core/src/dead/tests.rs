@@ -20,7 +20,7 @@ fn history(attempts: &[Option<usize>]) -> Vec<Event> {
         let outcome = || Outcome { output: "x".repeat(wrote.unwrap_or(0)), ..Outcome::default() };
         let what = match wrote {
             _ if n == last => What::Failed { failure: failure(), outcome: outcome() },
-            None => What::Interrupted { reason: "a test".into() },
+            None => What::Interrupted { reason: "a test".into(), run: None },
             Some(_) => What::AttemptFailed { failure: failure(), outcome: outcome(), retry_at: Timestamp::UNIX_EPOCH },
         };
         event(n, what)

@@ -15,7 +15,7 @@ fn an_open_attempt_goes_back_to_the_queue_and_a_cancel_is_carried_out() {
     let now = Timestamp::from_second(9).unwrap();
     let started = samples::event(2, samples::started("d"));
     let revival = revive(&started, &interrupted(3), "its node died", now).unwrap();
-    assert_eq!(revival.event.what, What::Interrupted { reason: "its node died".into() });
+    assert_eq!(revival.event.what, What::Interrupted { reason: "its node died".into(), run: None });
     assert_eq!(revival.entry, Some(QueueEntry { interruptions: 4, queued_at: now, ..samples::entry(2) }));
     // An entry that is left over from before a retry by hand lends its words, not its number.
     let left = QueueEntry { attempt: 5, ..interrupted(0) };

@@ -43,6 +43,7 @@ fn again(name: &str, json: &[u8]) -> Value {
         "dead_letter" => again::<DeadLetter>(json),
         "dead_task" => again::<DeadTask>(json),
         "staff_record" => again::<StaffRecord>(json),
+        "account_record" => again::<AccountRecord>(json),
         "lease_holder" => again::<Holder>(json),
         other => panic!("{name}: say here how {other} is read"),
     }
@@ -81,7 +82,7 @@ fn every_stored_form_has_a_fixture() {
     }
     let (_, event) = schemas.iter().find(|(name, _)| *name == "event").unwrap();
     let variants = event.pointer("/$defs/What/oneOf").unwrap().as_array().unwrap();
-    assert!(variants.len() >= 8);
+    assert!(variants.len() >= 10);
     for variant in variants {
         let what = variant.pointer("/properties/type/const").unwrap().as_str().unwrap();
         let json = &fixtures[&format!("{version}/event.{what}")];
@@ -150,6 +151,31 @@ fn events_of_version_1() {
     );
     assert_eq!(plain(&["started", "cancelled"]).status, Status::Cancelled);
     assert_eq!(plain(&["started", "failed", "retried"]).status, Status::Queued);
+}
+
+#[test]
+fn runs_of_version_2() {
+    let v2 = |events: &[&str]| {
+        let first = fold(None, &Record::Entry(fixture("v2/queue_entry.again")));
+        let events = events.iter().map(|name| Record::Event(fixture(&format!("v2/event.{name}"))));
+        events.fold(first, |view, event| fold(view, &event)).unwrap()
+    };
+    let running = v2(&["started", "progressed"]);
+    let run = running.run.unwrap();
+    assert_eq!(
+        (run.session.as_deref(), run.tokens.total(), run.doing.as_deref()),
+        (Some("0a51"), 110, Some("Bash make"))
+    );
+    assert_eq!((running.spent.tokens, running.parent.unwrap().depth), (110, 2));
+    let waits = v2(&["started", "progressed", "deferred"]);
+    assert_eq!((waits.status, waits.interruptions), (Status::Queued, 3));
+    assert_eq!(waits.not_before.unwrap().to_string(), "2026-11-25T13:20:00Z");
+    assert_eq!(waits.error.as_deref(), Some("codex: rate limit"));
+    assert_eq!(v2(&["started", "interrupted"]).run.unwrap().cost_micros, Some(1500));
+    let entry: QueueEntry = fixture("v2/queue_entry.again");
+    assert_eq!(entry.resume.unwrap().session, "0a51");
+    let limited: AccountRecord = fixture("v2/account_record.limited");
+    assert!(limited.closed_until("2026-11-25T13:00:00Z".parse().unwrap()).is_some());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use crate::event::{Event, Failure, FailureKind, Hold, Outcome, What};
 use crate::id::{AgentName, DepartmentName, NodeId, Priority, TaskId, WorkerName};
+use crate::run::RunReport;
 use crate::task::{QueueEntry, Task};
 
 pub(crate) fn node() -> NodeId {
@@ -30,6 +31,7 @@ pub(crate) fn entry(attempt: u32) -> QueueEntry {
         not_before: None,
         created_at: Timestamp::UNIX_EPOCH,
         traceparent: None,
+        parent: None,
     };
     QueueEntry { attempt, ..QueueEntry::first(task) }
 }
@@ -44,7 +46,7 @@ pub(crate) fn started(delivery: &str) -> What {
 }
 
 pub(crate) fn is_open(event: &Event) -> bool {
-    matches!(event.what, What::Started { .. } | What::CancelRequested { .. })
+    matches!(event.what, What::Started { .. } | What::Progressed { .. } | What::CancelRequested { .. })
 }
 
 pub(crate) fn entries() -> impl Strategy<Value = QueueEntry> {
@@ -56,11 +58,17 @@ pub(crate) fn events() -> impl Strategy<Value = Event> {
     let delivery = prop_oneof![Just("mine"), Just("another's")];
     let what = prop_oneof![
         delivery.clone().prop_map(started),
-        prop::option::of(delivery).prop_map(|delivery| What::CancelRequested {
+        prop::option::of(delivery.clone()).prop_map(|delivery| What::CancelRequested {
             reason: "u".into(),
             of: delivery.map(|delivery| Hold { node: node(), delivery: delivery.into() }),
         }),
-        Just(What::Interrupted { reason: String::new() }),
+        delivery.clone().prop_map(|delivery| What::Progressed {
+            of: Hold { node: node(), delivery: delivery.into() },
+            agent: AgentName::new("codex").unwrap(),
+            run: RunReport { session: Some("s".into()), turns: 2, ..RunReport::default() },
+        }),
+        Just(What::Interrupted { reason: String::new(), run: None }),
+        Just(What::Deferred { reason: String::new(), until: None, run: None }),
         Just(What::AttemptFailed { failure: failure(), outcome: Outcome::default(), retry_at: Timestamp::UNIX_EPOCH }),
         Just(What::Retried { reason: String::new() }),
         Just(What::Completed { outcome: Outcome::default() }),

@@ -25,27 +25,29 @@ fn retry() -> What {
 fn what_waits_starts_behind_the_event_that_queued_it() {
     let start = Turn::Start { expect: 7 };
     assert_eq!(turn(&entry(1), FRESH, None), Turn::Start { expect: 0 });
-    check(&entry(2), FRESH, 2, What::Interrupted { reason: String::new() }, start);
+    check(&entry(2), FRESH, 2, What::Interrupted { reason: String::new(), run: None }, start);
     check(&entry(2), FRESH, 1, retry(), start);
     check(&entry(1), FRESH, 0, What::Retried { reason: String::new() }, start);
     // Given back, for want of an agent say.
     check(&entry(2), Arrival { redelivered: true, ..FRESH }, 1, retry(), start);
     // Another node's CEO has put back what this node has not let go of.
     let held = Arrival { held: true, ..FRESH };
-    check(&entry(2), held, 2, What::Interrupted { reason: String::new() }, Turn::Later(Wait::Holder));
+    check(&entry(2), held, 2, What::Interrupted { reason: String::new(), run: None }, Turn::Later(Wait::Holder));
 }
 
 #[test]
 fn what_is_left_over_is_dropped() {
     let old = Arrival { seq: 5, redelivered: true, ..FRESH };
-    for what in [What::Interrupted { reason: String::new() }, retry(), What::Retried { reason: String::new() }] {
+    for what in
+        [What::Interrupted { reason: String::new(), run: None }, retry(), What::Retried { reason: String::new() }]
+    {
         let next = entry(if matches!(what, What::Interrupted { .. }) { 1 } else { 2 });
         check(&next, old, 1, what, Turn::Drop);
     }
     check(&entry(1), FRESH, 1, retry(), Turn::Drop);
     // Scheduled before the task was cancelled and retried by hand, and due only now.
     check(&entry(2), FRESH, 0, What::Retried { reason: String::new() }, Turn::Drop);
-    check(&entry(2), FRESH, 1, What::Interrupted { reason: String::new() }, Turn::Drop);
+    check(&entry(2), FRESH, 1, What::Interrupted { reason: String::new(), run: None }, Turn::Drop);
     check(&entry(1), FRESH, 1, What::Completed { outcome: Outcome::default() }, Turn::Drop);
     check(&entry(1), LAPSED, 1, What::Cancelled { reason: String::new(), outcome: None }, Turn::Drop);
 }
@@ -100,7 +102,7 @@ proptest! {
     fn the_next_entry_is_not_dropped(entry in entries(), redelivered: bool, held: bool) {
         let now = Timestamp::UNIX_EPOCH;
         let arrival = Arrival { redelivered, held, ..FRESH };
-        let last = event(entry.attempt, What::Interrupted { reason: String::new() });
+        let last = event(entry.attempt, What::Interrupted { reason: String::new(), run: None });
         prop_assert_ne!(turn(&crate::revival::again(&entry, now), arrival, Some((&last, 7))), Turn::Drop);
         let last = event(entry.attempt, retry());
         prop_assert_ne!(turn(&crate::revival::once_more(&entry, now), arrival, Some((&last, 7))), Turn::Drop);

@@ -20,6 +20,7 @@ fn entry(created_at: i64) -> QueueEntry {
         not_before: Some(at(1000)),
         created_at: at(created_at),
         traceparent: None,
+        parent: None,
     })
 }
 
