@@ -128,13 +128,18 @@ fn events(evidence: &Evidence) -> Vec<Violation> {
 
 /// What is wrong with an event that follows another one of its task.
 fn breach(last: Option<&Event>, event: &Event) -> Option<Wrong> {
-    let is_open = matches!(last.map(|last| &last.what), Some(What::Started { .. } | What::CancelRequested { .. }));
+    let is_open = matches!(
+        last.map(|last| &last.what),
+        Some(What::Started { .. } | What::Progressed { .. } | What::CancelRequested { .. })
+    );
     let has_ended = last.is_some_and(|last| last.what.is_terminal());
     let may_follow = match &event.what {
         What::Started { .. } => !is_open,
-        What::Cancelled { .. } => true,
+        // Deferred also before it has begun: its department has used up its budget, say.
+        What::Cancelled { .. } | What::Deferred { .. } => true,
         What::Retried { .. } => return (!has_ended).then_some(Wrong::Order),
-        What::CancelRequested { .. }
+        What::Progressed { .. }
+        | What::CancelRequested { .. }
         | What::Interrupted { .. }
         | What::AttemptFailed { .. }
         | What::Completed { .. }

@@ -167,6 +167,8 @@ fn company(parsed: &Parsed) -> Option<Company> {
         departments: departments.iter().map(|(name, d)| (name.clone(), Arc::new(d.clone()))).collect(),
         agents,
         restart: file.restart,
+        budget: file.budget,
+        delegation: file.delegation,
         retention: file.retention,
         shutdown_grace: file.shutdown_grace,
     })

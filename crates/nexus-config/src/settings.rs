@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use nexus_core::agent::AgentSpec;
+use nexus_core::budget::Budget;
+use nexus_core::company::Delegation;
 use nexus_core::id::{AgentName, DepartmentName};
 use nexus_core::restart::RestartPolicy;
 use nexus_core::units::Span;
@@ -32,6 +34,12 @@ pub(crate) struct CompanyFile {
     /// Restarts of departments by the CEO.
     #[serde(default)]
     pub(crate) restart: RestartPolicy,
+    /// What all departments may spend in a day (UTC). When it is used up, no work is taken until the next.
+    #[serde(default)]
+    pub(crate) budget: Budget,
+    /// How far tasks may go that agents ask for.
+    #[serde(default)]
+    pub(crate) delegation: Delegation,
     /// Agents by name, beside the built-in `shell`.
     #[serde(default)]
     pub(crate) agents: BTreeMap<AgentName, AgentSpec>,

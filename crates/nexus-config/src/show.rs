@@ -21,6 +21,8 @@ pub fn show(loaded: &Loaded) -> String {
         retention: company.retention,
         shutdown_grace: company.shutdown_grace,
         restart: company.restart,
+        budget: company.budget,
+        delegation: company.delegation,
         agents: company.agents.iter().map(|(name, spec)| (name.clone(), spec.as_ref().clone())).collect(),
         nats: settings.nats,
         bus: settings.bus,

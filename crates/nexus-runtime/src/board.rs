@@ -10,6 +10,7 @@ use nexus_bus::Claim;
 use nexus_core::api::{Live, WorkerInfo};
 use nexus_core::event::Protection;
 use nexus_core::id::{DepartmentName, NodeId, TaskId, WorkerName};
+use nexus_core::run::RunReport;
 use nexus_process::{Gone, Sample, Sampler, Target, Tree, Watch};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -51,6 +52,8 @@ struct Hand {
     vitals: Option<Watch>,
     protection: Option<Protection>,
     last_line: Option<(String, Timestamp)>,
+    run: Option<RunReport>,
+    asks: Option<String>,
 }
 
 /// What a worker that failed had in hand.
@@ -202,6 +205,16 @@ impl Slot {
         lock(&self.hand).last_line = Some((shown, at));
     }
 
+    /// What its agent's run has come to.
+    pub(crate) fn progressed(&self, run: &RunReport) {
+        lock(&self.hand).run = Some(run.clone());
+    }
+
+    /// It waits for an answer to this, or doesn't any more.
+    pub(crate) fn asks(&self, what: Option<String>) {
+        lock(&self.hand).asks = what;
+    }
+
     /// No process of the agent is alive any more.
     pub(crate) fn ended(&self) {
         let mut hand = lock(&self.hand);
@@ -230,6 +243,8 @@ impl Slot {
             last_line: hand.last_line.as_ref().map(|(line, _)| line.clone()),
             last_output_at: hand.last_line.as_ref().map(|(_, at)| *at),
             protection: hand.protection.clone(),
+            run: hand.run.clone(),
+            asks: hand.asks.clone(),
         });
         WorkerInfo {
             worker_id: self.worker.clone(),

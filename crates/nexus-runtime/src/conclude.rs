@@ -58,6 +58,7 @@ async fn write(
     loop {
         let now = Timestamp::now();
         let said = outcome.clone();
+        let run = outcome.run.as_ref();
         let (written, well) = match next(conclusion.clone(), &claim.entry, &policy.retry, fastrand::f64()) {
             Next::Complete => (claim.conclude(What::Completed { outcome: said }, now).await, Some(true)),
             Next::Cancel(reason) => {
@@ -67,9 +68,10 @@ async fn write(
             Next::RetryAfter(failure, delay) => {
                 let retry_at = now.checked_add(delay).unwrap_or(now);
                 let what = What::AttemptFailed { failure, outcome: said, retry_at };
-                (claim.conclude_and_retry(what, retry_at, now).await, None)
+                (claim.conclude_and_retry(what, run, retry_at, now).await, None)
             }
-            Next::Requeue(reason) => (claim.requeue(&reason, now).await, None),
+            Next::Requeue(reason) => (claim.requeue(&reason, run, now).await, None),
+            Next::Defer { reason, until } => (claim.defer(&reason, until, run, now).await, None),
         };
         let error = match written {
             Ok(seq) => {
@@ -87,6 +89,8 @@ async fn write(
                     tracing::warn!(task = %claim.entry.task.id, "somebody else owns the task now; nothing is written");
                     return None;
                 }
+                // What it had written itself, and not heard of: it goes on behind that.
+                Ok(Some(Fence::Own)) => continue,
                 Ok(None) => BusError::Conflict,
                 Err(error) => error,
             },

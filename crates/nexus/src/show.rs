@@ -9,6 +9,7 @@ use std::io::{IsTerminal, Write};
 
 use nexus_core::event::{Event, What};
 use nexus_core::log::LogLine;
+use nexus_core::run::RunReport;
 use serde::Serialize;
 
 use crate::cli::Output;
@@ -75,13 +76,25 @@ pub(crate) fn log_line(line: &LogLine, ours: bool) {
     let _ = writeln!(out, "         {text}");
 }
 
+/// What an agent's run has come to, in short.
+fn progress(run: &RunReport) -> String {
+    let spent = format!("{} turns, {} tokens, {} tool calls", run.turns, run.tokens.total(), run.tool_calls);
+    match &run.doing {
+        Some(doing) => format!("{spent}; {doing}"),
+        None => spent,
+    }
+}
+
 /// An event on one line.
 pub(crate) fn event(event: &Event) -> String {
     let detail = match &event.what {
         What::Started { worker, agent, .. } => format!("{worker}, {agent}, attempt {}", event.attempt),
-        What::CancelRequested { reason, .. } | What::Interrupted { reason } | What::Retried { reason } => {
+        What::CancelRequested { reason, .. } | What::Interrupted { reason, .. } | What::Retried { reason } => {
             reason.clone()
         }
+        What::Progressed { run, .. } => progress(run),
+        What::Deferred { reason, until: Some(until), .. } => format!("{reason}; again at {until:.0}"),
+        What::Deferred { reason, until: None, .. } => reason.clone(),
         What::AttemptFailed { failure, retry_at, .. } => format!("{}; again at {retry_at:.0}", failure.message),
         What::Completed { outcome } => format!("{:.2} s", seconds(outcome.duration_ms)),
         What::Failed { failure, .. } => failure.message.clone(),

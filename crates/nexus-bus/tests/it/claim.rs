@@ -37,7 +37,7 @@ async fn a_claim_writes_one_end() {
     bus.submit(&entry).await.unwrap();
     let claim = claim(&bus, &take(&mut queues(&bus, LEASE).await, 5).await, 0).await.unwrap();
     let seq = claim.conclude(completed(0), Timestamp::now()).await.unwrap();
-    let again = claim.requeue("its worker failed", Timestamp::now()).await;
+    let again = claim.requeue("its worker failed", None, Timestamp::now()).await;
     assert!(matches!(again, Err(nexus_bus::BusError::Conflict)), "{again:?}");
     assert_eq!(claim.look().await, Ok(Some(nexus_core::fence::Fence::Lost)));
     assert_eq!(bus.last_event(entry.task.id).await.unwrap().unwrap().seq, seq);
@@ -70,7 +70,7 @@ async fn a_requeue_puts_one_entry_before_all_others_and_ends_the_delivery() {
     bus.submit(&entry).await.unwrap();
     let mut queues = queues(&bus, Duration::from_secs(1)).await;
     let claim = claim(&bus, &take(&mut queues, 5).await, 0).await.unwrap();
-    claim.requeue("the test says so", Timestamp::now()).await.unwrap();
+    claim.requeue("the test says so", None, Timestamp::now()).await.unwrap();
     // Nothing is held: no lease is left that could lapse and bring the task a second time.
     eventually("the end of the delivery", async || (server.consumer(5).await == (0, 0)).then_some(())).await;
     assert_eq!(server.consumer(Lane::Again).await, (1, 0));
@@ -79,7 +79,7 @@ async fn a_requeue_puts_one_entry_before_all_others_and_ends_the_delivery() {
     assert_eq!((next.attempt, next.interruptions, again.redelivered), (1, 1, false));
     assert_eq!(next.task, entry.task);
     let last = bus.last_event(entry.task.id).await.unwrap().unwrap();
-    assert_eq!(last.event.what, What::Interrupted { reason: "the test says so".into() });
+    assert_eq!(last.event.what, What::Interrupted { reason: "the test says so".into(), run: None });
     let second = crate::support::claim(&bus, &again, last.seq).await.unwrap();
     second.conclude(completed(0), Timestamp::now()).await.unwrap();
     eventually("nothing left", async || (server.consumer(Lane::Again).await == (0, 0)).then_some(())).await;
@@ -97,7 +97,7 @@ async fn a_failed_attempt_brings_the_next_one_when_it_is_due() {
     let retry_at = now + SignedDuration::from_millis(1200);
     let failure = Failure { kind: FailureKind::Exit, message: "exit code 1".into() };
     let what = What::AttemptFailed { failure, outcome: Outcome::default(), retry_at };
-    let seq = claim.conclude_and_retry(what.clone(), retry_at, now).await.unwrap();
+    let seq = claim.conclude_and_retry(what.clone(), None, retry_at, now).await.unwrap();
     assert_eq!(bus.last_event(entry.task.id).await.unwrap().unwrap().seq, seq);
     assert!(queues.pull(priority(5), 1).await.unwrap().is_empty());
     let next = eventually("the next attempt", async || queues.pull(priority(5), 5).await.unwrap().pop()).await;

@@ -41,7 +41,7 @@ async fn everything_is_a_cloud_event_of_one_trace() {
         last.seq
     };
     seen("nexus.task.started").await;
-    first.requeue("a test", Timestamp::now()).await.unwrap();
+    first.requeue("a test", None, Timestamp::now()).await.unwrap();
     let seq = seen("nexus.task.interrupted").await;
     let again = server.last("NEXUS_TASKS", &format!("nexus.queue.qa.again.{id}")).await;
     check(

@@ -64,7 +64,9 @@ async fn a_claim_that_was_taken_over_writes_nothing_more() {
     assert!(bus.requeue_orphan(&started, "it is gone", Timestamp::now()).await.unwrap().is_some());
     // Once: the second one to notice finds it done.
     assert_eq!(bus.requeue_orphan(&started, "it is gone", Timestamp::now()).await, Ok(None));
-    for late in [claim.conclude(completed(0), Timestamp::now()).await, claim.requeue("late", Timestamp::now()).await] {
+    for late in
+        [claim.conclude(completed(0), Timestamp::now()).await, claim.requeue("late", None, Timestamp::now()).await]
+    {
         assert_eq!(late, Err(BusError::Conflict));
     }
     assert_eq!(claim.look().await, Ok(Some(Fence::Lost)));

@@ -57,7 +57,8 @@ async fn an_event_that_expects_something_older_is_refused() {
     for stale in [0, seq - 1, seq + 1] {
         assert_eq!(bus.append(&event(&entry, cancelled()), stale, None).await, Err(BusError::Conflict), "{stale}");
     }
-    let again = bus.append_and_queue(&event(&entry, What::Interrupted { reason: "a".into() }), 0, &entry).await;
+    let again =
+        bus.append_and_queue(&event(&entry, What::Interrupted { reason: "a".into(), run: None }), 0, &entry).await;
     assert_eq!(again, Err(BusError::Conflict));
     assert_eq!(bus.last_event(entry.task.id).await.unwrap().unwrap().seq, seq);
     bus.append(&event(&entry, cancelled()), seq, None).await.unwrap();

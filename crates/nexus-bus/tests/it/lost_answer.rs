@@ -49,7 +49,7 @@ async fn a_batch_whose_answer_was_lost_is_there_once() {
     let delivery = take(&mut queues(&direct, LEASE).await, 5).await;
     let claim = claim(&bus, &delivery, 0).await.unwrap();
     proxy.lose_answers(1);
-    let seq = claim.requeue("a test", Timestamp::now()).await.unwrap();
+    let seq = claim.requeue("a test", None, Timestamp::now()).await.unwrap();
     assert!(proxy.has_lost_all());
     let records = ledger(&direct, 4).await;
     assert!(matches!(&records[2..], [Record::Event(_), Record::Entry(next)] if next.interruptions == 1), "{records:?}");

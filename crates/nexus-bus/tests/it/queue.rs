@@ -107,7 +107,7 @@ async fn a_submission_calls_those_who_take() {
     let called = crate::support::within("a call", calls.next()).await;
     assert_eq!(called, Some(Lane::Priority(priority(7))));
     let interrupted = entry(7);
-    let what = What::Interrupted { reason: "a test".into() };
+    let what = What::Interrupted { reason: "a test".into(), run: None };
     bus.append_and_queue(&event(&interrupted, what), 0, &interrupted).await.unwrap();
     let called = crate::support::within("a call", calls.next()).await;
     assert_eq!(called, Some(Lane::Again));
@@ -122,7 +122,7 @@ async fn a_task_that_was_interrupted_waits_in_a_lane_of_its_own_until_it_is_retr
     bus.submit(&task).await.unwrap();
     let mut queues = queues(&bus, LEASE).await;
     bus.drop_delivery(&take(&mut queues, 3).await).await;
-    let what = What::Interrupted { reason: "a test".into() };
+    let what = What::Interrupted { reason: "a test".into(), run: None };
     let again = QueueEntry { interruptions: 1, ..task.clone() };
     let seq = bus.append_and_queue(&event(&task, what), 0, &again).await.unwrap();
     assert_eq!(bus.submit(&task).await, Ok(Submitted::Known(Box::new(task.task.clone()))));

@@ -123,6 +123,7 @@ pub(crate) fn entry(priority: u64) -> QueueEntry {
         not_before: None,
         created_at: Timestamp::now(),
         traceparent: None,
+        parent: None,
     })
 }
 

@@ -51,6 +51,7 @@ fn entry() -> Record {
         not_before: None,
         created_at: Timestamp::UNIX_EPOCH,
         traceparent: None,
+        parent: None,
     };
     Record::Entry(QueueEntry::first(task))
 }
@@ -113,7 +114,7 @@ fn what_has_not_ended_is_lost() {
 
 #[test]
 fn events_come_in_order() {
-    let interrupted = || What::Interrupted { reason: String::new() };
+    let interrupted = || What::Interrupted { reason: String::new(), run: None };
     finds(&evidence([(1, started()), (1, interrupted()), (1, started()), (1, completed())]), &[]);
     finds(&evidence([(1, started()), (1, started()), (1, completed())]), &[Wrong::Order]);
     finds(&evidence([(1, completed())]), &[Wrong::Order]);

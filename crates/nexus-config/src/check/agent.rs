@@ -8,13 +8,10 @@ use super::Check;
 pub(super) fn check(check: &mut Check<'_>, name: &str, spec: &AgentSpec) {
     let agent = ["agents", name];
     let at = |keys: &[&'static str]| [&agent[..], keys].concat();
-    if !spec.kind.is_built() {
-        let message = format!("this version can't drive an agent of kind \"{}\" yet", spec.kind.as_str());
-        let help = "use kind = \"command\" with a command".to_owned();
-        check.refuse_with(&at(&["kind"]), message, Some(help));
-    } else if spec.kind == AgentKind::Command && spec.command.first().is_none_or(String::is_empty) {
-        let message = format!("agent `{name}` is of kind \"command\" and has no `command`");
-        let help = "write the program and its arguments: command = [\"claude\", \"-p\"]".to_owned();
+    let needs_command = matches!(spec.kind, AgentKind::Command | AgentKind::Acp);
+    if needs_command && spec.command.first().is_none_or(String::is_empty) {
+        let message = format!("agent `{name}` is of kind \"{}\" and has no `command`", spec.kind.as_str());
+        let help = "write the program and its arguments: command = [\"my-agent\", \"--quiet\"]".to_owned();
         check.refuse_with(&at(&["command"]), message, Some(help));
     }
     for variable in spec.env.keys() {

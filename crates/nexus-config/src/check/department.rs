@@ -89,14 +89,26 @@ const LEAST_MEMORY: u64 = 16 * 1024 * 1024;
 const LEAST_OPEN_FILES: u32 = 16;
 
 fn limits(check: &mut Check<'_>, own: &[&str], limits: &Limits) {
-    let Limits { wall_time, idle_time, memory, processes, cpu, output, open_files, file_size, tokens, minimum: _ } =
-        *limits;
+    let Limits {
+        wall_time,
+        idle_time,
+        memory,
+        processes,
+        cpu,
+        output,
+        open_files,
+        file_size,
+        tokens,
+        turns,
+        cost,
+        first_event,
+        minimum: _,
+    } = *limits;
     let at = |key: &'static str| [own, &["limits", key]].concat();
-    if tokens.is_some() {
-        // A limit that nothing enforces would be worse than none.
-        let message = "this version can't enforce a limit of `tokens` yet, and refuses to ignore it";
-        check.refuse_with(&at("tokens"), message, Some("leave it out; the other limits are enforced".to_owned()));
-    }
+    check.refuse_if(tokens == Some(0), &at("tokens"), "`tokens` must be more than zero");
+    check.refuse_if(turns == Some(0), &at("turns"), "`turns` must be more than zero");
+    check.refuse_if(cost.is_some_and(|cost| cost.micros() == 0), &at("cost"), "`cost` must be more than zero");
+    check.more_than_zero(first_event, &at("first_event"));
     check.more_than_zero(wall_time, &at("wall_time"));
     check.more_than_zero(idle_time, &at("idle_time"));
     let little = memory.is_some_and(|size| size.bytes() < LEAST_MEMORY);

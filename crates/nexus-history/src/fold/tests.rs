@@ -24,6 +24,7 @@ fn record(n: u64) -> (u64, Record) {
         not_before: None,
         created_at: Timestamp::UNIX_EPOCH,
         traceparent: None,
+        parent: None,
     };
     (n, Record::Entry(QueueEntry::first(task)))
 }

@@ -36,7 +36,7 @@ fn record() -> impl Strategy<Value = Record> {
                 }
                 1 | 2 => started(if attempt % 2 == 0 { "here" } else { "there" }),
                 3 => What::CancelRequested { reason, of: None },
-                4 => What::Interrupted { reason },
+                4 => What::Interrupted { reason, run: None },
                 5 => What::AttemptFailed { failure: failure(&words), outcome: outcome(u64::MAX), retry_at: at(micros) },
                 6 => What::Retried { reason },
                 7 => What::Completed { outcome: outcome(micros.unsigned_abs()) },

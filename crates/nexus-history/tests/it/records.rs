@@ -37,6 +37,7 @@ pub(crate) fn task(id: TaskId, name: &str, created_at: Timestamp) -> Task {
         not_before: None,
         created_at,
         traceparent: None,
+        parent: None,
     }
 }
 

@@ -21,6 +21,7 @@ fn view() -> TaskView {
         not_before: None,
         created_at: "2026-11-22T18:00:00.25Z".parse().unwrap(),
         traceparent: None,
+        parent: None,
     };
     TaskView::new(&QueueEntry::first(task))
 }

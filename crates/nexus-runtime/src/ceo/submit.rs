@@ -88,6 +88,7 @@ impl Plan {
             not_before: submission.not_before,
             created_at: Timestamp::now(),
             traceparent: Some(order.traceparent.unwrap_or_else(new_traceparent)),
+            parent: None,
         };
         match node.bus.submit(&QueueEntry::first(task.clone())).await? {
             Submitted::New(seq) => {

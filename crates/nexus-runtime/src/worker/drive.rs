@@ -186,6 +186,7 @@ impl Drive {
             workspace,
             usage: body.usage(),
             protection: body.protection,
+            run: attempt.run().map(|run| run.report().clone()),
         };
         (conclusion, outcome)
     }

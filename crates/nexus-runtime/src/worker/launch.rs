@@ -162,7 +162,8 @@ async fn spawn(
 ) -> Result<Spawned, NotSpawned> {
     let entry = &job.claim.entry;
     let file = node.prompts.join(format!("{}-{}.md", entry.task.id, entry.attempt));
-    let launch = nexus_agents::launch(&job.agent, entry, &workspace.path, file)?;
+    let launch = nexus_agents::launch(&job.agent, &entry.task.description, file)?;
+    let variables = nexus_agents::variables(&job.agent, entry, &workspace.path);
     let prompt = match launch.prompt_file {
         Some((path, text)) => {
             let prompt = PromptFile(path);
@@ -176,7 +177,7 @@ async fn spawn(
     };
     let mut own: Vec<(String, String)> = Vec::new();
     let set = job.policy.environment.set.iter().map(|(name, value)| (name.clone(), value.clone()));
-    own.extend(set.chain(launch.env).chain(former::marks(node, entry.task.id)));
+    own.extend(set.chain(launch.env).chain(variables).chain(former::marks(node, entry.task.id)));
     let mark = former::own_mark(node, entry.task.id);
     let stdin = launch.stdin.map_or(Stdin::Closed, |text| Stdin::Bytes(text.into_bytes().into()));
     let secrets = secrets(job).await.map_err(|message| NotSpawned::new(message, false))?;

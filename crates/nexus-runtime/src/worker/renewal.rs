@@ -48,7 +48,7 @@ async fn kept(claim: &Claim, node: &Node, since: Duration, inputs: &mpsc::Sender
                     Ok(Ok(Some(Fence::Lost))) => return "is somebody else's",
                     // Said again, it changes nothing.
                     Ok(Ok(Some(Fence::CancelRequested(reason)))) => drop(inputs.try_send(Input::Cancel(reason))),
-                    Ok(Ok(None) | Err(_)) | Err(_) => {}
+                    Ok(Ok(Some(Fence::Own) | None) | Err(_)) | Err(_) => {}
                 }
             }
             Ok(Err(error)) if node.alone || since_boot() < until => {

@@ -62,7 +62,7 @@ async fn what_was_interrupted_and_waits_at_its_priority_is_done_too() {
     let server = Server::start().await;
     let hit = entry(&server, "true");
     let (bus, seq) = started(&server, &hit).await;
-    bus.append(&event(&hit, What::Interrupted { reason: "a test".into() }), seq, None).await.unwrap();
+    bus.append(&event(&hit, What::Interrupted { reason: "a test".into(), run: None }), seq, None).await.unwrap();
     let next = serde_json::to_string(&nexus_core::revival::again(&hit, Timestamp::now())).unwrap();
     let subject = format!("nexus.queue.qa.{}.{}", hit.task.priority, hit.task.id);
     Wire::open(&server).await.publish(&subject, &[], &next).await;

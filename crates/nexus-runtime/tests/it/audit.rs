@@ -24,13 +24,16 @@ async fn ledger(bus: &Bus) -> Vec<Record> {
 
 /// Each event may follow the one before it: nothing follows an end, and no attempt begins while another one is open.
 fn may_follow(last: Option<&Event>, event: &Event) -> bool {
-    let is_open = matches!(last.map(|last| &last.what), Some(What::Started { .. } | What::CancelRequested { .. }));
+    let is_open = matches!(
+        last.map(|last| &last.what),
+        Some(What::Started { .. } | What::Progressed { .. } | What::CancelRequested { .. })
+    );
     let has_ended = last.is_some_and(|last| last.what.is_terminal());
     match &event.what {
         What::Started { .. } => !is_open && !has_ended,
         What::Retried { .. } => has_ended,
-        What::Cancelled { .. } => !has_ended,
-        What::CancelRequested { .. } => is_open,
+        What::Cancelled { .. } | What::Deferred { .. } => !has_ended,
+        What::CancelRequested { .. } | What::Progressed { .. } => is_open,
         What::Interrupted { .. } | What::AttemptFailed { .. } | What::Completed { .. } | What::Failed { .. } => is_open,
     }
 }

@@ -37,6 +37,8 @@ pub(crate) fn company<const N: usize>(departments: [(&str, Department); N]) -> C
         default_department: name(departments[0].0),
         departments: departments.into_iter().map(|(text, department)| (name(text), Arc::new(department))).collect(),
         agents: [(shell, Arc::new(AgentSpec::shell()))].into(),
+        budget: Default::default(),
+        delegation: Default::default(),
         restart: RestartPolicy::default(),
         retention: Span::from_secs(3600),
         shutdown_grace: Span::from_secs(1),

@@ -31,6 +31,7 @@ async fn start_and_vanish(server: &Server) -> QueueEntry {
         not_before: None,
         created_at: Timestamp::now(),
         traceparent: None,
+        parent: None,
     });
     bus.submit(&entry).await.unwrap();
     // A lease far longer than the test: only the start itself can bring the task back.

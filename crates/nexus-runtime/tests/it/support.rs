@@ -108,6 +108,7 @@ pub(crate) fn entry(server: &Server, command: &str) -> QueueEntry {
         not_before: None,
         created_at: jiff::Timestamp::now(),
         traceparent: None,
+        parent: None,
     })
 }
 

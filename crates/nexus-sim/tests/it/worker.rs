@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use nexus_core::attempt::{Action, Attempt, Conclusion, Input, Policy, Signal};
+use nexus_core::budget::Budget;
 use nexus_core::event::{Failure, FailureKind, Outcome, What};
 use nexus_core::fence::{Fence, fence};
 use nexus_core::lane::Lane;
 use nexus_core::retry::{Next, next};
-use nexus_core::revival::{again, once_more};
+use nexus_core::revival::{again, later, once_more};
 use nexus_core::task::QueueEntry;
 
 use crate::ledger::{Body, Millis, Outgoing, Task};
@@ -46,7 +47,9 @@ pub(crate) struct Hand {
 const POLICY: Policy = Policy {
     wall_time: Some(Duration::from_secs(60)),
     idle_time: None,
+    first_event: Duration::from_secs(180),
     output: None,
+    budget: Budget { tokens: None, turns: None, cost: None, wall_time: None },
     interrupt_grace: Duration::from_secs(2),
     terminate_grace: Duration::from_secs(2),
 };
@@ -220,9 +223,13 @@ impl Sim {
                 after = Some(Body::Scheduled(once_more(&entry, now), due));
                 What::AttemptFailed { failure, outcome, retry_at }
             }
+            Next::Defer { reason, until } => {
+                after = Some(Body::Entry(later(&entry, now)));
+                What::Deferred { reason, until, run: None }
+            }
             Next::Requeue(reason) => {
                 after = Some(Body::Entry(again(&entry, now)));
-                What::Interrupted { reason }
+                What::Interrupted { reason, run: None }
             }
         };
         let lane = Lane::after(&what, entry.task.priority);
@@ -259,7 +266,7 @@ impl Sim {
                 self.conclude(node, id);
             }
             Some(Fence::Lost) => self.let_go(node, id),
-            None => self.conclude_later(node, id),
+            Some(Fence::Own) | None => self.conclude_later(node, id),
         }
     }
 

@@ -239,6 +239,7 @@ impl Sim {
             not_before: delayed.then(|| at(due)),
             created_at: at(created),
             traceparent: None,
+            parent: None,
         };
         let failures = if self.rng.bool() { 0 } else { self.rng.u32(1..5) };
         self.jobs.push(Job { work, acknowledged: false, failures });
