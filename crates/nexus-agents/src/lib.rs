@@ -3,7 +3,9 @@
 mod adapter;
 mod choose;
 mod command;
+mod complete;
 
 pub use adapter::{Adapter, Brief, Launch, Login, Look, Needs, Reader, SideFile, ToolServer, adapter};
 pub use choose::{choose, is_installed, program};
 pub use command::{launch, variables};
+pub use complete::complete;

@@ -96,7 +96,7 @@ impl Claim {
         at: Timestamp,
         now: Timestamp,
     ) -> Result<u64, BusError> {
-        let next = once_more(&self.entry.leaving(&self.agent, run), now);
+        let next = once_more(&self.entry.leaving(&self.node, &self.agent, run), now);
         let seq = self.bus.append_and_schedule(&self.event(what, now), self.last(), &next, at).await?;
         self.bus.end_delivery(&self.delivery).await;
         Ok(seq)
@@ -118,7 +118,7 @@ impl Claim {
     /// Gives the task back to the queue; no attempt is used up. `run` is what its agent's run had come to.
     pub async fn requeue(&self, reason: &str, run: Option<&RunReport>, now: Timestamp) -> Result<u64, BusError> {
         let event = self.event(What::Interrupted { reason: reason.to_owned(), run: run.cloned() }, now);
-        let next = again(&self.entry.leaving(&self.agent, run), now);
+        let next = again(&self.entry.leaving(&self.node, &self.agent, run), now);
         let seq = self.bus.append_and_queue(&event, self.last(), &next).await?;
         self.bus.end_delivery(&self.delivery).await;
         Ok(seq)
@@ -133,7 +133,7 @@ impl Claim {
         now: Timestamp,
     ) -> Result<u64, BusError> {
         let event = self.event(What::Deferred { reason: reason.to_owned(), until, run: run.cloned() }, now);
-        let next = later(&self.entry.leaving(&self.agent, run), now);
+        let next = later(&self.entry.leaving(&self.node, &self.agent, run), now);
         let seq = match until {
             Some(at) => self.bus.append_and_schedule(&event, self.last(), &next, at).await?,
             None => self.bus.append_and_queue(&event, self.last(), &next).await?,

@@ -20,8 +20,8 @@ pub struct Revival {
 #[must_use]
 pub fn revive(last: &Event, entry: &QueueEntry, reason: &str, now: Timestamp) -> Option<Revival> {
     let mut entry = QueueEntry { attempt: last.attempt, ..entry.clone() };
-    if let What::Progressed { agent, run, .. } = &last.what {
-        entry = entry.leaving(agent, Some(run));
+    if let What::Progressed { of, agent, run } = &last.what {
+        entry = entry.leaving(&of.node, agent, Some(run));
     }
     let (what, entry) = match &last.what {
         // A cancel that its holder didn't live to carry out is carried out now: no process of it is alive.

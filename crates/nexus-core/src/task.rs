@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::budget::Spent;
-use crate::id::{AgentName, DepartmentName, Priority, TaskId};
+use crate::id::{AgentName, DepartmentName, NodeId, Priority, TaskId};
 use crate::run::RunReport;
 
 /// Longest accepted description, in bytes: the longest argument that Linux gives to a program (`MAX_ARG_STRLEN`, 128 KiB,
@@ -169,6 +169,8 @@ pub struct QueueEntry {
 pub struct Resume {
     /// Only this one knows it.
     pub agent: AgentName,
+    /// Only there is what it needs.
+    pub node: NodeId,
     pub session: String,
 }
 
@@ -183,9 +185,9 @@ impl QueueEntry {
     /// The same after an attempt that has left this of its agent's run: what was spent is counted, and its session can be
     /// gone on with.
     #[must_use]
-    pub fn leaving(&self, agent: &AgentName, run: Option<&RunReport>) -> Self {
+    pub fn leaving(&self, node: &NodeId, agent: &AgentName, run: Option<&RunReport>) -> Self {
         let Some(run) = run else { return self.clone() };
-        let session = run.session.clone().map(|session| Resume { agent: agent.clone(), session });
+        let session = run.session.clone().map(|session| Resume { agent: agent.clone(), node: node.clone(), session });
         let spent = self.spent.plus(Spent::of(run, std::time::Duration::ZERO));
         Self { spent, resume: session.or_else(|| self.resume.clone()), ..self.clone() }
     }

@@ -1,9 +1,11 @@
 //! What tools answer with: the shapes that clients rely on. Keys are added, never renamed.
 
 use nexus_core::api::{Accepted, DepartmentInfo, Departments, Live, TaskStatus};
+use nexus_core::budget::Usd;
 use nexus_core::event::Outcome;
 use nexus_core::id::{DepartmentName, TaskId, WorkerName};
 use nexus_core::log::LogLine;
+use nexus_core::run::RunReport;
 use nexus_core::view::{Status, TaskView};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -78,23 +80,44 @@ pub(crate) struct TaskAnswer {
     pub not_before: Option<String>,
     /// It is being cancelled.
     pub cancelling: bool,
-    /// Tokens used, where the agent reports them.
+    /// What the agent of the latest attempt has used, where it reports that; while it runs too.
     pub usage: Option<Usage>,
+    /// What is known of its run: its session, model, tools, warnings.
+    pub run: Option<RunReport>,
     /// Its processes, while it runs.
     pub live: Option<Live>,
     /// The task's output as a resource.
     pub log_uri: String,
 }
 
-/// Tokens that an attempt used.
+/// What an attempt used of its model.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Usage {
+    /// Those that came from a cache included.
     pub input_tokens: u64,
     pub output_tokens: u64,
+    pub cached_tokens: u64,
+    /// Calls of the model.
+    pub turns: u32,
+    /// In US dollars, where the agent says so.
+    pub cost_usd: Option<f64>,
+}
+
+impl From<&RunReport> for Usage {
+    fn from(run: &RunReport) -> Self {
+        Self {
+            input_tokens: run.tokens.input,
+            output_tokens: run.tokens.output,
+            cached_tokens: run.tokens.cached,
+            turns: run.turns,
+            cost_usd: run.cost_micros.map(|micros| Usd::from_micros(micros).into()),
+        }
+    }
 }
 
 impl From<TaskStatus> for TaskAnswer {
     fn from(TaskStatus { task, live }: TaskStatus) -> Self {
+        let run = live.as_ref().and_then(|live| live.run.clone()).or(task.run);
         Self {
             status: task.status,
             task_id: task.task_id,
@@ -116,7 +139,8 @@ impl From<TaskStatus> for TaskAnswer {
             priority: task.priority.get(),
             not_before: task.not_before.map(|at| at.to_string()),
             cancelling: task.cancelling,
-            usage: None,
+            usage: run.as_ref().map(Usage::from),
+            run,
             live,
             log_uri: log_uri(task.task_id),
         }

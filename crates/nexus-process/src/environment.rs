@@ -10,6 +10,15 @@ pub fn user_environment(pass: &[String]) -> Vec<(OsString, OsString)> {
         .collect()
 }
 
+/// Whether this process is root's; never on Windows.
+#[must_use]
+pub fn is_root() -> bool {
+    #[cfg(unix)]
+    return rustix::process::geteuid().is_root();
+    #[cfg(not(unix))]
+    false
+}
+
 #[cfg(not(windows))]
 const BASIC: &[&str] = &[
     "PATH",

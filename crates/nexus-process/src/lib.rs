@@ -30,7 +30,7 @@ mod wardens;
 
 pub use capture::{CaptureError, Captured, capture};
 pub use command::{Command, Stdin};
-pub use environment::user_environment;
+pub use environment::{is_root, user_environment};
 pub use error::SpawnError;
 pub use events::{Event, Events, OutputPolicy};
 pub use lines::Line;

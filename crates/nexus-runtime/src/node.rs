@@ -73,7 +73,9 @@ impl Charter {
     pub(crate) fn all(company: &Company) -> BTreeMap<DepartmentName, Self> {
         let charter = |(name, policy): (&DepartmentName, &Arc<Department>)| {
             let listed = |(agent, _): &(&AgentName, &Arc<AgentSpec>)| policy.agents.contains(agent);
-            let agents = company.agents.iter().filter(listed).map(|(name, spec)| (name.clone(), Arc::clone(spec)));
+            let variable = |name: &str| std::env::var(name).ok();
+            let whole = |spec: &AgentSpec| Arc::new(nexus_agents::complete(spec, &variable));
+            let agents = company.agents.iter().filter(listed).map(|(name, spec)| (name.clone(), whole(spec)));
             let charter = Self { name: name.clone(), policy: Arc::clone(policy), agents: agents.collect() };
             (name.clone(), charter)
         };

@@ -103,7 +103,7 @@ impl Protector {
         plan: Plan,
         job: &Job,
         workspace: &Prepared,
-        prompt: Option<&Path>,
+        readable: &[PathBuf],
         command: &mut Command,
     ) -> Result<Option<Confinement>, String> {
         use nexus_process::confinement::Policy;
@@ -124,7 +124,7 @@ impl Protector {
         // As programs find them.
         let program = command.find().map_err(|error| error.to_string())?;
         let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
-        let readable: Vec<PathBuf> = workspace.readable().iter().cloned().chain(prompt.map(Path::to_owned)).collect();
+        let readable: Vec<PathBuf> = workspace.readable().iter().chain(readable).cloned().collect();
         let path = command.variable("PATH").unwrap_or_default().to_owned();
         let confined = Policy {
             tier,
@@ -158,7 +158,7 @@ impl Protector {
         _: Plan,
         _: &Job,
         _: &Prepared,
-        _: Option<&Path>,
+        _: &[PathBuf],
         _: &mut Command,
     ) -> Result<Option<Confinement>, String> {
         Ok(None)
@@ -171,6 +171,27 @@ impl Protector {
         #[cfg(not(target_os = "linux"))]
         let has_init = false;
         describe(plan, policy, has_init, self.kills_at_once)
+    }
+
+    /// The home of a task's agent.
+    ///
+    /// # Errors
+    /// When it can't be made, or the user has none, as a sentence.
+    pub(crate) async fn home(&self, plan: Plan, task: TaskId) -> Result<Home, String> {
+        let users = || std::env::home_dir().filter(|home| home.is_absolute());
+        let Some(tier) = plan.sandbox else {
+            let home = users().ok_or("the user who runs the company has no home (HOME)")?;
+            return Ok(Home { inside: home.clone(), outside: home });
+        };
+        let outside = self.private_place(task, "home").await?;
+        let inside = match tier {
+            SandboxTier::Container => PathBuf::from(CONTAINER_HOME),
+            SandboxTier::Namespaces => {
+                users().and_then(|home| home.canonicalize().ok()).unwrap_or_else(|| outside.clone())
+            }
+            SandboxTier::Landlock => outside.clone(),
+        };
+        Ok(Home { inside, outside })
     }
 
     /// The tasks that have something private here.
@@ -192,6 +213,16 @@ impl Protector {
         }
     }
 }
+
+/// An agent's home, as it sees it and as the company does.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    pub(crate) inside: PathBuf,
+    pub(crate) outside: PathBuf,
+}
+
+/// Where it lies in a container: images have no place for a user they don't know.
+pub(crate) const CONTAINER_HOME: &str = "/home/agent";
 
 /// What this machine can do, for whoever asks without running a company.
 #[cfg(target_os = "linux")]

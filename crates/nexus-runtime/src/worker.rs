@@ -18,12 +18,16 @@ use crate::intake::IntakeMsg;
 use crate::node::Node;
 use crate::tenure::Term;
 
+mod brief;
 mod contain;
 mod drive;
 mod gateway;
 mod launch;
 mod output;
 mod renewal;
+mod side;
+mod speech;
+mod telling;
 
 pub(crate) use gateway::PORT as PROXY_PORT;
 
@@ -68,6 +72,16 @@ pub(crate) struct Hold {
     pub(crate) term: Term,
     /// When it was asked for, by [`since_boot`]: its lease runs from then at the latest.
     pub(crate) since: Duration,
+}
+
+impl Job {
+    /// The session that an attempt before has left, if this one can go on with it.
+    pub(crate) fn resume(&self) -> Option<&str> {
+        let resume = self.claim.entry.resume.as_ref()?;
+        let is_ours = resume.agent == self.claim.agent && resume.node == self.claim.node;
+        let can = nexus_agents::adapter(self.agent.kind).is_none_or(|adapter| adapter.resumes());
+        (is_ours && can && self.agent.kind.is_model()).then_some(&*resume.session)
+    }
 }
 
 impl Hold {

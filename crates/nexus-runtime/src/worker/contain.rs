@@ -11,10 +11,7 @@ use super::Job;
 #[cfg(unix)]
 use super::gateway::PORT;
 use crate::node::Node;
-use crate::protector::protected;
-
-/// Where its home lies: images have no place for a user they don't know.
-const HOME: &str = "/home/agent";
+use crate::protector::{CONTAINER_HOME as HOME, protected};
 
 /// What is to run, apart from where.
 pub(super) struct Program<'a> {
@@ -22,7 +19,8 @@ pub(super) struct Program<'a> {
     pub(super) env: Vec<(String, String)>,
     pub(super) stdin: Stdin,
     pub(super) limits: Limits,
-    pub(super) prompt: Option<&'a Path>,
+    /// To be read at the same place: its prompt, its settings.
+    pub(super) readable: &'a [PathBuf],
 }
 
 /// The container of an attempt.
@@ -43,7 +41,7 @@ pub(super) async fn spec(
         // The way to listed hosts is no network: see `by_relay`.
         Network::None | Network::Agent | Network::Hosts(_) => Way::None,
     };
-    let Program { command, mut env, stdin, limits, prompt } = program;
+    let Program { command, mut env, stdin, limits, readable } = program;
     env.push(("HOME".to_owned(), HOME.to_owned()));
     let entry = &job.claim.entry;
     let home = node.protector.private_place(entry.task.id, "home").await?;
@@ -52,7 +50,7 @@ pub(super) async fn spec(
         command,
         env,
         workdir: text(&workspace.path)?,
-        mounts: mounts(job, workspace, &home, node.protector.data_dir(), prompt)?,
+        mounts: mounts(job, workspace, &home, node.protector.data_dir(), readable)?,
         user: owner(workspace.root()),
         memory: limits.memory,
         processes: limits.processes,
@@ -118,7 +116,7 @@ fn mounts(
     workspace: &Prepared,
     home: &Path,
     data_dir: &Path,
-    prompt: Option<&Path>,
+    readable: &[PathBuf],
 ) -> Result<Vec<Mount>, String> {
     let sandbox = &job.policy.sandbox;
     let users = std::env::home_dir().unwrap_or_default();
@@ -144,11 +142,8 @@ fn mounts(
         }
         Ok(())
     };
-    for path in protected(workspace).iter().chain(workspace.readable()) {
+    for path in protected(workspace).iter().chain(workspace.readable()).chain(readable) {
         add(path, path, true)?;
-    }
-    if let Some(prompt) = prompt {
-        add(prompt, prompt, true)?;
     }
     for path in &job.agent.home {
         let source = users.join(path.path());

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use nexus_core::attempt::{Action, Attempt, Conclusion, ExitStatus, Input, Policy};
 use nexus_core::department::{Limits, LimitsTier};
 use nexus_core::event::{Failure, FailureKind, Outcome, Protection, Usage};
+use nexus_core::run::Run;
 use nexus_process::{Event, Events, Limit, Tree, Vitals, Watch};
 use nexus_workspace::Prepared;
 use tokio::sync::mpsc;
@@ -17,10 +18,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Job;
+use super::brief::PromptFile;
 use super::gateway::Gateway;
-use super::launch::{NotStarted, PromptFile, Started, start};
+use super::launch::{NotStarted, Started, start};
 use super::output::Output;
 use super::renewal::renew;
+use super::speech::{Heard, Speech};
+use super::telling::Telling;
 use crate::board::Slot;
 use crate::conclude::conclude;
 use crate::node::Node;
@@ -44,6 +48,8 @@ struct Body {
     workspace: Option<Prepared>,
     protection: Option<Protection>,
     gateway: Option<Gateway>,
+    /// Who reads what it says, if it speaks in messages.
+    speech: Option<Speech>,
     /// Of a tree that isn't among this machine's processes.
     vitals: Option<Watch>,
     /// Kept until the attempt is over.
@@ -84,7 +90,17 @@ impl Drive {
     async fn live(&mut self, mut output: Output, began: Instant) -> (Conclusion, Outcome) {
         let policy = &self.job.policy;
         let timeout = self.job.claim.entry.task.timeout_seconds;
-        let mut attempt = Attempt::new(Policy::new(&policy.limits, &policy.stop, timeout));
+        let terms = Policy::new(&policy.limits, &policy.stop, timeout);
+        let resumed = self.job.resume();
+        let mut attempt = match self.job.agent.kind.is_model() {
+            true => Attempt::speaking(terms, Run::new(resumed), self.job.claim.entry.spent),
+            false => Attempt::new(terms),
+        };
+        if let Some(session) = resumed {
+            let words = format!("goes on with the session {session} of {}", self.job.claim.agent);
+            output.note(words, Timestamp::now());
+        }
+        let mut telling = Telling::new(Arc::clone(&self.job.claim), began);
         let mut body = Body::default();
         let node = Arc::clone(&self.node);
         let settling = AtomicBool::new(false);
@@ -107,6 +123,20 @@ impl Drive {
                     let input = body.arrive(started, &self.slot);
                     watch = body.watch(&node);
                     input
+                }
+                written = telling.written() => {
+                    if let Some(seq) = written {
+                        node.historian.wrote(seq);
+                    }
+                    continue;
+                }
+                () = side_due(&mut body.speech) => {
+                    let heard = match &mut body.speech {
+                        Some(speech) => speech.aside().await,
+                        None => continue,
+                    };
+                    actions = listen(heard, &mut attempt, &mut output, &self.slot, began);
+                    Input::Output(0)
                 }
                 refusal = next_refusal(&mut body.gateway) => {
                     output.note(refusal, Timestamp::now());
@@ -132,7 +162,22 @@ impl Drive {
                     if let Some(failure) = too_big_a_file(event.as_ref(), &policy.limits) {
                         actions = attempt.step(Input::Exceeded(failure), began.elapsed());
                     }
-                    hear(event, &mut output, &self.slot, &policy.limits)
+                    match event {
+                        Some(Event::Output { stream, lines, bytes }) if body.speech.is_some() => {
+                            let heard = body.speech.as_mut().map(|speech| speech.take(stream, lines));
+                            let heard = heard.unwrap_or_default();
+                            actions.extend(listen(heard, &mut attempt, &mut output, &self.slot, began));
+                            Input::Output(bytes)
+                        }
+                        Some(Event::TreeGone) | None => {
+                            if let Some(mut speech) = body.speech.take() {
+                                let heard = speech.finish(attempt.exit()).await;
+                                actions.extend(listen(heard, &mut attempt, &mut output, &self.slot, began));
+                            }
+                            Input::TreeGone
+                        }
+                        event => hear(event, &mut output, &self.slot, &policy.limits),
+                    }
                 }
             };
             // What ended while this node had no lease was ended by its guard, or for somebody else: it says nothing of
@@ -141,6 +186,9 @@ impl Drive {
                 actions.extend(attempt.step(Input::LeaseLost, began.elapsed()));
             }
             actions.extend(attempt.step(input, began.elapsed()));
+            if let Some(run) = attempt.run().filter(|_| attempt.is_running()) {
+                telling.tell(run.report());
+            }
             for action in actions {
                 match action {
                     Action::Signal(signal) => {
@@ -175,12 +223,17 @@ impl Drive {
             Conclusion::Lost => output.abandon(),
             _ => output.finish().await,
         };
+        // Of an agent that speaks in messages the last of them is what it has to say; its stream is for machines.
+        let (output, cut) = match attempt.run() {
+            Some(run) => (run.message().0.to_owned(), run.message().1),
+            None => (ends.output, false),
+        };
         let outcome = Outcome {
             exit_code,
             signal,
-            output: ends.output,
+            output,
             error_output: ends.error_output,
-            truncated: ends.truncated,
+            truncated: ends.truncated || cut,
             log_lines: ends.log_lines,
             duration_ms: 0,
             workspace,
@@ -228,7 +281,7 @@ impl Body {
 
     fn arrive(&mut self, started: Result<Started, NotStarted>, slot: &Slot) -> Input {
         match started {
-            Ok(Started { tree, events, workspace, prompt, protection, gateway, vitals }) => {
+            Ok(Started { tree, events, workspace, prompt, speech, protection, gateway, vitals }) => {
                 slot.runs(&tree, vitals.clone(), protection.clone());
                 *self = Self {
                     tree: Some(tree),
@@ -236,6 +289,7 @@ impl Body {
                     workspace: Some(workspace),
                     protection: Some(protection),
                     gateway,
+                    speech,
                     vitals,
                     _prompt: prompt,
                 };
@@ -247,6 +301,23 @@ impl Body {
             }
         }
     }
+}
+
+/// Shows what an agent says, and tells its attempt.
+fn listen(heard: Heard, attempt: &mut Attempt, output: &mut Output, slot: &Slot, began: Instant) -> Vec<Action> {
+    let now = Timestamp::now();
+    if let Some(last) = output.say(heard.lines, now) {
+        slot.said(&last, now);
+    }
+    let is_news = !heard.said.is_empty();
+    let mut actions = Vec::new();
+    for said in heard.said {
+        actions.extend(attempt.step(Input::Said(said), began.elapsed()));
+    }
+    if let Some(run) = attempt.run().filter(|_| is_news) {
+        slot.progressed(run.report());
+    }
+    actions
 }
 
 fn hear(event: Option<Event>, output: &mut Output, slot: &Slot, limits: &Limits) -> Input {
@@ -301,6 +372,13 @@ async fn next_event(events: &mut Option<Events>, output: &mut Output) -> Option<
         *events = None;
     }
     event
+}
+
+async fn side_due(speech: &mut Option<Speech>) {
+    match speech {
+        Some(speech) => speech.side.due().await,
+        None => pending().await,
+    }
 }
 
 async fn next_refusal(gateway: &mut Option<Gateway>) -> String {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -18,8 +18,10 @@ use nexus_process::{
 };
 use nexus_workspace::Prepared;
 
+use super::brief::{Outfit, PromptFile, outfit};
 use super::gateway::{self, Gateway, Terms};
 use super::output::Notes;
+use super::speech::Speech;
 use super::{Job, contain};
 use crate::former;
 use crate::node::Node;
@@ -31,6 +33,8 @@ pub(super) struct Started {
     pub(super) events: Events,
     pub(super) workspace: Prepared,
     pub(super) prompt: Option<PromptFile>,
+    /// Who reads what it says.
+    pub(super) speech: Option<Speech>,
     pub(super) protection: Protection,
     pub(super) gateway: Option<Gateway>,
     /// Of a tree that isn't among this machine's processes.
@@ -42,18 +46,6 @@ pub(super) struct Started {
 pub(super) struct NotStarted {
     pub(super) failure: Failure,
     pub(super) workspace: Option<Prepared>,
-}
-
-/// A prompt in a file; removed when the attempt is over, however it ends.
-#[derive(Debug)]
-pub(super) struct PromptFile(PathBuf);
-
-impl Drop for PromptFile {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.0) {
-            tracing::debug!(path = %self.0.display(), "a prompt file was not removed: {error}");
-        }
-    }
 }
 
 /// Longest wait between two tries while the machine has run out of something.
@@ -106,9 +98,9 @@ async fn step(
         }
     };
     match spawn(node, job, plan, &workspace, settling).await {
-        Ok(Spawned { tree, events, prompt, gateway, vitals }) => {
+        Ok(Spawned { tree, events, prompt, speech, gateway, vitals }) => {
             let protection = node.protector.describe(plan, &job.policy);
-            Ok(Started { tree, events, workspace, prompt, protection, gateway, vitals })
+            Ok(Started { tree, events, workspace, prompt, speech, protection, gateway, vitals })
         }
         Err(error) => {
             settling.store(false, Ordering::Release);
@@ -119,7 +111,7 @@ async fn step(
 }
 
 /// Why nothing was started by one try.
-enum NotSpawned {
+pub(super) enum NotSpawned {
     Failed(Failure),
     /// The machine is short of something; it may work in a moment.
     Short(String),
@@ -137,7 +129,7 @@ impl NotSpawned {
         Self::Failed(Failure { kind: FailureKind::Protection, message })
     }
 
-    fn new(message: String, is_shortage: bool) -> Self {
+    pub(super) fn new(message: String, is_shortage: bool) -> Self {
         match is_shortage {
             true => Self::Short(message),
             false => Self::Failed(Failure { kind: FailureKind::Spawn, message }),
@@ -149,6 +141,7 @@ struct Spawned {
     tree: Tree,
     events: Events,
     prompt: Option<PromptFile>,
+    speech: Option<Speech>,
     gateway: Option<Gateway>,
     vitals: Option<Watch>,
 }
@@ -161,20 +154,8 @@ async fn spawn(
     settling: &AtomicBool,
 ) -> Result<Spawned, NotSpawned> {
     let entry = &job.claim.entry;
-    let file = node.prompts.join(format!("{}-{}.md", entry.task.id, entry.attempt));
-    let launch = nexus_agents::launch(&job.agent, &entry.task.description, file)?;
+    let Outfit { launch, speech, readable, prompt } = outfit(node, job, plan, workspace).await?;
     let variables = nexus_agents::variables(&job.agent, entry, &workspace.path);
-    let prompt = match launch.prompt_file {
-        Some((path, text)) => {
-            let prompt = PromptFile(path);
-            write_private(&prompt.0, &text).await.map_err(|error| {
-                let message = format!("the prompt file {}: {error}", prompt.0.display());
-                NotSpawned::new(message, is_shortage(&error))
-            })?;
-            Some(prompt)
-        }
-        None => None,
-    };
     let mut own: Vec<(String, String)> = Vec::new();
     let set = job.policy.environment.set.iter().map(|(name, value)| (name.clone(), value.clone()));
     own.extend(set.chain(launch.env).chain(variables).chain(former::marks(node, entry.task.id)));
@@ -186,12 +167,11 @@ async fn spawn(
     let proxy = terms.iter().flat_map(|_| gateway::variables());
     let handed = secrets.into_iter().filter(|secret| secret.inject.is_none());
     own.extend(proxy.chain(handed.map(|secret| (secret.name, secret.value))));
-    let file = prompt.as_ref().map(|prompt| prompt.0.as_path());
     let output = OutputPolicy { redact, ..OutputPolicy::default() };
     if plan.sandbox == Some(SandboxTier::Container) {
         let command = [vec![launch.program], launch.args].concat();
         let env = [contain::environment(job), own].concat();
-        let program = contain::Program { command, env, stdin, limits: limits(&job.policy.limits), prompt: file };
+        let program = contain::Program { command, env, stdin, limits: limits(&job.policy.limits), readable: &readable };
         let mut spec = contain::spec(node, job, workspace, program).await.map_err(NotSpawned::unprotected)?;
         let gateway = match terms {
             Some(terms) => Some(relayed(node, job, &mut spec, terms).await?),
@@ -199,12 +179,12 @@ async fn spawn(
         };
         let started = contained(node, job, &spec, &output, settling).await?;
         let nexus_container::Started { tree, events, vitals, .. } = started;
-        return Ok(Spawned { tree, events, prompt, gateway, vitals: Some(vitals) });
+        return Ok(Spawned { tree, events, prompt, speech, gateway, vitals: Some(vitals) });
     }
     let mut env = user_environment(&job.policy.environment.pass);
     env.extend(own.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let mut command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
-    let confined = node.protector.confine(plan, job, workspace, file, &mut command).await;
+    let confined = node.protector.confine(plan, job, workspace, &readable, &mut command).await;
     let confinement = confined.map_err(NotSpawned::unprotected)?;
     still_holds(node, job)?;
     let launch =
@@ -223,7 +203,7 @@ async fn spawn(
             return Err(error);
         }
     };
-    Ok(Spawned { tree, events, prompt, gateway, vitals: None })
+    Ok(Spawned { tree, events, prompt, speech, gateway, vitals: None })
 }
 
 fn open(terms: Option<Terms>, listener: Option<TcpListener>) -> Result<Option<Gateway>, NotSpawned> {
@@ -309,19 +289,3 @@ fn kill_after(job: &Job) -> Option<Duration> {
 }
 
 const MARGIN: Duration = Duration::from_secs(10);
-
-/// Writes a file that only its owner can read.
-async fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use tokio::io::AsyncWriteExt;
-
-    if let Some(parent) = path.parent() {
-        tokio::fs::create_dir_all(parent).await?;
-    }
-    let mut options = tokio::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    options.mode(0o600);
-    let mut file = options.open(path).await?;
-    file.write_all(text.as_bytes()).await?;
-    file.flush().await
-}

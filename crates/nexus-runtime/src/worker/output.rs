@@ -108,6 +108,26 @@ impl Output {
         last
     }
 
+    /// Takes lines that were made of what an agent says; returns the last of them.
+    pub(super) fn say(&mut self, lines: Vec<(Stream, String)>, at: Timestamp) -> Option<String> {
+        let last = lines.last().map(|(_, text)| text.clone());
+        let mut chunk = Vec::with_capacity(lines.len().min(CHUNK_LINES));
+        let mut bytes = 0;
+        for (stream, text) in lines {
+            if stream == Stream::Stderr {
+                self.stderr.push(&text, true);
+            }
+            bytes += text.len();
+            chunk.push(ChunkLine { stream, text });
+            if chunk.len() == CHUNK_LINES || bytes >= CHUNK_BYTES {
+                self.send(std::mem::take(&mut chunk), at);
+                bytes = 0;
+            }
+        }
+        self.send(chunk, at);
+        last
+    }
+
     /// Says something about the attempt, in its log.
     pub(super) fn note(&mut self, text: String, at: Timestamp) {
         self.send(vec![system(text)], at);

@@ -1,6 +1,8 @@
 //! One task, for people.
 
 use nexus_core::api::TaskStatus;
+use nexus_core::budget::Usd;
+use nexus_core::run::{RunReport, Tokens};
 use nexus_core::view::{Status, TaskView};
 
 use super::{age, bytes, seconds, short};
@@ -52,6 +54,13 @@ pub(crate) fn status(answer: &TaskStatus) -> String {
             row("last line", format!("{} ago: {}", age(at), short(line, 80)));
         }
     }
+    let run = answer.live.as_ref().and_then(|live| live.run.as_ref()).or(task.run.as_ref());
+    if let Some(run) = run {
+        rows_of_run(run, task, &mut row);
+    }
+    if let Some(asks) = answer.live.as_ref().and_then(|live| live.asks.as_ref()) {
+        row("asks", format!("{} · nexus answer {id} allow · nexus answer {id} reject", short(asks, 120)));
+    }
     if let Some(error) = &task.error {
         row("error", error.clone());
     }
@@ -68,6 +77,28 @@ pub(crate) fn status(answer: &TaskStatus) -> String {
     };
     row("next", next);
     text
+}
+
+/// What is known of its agent's run.
+fn rows_of_run(run: &RunReport, task: &TaskView, row: &mut impl FnMut(&str, String)) {
+    if let Some(session) = &run.session {
+        let resumed = if run.resumed { " (resumed)" } else { "" };
+        row("session", format!("{session}{resumed}"));
+    }
+    let before = task.spent.tokens;
+    let before = if before > 0 { format!(", {before} by earlier attempts") } else { String::new() };
+    let cost = run.cost_micros.map_or_else(String::new, |micros| format!(", {}", Usd::from_micros(micros)));
+    let Tokens { input, output, .. } = run.tokens;
+    row("tokens", format!("{input} in, {output} out{before}; {} turns{cost}", run.turns));
+    let failed = if run.tool_failures > 0 { format!(", {} failed", run.tool_failures) } else { String::new() };
+    let doing = match (&run.doing, task.status) {
+        (Some(doing), Status::Running) => format!("; now {}", short(doing, 80)),
+        _ => String::new(),
+    };
+    row("tools", format!("{} calls{failed}{doing}", run.tool_calls));
+    for warning in &run.warnings {
+        row("warning", short(warning, 120));
+    }
 }
 
 /// How a task ended, in a line.

@@ -1,0 +1,105 @@
+//! What an attempt's agent is started with: its prompt, its own files, and who reads what it says.
+
+use std::path::{Path, PathBuf};
+
+use nexus_agents::{Brief, Launch, adapter};
+use nexus_core::event::{Failure, FailureKind};
+use nexus_core::protect::Plan;
+use nexus_process::is_shortage;
+use nexus_workspace::Prepared;
+
+use super::Job;
+use super::launch::NotSpawned;
+use super::speech::Speech;
+use crate::node::Node;
+
+/// An agent that is ready to be started.
+#[derive(Debug)]
+pub(super) struct Outfit {
+    pub(super) launch: Launch,
+    /// Who reads its output, if it speaks in messages.
+    pub(super) speech: Option<Speech>,
+    /// The files that were written for it, and what holds them.
+    pub(super) readable: Vec<PathBuf>,
+    pub(super) prompt: Option<PromptFile>,
+}
+
+/// A prompt in a file; removed when the attempt is over, however it ends.
+#[derive(Debug)]
+pub(super) struct PromptFile(PathBuf);
+
+impl Drop for PromptFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::debug!(path = %self.0.display(), "a prompt file was not removed: {error}");
+        }
+    }
+}
+
+/// Decides how the agent is started, and writes what it needs for that.
+pub(super) async fn outfit(node: &Node, job: &Job, plan: Plan, workspace: &Prepared) -> Result<Outfit, NotSpawned> {
+    let entry = &job.claim.entry;
+    let prompt = &entry.task.description;
+    let mut outfit = match adapter(job.agent.kind) {
+        None => {
+            let file = node.prompts.join(format!("{}-{}.md", entry.task.id, entry.attempt));
+            let launch = nexus_agents::launch(&job.agent, prompt, file)?;
+            Outfit { launch, speech: None, readable: Vec::new(), prompt: None }
+        }
+        Some(adapter) => {
+            let no_place = |message| NotSpawned::Failed(Failure { kind: FailureKind::Spawn, message });
+            let home = node.protector.home(plan, entry.task.id).await.map_err(no_place)?;
+            let private = node.protector.private_place(entry.task.id, "agent").await.map_err(no_place)?;
+            let brief = Brief {
+                spec: &job.agent,
+                entry,
+                prompt,
+                workspace: &workspace.path,
+                home: &home.inside,
+                home_outside: &home.outside,
+                private: &private,
+                resume: job.resume(),
+                tools: None,
+                approval: job.policy.approval,
+                confined: plan.sandbox.is_some(),
+                as_root: nexus_process::is_root(),
+            };
+            let launch = adapter.launch(&brief)?;
+            let speech = Speech::new(adapter.reader(), launch.side_dir.clone());
+            Outfit { launch, speech: Some(speech), readable: vec![private], prompt: None }
+        }
+    };
+    if let Some((path, text)) = outfit.launch.prompt_file.take() {
+        let prompt = PromptFile(path);
+        written(&prompt.0, &text, "prompt").await?;
+        outfit.readable.push(prompt.0.clone());
+        outfit.prompt = Some(prompt);
+    }
+    for (path, text) in std::mem::take(&mut outfit.launch.files) {
+        written(&path, &text, "settings").await?;
+    }
+    Ok(outfit)
+}
+
+async fn written(path: &Path, text: &str, what: &str) -> Result<(), NotSpawned> {
+    write_private(path, text).await.map_err(|error| {
+        let message = format!("the {what} file {}: {error}", path.display());
+        NotSpawned::new(message, is_shortage(&error))
+    })
+}
+
+/// Writes a file that only its owner can read.
+async fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use tokio::io::AsyncWriteExt;
+
+    if let Some(parent) = path.parent() {
+        tokio::fs::create_dir_all(parent).await?;
+    }
+    let mut options = tokio::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    let mut file = options.open(path).await?;
+    file.write_all(text.as_bytes()).await?;
+    file.flush().await
+}
