@@ -4,6 +4,9 @@ mod adapter;
 mod choose;
 mod command;
 mod complete;
+#[cfg(test)]
+mod testing;
+mod trouble;
 
 pub use adapter::{Adapter, Brief, Launch, Login, Look, Needs, Reader, SideFile, ToolServer, adapter};
 pub use choose::{choose, is_installed, program};
