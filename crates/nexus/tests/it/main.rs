@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![cfg(unix)]
 
+mod agents;
 mod backpressure;
 mod bad_input;
 mod broken_start;
