@@ -86,37 +86,29 @@ impl Output {
 
     /// Takes lines of one stream; returns the last of them.
     pub(super) fn take(&mut self, stream: Stream, lines: Vec<Line>, at: Timestamp) -> Option<String> {
-        let mut chunk = Vec::with_capacity(lines.len().min(CHUNK_LINES));
-        let mut bytes = 0;
-        let mut last = None;
-        let count = lines.len();
-        for (index, line) in lines.into_iter().enumerate() {
+        let tail = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
+        let mut texts = Vec::with_capacity(lines.len());
+        for line in lines {
             let text = String::from_utf8_lossy(&line.bytes).into_owned();
-            let tail = if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr };
             tail.push(&text, !line.cut);
-            if index + 1 == count {
-                last = Some(text.clone());
-            }
-            bytes += text.len();
-            chunk.push(ChunkLine { stream, text });
-            if chunk.len() == CHUNK_LINES || bytes >= CHUNK_BYTES {
-                self.send(std::mem::take(&mut chunk), at);
-                bytes = 0;
-            }
+            texts.push((stream, text));
         }
-        self.send(chunk, at);
-        last
+        self.log(texts, at)
     }
 
-    /// Takes lines that were made of what an agent says; returns the last of them.
+    /// Takes lines that were made of what an agent says, which is no output of its own; returns the last of them.
     pub(super) fn say(&mut self, lines: Vec<(Stream, String)>, at: Timestamp) -> Option<String> {
+        for (_, text) in lines.iter().filter(|(stream, _)| *stream == Stream::Stderr) {
+            self.stderr.push(text, true);
+        }
+        self.log(lines, at)
+    }
+
+    fn log(&mut self, lines: Vec<(Stream, String)>, at: Timestamp) -> Option<String> {
         let last = lines.last().map(|(_, text)| text.clone());
         let mut chunk = Vec::with_capacity(lines.len().min(CHUNK_LINES));
         let mut bytes = 0;
         for (stream, text) in lines {
-            if stream == Stream::Stderr {
-                self.stderr.push(&text, true);
-            }
             bytes += text.len();
             chunk.push(ChunkLine { stream, text });
             if chunk.len() == CHUNK_LINES || bytes >= CHUNK_BYTES {
