@@ -50,6 +50,10 @@ impl Client {
         Self { bus, places: pages::Places::default() }
     }
 
+    pub(crate) const fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
     /// Puts work on the ledger. The answer means that it is there; it never waits for the work.
     pub async fn submit(&self, submission: &Submission) -> Result<Accepted, Refusal> {
         // Refused here rather than by NATS, which only knows "too large".

@@ -158,6 +158,7 @@ impl Bus {
             (subject::TASKS, subject::schedule(task)),
             (subject::TASKS, subject::any_queue(task)),
             (subject::LOGS, subject::any_log(task)),
+            (subject::LOGS, subject::any_prompt(task)),
             (subject::DEAD, subject::any_dead(task)),
             // The events last: while one is there, the task is known to have ended.
             (subject::TASKS, subject::any_event(task)),

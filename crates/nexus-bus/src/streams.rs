@@ -18,9 +18,9 @@ use crate::subject;
 pub struct StreamOptions {
     /// Bytes of the ledger at which new work is refused as busy. What runs can always be written down.
     pub ledger_bytes: u64,
-    /// Bytes of all logs; at the bound the oldest lines go.
+    /// Bytes of all logs and prompts; at the bound the oldest go.
     pub log_bytes: i64,
-    /// How long logs and dead letters are kept.
+    /// How long logs, prompts and dead letters are kept.
     pub retention: Duration,
     /// Copies in a cluster: 1 for a private server, 3 elsewhere where there are three servers.
     pub replicas: usize,
@@ -89,7 +89,7 @@ impl Bus {
             // Longer than a chunk's second try can take; every id in the window costs the server memory. The server
             // refuses a window that is longer than what it is about is kept.
             duplicate_window: Duration::from_secs(30).min(options.retention),
-            ..base(subject::LOGS, &[subject::ALL_LOGS], options.log_bytes)
+            ..base(subject::LOGS, &[subject::ALL_LOGS, subject::ALL_PROMPTS], options.log_bytes)
         };
         let dead = Config {
             discard: DiscardPolicy::Old,

@@ -16,6 +16,7 @@ pub(crate) const ALL_EVENTS: &str = "nexus.event.*.*";
 pub(crate) const ALL_SCHEDULES: &str = "nexus.schedule.*";
 pub(crate) const ALL_STAFF: &str = "nexus.staff.*.*";
 pub(crate) const ALL_LOGS: &str = "nexus.log.*.*";
+pub(crate) const ALL_PROMPTS: &str = "nexus.prompt.*.*";
 pub(crate) const ALL_DEAD: &str = "nexus.dead.*.*";
 pub(crate) const ALL_INBOXES: &str = "nexus.inbox.*";
 pub(crate) const ALL_LEASES: &str = "$KV.nexus_lease.>";
@@ -54,6 +55,14 @@ pub(crate) fn log(department: &DepartmentName, task: TaskId) -> String {
 
 pub(crate) fn any_log(task: TaskId) -> String {
     format!("nexus.log.*.{task}")
+}
+
+pub(crate) fn prompt(department: &DepartmentName, task: TaskId) -> String {
+    format!("nexus.prompt.{department}.{task}")
+}
+
+pub(crate) fn any_prompt(task: TaskId) -> String {
+    format!("nexus.prompt.*.{task}")
 }
 
 pub(crate) fn inbox(department: &str) -> String {

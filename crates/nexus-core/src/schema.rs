@@ -13,6 +13,7 @@ use crate::dead::DeadTask;
 use crate::event::Event;
 use crate::lease::Holder;
 use crate::log::LogChunk;
+use crate::prompt::PromptRecord;
 use crate::staff::StaffRecord;
 use crate::task::{QueueEntry, Submission};
 
@@ -27,6 +28,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("queue_entry", given::<QueueEntry>()),
         ("event", given::<Event>()),
         ("log_chunk", given::<LogChunk>()),
+        ("prompt_record", given::<PromptRecord>()),
         ("dead_letter", given::<DeadLetter>()),
         ("dead_task", given::<DeadTask>()),
         ("staff_record", given::<StaffRecord>()),

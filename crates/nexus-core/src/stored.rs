@@ -9,6 +9,7 @@ use crate::dead::DeadTask;
 use crate::event::Event;
 use crate::lease::Holder;
 use crate::log::LogChunk;
+use crate::prompt::PromptRecord;
 use crate::staff::StaffRecord;
 use crate::task::{QueueEntry, STORED_VERSION};
 
@@ -27,7 +28,7 @@ macro_rules! stored {
     };
 }
 
-stored!(QueueEntry, Event, LogChunk, DeadLetter, DeadTask, StaffRecord, AccountRecord, Holder);
+stored!(QueueEntry, Event, LogChunk, PromptRecord, DeadLetter, DeadTask, StaffRecord, AccountRecord, Holder);
 
 /// Why something stored can't be read.
 #[derive(Debug, thiserror::Error)]

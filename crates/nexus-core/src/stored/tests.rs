@@ -39,6 +39,7 @@ fn again(name: &str, json: &[u8]) -> Value {
     match schema(name) {
         "queue_entry" => again::<QueueEntry>(json),
         "event" => again::<Event>(json),
+        "prompt_record" => again::<PromptRecord>(json),
         "log_chunk" => again::<LogChunk>(json),
         "dead_letter" => again::<DeadLetter>(json),
         "dead_task" => again::<DeadTask>(json),
