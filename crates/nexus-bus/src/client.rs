@@ -6,11 +6,12 @@ use async_nats::{HeaderMap, Request, StatusCode};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use nexus_core::api::{
-    Accepted, CancelRequest, Cancelled, DepartmentInfo, Departments, ListRequest, Reply, ResumeRequest, TaskPage,
-    TaskRef, TaskStatus, WorkerStats,
+    Accepted, CancelRequest, Cancelled, DepartmentInfo, Departments, ListRequest, MessageRequest, Reply, ResumeRequest,
+    TaskPage, TaskRef, TaskStatus, WorkerStats,
 };
 use nexus_core::event::Event;
 use nexus_core::id::TaskId;
+use nexus_core::message::Message;
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::Submission;
 use serde::Serialize;
@@ -58,9 +59,9 @@ impl Client {
     pub async fn submit(&self, submission: &Submission) -> Result<Accepted, Refusal> {
         // Refused here rather than by NATS, which only knows "too large".
         nexus_core::route::check(submission)?;
-        let (answer, look) = match &submission.idempotency_key {
-            Some(key) => {
-                let look = format!("nexus status {}", TaskId::from_idempotency_key(key));
+        let (answer, look) = match submission.keyed_id() {
+            Some(id) => {
+                let look = format!("nexus status {id}");
                 (self.ask_again("submit", submission).await, look)
             }
             None => (self.ask("submit", submission, PATIENCE).await, "nexus list".to_owned()),
@@ -104,6 +105,22 @@ impl Client {
     /// Gives a stopped department a new chance, on the node whose CEO answers; its tasks that wait are done then.
     pub async fn resume(&self, department: &str) -> Result<DepartmentInfo, Refusal> {
         self.ask("resume", &ResumeRequest { department: department.to_owned() }, PATIENCE).await
+    }
+
+    /// Leaves a department a message, for whoever works there next; answers with the message as it is kept.
+    pub async fn send_message(&self, request: &MessageRequest) -> Result<Message, Refusal> {
+        nexus_core::message::check(&request.text)?;
+        self.ask("message", request, PATIENCE).await
+    }
+
+    /// The newest messages of a department, at most `limit`, the oldest of them first.
+    pub async fn messages(&self, department: &str, limit: u32) -> Result<Vec<Message>, Refusal> {
+        let departments = self.departments().await?.departments;
+        let Some(known) = departments.iter().find(|info| info.name.as_str() == department) else {
+            let names: Vec<_> = departments.iter().map(|info| info.name.as_str()).collect();
+            return Err(nexus_core::route::no_such_department(department, &names));
+        };
+        Ok(self.bus.messages(&known.name, limit).await?)
     }
 
     /// Makes the read model anew from the ledger; answers with the number of tasks in it.

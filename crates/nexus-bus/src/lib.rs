@@ -15,6 +15,7 @@ mod inbox;
 mod lease;
 mod ledger;
 mod logs;
+mod messages;
 mod prompts;
 mod publish;
 mod queue;

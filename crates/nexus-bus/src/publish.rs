@@ -137,12 +137,14 @@ fn classify(code: u64, text: String) -> BusError {
     }
 }
 
-/// Every ledger subject lives in the one stream; only logs, prompts, dead letters and leases go elsewhere.
+/// Every ledger subject lives in the one stream; only logs, prompts, dead letters, messages and leases go elsewhere.
 fn stream_of(subject: &str) -> &'static str {
     if subject.starts_with("nexus.log.") || subject.starts_with("nexus.prompt.") {
         crate::subject::LOGS
     } else if subject.starts_with("nexus.dead.") {
         crate::subject::DEAD
+    } else if subject.starts_with("nexus.message.") {
+        crate::subject::MESSAGES
     } else if subject.starts_with("$KV.") {
         crate::subject::LEASES
     } else {

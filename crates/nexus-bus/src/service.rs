@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use async_nats::service::{Request, ServiceExt, endpoint::Endpoint};
 use futures_util::StreamExt;
-use nexus_core::api::{CancelRequest, ListRequest, Reply, ResumeRequest, TaskRef};
+use nexus_core::api::{CancelRequest, ListRequest, MessageRequest, Reply, ResumeRequest, TaskRef};
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::Submission;
 use serde::Serialize;
@@ -27,6 +27,8 @@ pub enum Question {
     Departments,
     /// Give a stopped department a new chance.
     Resume(ResumeRequest),
+    /// Leave a department a message.
+    Message(MessageRequest),
     /// Make the read model anew from the ledger.
     Rebuild,
     Ping,
@@ -55,8 +57,8 @@ pub struct CeoService {
 /// Questions that may wait for the CEO; beyond it NATS holds them back and then drops them, and the asker times out.
 const WAITING: usize = 1024;
 
-const ENDPOINTS: [&str; 10] =
-    ["submit", "status", "list", "cancel", "retry", "workers", "departments", "resume", "rebuild", "ping"];
+const ENDPOINTS: [&str; 11] =
+    ["submit", "status", "list", "cancel", "retry", "workers", "departments", "resume", "message", "rebuild", "ping"];
 
 impl Bus {
     /// Answers for the CEO on `nexus.ceo.*`.
@@ -69,7 +71,7 @@ impl Bus {
             // one of whom may be a process that stands still.
             .queue_group(uuid::Uuid::now_v7().simple().to_string())
             .description(
-                "The CEO of a company of agents: submit, status, list, cancel, retry, workers, departments, resume.",
+                "The CEO of a company of agents: submit, status, list, cancel, retry, workers, departments, resume, message.",
             )
             .start("nexus-ceo", version)
             .await
@@ -132,6 +134,7 @@ fn parse(name: &str, payload: &[u8]) -> Result<Question, Refusal> {
         "workers" => Question::Workers,
         "departments" => Question::Departments,
         "resume" => Question::Resume(json(payload)?),
+        "message" => Question::Message(json(payload)?),
         "rebuild" => Question::Rebuild,
         "ping" => Question::Ping,
         other => return Err(Refusal::new(RefusalKind::Internal, format!("no endpoint {other}"))),
@@ -162,7 +165,7 @@ const fn code(kind: RefusalKind) -> &'static str {
         | RefusalKind::AgentNotInDepartment
         | RefusalKind::Ambiguous => "400",
         RefusalKind::NotFound => "404",
-        RefusalKind::Conflict => "409",
+        RefusalKind::Conflict | RefusalKind::Limit => "409",
         RefusalKind::Busy => "429",
         RefusalKind::StorageFull => "507",
         RefusalKind::TimedOut => "504",

@@ -8,6 +8,7 @@ use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 
 use futures_util::TryStreamExt;
+use nexus_core::message::MAX_KEPT;
 
 use crate::bus::Bus;
 use crate::error::{BusError, unreachable};
@@ -51,6 +52,10 @@ pub struct LedgerExtent {
 }
 
 const DEAD_BYTES: i64 = 64 << 20;
+/// Seventy departments' messages, were all of them as many and as long as they may be.
+const MESSAGE_BYTES: i64 = 64 << 20;
+/// What a department was told a week ago it has heeded, or never will.
+const MESSAGE_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 const INBOX_BYTES: i64 = 256 << 20;
 /// Some thousands of nodes, of 200 bytes each.
 const LEASE_BYTES: i64 = 4 << 20;
@@ -115,8 +120,14 @@ impl Bus {
             deny_delete: true,
             ..base(subject::LEASES, &[subject::ALL_LEASES], LEASE_BYTES)
         };
+        let messages = Config {
+            discard: DiscardPolicy::Old,
+            max_age: MESSAGE_AGE,
+            max_messages_per_subject: i64::from(MAX_KEPT),
+            ..base(subject::MESSAGES, &[subject::ALL_MESSAGES], MESSAGE_BYTES)
+        };
         let identity = self.ensure(ledger).await?;
-        for config in [logs, dead, inbox, leases] {
+        for config in [logs, dead, inbox, leases, messages] {
             self.ensure(config).await?;
         }
         Ok(identity)

@@ -7,6 +7,7 @@ use nexus_core::lease::LeaseKey;
 pub const TASKS: &str = "NEXUS_TASKS";
 pub(crate) const LOGS: &str = "NEXUS_LOGS";
 pub(crate) const DEAD: &str = "NEXUS_DEAD";
+pub(crate) const MESSAGES: &str = "NEXUS_MESSAGES";
 pub(crate) const INBOX: &str = "NEXUS_INBOX";
 /// The stream of the KV bucket `nexus_lease`.
 pub(crate) const LEASES: &str = "KV_nexus_lease";
@@ -18,6 +19,7 @@ pub(crate) const ALL_STAFF: &str = "nexus.staff.*.*";
 pub(crate) const ALL_LOGS: &str = "nexus.log.*.*";
 pub(crate) const ALL_PROMPTS: &str = "nexus.prompt.*.*";
 pub(crate) const ALL_DEAD: &str = "nexus.dead.*.*";
+pub(crate) const ALL_MESSAGES: &str = "nexus.message.*";
 pub(crate) const ALL_INBOXES: &str = "nexus.inbox.*";
 pub(crate) const ALL_LEASES: &str = "$KV.nexus_lease.>";
 pub(crate) const ALL_NODES: &str = "$KV.nexus_lease.node.*";
@@ -67,6 +69,11 @@ pub(crate) fn any_prompt(task: TaskId) -> String {
 
 pub(crate) fn inbox(department: &str) -> String {
     format!("nexus.inbox.{department}")
+}
+
+/// What a department has been told.
+pub(crate) fn message(department: &DepartmentName) -> String {
+    format!("nexus.message.{department}")
 }
 
 pub(crate) fn dead(department: &str, id: &str) -> String {

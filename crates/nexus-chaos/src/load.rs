@@ -227,6 +227,7 @@ const fn is_final(kind: RefusalKind) -> bool {
             | RefusalKind::AgentNotInDepartment
             | RefusalKind::NotFound
             | RefusalKind::Ambiguous
+            | RefusalKind::Limit
             | RefusalKind::Conflict
     )
 }

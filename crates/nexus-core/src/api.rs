@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentName, DepartmentName, NodeId, TaskId, WorkerName};
+use crate::message::Sender;
 use crate::refusal::Refusal;
 use crate::view::{Status, TaskView};
 
@@ -116,6 +117,18 @@ pub struct ResumeRequest {
     pub department: String,
 }
 
+/// Question of `nexus.ceo.message`: leave a department a message. The answer is the message as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MessageRequest {
+    pub department: String,
+    /// At most 8,192 bytes.
+    pub text: String,
+    /// The task that leaves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Sender>,
+}
+
 /// Question of `nexus.ceo.list`: newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +138,9 @@ pub struct ListRequest {
     /// Any of these; empty: all.
     #[serde(default)]
     pub status: Vec<Status>,
+    /// Only tasks that this one has asked for: its whole id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TaskId>,
     /// At most 1,000; 100 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]

@@ -31,6 +31,8 @@ pub enum RefusalKind {
     Ambiguous,
     /// The department's queue is at its bound, or the ledger is full; try again later.
     Busy,
+    /// One more task in this tree of tasks would go beyond a limit of `[delegation]`, or could never be done.
+    Limit,
     /// The disk that the ledger is on is full or can't be written; try again when there is room.
     StorageFull,
     /// The task is in a state that doesn't allow it.

@@ -90,13 +90,19 @@ pub fn named(company: &Company, name: &str) -> Result<DepartmentName, Refusal> {
     let known = DepartmentName::new(name).ok().filter(|department| company.departments.contains_key(department));
     known.ok_or_else(|| {
         let names: Vec<_> = company.departments.keys().map(DepartmentName::as_str).collect();
-        let listed = format!("departments: {}", names.join(", "));
-        let help = match nearest(name, &names) {
-            Some(near) => format!("did you mean {near}? ({listed})"),
-            None => listed,
-        };
-        Refusal::new(RefusalKind::UnknownDepartment, format!("there is no department \"{name}\"")).with_help(help)
+        no_such_department(name, &names)
     })
+}
+
+/// What is said of a department that isn't among these.
+#[must_use]
+pub fn no_such_department(name: &str, known: &[&str]) -> Refusal {
+    let listed = format!("departments: {}", known.join(", "));
+    let help = match nearest(name, known) {
+        Some(near) => format!("did you mean {near}? ({listed})"),
+        None => listed,
+    };
+    Refusal::new(RefusalKind::UnknownDepartment, format!("there is no department \"{name}\"")).with_help(help)
 }
 
 /// The name that was probably meant: the one closest by Damerau-Levenshtein similarity, if any is close at all.

@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use crate::account::AccountRecord;
 use crate::api::{
-    Accepted, CancelRequest, Cancelled, DeadLetter, DepartmentInfo, Departments, ListRequest, Reply, ResumeRequest,
-    TaskPage, TaskRef, TaskStatus, WorkerStats,
+    Accepted, CancelRequest, Cancelled, DeadLetter, DepartmentInfo, Departments, ListRequest, MessageRequest, Reply,
+    ResumeRequest, TaskPage, TaskRef, TaskStatus, WorkerStats,
 };
 use crate::dead::DeadTask;
 use crate::event::Event;
 use crate::lease::Holder;
 use crate::log::LogChunk;
+use crate::message::Message;
 use crate::prompt::PromptRecord;
 use crate::staff::StaffRecord;
 use crate::task::{QueueEntry, Submission};
@@ -34,6 +35,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("staff_record", given::<StaffRecord>()),
         ("account_record", given::<AccountRecord>()),
         ("lease_holder", given::<Holder>()),
+        ("message", given::<Message>()),
         ("ceo_submit_reply", given::<Reply<Accepted>>()),
         ("ceo_status_request", taken::<TaskRef>()),
         ("ceo_status_reply", given::<Reply<TaskStatus>>()),
@@ -47,6 +49,8 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("ceo_departments_reply", given::<Reply<Departments>>()),
         ("ceo_resume_request", taken::<ResumeRequest>()),
         ("ceo_resume_reply", given::<Reply<DepartmentInfo>>()),
+        ("ceo_message_request", taken::<MessageRequest>()),
+        ("ceo_message_reply", given::<Reply<Message>>()),
         ("ceo_rebuild_reply", given::<Reply<u64>>()),
         ("ceo_ping_reply", given::<Reply<()>>()),
     ]

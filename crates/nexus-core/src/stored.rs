@@ -9,6 +9,7 @@ use crate::dead::DeadTask;
 use crate::event::Event;
 use crate::lease::Holder;
 use crate::log::LogChunk;
+use crate::message::Message;
 use crate::prompt::PromptRecord;
 use crate::staff::StaffRecord;
 use crate::task::{QueueEntry, STORED_VERSION};
@@ -28,7 +29,7 @@ macro_rules! stored {
     };
 }
 
-stored!(QueueEntry, Event, LogChunk, PromptRecord, DeadLetter, DeadTask, StaffRecord, AccountRecord, Holder);
+stored!(QueueEntry, Event, LogChunk, PromptRecord, DeadLetter, DeadTask, StaffRecord, AccountRecord, Holder, Message,);
 
 /// Why something stored can't be read.
 #[derive(Debug, thiserror::Error)]

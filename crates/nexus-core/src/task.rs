@@ -73,6 +73,17 @@ fn default_project_path() -> String {
 }
 
 impl Submission {
+    /// The id that its idempotency key gives. A key is its parent's: an agent's next attempt finds what the one before has
+    /// asked for, and no other task's agent does.
+    #[must_use]
+    pub fn keyed_id(&self) -> Option<TaskId> {
+        let key = self.idempotency_key.as_deref()?;
+        Some(match self.parent_task_id {
+            Some(parent) => TaskId::from_idempotency_key(&format!("{parent}\n{key}")),
+            None => TaskId::from_idempotency_key(key),
+        })
+    }
+
     #[must_use]
     pub fn new(description: impl Into<String>) -> Self {
         Self {

@@ -134,12 +134,13 @@ impl Tx {
         for piece in chunks(rows) {
             let sql = format!(
                 "INSERT INTO nexus_task \
-                    (id, department, status, created_at, completed_at, task_type, node, duration_ms, body) \
+                    (id, department, status, created_at, completed_at, task_type, node, duration_ms, parent, root, body) \
                  VALUES {} ON CONFLICT (id) DO UPDATE SET \
                     department = excluded.department, status = excluded.status, created_at = excluded.created_at, \
                     completed_at = excluded.completed_at, task_type = excluded.task_type, node = excluded.node, \
-                    duration_ms = excluded.duration_ms, body = excluded.body",
-                tuples(piece.len(), 9)
+                    duration_ms = excluded.duration_ms, parent = excluded.parent, root = excluded.root, \
+                    body = excluded.body",
+                tuples(piece.len(), 11)
             );
             within!(self, tx => {
                 let mut query = sqlx::query(AssertSqlSafe(sql));
@@ -153,6 +154,8 @@ impl Tx {
                         .bind(row.task_type.as_str())
                         .bind(row.node.as_deref())
                         .bind(row.duration_ms)
+                        .bind(row.parent.as_deref())
+                        .bind(row.root.as_deref())
                         .bind(row.body.as_str());
                 }
                 query.execute(tx).await?;

@@ -17,6 +17,7 @@ mod retention;
 mod row;
 mod schema;
 mod target;
+mod tree;
 
 pub use counts::Counts;
 pub use error::HistoryError;

@@ -27,8 +27,12 @@ impl History {
             Status::ALL.into_iter().filter(|status| query.status.is_empty() || query.status.contains(status)).collect();
         let department = query.department.as_deref();
 
-        let (tasks, more) = self.page(department, &statuses, after, limit).await?;
-        let total = self.total(department, &statuses).await?;
+        let parent = query.parent.map(row::key);
+        let (tasks, more) = self.page(department, parent.as_deref(), &statuses, after, limit).await?;
+        let total = match parent {
+            Some(parent) => self.children_in(&parent, department, &statuses).await?,
+            None => self.total(department, &statuses).await?,
+        };
         let next_cursor = tasks.last().filter(|_| more).map(|task| Cursor::at(task).to_string());
         Ok(TaskPage { total, tasks, next_cursor })
     }
@@ -36,16 +40,17 @@ impl History {
     async fn page(
         &self,
         department: Option<&str>,
+        parent: Option<&[u8]>,
         statuses: &[Status],
         after: Cursor,
         limit: usize,
     ) -> Result<(Vec<TaskView>, bool), HistoryError> {
-        let sql = AssertSqlSafe(page_sql(department.is_some(), statuses));
+        let sql = AssertSqlSafe(page_sql(department.is_some(), parent.is_some(), statuses));
         let (mut tasks, mut bytes, mut more) = (Vec::new(), 0, false);
         reading!(&self.db, pool => {
             let query = sqlx::query_scalar::<_, String>(sql).bind(after.created_at).bind(after.id.to_vec());
             // One more than asked for: it tells whether there is a next page.
-            let query = query.bind(i64::try_from(limit + 1).unwrap_or(i64::MAX)).bind(department);
+            let query = query.bind(i64::try_from(limit + 1).unwrap_or(i64::MAX)).bind(department).bind(parent);
             let mut bodies = query.fetch(pool);
             while let Some(body) = bodies.try_next().await.map_err(|error| self.failed(error))? {
                 bytes += body.len();
@@ -66,14 +71,15 @@ impl History {
     }
 }
 
-/// `$1`, `$2`: the cursor; `$3`: how many; `$4`: the department, where there is one.
+/// `$1`, `$2`: the cursor; `$3`: how many; `$4`: the department, where there is one; `$5`: the parent, likewise.
 ///
 /// Several statuses are so many walks along an index that is in order, merged; `IN` would sort all that fit.
-fn page_sql(by_department: bool, statuses: &[Status]) -> String {
+fn page_sql(by_department: bool, by_parent: bool, statuses: &[Status]) -> String {
     let department = if by_department { " AND department = $4" } else { " AND $4 IS NULL" };
+    let parent = if by_parent { " AND parent = $5" } else { " AND $5 IS NULL" };
     let walk = |status: String| {
         format!(
-            "SELECT * FROM (SELECT created_at, id FROM nexus_task WHERE (created_at, id) < ($1, $2){department}{status} \
+            "SELECT * FROM (SELECT created_at, id FROM nexus_task WHERE (created_at, id) < ($1, $2){department}{parent}{status} \
              ORDER BY created_at DESC, id DESC LIMIT $3) AS walk"
         )
     };

@@ -20,6 +20,9 @@ pub(crate) struct TaskRow {
     pub(crate) task_type: String,
     pub(crate) node: Option<String>,
     pub(crate) duration_ms: Option<i64>,
+    pub(crate) parent: Option<Vec<u8>>,
+    /// The first task of its tree, unless it is that itself.
+    pub(crate) root: Option<Vec<u8>>,
     pub(crate) body: String,
 }
 
@@ -36,6 +39,8 @@ impl TaskRow {
             task_type: type_key(&view.task_type),
             node: view.node.as_ref().map(ToString::to_string),
             duration_ms: duration.filter(|_| view.status == Status::Completed),
+            parent: view.parent.map(|parent| key(parent.task_id)),
+            root: view.parent.map(|parent| key(parent.root)),
             body: serde_json::to_string(view)?,
         })
     }

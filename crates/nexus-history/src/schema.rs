@@ -3,7 +3,7 @@
 use crate::db::{Tx, within};
 
 /// Raise it with every change to the tables below, or to the JSON of a `TaskView` that this one could not read.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
 /// Never changes, so that any version can read which one it found. `generation` grows whenever the tables are emptied.
 const META: [&str; 2] = [
@@ -14,12 +14,13 @@ const META: [&str; 2] = [
 ];
 
 /// `body` is the whole view as JSON and stands last: SQLite then finds the other columns without reading through it.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 14] = [
     "DROP TABLE IF EXISTS nexus_task",
     "DROP TABLE IF EXISTS nexus_count",
     "CREATE TABLE nexus_task (\
         id {bytes} PRIMARY KEY, department TEXT NOT NULL, status TEXT NOT NULL, created_at BIGINT NOT NULL, \
-        completed_at BIGINT, task_type TEXT NOT NULL, node TEXT, duration_ms BIGINT, body TEXT NOT NULL)",
+        completed_at BIGINT, task_type TEXT NOT NULL, node TEXT, duration_ms BIGINT, parent {bytes}, root {bytes}, \
+        body TEXT NOT NULL)",
     "CREATE TABLE nexus_count (\
         department TEXT NOT NULL, status TEXT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (department, status))",
     // Lists: each filter has the index that is in its order already.
@@ -29,6 +30,11 @@ const TABLES: [&str; 11] = [
     "CREATE INDEX nexus_task_both ON nexus_task (department, status, created_at, id)",
     "CREATE INDEX nexus_task_node ON nexus_task (node) WHERE status = 'running'",
     "CREATE INDEX nexus_task_type ON nexus_task (department, task_type, completed_at) WHERE status = 'completed'",
+    // Trees; most tasks stand in none.
+    "CREATE INDEX nexus_task_parent ON nexus_task (parent, created_at, id) WHERE parent IS NOT NULL",
+    "CREATE INDEX nexus_task_root ON nexus_task (root) WHERE root IS NOT NULL",
+    "CREATE INDEX nexus_task_open_child ON nexus_task (parent) \
+        WHERE parent IS NOT NULL AND status IN ('queued', 'running')",
     "CREATE INDEX nexus_task_ended ON nexus_task (completed_at) WHERE completed_at IS NOT NULL",
 ];
 

@@ -18,8 +18,11 @@ use crate::department::DepartmentMsg;
 use crate::node::Node;
 
 mod cancel;
+mod family;
 mod letters;
+mod message;
 mod office;
+pub(crate) mod orphans;
 mod overview;
 pub(crate) mod reign;
 mod staff;
@@ -74,6 +77,7 @@ pub(crate) struct CeoState {
     long: Arc<Semaphore>,
     timers: Vec<AbortOnDropHandle<()>>,
     _watchman: AbortOnDropHandle<()>,
+    _orphans: AbortOnDropHandle<()>,
 }
 
 /// How long a start waits for its triggers to listen.
@@ -102,6 +106,7 @@ impl Actor for Ceo {
         }
         let listening = office.as_mut().map(|office| office.letters.follow(&company)).unwrap_or_default();
         let watchman = AbortOnDropHandle::new(tokio::spawn(watchman::watch(Arc::clone(&node))));
+        let orphans = AbortOnDropHandle::new(tokio::spawn(orphans::watch(Arc::clone(&node))));
         let mut state = CeoState {
             node,
             company: Arc::clone(&company),
@@ -115,6 +120,7 @@ impl Actor for Ceo {
             long: Arc::new(Semaphore::new(LONG)),
             timers: Vec::new(),
             _watchman: watchman,
+            _orphans: orphans,
         };
         state.reload(&myself, company).await;
         // "Ready" includes the triggers, unless the broker is slow: then they follow.
@@ -236,6 +242,10 @@ impl CeoState {
                     let _ = tokio::time::timeout(LISTEN, node.staff.written()).await;
                     answered
                 });
+            }
+            Question::Message(request) => {
+                let department = nexus_core::route::named(&self.company, &request.department);
+                reply(permit, answer, async move { message::leave(&node, department?, request).await });
             }
             Question::Rebuild => reply(permit, answer, async move { overview::rebuild(&node).await }),
             Question::Ping => reply(permit, answer, async move { Ok(()) }),

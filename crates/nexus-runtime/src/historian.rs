@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nexus_bus::{Bus, BusError};
+use nexus_core::event::What;
 use nexus_core::id::{DepartmentName, NodeId};
 use nexus_core::refusal::{Refusal, RefusalKind};
-use nexus_core::view::TaskView;
+use nexus_core::view::{Record, TaskView};
 use nexus_history::{Counts, History, HistoryError};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -34,6 +35,8 @@ pub(crate) struct Historian {
 pub(crate) struct State {
     pub(crate) position: u64,
     pub(crate) counts: Arc<Counts>,
+    /// The newest record that may leave a task without its parent: an end other than well, or a child's beginning.
+    pub(crate) partings: u64,
     /// Nothing was left to fold when this was said.
     caught_up: bool,
     /// How often it was made anew.
@@ -123,6 +126,22 @@ impl Historian {
     /// The nodes that something is running on, by the same.
     pub(crate) async fn nodes_at_work(&self) -> Result<Vec<NodeId>, HistoryError> {
         self.history.nodes_at_work().await
+    }
+
+    /// Resolves when something has been folded since `seen` that may leave a task without its parent: up to where.
+    pub(crate) async fn parted(&self, seen: u64) -> u64 {
+        let mut state = self.state.clone();
+        let folded = state.wait_for(|state| state.partings > seen).await.map(|state| state.partings);
+        match folded {
+            Ok(partings) => partings,
+            // Nothing is folded any more.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// As far as the ledger is folded, whatever this node has written since.
+    pub(crate) const fn folded(&self) -> &History {
+        &self.history
     }
 
     /// Waits until everything up to `seq` is folded that can be.
@@ -235,10 +254,12 @@ impl Folder {
                 dead::keep(&self.bus, &batch.records, self.retention).await?;
                 self.history.fold(&batch.records, batch.upto).await?;
                 let counts = Arc::new(self.history.counts().await?);
+                let parting = batch.records.iter().filter(|(_, record)| parts(record)).map(|(seq, _)| *seq).max();
                 self.state.send_modify(|state| {
                     state.position = state.position.max(seen(batch.upto, batch.pending));
                     state.waits = None;
                     state.counts = counts;
+                    state.partings = state.partings.max(parting.unwrap_or_default());
                     state.caught_up = batch.pending == 0;
                     state.halted.clone_from(&batch.newer);
                 });
@@ -254,6 +275,14 @@ impl Folder {
                 *state = State { rebuilds, ..State::default() };
             });
         }
+    }
+}
+
+fn parts(record: &Record) -> bool {
+    match record {
+        Record::Entry(entry) => entry.task.parent.is_some(),
+        Record::Event(event) => matches!(event.what, What::Failed { .. } | What::Cancelled { .. }),
+        _ => false,
     }
 }
 

@@ -20,6 +20,7 @@ mod runtime;
 mod seldom;
 mod staff_book;
 mod tenure;
+mod trees;
 mod worker;
 
 pub use engine::container_engine;

@@ -22,6 +22,7 @@ use crate::historian::Historian;
 use crate::protector::Protector;
 use crate::staff_book::StaffBook;
 use crate::tenure::Tenure;
+use crate::trees::Trees;
 
 /// Shared by the actors of a node.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub(crate) struct Node {
     pub(crate) historian: Historian,
     pub(crate) backlog: Backlog,
     pub(crate) fill: Fill,
+    pub(crate) trees: Trees,
     pub(crate) board: Board,
     pub(crate) staff: StaffBook,
     pub(crate) workspaces: Workspaces,

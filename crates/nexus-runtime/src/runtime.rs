@@ -26,6 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::backlog::{Backlog, Fill};
 use crate::board::Board;
+use crate::ceo::orphans::{self, OrphanError};
 use crate::ceo::reign::Reigns;
 use crate::ceo::{Ceo, CeoMsg};
 use crate::conclude::reclaim;
@@ -38,6 +39,7 @@ use crate::node::Node;
 use crate::protector::Protector;
 use crate::staff_book::StaffBook;
 use crate::tenure::Tenure;
+use crate::trees::Trees;
 
 /// Where and how a company runs.
 #[derive(Clone, Debug)]
@@ -86,6 +88,15 @@ pub enum StartError {
     Leftover(Vec<u32>),
     #[error("the CEO could not start: {0}")]
     Ceo(String),
+}
+
+impl From<OrphanError> for StartError {
+    fn from(error: OrphanError) -> Self {
+        match error {
+            OrphanError::Bus(error) => Self::Bus(error),
+            OrphanError::History(error) => Self::History(error),
+        }
+    }
 }
 
 impl From<PutBackError> for StartError {
@@ -156,6 +167,7 @@ impl Runtime {
             historian,
             backlog: Backlog::default(),
             fill: Fill::new(options.streams.ledger_bytes),
+            trees: Trees::default(),
             board: Board::default(),
             staff,
             workspaces: Workspaces::new(options.data_dir.join("workspaces")),
@@ -175,6 +187,8 @@ impl Runtime {
         });
         node.historian.caught_up().await;
         former::requeue(&node).await?;
+        // Before anything of it could start again.
+        orphans::end_all(&node).await?;
         let company = Arc::new(company);
         let (first, join) = Actor::spawn(None, Ceo, (Arc::clone(&node), Arc::clone(&company)))
             .await

@@ -140,6 +140,7 @@ impl From<Refusal> for Exit {
             RefusalKind::NotFound | RefusalKind::UnknownDepartment | RefusalKind::UnknownAgent => Code::NotFound,
             RefusalKind::AgentNotInDepartment
             | RefusalKind::Busy
+            | RefusalKind::Limit
             | RefusalKind::StorageFull
             | RefusalKind::Conflict => Code::Refused,
             RefusalKind::TimedOut => Code::TimedOut,

@@ -14,6 +14,7 @@ mod ledger;
 mod logs;
 mod lost_answer;
 mod lost_queue;
+mod messages;
 mod proxy;
 mod queue;
 mod service;

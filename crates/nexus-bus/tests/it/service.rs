@@ -20,7 +20,19 @@ async fn the_service_can_be_discovered_until_it_stops() {
     let mut subjects: Vec<_> =
         info["endpoints"].as_array().unwrap().iter().map(|endpoint| endpoint["subject"].as_str().unwrap()).collect();
     subjects.sort_unstable();
-    let names = ["cancel", "departments", "list", "ping", "rebuild", "resume", "retry", "status", "submit", "workers"];
+    let names = [
+        "cancel",
+        "departments",
+        "list",
+        "message",
+        "ping",
+        "rebuild",
+        "resume",
+        "retry",
+        "status",
+        "submit",
+        "workers",
+    ];
     assert_eq!(subjects, names.map(|name| format!("nexus.ceo.{name}")));
     service.stop().await;
     bus.flush().await;

@@ -46,6 +46,7 @@ fn again(name: &str, json: &[u8]) -> Value {
         "staff_record" => again::<StaffRecord>(json),
         "account_record" => again::<AccountRecord>(json),
         "lease_holder" => again::<Holder>(json),
+        "message" => again::<Message>(json),
         other => panic!("{name}: say here how {other} is read"),
     }
 }

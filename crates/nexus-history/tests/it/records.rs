@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use nexus_core::event::{Event, Failure, FailureKind, Outcome, What};
 use nexus_core::id::{AgentName, DepartmentName, NodeId, TaskId, WorkerName};
-use nexus_core::task::{QueueEntry, Task};
+use nexus_core::task::{Parent, QueueEntry, Task};
 use nexus_core::view::{Record, TaskView, fold};
 use uuid::Uuid;
 
@@ -43,6 +43,13 @@ pub(crate) fn task(id: TaskId, name: &str, created_at: Timestamp) -> Task {
 
 pub(crate) fn entry(n: u128, name: &str, micros: i64) -> Record {
     Record::Entry(QueueEntry::first(task(id(n), name, at(micros))))
+}
+
+/// A task that another one has asked for, in the tree of a first one.
+pub(crate) fn child(n: u128, parent: u128, root: u128, micros: i64) -> Record {
+    let parent = Parent { task_id: id(parent), root: id(root), depth: 1 };
+    let task = Task { parent: Some(parent), ..task(id(n), "qa", at(micros)) };
+    Record::Entry(QueueEntry::first(task))
 }
 
 pub(crate) fn event(n: u128, name: &str, attempt: u32, micros: i64, what: What) -> Record {

@@ -8,7 +8,7 @@ use nexus_core::id::{NodeId, TaskId};
 use nexus_core::view::{Record, Status};
 use nexus_history::{Bound, History, HistoryError, Resolved};
 
-use crate::records::{at, completed, department, entry, event, failure, id, numbered, outcome, started};
+use crate::records::{at, child, completed, department, entry, event, failure, id, numbered, outcome, started};
 
 async fn filled(url: &str, records: impl IntoIterator<Item = Record>) -> History {
     let history = History::open(url).await.unwrap();
@@ -112,6 +112,47 @@ pub(crate) async fn lists_are_filtered(url: &str) {
     let running = history.running_on(&NodeId::new("here").unwrap()).await.unwrap();
     assert_eq!(running.len(), 10);
     assert!(history.running_on(&NodeId::new("there").unwrap()).await.unwrap().is_empty());
+    history.close().await;
+}
+
+pub(crate) async fn trees_are_counted_and_orphans_found(url: &str) {
+    let cancelled = || What::Cancelled { reason: "x".to_owned(), outcome: None };
+    let failed = || What::Failed { failure: failure("no"), outcome: outcome(1) };
+    let history = filled(
+        url,
+        [
+            entry(1, "product", 1),
+            child(2, 1, 1, 2),
+            child(3, 1, 1, 3),
+            child(4, 2, 1, 4),
+            event(3, "qa", 1, 5, completed(1)),
+            entry(10, "product", 1),
+            child(11, 10, 10, 2),
+        ],
+    )
+    .await;
+    let counts = async |n| (history.children(id(n)).await.unwrap(), history.tree_size(id(n)).await.unwrap());
+    assert_eq!((counts(1).await, counts(2).await, counts(10).await), ((2, 3), (1, 0), (1, 1)));
+    let ids = |views: Vec<nexus_core::view::TaskView>| views.iter().map(|view| view.task_id).collect::<Vec<_>>();
+    assert_eq!(ids(history.tree(id(1)).await.unwrap()), [id(2), id(3), id(4)]);
+    for (status, total) in [(&[][..], 2), (&[Status::Completed], 1), (&[Status::Failed], 0)] {
+        let query = ListRequest { parent: Some(id(1)), status: status.to_vec(), ..ListRequest::default() };
+        let page = history.list(&query).await.unwrap();
+        assert_eq!((page.total, page.tasks.len()), (total, usize::try_from(total).unwrap()), "{query:?}");
+        assert!(page.tasks.iter().all(|task| task.parent.unwrap().task_id == id(1)));
+    }
+    let orphans = async || {
+        let mut found: Vec<_> = history.orphans().await.unwrap();
+        found.sort_by_key(|(view, _)| view.task_id);
+        found.into_iter().map(|(view, how)| (view.task_id, how)).collect::<Vec<_>>()
+    };
+    assert_eq!(orphans().await, []);
+    let ends = [(8, event(1, "product", 1, 8, cancelled())), (9, event(10, "product", 1, 9, failed()))];
+    history.fold(&ends, 9).await.unwrap();
+    // Its grandchild isn't one before its child is cancelled, and what has ended is none.
+    assert_eq!(orphans().await, [(id(2), Status::Cancelled), (id(11), Status::Failed)]);
+    history.fold(&[(10, event(2, "qa", 1, 10, cancelled()))], 10).await.unwrap();
+    assert_eq!(orphans().await, [(id(4), Status::Cancelled), (id(11), Status::Failed)]);
     history.close().await;
 }
 
@@ -237,6 +278,7 @@ macro_rules! cases {
             what_another_program_cleared_is_not_folded_on,
             paging_shows_each_task_once_while_others_arrive,
             lists_are_filtered,
+            trees_are_counted_and_orphans_found,
             a_long_page_ends_early,
             a_false_cursor_is_refused,
             prefixes_resolve,

@@ -1,4 +1,5 @@
-//! A cancel: an event by compare-and-set, then a signal, then the proof that nothing is left.
+//! A cancel: an event by compare-and-set, then a signal, then the proof that nothing is left; of a task and all that it has
+//! asked for.
 
 use std::time::Duration;
 
@@ -10,10 +11,13 @@ use nexus_core::event::{Event, What};
 use nexus_core::id::NodeId;
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::MAX_WORDS;
+use nexus_core::tree;
 use nexus_core::view::{Status, TaskView};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::overview::find;
+use crate::historian::refused;
 use crate::node::Node;
 
 /// Beyond the department's graces: for the signals to travel, and KILL to work.
@@ -21,38 +25,90 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// How long the task's next event is waited for before its ledger is looked at, in case the event was dropped.
 const LOOK: Duration = Duration::from_secs(1);
 /// Refused writes in a row: each means that the task has changed under our hands.
-const TRIES: u32 = 16;
+pub(super) const TRIES: u32 = 16;
 
-/// Cancels a task, and answers when no process of it is alive. `grace` is the longest that agents may take to end.
+/// Cancels a task with all that it has asked for, and answers when no process of any of them is alive. `grace` is the longest
+/// that agents may take to end.
 pub(super) async fn cancel(node: &Node, request: &CancelRequest, grace: Duration) -> Result<Cancelled, Refusal> {
-    let began = Instant::now();
     let length = request.reason.as_ref().map_or(0, String::len);
     if length > MAX_WORDS {
         return Err(Refusal::invalid(format!("the reason has {length} bytes; at most {MAX_WORDS} are accepted")));
     }
     let view = find(node, &request.task_id).await?;
     let reason = request.reason.clone().unwrap_or_else(|| "cancelled on request".to_owned());
-    let mut events = nexus_bus::Client::new(node.bus.clone()).follow_events(Some(view.task_id)).await?;
-    let done = |was| Cancelled {
+    let began = Instant::now();
+    let (marked, mark) = oneshot::channel();
+    let children = async {
+        match mark.await {
+            Ok(()) => cancel_below(node, &view, began + grace + MARGIN).await,
+            // It was not cancelled: neither are they.
+            Err(_) => Ok(()),
+        }
+    };
+    let (own, below) = tokio::join!(cancel_one(node, &view, &reason, began + grace + MARGIN, Some(marked)), children);
+    let was = own?;
+    below?;
+    Ok(Cancelled {
         task_id: view.task_id,
         was,
         took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-    };
+    })
+}
+
+/// Cancels what is below a task that is marked as cancelled. Whoever asks for one more in this tree looks at that mark while
+/// alone with it, so that after a moment alone with it all that there will ever be is known.
+async fn cancel_below(node: &Node, view: &TaskView, deadline: Instant) -> Result<(), Refusal> {
+    let root = view.parent.map_or(view.task_id, |parent| parent.root);
+    drop(node.trees.alone(root).await);
+    let history = node.historian.current().await?;
+    let tree = history.tree(root).await.map_err(|error| refused(&error))?;
+    let open = tree::below(view.task_id, tree).into_iter().filter(|view| !view.status.is_terminal());
+    let each = open.map(async |view| {
+        let parent = view.parent.map_or(root, |parent| parent.task_id);
+        let reason = tree::orphaned(parent, Status::Cancelled).unwrap_or_default();
+        match cancel_one(node, &view, &reason, deadline, None).await {
+            // It ended by itself meanwhile, as a rule.
+            Err(refusal) if refusal.kind == RefusalKind::Conflict => {
+                let last = node.bus.last_event(view.task_id).await?;
+                let has_ended = last.is_some_and(|last| last.event.what.is_terminal());
+                if has_ended { Ok(()) } else { Err(refusal) }
+            }
+            ended => ended.map(drop),
+        }
+    });
+    futures_util::future::join_all(each).await.into_iter().collect()
+}
+
+/// Cancels one task, and returns what it was. `marked` is told when that is on the ledger and can't be taken back.
+async fn cancel_one(
+    node: &Node,
+    view: &TaskView,
+    reason: &str,
+    deadline: Instant,
+    mut marked: Option<oneshot::Sender<()>>,
+) -> Result<Status, Refusal> {
+    let mut events = nexus_bus::Client::new(node.bus.clone()).follow_events(Some(view.task_id)).await?;
     let mut asked = false;
     for _ in 0..TRIES {
         let last = node.bus.last_event(view.task_id).await?;
-        match step(node, &view, last.as_ref(), &reason).await {
-            Ok(Done::Ended(Status::Cancelled)) if asked => return Ok(done(Status::Running)),
-            Ok(Done::Ended(status)) => return Err(ended(&view, status)),
+        let done = mark(node, view, last.as_ref(), reason).await;
+        if matches!(done, Ok(Done::Cancelled(_) | Done::Asked { .. }))
+            && let Some(marked) = marked.take()
+        {
+            // Whoever waits for it waits in the same place.
+            let _ = marked.send(());
+        }
+        match done {
+            Ok(Done::Ended(Status::Cancelled)) if asked => return Ok(Status::Running),
+            Ok(Done::Ended(status)) => return Err(ended(view, status)),
             Ok(Done::Cancelled(seq)) => {
                 node.historian.wrote(seq);
-                return Ok(done(Status::Queued));
+                return Ok(Status::Queued);
             }
             Ok(Done::Asked { node: holder, seq }) => {
                 asked = true;
                 node.historian.wrote(seq);
-                let order = Order::Cancel { task: view.task_id, reason: reason.clone() };
-                let deadline = began + grace + MARGIN;
+                let order = Order::Cancel { task: view.task_id, reason: reason.to_owned() };
                 loop {
                     let told = node.bus.order(&holder, &view.department, &order).await;
                     match tokio::time::timeout(LOOK, events.recv()).await {
@@ -63,7 +119,7 @@ pub(super) async fn cancel(node: &Node, request: &CancelRequest, grace: Duration
                     match told.and(node.bus.last_event(view.task_id).await) {
                         Ok(Some(Last { event: Event { what: What::CancelRequested { .. }, .. }, .. })) if !is_over => {}
                         Ok(Some(Last { event: Event { what: What::CancelRequested { .. }, .. }, .. })) => {
-                            return Err(still_alive(node, &view).await);
+                            return Err(still_alive(node, view).await);
                         }
                         // It is on the ledger, and whoever is to carry it out may not have heard of it.
                         Err(BusError::Unreachable(cause)) if !is_over => tracing::debug!("a cancel waits: {cause}"),
@@ -81,7 +137,7 @@ pub(super) async fn cancel(node: &Node, request: &CancelRequest, grace: Duration
 }
 
 /// What was done of a step.
-enum Done {
+pub(super) enum Done {
     /// It had ended.
     Ended(Status),
     /// It waited; now it is cancelled.
@@ -90,7 +146,8 @@ enum Done {
     Asked { node: NodeId, seq: u64 },
 }
 
-async fn step(node: &Node, view: &TaskView, last: Option<&Last>, reason: &str) -> Result<Done, BusError> {
+/// Writes the cancel down, as the task stands.
+pub(super) async fn mark(node: &Node, view: &TaskView, last: Option<&Last>, reason: &str) -> Result<Done, BusError> {
     let append = async |attempt, what, expect| {
         let event = Event::new(view.task_id, view.department.clone(), attempt, Timestamp::now(), what);
         node.bus.append(&event, expect, None).await

@@ -33,7 +33,7 @@ impl Reigns {
     }
 
     /// Resolves when it may.
-    pub(super) async fn begun(&self) {
+    pub(crate) async fn begun(&self) {
         // The sender is our own, so it isn't closed.
         let _ = self.0.subscribe().wait_for(|until| since_boot() < *until).await;
     }

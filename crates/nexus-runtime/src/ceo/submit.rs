@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use nexus_bus::{BusError, Submitted, new_traceparent};
 use nexus_core::api::Accepted;
-use nexus_core::company::Company;
+use nexus_core::company::{Company, Delegation};
 use nexus_core::event::{Event, What};
 use nexus_core::id::{DepartmentName, TaskId};
 use nexus_core::refusal::{Refusal, RefusalKind};
@@ -14,6 +14,7 @@ use nexus_core::route::{Route, route};
 use nexus_core::task::{QueueEntry, Submission, Task};
 use nexus_core::view::Status;
 
+use super::family;
 use super::overview::find;
 use crate::node::Node;
 
@@ -30,6 +31,8 @@ pub(super) struct Plan {
     order: Order,
     route: Route,
     bound: u64,
+    delegation: Delegation,
+    workers: u32,
 }
 
 /// Decides where a submission belongs. `stopped` says why a department takes no work, if it doesn't.
@@ -43,19 +46,17 @@ pub(super) fn plan(
         let message = format!("the department {} is stopped: {reason}", route.department);
         return Err(Refusal::new(RefusalKind::Stopped, message).with_help(super::staff::way_out(&route.department)));
     }
-    let bound = company.departments.get(&route.department).map_or(0, |policy| policy.queue.max_waiting);
-    Ok(Plan { order, route, bound })
+    let policy = company.departments.get(&route.department);
+    let (bound, workers) = policy.map_or((0, 0), |policy| (policy.queue.max_waiting, policy.workers));
+    Ok(Plan { order, route, bound, delegation: company.delegation, workers })
 }
 
 impl Plan {
     /// Puts the task on the ledger. The answer is given when it is there.
     pub(super) async fn carry_out(self, node: &Node) -> Result<Accepted, Refusal> {
-        let Self { order, route, bound } = self;
+        let Self { order, route, bound, delegation, workers } = self;
         let submission = order.submission;
-        let id = match &submission.idempotency_key {
-            Some(key) => TaskId::from_idempotency_key(key),
-            None => TaskId::from_uuid(uuid::Uuid::now_v7()),
-        };
+        let id = submission.keyed_id().unwrap_or_else(|| TaskId::from_uuid(uuid::Uuid::now_v7()));
         // A key that is known is answered as it was the first time, whatever has changed in between.
         if submission.idempotency_key.is_some()
             && let Some(task) = node.bus.known(id).await?
@@ -64,8 +65,13 @@ impl Plan {
         }
         let project = project(&submission.project_path).await?;
         node.fill.check(&node.bus).await?;
-        let state = node.historian.state();
         let department = route.department;
+        // Held until the task is on the ledger: nobody else asks for one in this tree meanwhile, and no cancel of it passes by.
+        let family = match submission.parent_task_id {
+            Some(asker) => Some(family::admit(node, asker, &delegation, &department, workers).await?),
+            None => None,
+        };
+        let state = node.historian.state();
         let counted = state.counts.of(&department, Status::Queued);
         let place = node.backlog.reserve(&department, bound, counted, state.position).map_err(|waiting| {
             let message =
@@ -88,7 +94,7 @@ impl Plan {
             not_before: submission.not_before,
             created_at: Timestamp::now(),
             traceparent: Some(order.traceparent.unwrap_or_else(new_traceparent)),
-            parent: None,
+            parent: family.as_ref().map(|family| family.parent),
         };
         match node.bus.submit(&QueueEntry::first(task.clone())).await? {
             Submitted::New(seq) => {
@@ -157,6 +163,7 @@ pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> 
     let Some((last, entry)) = last.zip(node.bus.last_entry(id).await?) else {
         return Err(Refusal::not_found(&id.to_string()));
     };
+    family::goes_on(node, &entry.task).await?;
     let now = Timestamp::now();
     let what = What::Retried { reason: "asked for".to_owned() };
     let event = Event::new(id, entry.task.department.clone(), 0, now, what);

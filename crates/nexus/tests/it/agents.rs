@@ -39,7 +39,8 @@ fn id(answer: &Value) -> String {
 #[test]
 fn what_it_says_is_its_result_and_what_it_does_is_shown() {
     let company = company("");
-    let answer = play(&company, "@say first\n@tool echo hello\n@tool exit 3\n@usage 100 10\n@say the\nlast\n@say the end");
+    let answer =
+        play(&company, "@say first\n@tool echo hello\n@tool exit 3\n@usage 100 10\n@say the\nlast\n@say the end");
     assert_eq!(at(&answer, "task.status"), "completed", "{answer:#}");
     assert_eq!(at(&answer, "task.result.output"), "the end");
     let run = at(&answer, "task.run");
@@ -135,7 +136,10 @@ fn an_interrupted_attempt_goes_on_with_its_session_and_what_it_has_spent() {
     let answer = company.ended(&task);
     assert_eq!(at(&answer, "task.status"), "completed", "{answer:#}");
     assert_eq!((at(&answer, "task.attempt"), at(&answer, "task.interruptions")), (&1.into(), &1.into()));
-    assert_eq!((at(&answer, "task.run.session"), at(&answer, "task.run.resumed")), (&session.clone().into(), &true.into()));
+    assert_eq!(
+        (at(&answer, "task.run.session"), at(&answer, "task.run.resumed")),
+        (&session.clone().into(), &true.into())
+    );
     assert_eq!(at(&answer, "task.spent.tokens"), 110);
     let log = log(&company, &task);
     assert!(log.contains(&format!("goes on with the session {session}")), "{log}");

@@ -1,0 +1,80 @@
+//! What departments are told: short texts that tasks and people leave for whoever works there next.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{DepartmentName, TaskId};
+use crate::refusal::Refusal;
+use crate::task::STORED_VERSION;
+
+/// Longest text of a message, in bytes: every prompt of a department holds some of them.
+pub const MAX_TEXT: usize = 8 * 1024;
+/// Messages that are kept of a department, the newest.
+pub const MAX_KEPT: u32 = 100;
+/// Messages that are read unless a number is given.
+pub const DEFAULT_READ: u32 = 20;
+
+/// One message: the payload of `nexus.message.<department>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Message {
+    /// Version of the stored form.
+    pub v: u32,
+    /// Whom it is for.
+    pub department: DepartmentName,
+    pub text: String,
+    /// The task that left it; none: a person or a program beside the company.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Sender>,
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+}
+
+/// A task that leaves a message, and where it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sender {
+    pub task_id: TaskId,
+    pub department: DepartmentName,
+}
+
+impl Message {
+    #[must_use]
+    pub fn new(department: DepartmentName, text: String, from: Option<Sender>, at: Timestamp) -> Self {
+        Self { v: STORED_VERSION, department, text, from, at }
+    }
+}
+
+/// What is wrong with a text, if anything is.
+pub fn check(text: &str) -> Result<(), Refusal> {
+    if text.trim().is_empty() {
+        return Err(Refusal::invalid("the message is empty").with_help("say in a sentence what they should know"));
+    }
+    if text.contains('\0') {
+        return Err(Refusal::invalid("the message holds a NUL byte, which no program can be given"));
+    }
+    let length = text.len();
+    if length > MAX_TEXT {
+        return Err(Refusal::invalid(format!("the message has {length} bytes; at most {MAX_TEXT} are accepted"))
+            .with_help("put the text into a file of the project and name the file"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_bounded_and_say_something() {
+        for (text, is_right) in [
+            ("ü", true),
+            (&"x".repeat(MAX_TEXT), true),
+            (&"x".repeat(MAX_TEXT + 1), false),
+            (" \n", false),
+            ("a\0", false),
+        ] {
+            assert_eq!(check(text).is_ok(), is_right, "{} bytes", text.len());
+        }
+    }
+}

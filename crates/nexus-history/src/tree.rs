@@ -1,0 +1,76 @@
+//! Trees of tasks that agents have asked for.
+
+use nexus_core::id::TaskId;
+use nexus_core::view::{Status, TaskView};
+use sqlx::AssertSqlSafe;
+
+use crate::db::reading;
+use crate::row;
+use crate::{History, HistoryError};
+
+/// Orphans that are found at once; those that are left come next.
+const ORPHANS: i64 = 256;
+
+impl History {
+    /// How many tasks this one has asked for, however they ended.
+    pub async fn children(&self, parent: TaskId) -> Result<u64, HistoryError> {
+        self.count("SELECT COUNT(*) FROM nexus_task WHERE parent = $1", parent).await
+    }
+
+    /// How many tasks there are below a tree's first one, however they ended.
+    pub async fn tree_size(&self, root: TaskId) -> Result<u64, HistoryError> {
+        self.count("SELECT COUNT(*) FROM nexus_task WHERE root = $1", root).await
+    }
+
+    /// The tasks below a tree's first one, in the order in which they were asked for.
+    pub async fn tree(&self, root: TaskId) -> Result<Vec<TaskView>, HistoryError> {
+        const SQL: &str = "SELECT body FROM nexus_task WHERE root = $1 ORDER BY created_at, id";
+        let bodies: Vec<String> =
+            reading!(&self.db, pool => sqlx::query_scalar(SQL).bind(row::key(root)).fetch_all(pool).await)
+                .map_err(|error| self.failed(error))?;
+        row::views(&bodies, &self.url)
+    }
+
+    /// Tasks that wait or run and whose parent has failed for good or was cancelled, each with how that was: some of them.
+    pub async fn orphans(&self) -> Result<Vec<(TaskView, Status)>, HistoryError> {
+        // The conditions on the child are those of its index, which is empty as a rule.
+        const SQL: &str = "SELECT child.body, parent.status FROM nexus_task AS child \
+             JOIN nexus_task AS parent ON parent.id = child.parent \
+             WHERE child.parent IS NOT NULL AND child.status IN ('queued', 'running') \
+             AND parent.status IN ('failed', 'cancelled') LIMIT $1";
+        let found: Vec<(String, String)> =
+            reading!(&self.db, pool => sqlx::query_as(SQL).bind(ORPHANS).fetch_all(pool).await)
+                .map_err(|error| self.failed(error))?;
+        let orphan = |(body, status): &(String, String)| {
+            let status = status.parse().map_err(|error: String| row::corrupt(&self.url, error))?;
+            Ok((row::view(body, &self.url)?, status))
+        };
+        found.iter().map(orphan).collect()
+    }
+
+    pub(crate) async fn children_in(
+        &self,
+        parent: &[u8],
+        department: Option<&str>,
+        statuses: &[Status],
+    ) -> Result<u64, HistoryError> {
+        let named: Vec<_> = statuses.iter().map(|status| format!("'{}'", status.as_str())).collect();
+        let by_department = if department.is_some() { "department = $2" } else { "$2 IS NULL" };
+        let sql = format!(
+            "SELECT COUNT(*) FROM nexus_task WHERE parent = $1 AND {by_department} AND status IN ({})",
+            named.join(", ")
+        );
+        let sql = AssertSqlSafe(sql);
+        let counted: i64 = reading!(&self.db, pool => {
+            sqlx::query_scalar(sql).bind(parent.to_vec()).bind(department).fetch_one(pool).await
+        })
+        .map_err(|error| self.failed(error))?;
+        Ok(u64::try_from(counted).unwrap_or_default())
+    }
+
+    async fn count(&self, sql: &'static str, id: TaskId) -> Result<u64, HistoryError> {
+        let counted: i64 = reading!(&self.db, pool => sqlx::query_scalar(sql).bind(row::key(id)).fetch_one(pool).await)
+            .map_err(|error| self.failed(error))?;
+        Ok(u64::try_from(counted).unwrap_or_default())
+    }
+}

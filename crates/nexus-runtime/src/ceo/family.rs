@@ -1,0 +1,68 @@
+//! Tasks that are asked for on behalf of others: how the tree stands on the ledger, and what that allows.
+
+use nexus_core::company::Delegation;
+use nexus_core::id::{DepartmentName, TaskId};
+use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::task::{Parent, Task};
+use nexus_core::tree::{self, Asker, Link, Standing};
+use tokio::sync::OwnedMutexGuard;
+
+use crate::historian::refused;
+use crate::node::Node;
+
+/// The place of a new task in its tree, which is its own as long as this is held: what is counted stays as it is.
+#[derive(Debug)]
+pub(super) struct Family {
+    pub(super) parent: Parent,
+    _alone: OwnedMutexGuard<()>,
+}
+
+/// The place of one more task that `asker` asks for.
+pub(super) async fn admit(
+    node: &Node,
+    asker: TaskId,
+    limits: &Delegation,
+    department: &DepartmentName,
+    workers: u32,
+) -> Result<Family, Refusal> {
+    let task = node.bus.known(asker).await?.ok_or_else(|| Refusal::not_found(&asker.to_string()))?;
+    let (root, depth) = (tree::root(&task), task.parent.map_or(0, |parent| parent.depth));
+    let alone = node.trees.alone(root).await;
+    let way = way(node, task).await?;
+    // What was accepted in this tree is waited for, as whoever was alone with it has said that it was written.
+    let history = node.historian.current().await?;
+    let children = history.children(asker).await.map_err(|error| refused(&error))?;
+    let tree = history.tree_size(root).await.map_err(|error| refused(&error))?;
+    let parent = Asker { way, root, depth, children, tree }.admit(limits, department, workers)?;
+    Ok(Family { parent, _alone: alone })
+}
+
+/// From a task up to its tree's first, as far as they are known: what ended long ago is forgotten.
+async fn way(node: &Node, task: Task) -> Result<Vec<Link>, Refusal> {
+    let (mut way, mut next) = (Vec::new(), Some(task));
+    while let Some(task) = next {
+        let last = node.bus.last_event(task.id).await?;
+        let standing = Standing::of(last.as_ref().map(|last| &last.event));
+        way.push(Link { task: task.id, department: task.department, standing });
+        next = match task.parent {
+            Some(parent) => node.bus.known(parent.task_id).await?,
+            None => None,
+        };
+    }
+    Ok(way)
+}
+
+/// Refuses to put a task back whose parent has ended such that it would be cancelled at once.
+pub(super) async fn goes_on(node: &Node, task: &Task) -> Result<(), Refusal> {
+    let Some(parent) = task.parent else { return Ok(()) };
+    let last = node.bus.last_event(parent.task_id).await?;
+    let reason = match Standing::of(last.as_ref().map(|last| &last.event)) {
+        Standing::Ended(how) => tree::orphaned(parent.task_id, how),
+        Standing::Ending => Some(format!("its parent {} is being cancelled", parent.task_id)),
+        Standing::Waiting | Standing::Running => None,
+    };
+    let Some(reason) = reason else { return Ok(()) };
+    let message = format!("task {} can't be put back: {reason}", task.id);
+    Err(Refusal::new(RefusalKind::Conflict, message)
+        .with_help(format!("put the parent back: `nexus retry {}`", parent.task_id)))
+}
