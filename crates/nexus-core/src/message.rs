@@ -45,6 +45,18 @@ impl Message {
     }
 }
 
+/// As a line for people and agents: when, from whom, and what.
+impl std::fmt::Display for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.from {
+            Some(Sender { task_id, department }) => {
+                write!(f, "{:.0} {department} (task {task_id}): {}", self.at, self.text)
+            }
+            None => write!(f, "{:.0}: {}", self.at, self.text),
+        }
+    }
+}
+
 /// What is wrong with a text, if anything is.
 pub fn check(text: &str) -> Result<(), Refusal> {
     if text.trim().is_empty() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use nexus_bus::Bus;
 use nexus_core::agent::AgentSpec;
 use nexus_core::company::Company;
@@ -41,6 +42,8 @@ pub(crate) struct Node {
     pub(crate) sampler: Arc<Sampler>,
     pub(crate) protector: Protector,
     pub(crate) engines: Engines,
+    /// All departments of the company, as agents are told of them.
+    pub(crate) directory: ArcSwap<BTreeMap<DepartmentName, Arc<Department>>>,
     /// Its company's name when it started.
     pub(crate) company: String,
     /// This run of the node, as its leases name it.

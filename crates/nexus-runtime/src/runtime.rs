@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use nexus_bus::{Bus, BusError, StreamOptions};
 use nexus_core::company::Company;
@@ -175,6 +175,7 @@ impl Runtime {
             sampler: Arc::new(Sampler::new()),
             protector,
             engines: Engines::new(&options.data_dir),
+            directory: ArcSwap::from_pointee(company.departments.clone()),
             company: company.name.clone(),
             holder,
             terms,
@@ -194,7 +195,7 @@ impl Runtime {
             .await
             .map_err(|error| StartError::Ceo(error.to_string()))?;
         let ceo = Arc::new(ArcSwapOption::from_pointee(first));
-        let company = Arc::new(arc_swap::ArcSwap::new(company));
+        let company = Arc::new(ArcSwap::new(company));
         let stopping = Arc::new(AtomicBool::new(false));
         let root = Root {
             node: Arc::clone(&node),

@@ -32,6 +32,7 @@ impl CeoState {
     pub(super) async fn reload(&mut self, myself: &ActorRef<CeoMsg>, company: Arc<Company>) {
         self.config_error = None;
         let mut charters = Charter::all(&company);
+        self.node.directory.store(Arc::new(company.departments.clone()));
         self.company = company;
         for (name, child) in &mut self.departments {
             match charters.remove(name).map(Arc::new) {

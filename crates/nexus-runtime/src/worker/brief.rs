@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use nexus_agents::{Brief, Launch, adapter};
 use nexus_core::event::{Failure, FailureKind};
+use nexus_core::prompt::Prompt;
 use nexus_core::protect::Plan;
 use nexus_process::is_shortage;
 use nexus_workspace::Prepared;
 
 use super::Job;
 use super::launch::NotSpawned;
+use super::prompt::{Setting, compose};
 use super::speech::Speech;
 use crate::node::Node;
 
@@ -39,7 +42,7 @@ impl Drop for PromptFile {
 /// Decides how the agent is started, and writes what it needs for that.
 pub(super) async fn outfit(node: &Node, job: &Job, plan: Plan, workspace: &Prepared) -> Result<Outfit, NotSpawned> {
     let entry = &job.claim.entry;
-    let prompt = &entry.task.description;
+    let prompt = &told(node, job, workspace).await?;
     let mut outfit = match adapter(job.agent.kind) {
         None => {
             let file = node.prompts.join(format!("{}-{}.md", entry.task.id, entry.attempt));
@@ -80,6 +83,43 @@ pub(super) async fn outfit(node: &Node, job: &Job, plan: Plan, workspace: &Prepa
     }
     Ok(outfit)
 }
+
+/// Composes the prompt. What an agent of a model is told is stored, word for word.
+async fn told(node: &Node, job: &Job, workspace: &Prepared) -> Result<String, NotSpawned> {
+    let entry = &job.claim.entry;
+    let task = &entry.task;
+    let messages = match job.agent.takes_role() {
+        true => node.bus.messages(&task.department, MESSAGES).await.unwrap_or_default(),
+        false => Vec::new(),
+    };
+    let messages: Vec<_> = messages.iter().map(ToString::to_string).collect();
+    let departments = node.directory.load_full();
+    let setting = Setting {
+        workspace: &workspace.path,
+        branch: workspace.branch.as_deref(),
+        departments: &departments,
+        messages: &messages,
+    };
+    let mut text = compose(&job.agent, &job.policy, task, &setting)?;
+    if job.resume().is_some() {
+        text = format!("{GO_ON}{text}");
+    }
+    if job.agent.kind.is_model() {
+        let (task_id, department, agent) = (task.id, task.department.clone(), job.claim.agent.clone());
+        let at = Timestamp::now();
+        let prompt = Prompt { task_id, department, attempt: entry.attempt, agent, at, text: text.clone() };
+        let stored = node.bus.store_prompt(prompt).await;
+        stored.map_err(|error| NotSpawned::new(format!("its prompt can't be stored: {error}"), true))?;
+    }
+    Ok(text)
+}
+
+/// The newest messages to its department that an agent is shown.
+const MESSAGES: u32 = 10;
+
+/// What an agent is told first that goes on with a session: it knows the rest, as far as it had come.
+const GO_ON: &str = "You were interrupted while you worked on this task. Look at what you have done by now, and go on from \
+                     there. What you were told:\n\n";
 
 async fn written(path: &Path, text: &str, what: &str) -> Result<(), NotSpawned> {
     write_private(path, text).await.map_err(|error| {
