@@ -32,13 +32,13 @@ pub(super) async fn cancel(server: &Server, args: OneTask) -> Result<Cancelled, 
 pub(super) async fn list_active(server: &Server, args: ListActive) -> Result<TaskList, Fault> {
     let status = vec![Status::Queued, Status::Running];
     let limit = Some(limit(args.limit, 100)?);
-    list(server, ListRequest { department: args.department, status, limit, cursor: args.cursor }).await
+    list(server, ListRequest { department: args.department, status, limit, cursor: args.cursor, parent: None }).await
 }
 
 pub(super) async fn list_all(server: &Server, args: ListAll) -> Result<TaskList, Fault> {
     let status = args.status.unwrap_or_default();
     let limit = Some(limit(args.limit, 100)?);
-    list(server, ListRequest { department: args.department, status, limit, cursor: args.cursor }).await
+    list(server, ListRequest { department: args.department, status, limit, cursor: args.cursor, parent: None }).await
 }
 
 async fn list(server: &Server, request: ListRequest) -> Result<TaskList, Fault> {
