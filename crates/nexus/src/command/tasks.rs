@@ -95,8 +95,13 @@ pub(super) async fn list(place: &PlaceArgs, output: Output, filter: Filter) -> R
         _ => filter.status,
     };
     let only_active = !filter.all;
-    let request =
-        ListRequest { department: filter.department, status, limit: Some(filter.limit), cursor: filter.cursor };
+    let request = ListRequest {
+        department: filter.department,
+        status,
+        limit: Some(filter.limit),
+        cursor: filter.cursor,
+        parent: None,
+    };
     let page = place::connect(place).await?.list(&request).await?;
     match output {
         Output::Json => show::json(&page, output),
