@@ -22,8 +22,8 @@ pub trait Adapter: Send + Sync {
     /// Why it can't be started with this, as a failure of the task.
     fn launch(&self, brief: &Brief<'_>) -> Result<Launch, Failure>;
 
-    /// What reads its output, from the first line to the last.
-    fn reader(&self) -> Box<dyn Reader>;
+    /// What reads the output of what was started for this, from the first line to the last.
+    fn reader(&self, brief: &Brief<'_>) -> Box<dyn Reader>;
 
     /// What it needs of the machine when it is confined.
     fn needs(&self) -> Needs;
@@ -54,7 +54,8 @@ pub trait Reader: Send {
         None
     }
 
-    /// Takes one line of that file.
+    /// Takes one line of that file. What stood in it before the run began is of an earlier run, and isn't handed over; what
+    /// is written until the leader has ended is, before [`Reader::finish`].
     fn side_line(&mut self, _line: &[u8], _said: &mut Vec<Said>) {}
 
     /// Its output is complete and its leader gone: what that says, by the rules of this agent, where its stream hasn't said how
@@ -96,6 +97,22 @@ pub struct Brief<'a> {
     pub confined: bool,
     /// It runs as root, or as what looks like it.
     pub as_root: bool,
+}
+
+impl Brief<'_> {
+    /// A path of the agent's as the company sees it: its home may be elsewhere for it.
+    #[must_use]
+    pub fn outside(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(self.home).map_or_else(|_| path.to_owned(), |below| self.home_outside.join(below))
+    }
+}
+
+/// A spec's own program and first arguments, or the kind's program.
+pub(crate) fn command_line(spec: &AgentSpec, program: &str) -> (String, Vec<String>) {
+    match spec.command.split_first() {
+        Some((program, args)) => (program.clone(), args.to_vec()),
+        None => (program.to_owned(), Vec::new()),
+    }
 }
 
 /// A server of MCP tools that an agent starts.
@@ -171,11 +188,11 @@ pub enum Login {
 pub fn adapter(kind: AgentKind) -> Option<&'static dyn Adapter> {
     match kind {
         AgentKind::Command | AgentKind::Acp => None,
-        AgentKind::Claude => None,
+        AgentKind::Claude => Some(&crate::claude::Claude),
         AgentKind::Codex => None,
-        AgentKind::Gemini => None,
+        AgentKind::Gemini => Some(&crate::gemini::Gemini),
         AgentKind::Copilot => None,
-        AgentKind::Qwen => None,
+        AgentKind::Qwen => Some(&crate::qwen::Qwen),
         AgentKind::Opencode => None,
     }
 }

@@ -2,8 +2,14 @@
 
 mod adapter;
 mod choose;
+mod claude;
 mod command;
 mod complete;
+mod gemini;
+mod json;
+mod qwen;
+mod stream_json;
+mod tail;
 #[cfg(test)]
 mod testing;
 mod trouble;

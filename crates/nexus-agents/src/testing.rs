@@ -15,8 +15,8 @@ use proptest::test_runner::TestRunner;
 use crate::adapter::{Adapter, Brief, Launch, Reader, ToolServer, adapter};
 
 /// Reads all recordings of a kind and compares what is understood of each with its snapshot. A recording's exit code is 0
-/// unless `exits` has another one for its case, such as `("auth", 1)`. What `KIND.CASE.side.jsonl` holds is read as its side
-/// file, and what `KIND.CASE.stderr` holds as its standard error, both after its output.
+/// unless `exits` has another one for its case, such as `("auth", 1)`. What `KIND.CASE.stderr` holds is read as its standard
+/// error, and what another `KIND.CASE.*` holds as its side file, both after its output.
 pub(crate) fn check(kind: AgentKind, exits: &[(&str, i32)]) {
     for case in cases(kind) {
         let code = exits.iter().find(|(name, _)| *name == case).map_or(0, |(_, code)| *code);
@@ -30,11 +30,13 @@ pub(crate) fn check(kind: AgentKind, exits: &[(&str, i32)]) {
 
 /// Everything that a recording says.
 pub(crate) fn hear(kind: AgentKind, case: &str, exit: ExitStatus) -> Vec<Said> {
-    let (mut reader, mut said) = (reader(kind), Vec::new());
+    // A recording of a run that goes on with a session is called so.
+    let mut reader = reader_of(kind, |brief| brief.resume = case.starts_with("resume").then_some("a-former-session"));
+    let mut said = Vec::new();
     for line in lines(&recording(kind, case)) {
         reader.line(line, &mut said);
     }
-    for line in lines(&file(kind, case, "side.jsonl").unwrap_or_default()) {
+    for line in lines(&side_file(kind, case)) {
         reader.side_line(line, &mut said);
     }
     for line in lines(&file(kind, case, "stderr").unwrap_or_default()) {
@@ -54,7 +56,15 @@ pub(crate) fn hear_lines(kind: AgentKind, lines: &[&str]) -> Vec<Said> {
 }
 
 pub(crate) fn reader(kind: AgentKind) -> Box<dyn Reader> {
-    adapter(kind).expect("an adapter of this kind").reader()
+    reader_of(kind, |_| ())
+}
+
+/// The reader of a run whose brief is changed like this.
+pub(crate) fn reader_of(kind: AgentKind, change: impl FnOnce(&mut Brief<'_>)) -> Box<dyn Reader> {
+    brief(&AgentSpec::of(kind), |brief| {
+        change(brief);
+        adapter(kind).expect("an adapter of this kind").reader(brief)
+    })
 }
 
 pub(crate) fn run(said: &[Said]) -> Run {
@@ -85,6 +95,15 @@ pub(crate) fn cases(kind: AgentKind) -> Vec<String> {
 
 fn file(kind: AgentKind, case: &str, ends: &str) -> Option<Vec<u8>> {
     std::fs::read(recordings().join(format!("{}.{case}.{ends}", kind.as_str()))).ok()
+}
+
+fn side_file(kind: AgentKind, case: &str) -> Vec<u8> {
+    let begins = format!("{}.{case}.", kind.as_str());
+    let names = std::fs::read_dir(recordings()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let side = names
+        .filter_map(|name| Some(name.strip_prefix(&begins)?.to_owned()))
+        .find(|ends| !["jsonl", "stderr"].contains(&ends.as_str()));
+    side.and_then(|ends| file(kind, case, &ends)).unwrap_or_default()
 }
 
 pub(crate) fn recording(kind: AgentKind, case: &str) -> Vec<u8> {
@@ -136,7 +155,8 @@ fn shortened(text: &str) -> String {
 /// Whatever is in a stream, nothing panics; a line of noise changes nothing of how a run ends; and a stream that breaks off
 /// before its end never says that it is done.
 pub(crate) fn survives(kind: AgentKind) {
-    let recordings: Vec<Vec<u8>> = cases(kind).iter().map(|case| recording(kind, case)).collect();
+    let recordings: Vec<Vec<u8>> =
+        cases(kind).iter().map(|case| recording(kind, case)).filter(|recording| !recording.is_empty()).collect();
     let ending = |lines: &[Vec<u8>]| {
         let (mut reader, mut said) = (reader(kind), Vec::new());
         for line in lines {
@@ -200,8 +220,26 @@ const FRAGMENTS: &[&str] = &[
     ",\"event\":\"\"",
 ];
 
-/// A task, and the brief of an attempt at it, for `change` to change; its launch as a text.
+/// The brief of an attempt, for `change` to change; its launch as a text.
 pub(crate) fn launch(kind: AgentKind, spec: &AgentSpec, change: impl FnOnce(&mut Brief<'_>)) -> String {
+    let launch = brief(spec, |brief| {
+        change(brief);
+        adapter(kind).expect("an adapter of this kind").launch(brief)
+    });
+    let launch = launch.unwrap();
+    assert!(!launch.args.iter().any(|arg| arg.contains(PROMPT)), "arguments can be read by everybody");
+    assert!(!launch.env.iter().any(|(name, _)| name.starts_with("NEXUS_")), "those are the caller's to set");
+    for (file, _) in &launch.files {
+        assert!(file.starts_with(PRIVATE), "{}", file.display());
+    }
+    shown(&launch)
+}
+
+const PROMPT: &str = "You are an engineer.\n\nSay \"hi\"; $(rm)";
+const PRIVATE: &str = "/data/private/1";
+
+/// The brief of an attempt at a task, for `test` to use.
+pub(crate) fn brief<T>(spec: &AgentSpec, test: impl FnOnce(&mut Brief<'_>) -> T) -> T {
     let tools = ToolServer {
         name: "nexus".to_owned(),
         command: "/opt/nexus".to_owned(),
@@ -211,25 +249,18 @@ pub(crate) fn launch(kind: AgentKind, spec: &AgentSpec, change: impl FnOnce(&mut
     let mut brief = Brief {
         spec,
         entry: &entry,
-        prompt: "You are an engineer.\n\nSay \"hi\"; $(rm)",
+        prompt: PROMPT,
         workspace: Path::new("/workspace"),
         home: Path::new("/home/agent"),
         home_outside: Path::new("/data/homes/1"),
-        private: Path::new("/data/private/1"),
+        private: Path::new(PRIVATE),
         resume: None,
         tools: Some(&tools),
         approval: Approval::Allow,
         confined: true,
         as_root: false,
     };
-    change(&mut brief);
-    let launch = adapter(kind).expect("an adapter of this kind").launch(&brief).unwrap();
-    assert!(!launch.args.iter().any(|arg| arg.contains(brief.prompt)), "arguments can be read by everybody");
-    assert!(!launch.env.iter().any(|(name, _)| name.starts_with("NEXUS_")), "those are the caller's to set");
-    for (file, _) in &launch.files {
-        assert!(file.starts_with(brief.private), "{}", file.display());
-    }
-    shown(&launch)
+    test(&mut brief)
 }
 
 fn shown(launch: &Launch) -> String {

@@ -8,7 +8,7 @@ mod reset;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use reset::reset;
+pub(crate) use reset::{duration, reset};
 
 /// A status that the CLI would go on asking about by itself is waited for, unless it is longer than this: then the account is
 /// closed, and its tasks go elsewhere.
@@ -92,6 +92,8 @@ const AUTHENTICATION: &[&str] = &[
     "log in again",
     "no auth type is selected",
     "set an auth method",
+    "invalid auth method",
+    "authentication type",
     "oauth token",
     "refresh token",
     "token has expired",
