@@ -52,7 +52,8 @@ pub enum Said {
     },
     /// A line that is no message of its format, shown as it is.
     Plain(String),
-    /// It says that it has ended, and how. The first one counts, but a failure beats a "done".
+    /// It says that it has ended, and how. The first one counts, but a failure beats a "done", and the same failure with its
+    /// reset one without.
     Ended(Ending),
 }
 
@@ -273,7 +274,9 @@ impl Run {
             Said::Plain(_) => {}
             Said::Ended(ending) => {
                 let was_well = matches!(self.ending, None | Some(Ending::Done));
-                if self.ending.is_none() || was_well && *ending != Ending::Done {
+                let knows_more = matches!((&self.ending, ending), (Some(Ending::Failed(old)), Ending::Failed(new))
+                    if old.kind == new.kind && old.reset.is_none() && new.reset.is_some());
+                if self.ending.is_none() || was_well && *ending != Ending::Done || knows_more {
                     self.ending = Some(ending.clone());
                 }
             }

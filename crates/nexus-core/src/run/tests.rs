@@ -42,6 +42,20 @@ fn a_failure_beats_a_done_and_the_first_failure_counts() {
 }
 
 #[test]
+fn when_a_limit_is_over_may_be_known_later() {
+    let limit = |seconds: Option<u64>| {
+        let reset = seconds.map(|seconds| Reset::In(Duration::from_secs(seconds)));
+        Said::Ended(Ending::Failed(Trouble { reset, ..Trouble::new(TroubleKind::RateLimit, "x") }))
+    };
+    let reset = |run: Run| match run.ending() {
+        Some(Ending::Failed(trouble)) => trouble.reset,
+        _ => None,
+    };
+    assert_eq!(reset(run([limit(None), limit(Some(9))])), Some(Reset::In(Duration::from_secs(9))));
+    assert_eq!(reset(run([limit(Some(9)), limit(None), limit(Some(7))])), Some(Reset::In(Duration::from_secs(9))));
+}
+
+#[test]
 fn tools_are_counted_and_the_one_that_runs_is_shown() {
     let started = |id: &str| Said::ToolStarted { id: id.into(), name: "Bash".into(), about: "make\ntest".into() };
     let ended = |id: &str, ok| Said::ToolEnded { id: id.into(), ok, about: String::new() };
