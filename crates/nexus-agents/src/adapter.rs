@@ -189,10 +189,10 @@ pub fn adapter(kind: AgentKind) -> Option<&'static dyn Adapter> {
     match kind {
         AgentKind::Command | AgentKind::Acp => None,
         AgentKind::Claude => Some(&crate::claude::Claude),
-        AgentKind::Codex => None,
+        AgentKind::Codex => Some(&crate::codex::Codex),
         AgentKind::Gemini => Some(&crate::gemini::Gemini),
-        AgentKind::Copilot => None,
+        AgentKind::Copilot => Some(&crate::copilot::Copilot),
         AgentKind::Qwen => Some(&crate::qwen::Qwen),
-        AgentKind::Opencode => None,
+        AgentKind::Opencode => Some(&crate::opencode::Opencode),
     }
 }

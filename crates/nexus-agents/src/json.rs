@@ -90,3 +90,15 @@ pub(crate) fn each<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
 pub(crate) fn first_line(text: &str) -> String {
     short(text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim())
 }
+
+/// A line for a terminal, without what would colour it.
+pub(crate) fn uncoloured(line: &[u8]) -> String {
+    let line = String::from_utf8_lossy(line);
+    let mut pieces = line.split("\u{1b}[");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.find(|c: char| c.is_ascii_alphabetic()).map_or(piece.len(), |at| at + 1);
+        text.push_str(&piece[end..]);
+    }
+    text
+}

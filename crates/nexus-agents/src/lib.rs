@@ -3,10 +3,13 @@
 mod adapter;
 mod choose;
 mod claude;
+mod codex;
 mod command;
 mod complete;
+mod copilot;
 mod gemini;
 mod json;
+mod opencode;
 mod qwen;
 mod stream_json;
 mod tail;

@@ -12,7 +12,7 @@ use nexus_core::task::{QueueEntry, Task};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use crate::adapter::{Adapter, Brief, Launch, Reader, ToolServer, adapter};
+use crate::adapter::{Brief, Launch, Reader, ToolServer, adapter};
 
 /// Reads all recordings of a kind and compares what is understood of each with its snapshot. A recording's exit code is 0
 /// unless `exits` has another one for its case, such as `("auth", 1)`. What `KIND.CASE.stderr` holds is read as its standard

@@ -2,7 +2,7 @@
 //! the same few APIs say.
 
 use jiff::Timestamp;
-use nexus_core::run::{Reset, Trouble, TroubleKind};
+use nexus_core::run::{Trouble, TroubleKind};
 
 mod reset;
 #[cfg(test)]
@@ -139,7 +139,7 @@ pub(crate) fn classify(status: Option<u16>, text: &str) -> TroubleKind {
         return TroubleKind::Authentication;
     }
     match status {
-        Some(401 | 402 | 403) => return TroubleKind::Authentication,
+        Some(401..=403) => return TroubleKind::Authentication,
         Some(429) => return TroubleKind::RateLimit,
         Some(413) => return TroubleKind::Limit,
         Some(408 | 409 | 500..) => return TroubleKind::Model,

@@ -3,6 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use nexus_core::run::Reset;
 
 #[test]
 fn what_errors_mean() {
