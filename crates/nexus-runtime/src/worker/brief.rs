@@ -68,7 +68,8 @@ pub(super) async fn outfit(node: &Node, job: &Job, plan: Plan, workspace: &Prepa
                 as_root: nexus_process::is_root(),
             };
             let launch = adapter.launch(&brief)?;
-            let speech = Speech::new(adapter.reader(), launch.side_dir.clone());
+            let mut speech = Speech::new(adapter.reader(&brief), launch.side_dir.clone());
+            speech.begin().await;
             Outfit { launch, speech: Some(speech), readable: vec![private], prompt: None }
         }
     };

@@ -41,6 +41,19 @@ impl SideFileTail {
         }
     }
 
+    /// Leaves out what stands in it by now: that is of an earlier run of the session.
+    pub(super) async fn skip(&mut self) {
+        let (Some(dir), Some(wanted)) = (self.dir.clone(), self.wanted.clone()) else { return };
+        let found = tokio::task::spawn_blocking(move || {
+            let path = find(&dir, &wanted)?;
+            let length = path.symlink_metadata().ok()?.len();
+            Some((path, length))
+        });
+        if let Ok(Some((path, length))) = found.await {
+            (self.found, self.offset) = (Some(path), length);
+        }
+    }
+
     /// Resolves when it is time to read; never, while there is nothing to be read.
     pub(super) async fn due(&mut self) {
         if self.wanted.is_none() {
@@ -156,6 +169,22 @@ mod tests {
         file.write_all(b"o\n").unwrap();
         assert_eq!(tail.read().await, [b"two\n".to_vec()]);
         assert!(tail.read().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_run_has_left_is_not_told_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut tail = tail(dir.path());
+        tail.skip().await;
+        let mut file = File::create(dir.path().join("rollout-0a51.jsonl")).unwrap();
+        file.write_all(b"one\ntw").unwrap();
+        assert_eq!(tail.read().await, [b"one\n".to_vec()], "there was nothing to leave out");
+
+        let mut next = SideFileTail::new(Some(dir.path().to_owned()));
+        next.look_for(|| Some(SideFile { contains: "0a51".into(), ends: ".jsonl" }));
+        next.skip().await;
+        file.write_all(b"three\n").unwrap();
+        assert_eq!(next.read().await, [b"three\n".to_vec()]);
     }
 
     #[cfg(unix)]

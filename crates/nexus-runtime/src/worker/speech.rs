@@ -50,6 +50,12 @@ impl Speech {
         }
     }
 
+    /// The agent is about to be started.
+    pub(super) async fn begin(&mut self) {
+        self.side.look_for(|| self.reader.side_file());
+        self.side.skip().await;
+    }
+
     /// Takes lines of one stream. Standard error is in the log as it is.
     pub(super) fn take(&mut self, stream: Stream, lines: Vec<Line>) -> Heard {
         let mut said = Vec::new();
