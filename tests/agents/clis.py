@@ -169,7 +169,7 @@ class Run:
             stdin=subprocess.PIPE if prompt is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        self.on_line = on_line
+        self.on_line, self.ending = on_line, False
         readers = [
             threading.Thread(target=self.read, args=(self.process.stdout, self.lines, True)),
             threading.Thread(target=self.read, args=(self.process.stderr, self.errors, False)),
@@ -205,6 +205,12 @@ class Run:
             (os.killpg if whole_group else os.kill)(self.process.pid, number)
         except ProcessLookupError:
             pass
+
+    def end_later(self, seconds, number, whole_group):
+        """Signals once, some time after the first call: what an agent printed until then is the same each time."""
+        if not self.ending:
+            self.ending = True
+            threading.Timer(seconds, self.signal, (number, whole_group)).start()
 
     def group(self):
         """Names of the processes that are left of the run's session."""

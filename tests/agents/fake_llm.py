@@ -14,16 +14,17 @@ n-th directive (one tool call a turn), and when they run out the reply is the pl
   [[slow:SECONDS]]           stream one word every 0.25 s for SECONDS (to test cancellation)
   [[hang:SECONDS]]           accept the request and say nothing for SECONDS
   [[refuse:WORDS]]           decline, the way the dialect says it
-  [[error:WHAT]]             answer with an HTTP error: a status, or model (unknown), context (too long), quota (spent, no
-                             reset), overloaded; [[error:WHAT*TIMES]] answers so TIMES times and then goes on
+  [[error:WHAT]]             answer with an HTTP error: a status, or model (unknown), context (too long), overloaded,
+                             quota (spent, no reset); [[error:WHAT*TIMES]] answers so TIMES times and then goes on
 These take no turn of their own:
   [[think:WORDS]]            reasoning before the first directive's turn
   [[usage:IN,OUT,CACHED]]    the figures of each turn from here on (CACHED, which is part of IN, may be left out)
   [[limit:SECONDS]]          429 with Retry-After: closes the account (the request's key) for SECONDS from the first
                              request that says so, then goes on; [[limit:SECONDS|plan]] says it as a subscription does
 No directive: the text "FAKE-OK". A key that begins with "bad" (any auth header or ?key=) is answered 401.
-Directives may stand within a directive's JSON (for a child's task). {{FIELD}} in one is the newest value of "FIELD" in a
-tool's result. Without [[usage]], a turn's input is its request's size / 4, which grows, and its output a few tokens.
+Directives may stand in a directive's JSON (for a child's task). {{FIELD}} in a directive, but not in those within it,
+is the newest value of "FIELD" in a tool's result. Without [[usage]], a turn's input is its request's size / 4, which
+grows, and its output a few tokens.
 
 GET /requests tells how many requests each key has made, and how many of them were answered by an error.
 usage: fake_llm.py [--port 0] [--log FILE.jsonl]     prints "PORT <n>" on standard output
@@ -129,7 +130,7 @@ def plan(kind, b, key):
     results = [x for r, x in msgs[at + 1 :] if r == "tool"]  # one call a turn, so one result each
     n, turns, usage, first = len(results), 0, None, []
     for name, value in directives(text):
-        value = re.sub(r"\{\{(\w+)\}\}", lambda m: newest(m.group(1), results), value)
+        value = filled(value, results)
         here = turns == n
         if name == "usage" and turns <= n:
             usage = [int(x) for x in value.split(",")]
@@ -161,6 +162,17 @@ def once(what, times):
     with LOCK:
         SEEN[what] = SEEN.get(what, 0) + 1
         return SEEN[what] <= times
+
+
+def filled(value, results):
+    """The value with its {{FIELD}}s filled in, but those of the directives within it, which are for somebody else."""
+    inner = directives(value)
+    for i, (name, text) in enumerate(inner):
+        value = value.replace(f"[[{name}:{text}]]", f"[[{i}]]", 1)
+    value = re.sub(r"\{\{(\w+)\}\}", lambda m: newest(m.group(1), results), value)
+    for i, (name, text) in enumerate(inner):
+        value = value.replace(f"[[{i}]]", f"[[{name}:{text}]]", 1)
+    return value
 
 
 def newest(field, results):
