@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use nexus_core::attempt::ExitStatus;
 use nexus_core::run::{Ending, Said, Trouble, TroubleKind};
 
-use crate::trouble;
+use crate::{json, trouble};
 
 /// Lines that are kept, of at most so many bytes.
 const LINES: usize = 6;
@@ -17,7 +17,7 @@ pub(crate) struct Tail(VecDeque<String>);
 impl Tail {
     /// Keeps a line, and returns it as text.
     pub(crate) fn push(&mut self, line: &[u8]) -> String {
-        let text = String::from_utf8_lossy(line).into_owned();
+        let text = json::plain(line);
         if !text.trim().is_empty() {
             self.0.truncate(LINES - 1);
             self.0.push_front(text[..text.floor_char_boundary(LINE)].to_owned());

@@ -11,6 +11,9 @@ fn hear(kind: AgentKind, lines: &[&str]) -> (Run, Vec<Said>) {
     (testing::run(&said), said)
 }
 
+/// A word of how a run ends, and its reset.
+type Expected = (&'static str, Option<Reset>);
+
 /// How a run with these lines ends: in a word, with its reset.
 fn ending(kind: AgentKind, lines: &[&str]) -> (String, Option<Reset>) {
     match hear(kind, lines).0.ending() {
@@ -29,7 +32,7 @@ fn retry(attempt: u32, status: &str, error: &str, millis: u32) -> String {
 
 /// A result that is an error, of this text.
 fn failed(status: &str, text: &str) -> String {
-    let text = serde_json::Value::from(text);
+    let text = Value::from(text);
     format!(r#"{{"type":"result","subtype":"success","is_error":true,"api_error_status":{status},"result":{text}}}"#)
 }
 
@@ -38,7 +41,8 @@ fn a_retried_request_is_an_end_where_another_one_does_not_help() {
     let key = r#"{"type":"system","subtype":"init","session_id":"s","apiKeySource":"ANTHROPIC_API_KEY"}"#;
     let plan = r#"{"type":"system","subtype":"init","session_id":"s","apiKeySource":"none"}"#;
     let minutes = |n: u64| Some(Reset::In(Duration::from_secs(60 * n)));
-    let table: &[(&str, &[(u32, &str, &str, u32)], (&str, Option<Reset>))] = &[
+    type Retry = (u32, &'static str, &'static str, u32);
+    let table: &[(&str, &[Retry], Expected)] = &[
         (key, &[(1, "401", "authentication_failed", 600)], ("Authentication", None)),
         (key, &[(1, "403", "oauth_org_not_allowed", 600)], ("Authentication", None)),
         (key, &[(1, "400", "billing_error", 600)], ("Authentication", None)),
@@ -68,7 +72,7 @@ fn results_that_are_failures() {
     let three = Some(Reset::At("2026-11-23T15:00:00Z".parse().unwrap()));
     let limit = "You've hit your limit \u{b7} resets 3pm (Europe/Berlin)";
     let subtype = |word: &str| format!(r#"{{"type":"result","subtype":"{word}","is_error":true,"errors":["x"]}}"#);
-    let table: &[(&[&str], (&str, Option<Reset>))] = &[
+    let table: &[(&[&str], Expected)] = &[
         (&[&failed("null", "Claude AI usage limit reached|1763830800")], ("RateLimit", epoch(1_763_830_800))),
         (&[&failed("429", "5-hour limit reached \u{2219} resets 3pm")], ("RateLimit", None)),
         (&[user, &failed("429", "5-hour limit reached \u{2219} resets 3pm (UTC)")], ("RateLimit", three)),
@@ -112,13 +116,13 @@ fn results_that_are_failures() {
 #[test]
 fn what_qwen_passes_on_as_text() {
     let says = |text: &str, output: u32| {
-        let text = serde_json::Value::from(text);
+        let text = Value::from(text);
         format!(
             r#"{{"type":"assistant","message":{{"id":"m","content":[{{"type":"text","text":{text}}}],"usage":{{"input_tokens":{output},"output_tokens":{output}}}}}}}"#
         )
     };
     let result = |text: &str| {
-        let text = serde_json::Value::from(text);
+        let text = Value::from(text);
         format!(r#"{{"type":"result","subtype":"success","is_error":false,"result":{text}}}"#)
     };
     let error = "[API Error: 401 invalid x-api-key (fake)]";

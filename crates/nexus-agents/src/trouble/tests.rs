@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use nexus_core::run::Reset;
 use proptest::prelude::*;
 
 use super::*;
