@@ -11,8 +11,8 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 use nexus_core::attempt::{ExitStatus, Signal};
-use nexus_process::{Events, Limit, OutputPolicy, Remote, Report, Tree, Vitals, Watch, feed};
-use tokio::io::{AsyncWriteExt, DuplexStream};
+use nexus_process::{Events, Limit, OutputPolicy, Remote, Report, Stdin, StdinWriter, Tree, Vitals, Watch, feed};
+use tokio::io::{AsyncWriteExt, DuplexStream, copy, duplex};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -27,10 +27,14 @@ pub struct Started {
     pub events: Events,
     pub vitals: Watch,
     pub id: String,
+    /// Of a container whose input is [`Stdin::Piped`].
+    pub stdin: Option<StdinWriter>,
 }
 
 /// How long the last words of a container are waited for once it has ended.
 const LAST_WORDS: Duration = Duration::from_secs(60);
+/// As much of its input as a pipe holds.
+const INPUT: usize = 64 * 1024;
 /// Between two tries, while the engine doesn't answer.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -65,7 +69,7 @@ async fn begin(
     id: &str,
 ) -> Result<(AttachContainerResults, u32), ContainerError> {
     let options = AttachContainerOptionsBuilder::new();
-    let options = options.stream(true).stdout(true).stderr(true).stdin(spec.stdin.is_some()).build();
+    let options = options.stream(true).stdout(true).stderr(true).stdin(!matches!(spec.stdin, Stdin::Closed)).build();
     let attached = docker.attach_container(id, Some(options)).await.map_err(refused("let a container be heard"))?;
     docker.start_container(id, None).await.map_err(refused("start a container"))?;
     let state = docker.inspect_container(id, None).await.map_err(refused("say how a container is"))?.state;
@@ -82,14 +86,28 @@ fn keep(
     output: &OutputPolicy,
 ) -> Started {
     let (tree, events, remote) = Tree::remote(pid, output);
-    let AttachContainerResults { output, input } = attached;
-    if let Some(bytes) = spec.stdin.clone() {
-        tokio::spawn(async move {
-            let mut input = input;
-            feed(&mut input, bytes).await;
-            let _ = input.shutdown().await;
-        });
-    }
+    let AttachContainerResults { output, mut input } = attached;
+    let stdin = match &spec.stdin {
+        Stdin::Closed => None,
+        Stdin::Bytes(bytes) => {
+            let bytes = bytes.clone();
+            tokio::spawn(async move {
+                feed(&mut input, bytes).await;
+                let _ = input.shutdown().await;
+            });
+            None
+        }
+        Stdin::Piped => {
+            let (writer, mut written) = duplex(INPUT);
+            tokio::spawn(async move {
+                // An error means that it doesn't read any more; whoever writes sees that by the other end.
+                let _ = copy(&mut written, &mut input).await;
+                // Its input is a half of the connection that its output comes by: dropping it alone ends nothing.
+                let _ = input.shutdown().await;
+            });
+            Some(StdinWriter::new(writer))
+        }
+    };
     let (sender, vitals) = watch::channel(Vitals::default());
     let Remote { signals, stdout, stderr, phase } = remote;
     let heard = tokio::spawn(pass_on(output, stdout, stderr));
@@ -104,7 +122,7 @@ fn keep(
         let Meter { peak_memory, cpu_time, .. } = keeper.meter;
         phase.gone(Report { exit, peak_memory, cpu_time, limit });
     });
-    Started { tree, events, vitals: Watch::of(vitals), id }
+    Started { tree, events, vitals: Watch::of(vitals), id, stdin }
 }
 
 type Heard = std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<LogOutput, Error>> + Send>>;

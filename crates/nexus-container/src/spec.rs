@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount as ApiMount, MountType, ResourcesUlimits,
 };
-use bytes::Bytes;
+use nexus_process::Stdin;
 
 /// The label by which a node knows its own.
 pub(crate) const NODE: &str = "nexus.node";
@@ -33,7 +33,7 @@ pub struct ContainerSpec {
     pub file_size: Option<u64>,
     pub network: Network,
     pub labels: Labels,
-    pub stdin: Option<Bytes>,
+    pub stdin: Stdin,
 }
 
 /// Whose a container is.
@@ -67,6 +67,7 @@ const TMP: &str = "rw,nosuid,nodev,exec,size=1g,mode=1777";
 impl ContainerSpec {
     /// For the API. Of what Docker gives by itself nothing is left but its seccomp profile.
     pub(crate) fn body(&self) -> ContainerCreateBody {
+        let reads = !matches!(self.stdin, Stdin::Closed);
         let limit = |name: &str, value: Option<u64>| {
             value.map(signed).map(|value| ResourcesUlimits {
                 name: Some(name.to_owned()),
@@ -107,9 +108,9 @@ impl ContainerSpec {
             labels: Some(self.labels.body()),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
-            attach_stdin: Some(self.stdin.is_some()),
-            open_stdin: Some(self.stdin.is_some()),
-            stdin_once: Some(self.stdin.is_some()),
+            attach_stdin: Some(reads),
+            open_stdin: Some(reads),
+            stdin_once: Some(reads),
             tty: Some(false),
             host_config: Some(host),
             ..ContainerCreateBody::default()

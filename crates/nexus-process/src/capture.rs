@@ -60,7 +60,8 @@ enum Cut {
 }
 
 async fn collect(command: &Command, limit: usize) -> Result<Captured, Cut> {
-    let (tree, mut events) = Tree::spawn_split(command, &Limits::default(), Split::Chunks, None).map_err(Cut::Spawn)?;
+    let (tree, mut events, _) =
+        Tree::spawn_split(command, &Limits::default(), Split::Chunks, None).map_err(Cut::Spawn)?;
     let mut captured = Captured { status: ExitStatus::Code(-1), stdout: Vec::new(), stderr: Vec::new() };
     while let Some(event) = events.next().await {
         match event {

@@ -1,10 +1,13 @@
 //! What to start: a program, its arguments, its directory, its whole environment, and what it reads.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::{fmt, io};
 
 use bytes::Bytes;
+use tokio::io::AsyncWrite;
 
 /// A program to start. Nothing of our own environment is inherited.
 #[derive(Clone)]
@@ -26,6 +29,39 @@ pub enum Stdin {
     Closed,
     /// These bytes, then the end of file. A program that doesn't read them all is no error.
     Bytes(Bytes),
+    /// What is written to the [`StdinWriter`] that comes with the tree.
+    Piped,
+}
+
+/// The writing end of a tree's standard input: dropped, it is the end of file. What is written once the tree doesn't read any
+/// more is a `BrokenPipe`; who holds this doesn't keep the tree from ending.
+pub struct StdinWriter(Pin<Box<dyn AsyncWrite + Send>>);
+
+impl StdinWriter {
+    /// What writes to somebody else's tree, such as a container's.
+    pub fn new(writer: impl AsyncWrite + Send + 'static) -> Self {
+        Self(Box::pin(writer))
+    }
+}
+
+impl AsyncWrite for StdinWriter {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.as_mut().poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_shutdown(context)
+    }
+}
+
+impl fmt::Debug for StdinWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StdinWriter")
+    }
 }
 
 impl Command {
@@ -86,6 +122,7 @@ impl fmt::Debug for Stdin {
         match self {
             Self::Closed => f.write_str("Closed"),
             Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::Piped => f.write_str("Piped"),
         }
     }
 }

@@ -29,7 +29,7 @@ mod tree;
 mod wardens;
 
 pub use capture::{CaptureError, Captured, capture};
-pub use command::{Command, Stdin};
+pub use command::{Command, Stdin, StdinWriter};
 pub use environment::{is_root, user_environment};
 pub use error::SpawnError;
 pub use events::{Event, Events, OutputPolicy};

@@ -17,7 +17,7 @@ use tokio::process::Child;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::command::{Command, Stdin};
+use crate::command::{Command, Stdin, StdinWriter};
 use crate::error::SpawnError;
 use crate::events::{Events, OutputPolicy, Source};
 use crate::group::{self, Group};
@@ -160,6 +160,15 @@ impl Gone {
 impl Tree {
     /// Starts `command` as the leader of a new process group. To be called within a tokio runtime.
     pub fn spawn(command: &Command, output: &OutputPolicy) -> Result<(Self, Events), SpawnError> {
+        let (tree, events, _) = Self::spawn_piped(command, output)?;
+        Ok((tree, events))
+    }
+
+    /// The same with what writes to its standard input, if that is [`Stdin::Piped`].
+    pub fn spawn_piped(
+        command: &Command,
+        output: &OutputPolicy,
+    ) -> Result<(Self, Events, Option<StdinWriter>), SpawnError> {
         Self::spawn_limited(command, &Limits::default(), output)
     }
 
@@ -168,7 +177,7 @@ impl Tree {
         command: &Command,
         limits: &Limits,
         output: &OutputPolicy,
-    ) -> Result<(Self, Events), SpawnError> {
+    ) -> Result<(Self, Events, Option<StdinWriter>), SpawnError> {
         Self::spawn_split(command, limits, Split::Lines(output.max_line.max(1)), output.redact.as_ref())
     }
 
@@ -177,7 +186,7 @@ impl Tree {
         limits: &Limits,
         split: Split,
         redact: Option<&Redactor>,
-    ) -> Result<(Self, Events), SpawnError> {
+    ) -> Result<(Self, Events, Option<StdinWriter>), SpawnError> {
         let program = program::find(command)?;
         let mut child =
             start(command, &program).map_err(|source| SpawnError::from_system(command, &program, source))?;
@@ -187,13 +196,13 @@ impl Tree {
         let stdout = child.stdout.take().map(|pipe| Box::new(pipe) as Source);
         let stderr = child.stderr.take().map(|pipe| Box::new(pipe) as Source);
         let events = Events::new(stdout, stderr, split, redact, phase.clone());
-        let feeder = match (&command.stdin, child.stdin.take()) {
-            (Stdin::Bytes(bytes), Some(pipe)) => Some(tokio::spawn(feed(pipe, bytes.clone()))),
-            _ => None,
+        let (feeder, stdin) = match (&command.stdin, child.stdin.take()) {
+            (Stdin::Bytes(bytes), Some(pipe)) => (Some(tokio::spawn(feed(pipe, bytes.clone()))), None),
+            (_, pipe) => (None, pipe.map(StdinWriter::new)),
         };
         let owner = Owner { group: Arc::clone(&group), child, phase: sender, feeder };
         tokio::spawn(owner.run());
-        Ok((Self { hold: Hold::Group(group), phase }, events))
+        Ok((Self { hold: Hold::Group(group), phase }, events, stdin))
     }
 
     #[cfg(warden)]
@@ -281,7 +290,7 @@ fn start(command: &Command, program: &std::path::Path) -> std::io::Result<Child>
         .envs(command.env.iter().map(|(name, value)| (name, value)))
         .stdin(match command.stdin {
             Stdin::Closed => Stdio::null(),
-            Stdin::Bytes(_) => Stdio::piped(),
+            Stdin::Bytes(_) | Stdin::Piped => Stdio::piped(),
         })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::command::Command;
+use crate::command::{Command, StdinWriter};
 #[cfg(not(warden))]
 use crate::error::SpawnError;
 use crate::events::{Events, OutputPolicy};
@@ -51,6 +51,8 @@ pub struct Started {
     pub events: Events,
     /// Of a confinement with a proxy: where its connections come in.
     pub listener: Option<std::net::TcpListener>,
+    /// Of a command whose input is [`crate::Stdin::Piped`].
+    pub stdin: Option<StdinWriter>,
 }
 
 /// The command with a shell before it, where there are limits that only a shell can set.
@@ -94,8 +96,8 @@ impl Wardens {
             let source = std::io::ErrorKind::Unsupported.into();
             return Err(SpawnError::Warden { doing: "confine the agent on this system".to_owned(), source });
         }
-        let (tree, events) = Tree::spawn_limited(&shelled(launch)?, &launch.limits, &launch.output)?;
-        Ok(Started { tree, events, listener: None })
+        let (tree, events, stdin) = Tree::spawn_limited(&shelled(launch)?, &launch.limits, &launch.output)?;
+        Ok(Started { tree, events, listener: None, stdin })
     }
 
     /// There are none.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use nexus_container::{ContainerError, ContainerSpec, Engine, Labels, Mount, Network, Started};
 use nexus_core::attempt::{ExitStatus, Signal};
 use nexus_core::log::Stream;
-use nexus_process::{Event, Limit, OutputPolicy, Report};
+use nexus_process::{Event, Limit, OutputPolicy, Report, Stdin};
+use tokio::io::AsyncWriteExt;
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(120), future).await.expect("it takes too long")
@@ -35,7 +36,7 @@ fn spec(script: &str) -> ContainerSpec {
         file_size: None,
         network: Network::None,
         labels,
-        stdin: None,
+        stdin: Stdin::Closed,
     }
 }
 
@@ -99,8 +100,23 @@ async fn it_prints_and_ends_and_nothing_is_left() {
 #[tokio::test]
 #[ignore = "needs a container engine: tests/containers"]
 async fn its_input_has_an_end() {
-    let spec = ContainerSpec { stdin: Some("one\ntwo\n".into()), ..spec("cat; echo end") };
+    let spec = ContainerSpec { stdin: Stdin::Bytes("one\ntwo\n".into()), ..spec("cat; echo end") };
     assert_eq!(run(&spec).await.stdout, "one\ntwo\nend\n");
+}
+
+#[tokio::test]
+#[ignore = "needs a container engine: tests/containers"]
+async fn its_input_can_be_written_while_it_runs() {
+    let mut started = start(&ContainerSpec { stdin: Stdin::Piped, ..spec("cat; echo end") }).await;
+    let mut stdin = started.stdin.take().unwrap();
+    for word in ["one", "two"] {
+        stdin.write_all(format!("{word}\n").as_bytes()).await.unwrap();
+        stdin.flush().await.unwrap();
+        let Some(Event::Output { lines, .. }) = soon(started.events.next()).await else { panic!("no output") };
+        assert_eq!(lines[0].bytes, word.as_bytes());
+    }
+    drop(stdin);
+    assert_eq!(read(&mut started).await.stdout, "end\n");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 
 use super::link::Link;
 use super::{Launch, Started};
-use crate::command::{Command, Stdin};
+use crate::command::{Command, Stdin, StdinWriter};
 use crate::error::SpawnError;
 use crate::events::{Events, Source};
 use crate::lines::Split;
@@ -71,10 +71,10 @@ impl Wardens {
         let mut fds = vec![agents_stdout, agents_stderr];
         let input = match &command.stdin {
             Stdin::Closed => None,
-            Stdin::Bytes(bytes) => {
+            Stdin::Bytes(_) | Stdin::Piped => {
                 let (sender, receiver) = pipe::pipe().map_err(lost)?;
                 fds.push(receiver.into_blocking_fd().map_err(lost)?);
-                Some((sender, bytes.clone()))
+                Some(sender)
             }
         };
         let link = self.take().await.map_err(lost)?;
@@ -112,13 +112,17 @@ impl Wardens {
             Ok(Err(Refusal::Lost(source))) => return Err(lost(source)),
             Err(_) => return Err(lost(io::Error::other("the runtime shuts down"))),
         };
-        if let Some((sender, bytes)) = input {
-            tokio::spawn(feed(sender, bytes));
-        }
+        let stdin = match (&command.stdin, input) {
+            (Stdin::Bytes(bytes), Some(sender)) => {
+                tokio::spawn(feed(sender, bytes.clone()));
+                None
+            }
+            (_, sender) => sender.map(StdinWriter::new),
+        };
         let split = Split::Lines(launch.output.max_line.max(1));
         let events = Events::new(Some(stdout), Some(stderr), split, launch.output.redact.as_ref(), phase.clone());
         let tree = Tree::of_warden(Hold { leader, warden, orders }, phase);
-        Ok(Started { tree, events, listener: listener.map(Into::into) })
+        Ok(Started { tree, events, listener: listener.map(Into::into), stdin })
     }
 
     /// An idle warden, or a new one.

@@ -16,5 +16,6 @@ mod marked;
 mod output;
 mod sampler;
 mod spawn;
+mod stdin;
 mod support;
 mod wardens;

@@ -65,10 +65,7 @@ pub(super) async fn spec(
             task: entry.task.id.to_string(),
             attempt: entry.attempt,
         },
-        stdin: match stdin {
-            Stdin::Closed => None,
-            Stdin::Bytes(bytes) => Some(bytes),
-        },
+        stdin,
     })
 }
 

@@ -192,7 +192,7 @@ async fn spawn(
     settling.store(true, Ordering::Release);
     let started = node.protector.wardens.start(&launch).await;
     let started = started.map_err(|error| NotSpawned::new(error.to_string(), error.is_shortage()))?;
-    let nexus_process::Started { tree, events, listener } = started;
+    let nexus_process::Started { tree, events, listener, .. } = started;
     let gateway = match open(terms, listener) {
         Ok(gateway) => gateway,
         Err(error) => {
