@@ -158,7 +158,8 @@ pub(crate) fn classify(status: Option<u16>, text: &str) -> TroubleKind {
 
 /// The trouble that an error is, with its reset if it is a rate limit that says so. `now` is the time of the stream, where that
 /// has one: a time of day means nothing without it.
-pub(crate) fn trouble(status: Option<u16>, text: &str, now: Option<Timestamp>) -> Trouble {
+#[must_use]
+pub fn trouble(status: Option<u16>, text: &str, now: Option<Timestamp>) -> Trouble {
     let kind = classify(status, text);
     let reset = if kind == TroubleKind::RateLimit { reset(text, now) } else { None };
     let message = message(text);

@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "nexus-runtime",
         &[
             "nexus-bus",
+            "nexus-acp",
             "nexus-agents",
             "nexus-container",
             "nexus-process",
@@ -41,6 +42,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nexus-workspace", &["nexus-process", "nexus-core"]),
     ("nexus-config", &["nexus-core"]),
     ("nexus-bus", &["nexus-core"]),
+    // An agent's stream is read as an adapter reads it, and its errors are what everybody's are.
+    ("nexus-acp", &["nexus-agents", "nexus-core"]),
     ("nexus-agents", &["nexus-core"]),
     ("nexus-proxy", &["nexus-core"]),
     ("nexus-container", &["nexus-process", "nexus-core"]),

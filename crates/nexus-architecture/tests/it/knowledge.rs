@@ -15,6 +15,7 @@ const fn only(dependency: &'static str, owners: &'static [&'static str]) -> Know
 
 const KNOWLEDGE: &[Knows] = &[
     only("rmcp", &["nexus-mcp"]),
+    only("agent-client-protocol", &["nexus-acp"]),
     only("axum", &["nexus-web"]),
     only("tower-http", &["nexus-web"]),
     only("ractor", &["nexus-runtime"]),

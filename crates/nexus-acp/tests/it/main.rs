@@ -1,0 +1,12 @@
+//! Conversations over real streams, with an agent that plays scripts: slow, silent, greedy, deaf.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on says so by failing"
+)]
+
+mod agent;
+mod files;
+mod questions;
+mod streams;
