@@ -39,11 +39,11 @@ struct Inner {
     machine: Machine,
     /// None once the agent's input is closed.
     sender: Option<mpsc::Sender<Vec<u8>>>,
+    /// Until somebody writes them.
+    messages: Option<mpsc::Receiver<Vec<u8>>>,
     looks: Option<mpsc::Sender<(RequestId, Look)>>,
     questions: mpsc::Sender<Question>,
     late: VecDeque<Said>,
-    /// A line that hasn't ended.
-    piece: Vec<u8>,
     /// What it has last said on its standard error.
     last_error: String,
 }
@@ -54,8 +54,6 @@ const MESSAGES: usize = 256;
 const WAITING: usize = 64 * 1024 * 1024;
 /// Looks at files that wait; more are refused.
 const LOOKS: usize = 32;
-/// Bytes of one line: a message that is longer is nobody's.
-const LINE: usize = 32 * 1024 * 1024;
 /// Characters of a line on standard error.
 const ERROR: usize = 300;
 /// Questions that wait to be taken: as many as may be open.
@@ -64,34 +62,26 @@ const QUESTIONS: usize = 16;
 const LATE: usize = 2 * QUESTIONS;
 
 impl Conversation {
-    /// Begins one: the first message is on its way when this returns. To be called within a tokio runtime.
+    /// Makes one; what it says first waits for [`Conversation::connect`]. To be called within a tokio runtime.
     ///
-    /// `writer` writes to the agent's standard input, and is dropped when that is to end. Without `files` the agent is told
-    /// that it gets none from us. Questions come only where the brief's approval is to ask.
-    pub fn open(
-        writer: impl AsyncWrite + Send + Unpin + 'static,
-        brief: Brief,
-        files: Option<Arc<dyn Files>>,
-    ) -> (Self, mpsc::Receiver<Question>) {
+    /// Without `files` the agent is told that it gets none from us. Questions come only where the brief's approval is to ask.
+    #[must_use]
+    pub fn new(brief: Brief, files: Option<Arc<dyn Files>>) -> (Self, mpsc::Receiver<Question>) {
         let (sender, messages) = mpsc::channel(MESSAGES);
         let (asks, questions) = mpsc::channel(QUESTIONS);
-        let mut todo = Vec::new();
-        let writes = files.as_ref().is_some_and(|files| files.writes());
-        let patience = brief.patience;
-        let machine = Machine::new(brief, files.is_some(), writes, &mut todo);
         let (looks, looked) = mpsc::channel(LOOKS);
+        let mut todo = Vec::new();
+        let (patience, writes) = (brief.patience, files.as_ref().is_some_and(|files| files.writes()));
         let inner = Inner {
-            machine,
+            machine: Machine::new(brief, files.is_some(), writes, &mut todo),
             sender: Some(sender),
+            messages: Some(messages),
             looks: files.is_some().then_some(looks),
             questions: asks,
             late: VecDeque::new(),
-            piece: Vec::new(),
             last_error: String::new(),
         };
-        let waiting = Arc::new(AtomicUsize::new(0));
-        tokio::spawn(write(writer, messages, Arc::clone(&waiting)));
-        let shared = Shared { inner: Mutex::new(inner), news: Notify::new(), waiting, patience };
+        let shared = Shared { inner: Mutex::new(inner), news: Notify::new(), waiting: Arc::default(), patience };
         let conversation = Self { shared: Arc::new(shared) };
         if let Some(files) = files {
             tokio::spawn(look(files, looked, Arc::downgrade(&conversation.shared)));
@@ -100,33 +90,12 @@ impl Conversation {
         (conversation, questions)
     }
 
-    /// Takes a piece of a line; `cut` says that the line goes on in the next one.
-    pub fn piece(&self, bytes: &[u8], cut: bool, said: &mut Vec<Said>) {
-        let mut inner = self.lock();
-        if !cut && inner.piece.is_empty() {
-            return self.take(&mut inner, bytes, said);
+    /// The agent runs, and `writer` writes to its standard input. It is dropped when that is to end, or nobody holds the
+    /// conversation any more. The second one is dropped at once.
+    pub fn connect(&self, writer: impl AsyncWrite + Send + Unpin + 'static) {
+        if let Some(messages) = self.lock().messages.take() {
+            tokio::spawn(write(writer, messages, Arc::clone(&self.shared.waiting)));
         }
-        if inner.piece.len() + bytes.len() > LINE {
-            let trouble = Trouble::new(TroubleKind::Protocol, format!("it sent a message of more than {LINE} bytes"));
-            let mut todo = Vec::new();
-            inner.machine.fail(trouble, &mut todo);
-            self.perform(&mut inner, todo, Some(said));
-            // What is left of it is no message.
-            inner.piece.clear();
-            return;
-        }
-        inner.piece.extend_from_slice(bytes);
-        if !cut {
-            let line = std::mem::take(&mut inner.piece);
-            self.take(&mut inner, &line, said);
-        }
-    }
-
-    fn take(&self, inner: &mut Inner, line: &[u8], said: &mut Vec<Said>) {
-        said.extend(inner.late.drain(..));
-        let mut todo = Vec::new();
-        inner.machine.line(line, &mut todo);
-        self.perform(inner, todo, Some(said));
     }
 
     /// What was said by none of its lines: a question was answered, or nobody has. To be dropped and called again at will.
@@ -238,7 +207,11 @@ impl fmt::Debug for Conversation {
 
 impl Reader for Conversation {
     fn line(&mut self, line: &[u8], said: &mut Vec<Said>) {
-        self.piece(line, false, said);
+        let mut inner = self.lock();
+        said.extend(inner.late.drain(..));
+        let mut todo = Vec::new();
+        inner.machine.line(line, &mut todo);
+        self.perform(&mut inner, todo, Some(said));
     }
 
     fn error_line(&mut self, line: &[u8], _said: &mut Vec<Said>) {

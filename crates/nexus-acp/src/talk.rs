@@ -36,6 +36,8 @@ pub(crate) struct Talk {
     /// Tokens of the calls before this one, and of this one as far as it was told.
     spent: u64,
     this: u64,
+    /// Tokens of all its calls, where it tells of each.
+    told: Option<Tokens>,
     /// Tokens in its context, when that was told last.
     context: u64,
 }
@@ -79,6 +81,13 @@ impl Talk {
             _ => return,
         };
         self.model_speaks(todo);
+        if let Some(tokens) = chunk.meta.as_ref().and_then(|meta| of_call(meta.get("usage")?)) {
+            self.told = Some(self.told.unwrap_or_default().plus(tokens));
+            self.say_tokens(todo);
+        }
+        if text.is_empty() {
+            return;
+        }
         if self.talks && message.is_some() && self.message.is_some() && message != self.message {
             self.finish(todo);
         }
@@ -163,6 +172,10 @@ impl Talk {
 
     /// The protocol tells how full the context is: each call of the model was given all of it, or what was in it then.
     fn say_tokens(&self, todo: &mut Vec<Action>) {
+        if let Some(tokens) = self.told {
+            todo.push(Action::Say(Said::Tokens(tokens)));
+            return;
+        }
         let input = self.spent.saturating_add(self.this);
         if input > 0 {
             todo.push(Action::Say(Said::Tokens(Tokens { input, output: 0, cached: 0 })));
@@ -172,6 +185,16 @@ impl Talk {
 
 fn as_update(call: ToolCall) -> ToolCallUpdate {
     ToolCallUpdate::from(call)
+}
+
+/// What Qwen Code tells of each call of its model, with an empty piece of text.
+fn of_call(usage: &Value) -> Option<Tokens> {
+    let tokens = |name: &str| usage.get(name).and_then(Value::as_u64);
+    Some(Tokens {
+        input: tokens("inputTokens")?,
+        output: tokens("outputTokens")?,
+        cached: tokens("cachedReadTokens").unwrap_or_default(),
+    })
 }
 
 /// Dollars, as a budget is in them.

@@ -21,4 +21,4 @@ pub use adapter::{Adapter, Brief, Launch, Login, Look, Needs, Reader, SideFile, 
 pub use choose::{choose, is_installed, program};
 pub use command::{launch, variables};
 pub use complete::complete;
-pub use trouble::trouble;
+pub use trouble::trouble as trouble_of;

@@ -29,7 +29,7 @@ pub(super) fn of_prompt(result: &Value, last_message: &str, todo: &mut Vec<Actio
         StopReason::MaxTurnRequests => limit("it asked its model as often as it may (max_turn_requests)"),
         // Some agents say of a call of the model that failed that their turn has ended.
         _ if last_message.starts_with("[API Error") => {
-            Some(Ending::Failed(nexus_agents::trouble(None, last_message, None)))
+            Some(Ending::Failed(nexus_agents::trouble_of(None, last_message, None)))
         }
         _ => Some(Ending::Done),
     }
@@ -86,7 +86,7 @@ pub(super) fn of_error(error: &Error, otherwise: TroubleKind) -> Trouble {
 
 /// The same of words alone.
 pub(super) fn classify(status: Option<u16>, text: &str, otherwise: TroubleKind) -> Trouble {
-    let trouble = nexus_agents::trouble(status, text, None);
+    let trouble = nexus_agents::trouble_of(status, text, None);
     match trouble.kind {
         // What is left when the words say nothing.
         TroubleKind::Model if status.is_none() => Trouble { kind: otherwise, ..trouble },

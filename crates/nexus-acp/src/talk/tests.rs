@@ -81,6 +81,15 @@ fn calls_of_the_model_are_counted_and_add_up() {
     let twice =
         [used(100), text("a"), used(110), tool("1", "pending"), went("1", "failed"), used(200), text("b"), used(210)];
     assert_eq!(last(&twice), (2, 410));
+    // As Qwen Code tells it: of each call, what it was.
+    let call = |input: u64| {
+        let usage =
+            json!({"inputTokens": input, "outputTokens": 50, "totalTokens": input + 50, "cachedReadTokens": 10});
+        json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": ""}, "_meta": {"usage": usage}})
+    };
+    let qwen = [text("a"), call(1000), tool("1", "pending"), went("1", "completed"), text("b"), call(2000)];
+    assert_eq!(last(&qwen), (2, 3000));
+    assert!(!hear(&qwen).contains(&said("")));
     // Two tools at a time are one answer's.
     let parallel =
         [tool("1", "pending"), tool("2", "pending"), went("1", "completed"), went("2", "completed"), text("x")];

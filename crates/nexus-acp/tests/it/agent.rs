@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_acp::{Brief, Conversation, Files, Question};
+use nexus_agents::Reader;
 use nexus_core::department::Approval;
 use nexus_core::run::{Ending, Run, Said};
 use serde_json::{Value, json};
@@ -39,7 +40,8 @@ impl Agent {
     /// `room`: bytes that its input holds before it is read.
     pub(crate) fn new(brief: Brief, files: Option<Arc<dyn Files>>, room: usize) -> Self {
         let (writer, input) = tokio::io::duplex(room);
-        let (conversation, questions) = Conversation::open(writer, brief, files);
+        let (conversation, questions) = Conversation::new(brief, files);
+        conversation.connect(writer);
         Self { conversation, questions, said: Vec::new(), input: BufReader::new(input).lines() }
     }
 
@@ -79,7 +81,7 @@ impl Agent {
     }
 
     pub(crate) fn line(&mut self, line: &[u8]) {
-        self.conversation.piece(line, false, &mut self.said);
+        self.conversation.line(line, &mut self.said);
     }
 
     pub(crate) fn ask(&mut self, id: u64, method: &str, params: Value) {

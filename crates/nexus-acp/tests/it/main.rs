@@ -8,5 +8,7 @@
 
 mod agent;
 mod files;
+#[cfg(unix)]
+mod processes;
 mod questions;
 mod streams;

@@ -1,10 +1,13 @@
 //! What a conversation does with its two streams, whatever the agent does with them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use nexus_acp::Conversation;
 use nexus_agents::Reader;
 use nexus_core::run::{Ending, Said, TroubleKind};
 use serde_json::json;
+use tokio::io::AsyncReadExt;
 
 use crate::agent::{Agent, brief, soon};
 
@@ -64,32 +67,6 @@ async fn one_that_is_gone_has_not_done_it() {
     agent.ends().await;
 }
 
-#[tokio::test]
-async fn pieces_of_a_line_are_one_message() {
-    let mut agent = Agent::new(brief(), None, 1024);
-    let id = agent.read().await["id"].clone();
-    let hello = json!({"jsonrpc": "2.0", "id": id, "result": {"protocolVersion": 1}}).to_string();
-    for (at, byte) in hello.bytes().enumerate() {
-        agent.conversation.piece(&[byte], at + 1 < hello.len(), &mut agent.said);
-    }
-    assert_eq!(agent.read().await["method"], "session/new");
-    // One with its end in a piece of its own.
-    let session = json!({"jsonrpc": "2.0", "id": 2, "result": {"sessionId": "s"}}).to_string();
-    agent.conversation.piece(session.as_bytes(), true, &mut agent.said);
-    agent.conversation.piece(b"", false, &mut agent.said);
-    assert_eq!(agent.read().await["method"], "session/prompt");
-}
-
-#[tokio::test]
-async fn a_line_without_an_end_is_not_kept() {
-    let mut agent = Agent::prompted(brief(), None).await;
-    for _ in 0..40 {
-        agent.conversation.piece(&[b'x'; 1 << 20], true, &mut agent.said);
-    }
-    assert_eq!(trouble(&agent), TroubleKind::Protocol);
-    agent.ends().await;
-}
-
 /// It asks and asks, and never reads an answer.
 #[tokio::test]
 async fn a_deaf_agent_is_given_up() {
@@ -109,7 +86,8 @@ async fn a_deaf_agent_is_given_up() {
 async fn a_writer_that_fails_is_no_end() {
     let (writer, input) = tokio::io::duplex(64);
     drop(input);
-    let (mut conversation, _questions) = nexus_acp::Conversation::open(writer, brief(), None);
+    let (mut conversation, _questions) = Conversation::new(brief(), None);
+    conversation.connect(writer);
     let mut said = Vec::new();
     for id in 0..10_000 {
         let ask = json!({"jsonrpc": "2.0", "id": id + 100, "method": "x"}).to_string();
@@ -121,19 +99,23 @@ async fn a_writer_that_fails_is_no_end() {
     assert!(matches!(&said[..], [Said::Ended(Ending::Failed(trouble))] if trouble.kind == TroubleKind::Crash));
 }
 
-/// A conversation that is dropped lets go of the agent's input.
+/// A conversation that is dropped lets go of the agent's input, and of the files.
 #[tokio::test]
 async fn nothing_is_left_of_one_that_is_dropped() {
-    let mut agent = Agent::new(brief(), None, 1024);
-    agent.read().await;
-    let Agent { conversation, .. } = &agent;
-    let weak = conversation.clone();
-    drop(weak);
     let (writer, mut input) = tokio::io::duplex(1024);
     let dir = tempfile::tempdir().unwrap();
     let files = crate::files::of(dir.path());
-    drop(nexus_acp::Conversation::open(writer, brief(), Some(files)));
+    let (conversation, mut questions) = Conversation::new(brief(), Some(Arc::clone(&files)));
+    conversation.connect(writer);
+    drop(conversation);
     let mut text = String::new();
-    soon(tokio::io::AsyncReadExt::read_to_string(&mut input, &mut text)).await.unwrap();
+    soon(input.read_to_string(&mut text)).await.unwrap();
     assert!(text.contains("initialize"));
+    assert_eq!(soon(questions.recv()).await, None);
+    soon(async {
+        while Arc::strong_count(&files) > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
