@@ -139,7 +139,11 @@ impl Reader for QwenReader {
         let Some((_, retry)) = line.split_once("[RETRY] Attempt ") else { return };
         let digits = retry.find(|c: char| !c.is_ascii_digit()).unwrap_or(retry.len());
         let attempt: u64 = retry[..digits].parse().unwrap_or_default();
-        let trouble = trouble::trouble(None, retry, None);
+        let mut trouble = trouble::trouble(None, retry, None);
+        // What the API said, without what it makes of that.
+        if let Some((_, words)) = retry.split_once("Error: ") {
+            trouble.message = trouble::message(words);
+        }
         // It goes on asking every few seconds, whatever it is told.
         let lasts = match trouble.reset {
             Some(Reset::In(delay)) => delay > PATIENCE,
