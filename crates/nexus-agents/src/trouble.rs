@@ -8,7 +8,7 @@ mod reset;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use reset::reset;
+pub(crate) use reset::{duration, reset};
 
 /// A status that the CLI would go on asking about by itself is waited for, unless it is longer than this: then the account is
 /// closed, and its tasks go elsewhere.

@@ -92,7 +92,7 @@ fn number(text: &str) -> Option<(f64, &str)> {
 }
 
 /// `20s`, `1.5 seconds`, `5h3m2s`, `1 day, 2 hours and 3 minutes`.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let (mut rest, mut total) = (text, None);
     while let Some((count, unit)) = number(rest) {
         let unit = unit.trim_start();

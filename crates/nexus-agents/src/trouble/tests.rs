@@ -4,7 +4,6 @@ use nexus_core::run::Reset;
 use proptest::prelude::*;
 
 use super::*;
-use nexus_core::run::Reset;
 
 #[test]
 fn what_errors_mean() {
