@@ -268,8 +268,12 @@ async fn look(files: Arc<dyn Files>, mut looks: mpsc::Receiver<(RequestId, Look)
 
 fn serve(files: &dyn Files, look: &Look) -> Result<Value, Error> {
     let result = match look {
-        Look::Read(read) => {
+        Look::Read { read, missing_is_empty } => {
             let text = files.read(&read.path, read.line, read.limit);
+            let text = match text {
+                Err(FileError::NotFound(_)) if *missing_is_empty => Ok(String::new()),
+                text => text,
+            };
             text.map(|text| serde_json::to_value(ReadTextFileResponse::new(text)))
         }
         Look::Write(write) => {

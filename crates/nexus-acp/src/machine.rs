@@ -73,7 +73,11 @@ pub(crate) enum Action {
 /// What the agent wants of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Look {
-    Read(ReadTextFileRequest),
+    /// Of one that isn't there: nothing is in it, rather than that it isn't there.
+    Read {
+        read: ReadTextFileRequest,
+        missing_is_empty: bool,
+    },
     Write(WriteTextFileRequest),
 }
 
@@ -269,7 +273,7 @@ impl Machine {
             }
             Step::Prompt => {
                 self.talk.finish(todo);
-                match ending::of_prompt(&result, self.talk.last_message(), todo) {
+                match ending::of_prompt(&result, &self.talk, todo) {
                     Some(ending) => {
                         todo.push(Action::Say(Said::Ended(ending)));
                         self.end(todo);
@@ -337,7 +341,8 @@ impl Machine {
             };
         }
         let look = if ReadTextFileRequest::matches_method(method) {
-            ReadTextFileRequest::parse_message(method, params).map(Look::Read)
+            let missing_is_empty = self.hello.takes_missing_for_failed();
+            ReadTextFileRequest::parse_message(method, params).map(|read| Look::Read { read, missing_is_empty })
         } else if WriteTextFileRequest::matches_method(method) {
             if !self.writes {
                 let error = Error::invalid_params().data(json!("this conversation only reads"));

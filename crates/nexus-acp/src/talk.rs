@@ -27,6 +27,8 @@ pub(crate) struct Talk {
     talks: bool,
     message: Option<String>,
     beginning: String,
+    /// The last piece of it: its beginning.
+    piece: String,
     /// Those that were seen, and whether they run.
     tools: BTreeMap<String, bool>,
     /// Calls of the model so far.
@@ -98,6 +100,7 @@ impl Talk {
             let rest = text.floor_char_boundary(BEGINNING - self.beginning.len());
             self.beginning.push_str(&text[..rest]);
         }
+        self.piece = text[..text.floor_char_boundary(BEGINNING)].to_owned();
         (self.talks, self.message) = (true, message);
         todo.push(Action::Say(Said::Text(text)));
     }
@@ -112,6 +115,21 @@ impl Talk {
     /// How its last message begins.
     pub(crate) fn last_message(&self) -> &str {
         self.beginning.trim()
+    }
+
+    /// What some agents say of a call of the model that failed, as if the model had said it; the turn has ended well then.
+    pub(crate) fn failed_call(&self) -> Option<(Option<u16>, &str)> {
+        [self.piece.trim(), self.last_message()].into_iter().find_map(|text| {
+            // Gemini CLI and its kin; and Copilot CLI: `Error: 429 Rate limit reached`, `Error: ... failed (HTTP 401)`.
+            if text.starts_with("[API Error") {
+                return Some((None, text));
+            }
+            let rest = text.strip_prefix("Error: ")?;
+            let status = |digits: &str| digits.parse().ok().filter(|status| (400..600).contains(status));
+            let at_first = rest.split(' ').next().and_then(status);
+            let within = || status(rest.split_once("(HTTP ")?.1.split_once(')')?.0);
+            Some((Some(at_first.or_else(within)?), rest))
+        })
     }
 
     /// A tool begins, if it hasn't yet: it was allowed, or is told of.

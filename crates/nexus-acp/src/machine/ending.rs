@@ -5,9 +5,10 @@ use nexus_core::run::{Ending, Said, Tokens, Trouble, TroubleKind};
 use serde_json::Value;
 
 use super::Action;
+use crate::talk::Talk;
 
 /// What the answer to the prompt says; none: that it was cancelled.
-pub(super) fn of_prompt(result: &Value, last_message: &str, todo: &mut Vec<Action>) -> Option<Ending> {
+pub(super) fn of_prompt(result: &Value, talk: &Talk, todo: &mut Vec<Action>) -> Option<Ending> {
     let response: PromptResponse = match serde_json::from_value(result.clone()) {
         Ok(response) => response,
         Err(error) => {
@@ -24,14 +25,13 @@ pub(super) fn of_prompt(result: &Value, last_message: &str, todo: &mut Vec<Actio
     let limit = |message: &str| Some(Ending::Failed(Trouble::new(TroubleKind::Limit, message)));
     match response.stop_reason {
         StopReason::Cancelled => None,
-        StopReason::Refusal => Some(Ending::Refused(last_message.to_owned())),
+        StopReason::Refusal => Some(Ending::Refused(talk.last_message().to_owned())),
         StopReason::MaxTokens => limit("its model had no tokens left (max_tokens)"),
         StopReason::MaxTurnRequests => limit("it asked its model as often as it may (max_turn_requests)"),
-        // Some agents say of a call of the model that failed that their turn has ended.
-        _ if last_message.starts_with("[API Error") => {
-            Some(Ending::Failed(nexus_agents::trouble_of(None, last_message, None)))
-        }
-        _ => Some(Ending::Done),
+        _ => Some(match talk.failed_call() {
+            Some((status, text)) => Ending::Failed(nexus_agents::trouble_of(status, text, None)),
+            None => Ending::Done,
+        }),
     }
 }
 

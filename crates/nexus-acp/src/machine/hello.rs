@@ -6,6 +6,8 @@ use serde_json::Value;
 #[derive(Debug, Default)]
 pub(super) struct Hello {
     name: Option<String>,
+    /// The name that it has for programs.
+    program: Option<String>,
     /// It can go on with a session by repeating what was said.
     pub(super) loads: bool,
     /// It can go on with a session silently.
@@ -41,6 +43,7 @@ impl Hello {
         // Raw: what a method says beside its id differs from agent to agent, and from release to release.
         let methods = result.get("authMethods").and_then(Value::as_array).into_iter().flatten();
         Ok(Self {
+            program: answer.agent_info.as_ref().map(|info| info.name.clone()),
             name: answer.agent_info.map(|info| info.title.unwrap_or(info.name)),
             loads: can.load_session,
             resumes: can.session_capabilities.resume.is_some(),
@@ -50,6 +53,12 @@ impl Hello {
 
     pub(super) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or("the agent")
+    }
+
+    /// Gemini CLI (0.61) asks whether a file is there before it makes it, and takes the protocol's "not found" for a failure: it
+    /// reads the error's words as an exception's, which it isn't.
+    pub(super) fn takes_missing_for_failed(&self) -> bool {
+        self.program.as_deref() == Some("gemini-cli")
     }
 
     /// The first way to sign in that needs nobody, as the environment has what it takes.

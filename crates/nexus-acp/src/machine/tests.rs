@@ -259,12 +259,28 @@ fn errors_are_told_apart() {
         assert_eq!((trouble.kind, seconds), (kind, reset), "{error}: {}", trouble.message);
         assert!(talked.closed);
     }
-    // One that says of a call that failed that its turn has ended.
-    let mut talked = prompting(brief());
-    let text = "[API Error: 401 invalid x-api-key (fake)]";
-    talked.update(json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}}));
-    finish(&mut talked, json!({"result": {"stopReason": "end_turn"}}));
-    assert_eq!(talked.trouble().kind, Authentication);
+    // Those that say of a call that failed that their turn has ended.
+    for (text, kind) in [
+        ("[API Error: 401 invalid x-api-key (fake)]", Some(Authentication)),
+        ("Error: 429 Rate limit reached for fake-model. Please try again in 297s.", Some(RateLimit)),
+        ("Error: 500 is what your server answered", Some(Model)),
+        (
+            "Error: Authentication failed with provider at http://x/v1 (HTTP 401).\n  Check your key.",
+            Some(Authentication),
+        ),
+        ("Error: you forgot a semicolon", None),
+        ("I fixed the Error: 500 that it had", None),
+    ] {
+        let mut talked = prompting(brief());
+        for text in ["so far so good. ", text] {
+            talked.update(json!({"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}}));
+        }
+        finish(&mut talked, json!({"result": {"stopReason": "end_turn"}}));
+        match kind {
+            Some(kind) => assert_eq!(talked.trouble().kind, kind, "{text}"),
+            None => assert_eq!(talked.ending(), Some(Ending::Done), "{text}"),
+        }
+    }
 }
 
 #[test]

@@ -47,6 +47,22 @@ async fn refusals_say_why() {
     }
 }
 
+/// One agent makes no file that it is told isn't there.
+#[tokio::test]
+async fn a_missing_file_is_empty_for_gemini() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, answered) in [("gemini-cli", "result"), ("other", "error")] {
+        let mut agent = Agent::new(brief(), Some(of(dir.path())), 64 * 1024);
+        agent.read().await;
+        let info = json!({"name": name, "version": "1"});
+        agent.say(json!({"id": 1, "result": {"protocolVersion": 1, "agentInfo": info}}));
+        agent.read().await;
+        agent.read_file(10, &dir.path().join("none"));
+        let answer = agent.read().await;
+        assert!(answer.get(answered).is_some(), "{name}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn without_files_there_are_none() {
     let mut agent = Agent::new(brief(), None, 64 * 1024);
