@@ -38,7 +38,10 @@ async fn hear(
             Event::Output { stream: Stream::Stdout, lines, .. } => {
                 lines.iter().for_each(|line| conversation.line(&line.bytes, said));
             }
-            Event::Output { lines, .. } => lines.iter().for_each(|line| conversation.error_line(&line.bytes, said)),
+            Event::Output { lines, .. } => lines.iter().for_each(|line| {
+                eprintln!("! {}", String::from_utf8_lossy(&line.bytes));
+                conversation.error_line(&line.bytes, said);
+            }),
             Event::LeaderExited(status) => exit = Some(status),
             Event::TreeGone => conversation.finish(exit, said),
             Event::LimitHit(_) => {}
