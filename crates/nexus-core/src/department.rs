@@ -197,11 +197,25 @@ impl LimitsTier {
 }
 
 /// Where an attempt works.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Workspace {
     /// Absent: a confined agent gets a private clone of a git repository, and otherwise the project's directory itself.
     pub mode: Option<WorkspaceMode>,
+    /// Whether what an attempt leaves uncommitted in a worktree or a clone is committed on the task's branch when the task
+    /// is completed. What a failed or cancelled attempt leaves stays as it is.
+    #[serde(default = "default_commit")]
+    pub commit: bool,
+}
+
+const fn default_commit() -> bool {
+    true
+}
+
+impl Default for Workspace {
+    fn default() -> Self {
+        Self { mode: None, commit: default_commit() }
+    }
 }
 
 impl Workspace {

@@ -284,7 +284,7 @@ pub struct Protection {
 pub struct WorkspaceReport {
     pub mode: crate::department::WorkspaceMode,
     pub path: String,
-    /// The branch of a worktree.
+    /// The branch of a worktree or a clone, in the project's repository; none when there is nothing on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
     /// False: it was clean and has been removed.
@@ -292,4 +292,40 @@ pub struct WorkspaceReport {
     /// Files that the attempt changed and did not commit; none where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_files: Option<u64>,
+    /// Why it was kept, where the number of changed files doesn't tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The commit that the task's branch started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// The newest commit of the branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+    /// What the branch has beyond its base, all attempts together: the newest commits first, 50 at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commits: Vec<CommitInfo>,
+    /// How many these are in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_count: Option<u64>,
+    /// What they change, all together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<DiffStat>,
+}
+
+/// One commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommitInfo {
+    pub id: String,
+    /// Its message's first line; at most 120 characters.
+    pub subject: String,
+}
+
+/// How much is changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiffStat {
+    pub files: u64,
+    /// Lines.
+    pub insertions: u64,
+    /// Lines.
+    pub deletions: u64,
 }

@@ -8,6 +8,7 @@ pub mod api;
 pub mod attempt;
 pub mod budget;
 pub mod cancel;
+pub mod commit;
 pub mod company;
 pub mod dead;
 pub mod department;

@@ -5,23 +5,26 @@
 //! documents to be safe on repositories that aren't trusted, hands over its commits, and its files are compared by the
 //! project's own repository.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nexus_core::id::TaskId;
-
+use crate::branch::Branch;
 use crate::copy;
 use crate::error::WorkspaceError;
+use crate::files::{Changes, Files};
+use crate::finish::{Fate, Finish, commit_rest, is_half_done};
 use crate::git::Git;
-use crate::worktree::{Fate, Repository, Worktree};
 
 /// A task's clone.
 #[derive(Clone, Debug)]
 pub(crate) struct PrivateClone {
-    /// The branch as it is in the project's repository, and where the clone is.
-    pub(crate) branch: Worktree,
+    /// The branch as it is in the project's repository.
+    pub(crate) branch: Branch,
+    /// Where the clone is.
+    pub(crate) root: PathBuf,
     /// Where objects are borrowed from: the project's, and where that borrows from itself.
     pub(crate) objects: Vec<PathBuf>,
 }
@@ -50,12 +53,10 @@ const FETCH: [&str; 17] = [
 /// Refs of a clone beyond which it is kept unseen.
 const MANY: usize = 100;
 
-impl Repository {
+impl PrivateClone {
     /// The task's clone: the one that is there from an attempt before, or a new one. None when something else is there.
-    pub(crate) async fn private_clone(self, root: &Path, task: TaskId) -> Result<Option<PrivateClone>, WorkspaceError> {
-        let objects = borrowed(&self.common);
-        let branch = Worktree { root: root.to_owned(), branch: format!("nexus/{task}"), repository: self };
-        let clone = PrivateClone { branch, objects };
+    pub(crate) async fn prepare(branch: Branch, root: &Path) -> Result<Option<Self>, WorkspaceError> {
+        let clone = Self::at(branch, root);
         // An empty one is what an agent has emptied: the branch has the rest.
         if fs::remove_dir(root).is_err() && root.symlink_metadata().is_ok() {
             return Ok(is_directory(&root.join(".git")).then_some(clone));
@@ -63,26 +64,26 @@ impl Repository {
         clone.make().await?;
         Ok(Some(clone))
     }
-}
 
-impl PrivateClone {
-    fn root(&self) -> &Path {
-        &self.branch.root
+    /// The one that is there.
+    pub(crate) fn at(branch: Branch, root: &Path) -> Self {
+        let objects = borrowed(&branch.repository.common);
+        Self { branch, root: root.to_owned(), objects }
     }
 
     fn source(&self) -> Git {
-        Git::at(&self.branch.repository.top)
+        self.branch.repository.git()
     }
 
     /// Whole or not at all.
     async fn make(&self) -> Result<(), WorkspaceError> {
-        let partial = self.root().with_extension("partial");
+        let partial = self.root.with_extension("partial");
         // From a making that was cut off: nobody has worked in it yet.
         copy::remove(&partial).map_err(WorkspaceError::io("remove", &partial))?;
         fs::create_dir_all(&partial).map_err(WorkspaceError::io("create", &partial))?;
         let made = self.fill(&partial).await;
         let made =
-            made.and_then(|()| fs::rename(&partial, self.root()).map_err(WorkspaceError::io("create", self.root())));
+            made.and_then(|()| fs::rename(&partial, &self.root).map_err(WorkspaceError::io("create", &self.root)));
         if made.is_err() {
             let _ = copy::remove(&partial);
         }
@@ -90,7 +91,7 @@ impl PrivateClone {
     }
 
     async fn fill(&self, partial: &Path) -> Result<(), WorkspaceError> {
-        let branch = &self.branch.branch;
+        let branch = &self.branch.name;
         let here = Git::at(partial);
         let initial = format!("--initial-branch={branch}");
         here.text("make a clone", ["init", "--quiet", "--template=", &initial]).await?;
@@ -105,11 +106,9 @@ impl PrivateClone {
         if let Some(tip) = self.branch.tip().await? {
             here.text("go on with the branch", ["update-ref", &format!("refs/heads/{branch}"), &tip]).await?;
         }
-        for (key, otherwise) in [("user.name", "Nexus agent"), ("user.email", "agent@nexus.invalid")] {
-            let own = self.source().run("read the user's name", ["config", "--get", key]).await?;
-            let own = String::from_utf8_lossy(&own.stdout).trim().to_owned();
-            let value = if own.is_empty() { otherwise } else { &own };
-            here.text("set the name of its commits", ["config", key, value]).await?;
+        let [name, email] = self.branch.repository.identity().await?;
+        for (key, value) in [("user.name", name), ("user.email", email)] {
+            here.text("set the name of its commits", ["config", key, &value]).await?;
         }
         here.text("check out the clone", ["reset", "--quiet", "--hard"]).await.map(drop)
     }
@@ -130,40 +129,82 @@ impl PrivateClone {
         write().map_err(WorkspaceError::io("write", &file))
     }
 
-    /// Fetches the branch back, and removes the clone if nothing would be lost with it. The caller serialises this per
-    /// repository.
-    pub(crate) async fn finish(&self) -> Result<Fate, WorkspaceError> {
-        let unknown = Fate { kept: true, branch_kept: false, changed_files: None };
-        if self.root().symlink_metadata().is_err() {
-            return Ok(Fate { kept: false, branch_kept: self.branch.tip().await?.is_some(), ..unknown });
+    /// Fetches the branch back, commits what is to be committed, and removes the clone if nothing would be lost with it.
+    /// The caller serialises this per repository.
+    pub(crate) async fn finish(&self, finish: &Finish) -> Result<Fate, WorkspaceError> {
+        if self.root.symlink_metadata().is_err() {
+            return Ok(Fate { branch_kept: self.branch.tip().await?.is_some(), ..Fate::default() });
         }
         if let Some(odd) = self.oddity() {
-            tracing::warn!(path = %self.root().display(), "the clone is kept, and nothing fetched from it: {odd}");
-            return Ok(unknown);
+            tracing::warn!(path = %self.root.display(), "the clone is kept, and nothing fetched from it: {odd}");
+            return Ok(Fate { branch_kept: false, ..Fate::unknown(odd) });
         }
-        self.borrow_objects(self.root())?;
-        let fetched = self.fetch_back().await?;
-        let changed = self.changed_files().await?;
-        if changed > 0 || !fetched || !self.has_all().await? {
-            return Ok(Fate {
-                kept: true,
-                branch_kept: self.branch.finish_branch().await?,
-                changed_files: Some(changed),
-            });
+        self.borrow_objects(&self.root)?;
+        let fetched = self.fetch_back(&self.branch.reference()).await?;
+        let mut reason = None;
+        if let Err(said) = &fetched {
+            tracing::warn!(path = %self.root.display(), "the branch could not be fetched back: {said}");
+            reason = Some(format!("its branch could not be fetched back: {said}"));
+        } else if matches!(finish, Finish::Completed { .. }) {
+            // What the agent has committed on a branch of its own belongs on the task's too, if it goes on from there.
+            let _elsewhere = self.fetch_back("HEAD").await?;
         }
-        let branch_kept = self.branch.finish_branch().await?;
-        let root = self.root().to_owned();
+        let mut changes = self.changes(finish, &mut reason).await?;
+        let lost = fetched.is_err() || self.lost().await?.is_some();
+        if changes.as_ref().is_some_and(|changes| changes.repositories > 0) {
+            reason.get_or_insert_with(|| "there is a repository within it, which is not looked into".to_owned());
+        } else if lost {
+            reason.get_or_insert_with(|| "it has commits that are on no branch of the project's".to_owned());
+        }
+        let changed_files = changes.take().map(|changes| changes.count());
+        let kept = lost || changed_files != Some(0);
+        let branch_kept = self.branch.settle().await?;
+        let kept = kept || !self.remove().await;
+        Ok(Fate { kept, branch_kept, changed_files, reason: reason.filter(|_| kept) })
+    }
+
+    /// Whether nothing is left of it.
+    pub(crate) async fn remove(&self) -> bool {
+        let root = self.root.clone();
         let removed = tokio::task::spawn_blocking(move || copy::remove(&root)).await;
-        let kept = !matches!(removed, Ok(Ok(())));
-        Ok(Fate { kept, branch_kept, changed_files: Some(changed) })
+        matches!(removed, Ok(Ok(())))
+    }
+
+    /// What is not committed, once that is committed which is to be. None where there is nothing to compare with.
+    async fn changes(&self, finish: &Finish, reason: &mut Option<String>) -> Result<Option<Changes>, WorkspaceError> {
+        let Some(tip) = self.branch.tip().await? else { return Ok(None) };
+        let index = self.root.with_extension("index");
+        let files = Files::untrusted(&self.branch.repository, &self.root, &index, &tip).await;
+        let compared = async {
+            let files = files?;
+            let changes = files.changes(&tip).await?;
+            let Finish::Completed { commit: Some(message) } = finish else { return Ok(changes) };
+            if changes.paths.is_empty() {
+                return Ok(changes);
+            }
+            if is_half_done(&self.root.join(".git")) {
+                *reason = Some("not committed: a merge or a rebase is not finished".to_owned());
+                return Ok(changes);
+            }
+            let head = self.refs().await?.into_iter().find(|(_, name)| name == "HEAD").map(|(id, _)| id);
+            let refused = commit_rest(&self.branch, &files, &changes, head.as_deref(), message).await?;
+            if refused.is_some() {
+                *reason = refused;
+                return Ok(changes);
+            }
+            files.changes(&self.branch.tip().await?.unwrap_or(tip)).await
+        };
+        let compared = compared.await;
+        let _ = fs::remove_file(&index);
+        compared.map(Some)
     }
 
     /// What would lead git elsewhere than into this clone.
-    fn oddity(&self) -> Option<&'static str> {
-        let git = self.root().join(".git");
-        let is_plain = [".git", ".git/objects", ".git/refs"].iter().all(|part| is_directory(&self.root().join(part)));
+    pub(crate) fn oddity(&self) -> Option<&'static str> {
+        let git = self.root.join(".git");
+        let is_plain = [".git", ".git/objects", ".git/refs"].iter().all(|part| is_directory(&self.root.join(part)));
         let info = git.join("objects/info");
-        if !is_directory(self.root()) || !is_plain {
+        if !is_directory(&self.root) || !is_plain {
             Some("its .git is not a plain repository")
         } else if info.symlink_metadata().is_ok() && !is_directory(&info) {
             Some("its .git/objects/info is not a directory")
@@ -174,64 +215,53 @@ impl PrivateClone {
         }
     }
 
-    /// False: the project's repository has other commits on the branch, or what is offered is damaged.
-    async fn fetch_back(&self) -> Result<bool, WorkspaceError> {
+    /// Fetches a ref onto the branch. Refused, with what git says, when the project's repository has other commits on the
+    /// branch, or what is offered is damaged.
+    async fn fetch_back(&self, from: &str) -> Result<Result<(), String>, WorkspaceError> {
         let mut fetch: Vec<OsString> =
             FETCH.iter().filter(|arg| **arg != "--update-head-ok").map(OsString::from).collect();
-        fetch.push(self.root().as_os_str().to_owned());
-        let branch = &self.branch.branch;
-        fetch.push(format!("refs/heads/{branch}:refs/heads/{branch}").into());
+        fetch.push(self.root.as_os_str().to_owned());
+        fetch.push(format!("{from}:{}", self.branch.reference()).into());
         let fetched = self.source().run("fetch the branch back", fetch).await?;
-        if !fetched.success() {
-            let said = String::from_utf8_lossy(&fetched.stderr);
-            tracing::warn!(path = %self.root().display(), "the branch could not be fetched back: {}", said.trim());
+        if fetched.success() {
+            return Ok(Ok(()));
         }
-        Ok(fetched.success())
+        let said = String::from_utf8_lossy(&fetched.stderr);
+        let lines = said.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("hint:"));
+        Ok(Err(lines.collect::<Vec<_>>().join("; ")))
     }
 
-    /// Compares the files with the branch, by an index of our own in the project's repository.
-    async fn changed_files(&self) -> Result<u64, WorkspaceError> {
-        let index = self.root().with_extension("index");
-        let changed = self.compare(&index).await;
-        let _ = fs::remove_file(&index);
-        changed
-    }
-
-    async fn compare(&self, index: &Path) -> Result<u64, WorkspaceError> {
-        let Some(tip) = self.branch.tip().await? else { return Ok(1) };
-        let git = Git::between(&self.branch.repository.common, self.root(), index);
-        git.text("read the branch", ["read-tree", &tip]).await?;
-        git.run("look at the files", ["update-index", "-q", "--refresh"]).await?;
-        let changed = ["diff-files", "--name-only", "-z", "--ignore-submodules=all"];
-        let changed = git.text("compare the files", changed).await?;
-        let new = git.text("look for new files", ["ls-files", "--others", "--exclude-standard", "-z"]).await?;
-        let links = git.text("look for submodules", ["ls-files", "--stage", "-z"]).await?;
-        let entries = |text: &str| text.split('\0').filter(|entry| !entry.is_empty()).count() as u64;
-        // What lies in a submodule is not looked into, and so not thrown away.
-        let filled = |entry: &&str| {
-            let path = entry.split_once('\t').map_or("", |(_, path)| path);
-            entry.starts_with("160000 ")
-                && fs::read_dir(self.root().join(path)).is_ok_and(|mut dir| dir.next().is_some())
-        };
-        Ok(entries(&changed) + entries(&new) + links.split('\0').filter(filled).count() as u64)
-    }
-
-    /// Whether the project's repository has every commit that a ref of the clone names.
-    async fn has_all(&self) -> Result<bool, WorkspaceError> {
+    /// The refs of the clone, as it hands them over: ids and names.
+    async fn refs(&self) -> Result<Vec<(String, String)>, WorkspaceError> {
         let args = FETCH[..4].iter().map(OsString::from);
-        let args = args.chain(["ls-remote".into(), "--quiet".into(), self.root().as_os_str().to_owned()]);
+        let args = args.chain(["ls-remote".into(), "--quiet".into(), self.root.as_os_str().to_owned()]);
         let refs = self.source().text("list the clone's branches", args).await?;
-        let ids: std::collections::BTreeSet<&str> =
-            refs.lines().filter_map(|line| line.split_whitespace().next()).collect();
-        if ids.len() > MANY {
-            return Ok(false);
+        let parts = |line: &str| line.split_once('\t').map(|(id, name)| (id.to_owned(), name.to_owned()));
+        Ok(refs.lines().filter_map(parts).collect())
+    }
+
+    /// A ref of the clone that names what no ref of the project's repository has.
+    pub(crate) async fn lost(&self) -> Result<Option<String>, WorkspaceError> {
+        let refs: BTreeMap<String, String> = self.refs().await?.into_iter().collect();
+        if refs.len() > MANY {
+            return Ok(Some(format!("{} refs", refs.len())));
         }
-        for id in ids {
-            if !self.source().run("look for a commit", ["cat-file", "-e", id]).await?.success() {
-                return Ok(false);
+        for (id, name) in refs {
+            if !self.source().run("look for a commit", ["cat-file", "-e", &id]).await?.success() {
+                return Ok(Some(name));
+            }
+            // These are the project's own, as they were when it was made.
+            if name.starts_with("refs/remotes/origin/") {
+                continue;
+            }
+            // There it may be by a fetch that was refused, and on nothing that keeps it.
+            let args = ["rev-list", "--count", "-n", "1", &id, "--not", "--all", &self.branch.base];
+            let beyond = self.source().run("look for a commit", args).await?;
+            if !beyond.success() || String::from_utf8_lossy(&beyond.stdout).trim() != "0" {
+                return Ok(Some(name));
             }
         }
-        Ok(true)
+        Ok(None)
     }
 }
 

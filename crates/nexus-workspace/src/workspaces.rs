@@ -1,27 +1,29 @@
 //! Preparing a workspace by its mode, and deciding what becomes of it.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use nexus_core::department::{Wanted, WorkspaceMode};
 use nexus_core::event::WorkspaceReport;
 use nexus_core::id::TaskId;
-use tokio::sync::OwnedMutexGuard;
 use tokio::task::spawn_blocking;
 
+use crate::base::Bases;
+use crate::branch::{self, Branch};
 use crate::clone::PrivateClone;
 use crate::copy;
 use crate::error::WorkspaceError;
-use crate::worktree::{Fate, Repository, Worktree};
+use crate::finish::{Fate, Finish};
+use crate::lock::Locks;
+use crate::repository::Repository;
+use crate::worktree::Worktree;
 
 /// The workspaces of one company: a directory for each task, named by its id.
 #[derive(Debug)]
 pub struct Workspaces {
-    root: PathBuf,
-    /// One lock per repository in use, as adding two worktrees at once fails on git's own locks. Entries go with their users.
-    locks: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
+    pub(crate) root: PathBuf,
+    pub(crate) bases: Bases,
+    pub(crate) locks: Locks,
 }
 
 /// A directory to work in. [`Workspaces::finish`] says what becomes of it; dropped, it is kept.
@@ -33,6 +35,7 @@ pub struct Prepared {
     pub path: PathBuf,
     /// The branch of a worktree or a clone.
     pub branch: Option<String>,
+    task: TaskId,
     place: Place,
 }
 
@@ -42,7 +45,7 @@ impl Prepared {
     pub fn root(&self) -> &Path {
         match &self.place {
             Place::Worktree(worktree) => &worktree.root,
-            Place::Clone(clone) => &clone.branch.root,
+            Place::Clone(clone) => &clone.root,
             Place::Copy(_) | Place::Scratch | Place::Project => &self.path,
         }
     }
@@ -51,7 +54,7 @@ impl Prepared {
     #[must_use]
     pub fn readable(&self) -> &[PathBuf] {
         match &self.place {
-            Place::Worktree(worktree) => std::slice::from_ref(&worktree.repository.common),
+            Place::Worktree(worktree) => std::slice::from_ref(&worktree.branch.repository.common),
             Place::Clone(clone) => &clone.objects,
             Place::Copy(_) | Place::Scratch | Place::Project => &[],
         }
@@ -72,7 +75,7 @@ impl Workspaces {
     /// Workspaces in `root`, usually `workspaces` in the data directory; made when the first is needed.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root, locks: Mutex::default() }
+        Self { bases: Bases::beside(&root), root, locks: Locks::default() }
     }
 
     /// Makes the directory for an attempt, or finds the one that an attempt before has left. Cut off, it leaves nothing that
@@ -84,14 +87,14 @@ impl Workspaces {
             _ => return Err(WorkspaceError::NoProject(project.to_owned())),
         };
         if mode == WorkspaceMode::InPlace {
-            return Ok(Prepared { mode, path: project, branch: None, place: Place::Project });
+            return Ok(Prepared { mode, path: project, branch: None, task, place: Place::Project });
         }
         std::fs::create_dir_all(&self.root).map_err(WorkspaceError::io("create", &self.root))?;
         let root = self.root.canonicalize().map_err(WorkspaceError::io("read", &self.root))?;
         let path = root.join(task.to_string());
         if mode == WorkspaceMode::Scratch {
             std::fs::create_dir_all(&path).map_err(WorkspaceError::io("create", &path))?;
-            return Ok(Prepared { mode, path, branch: None, place: Place::Scratch });
+            return Ok(Prepared { mode, path, branch: None, task, place: Place::Scratch });
         }
         if mode == WorkspaceMode::Worktree
             && let Some(prepared) = self.worktree(task, &project, &path).await?
@@ -104,42 +107,77 @@ impl Workspaces {
             return Ok(prepared);
         }
         if mode != WorkspaceMode::Copy && wanted.otherwise == WorkspaceMode::InPlace {
-            return Ok(Prepared { mode: wanted.otherwise, path: project, branch: None, place: Place::Project });
+            return Ok(Prepared { mode: wanted.otherwise, path: project, branch: None, task, place: Place::Project });
         }
-        copied(project, path, root).await
+        copied(task, project, path, root).await
     }
 
-    /// Removes a workspace that holds nothing new; anything else is kept. Never fails: what can't be removed is kept too.
-    pub async fn finish(&self, prepared: Prepared) -> WorkspaceReport {
-        let Prepared { mode, path, branch, place } = prepared;
-        let kept = Fate { kept: true, branch_kept: true, changed_files: None };
-        let fate = match place {
-            Place::Worktree(worktree) => self.finish_worktree(&worktree).await,
-            Place::Clone(clone) => self.finish_clone(&clone).await,
-            Place::Copy(fingerprint) => Fate { kept: !removed_copy(&path, fingerprint).await, ..kept },
+    /// Commits what is to be committed, and removes a workspace that holds nothing new; anything else is kept. Never fails:
+    /// what can't be removed is kept too.
+    pub async fn finish(&self, prepared: Prepared, finish: Finish) -> WorkspaceReport {
+        let Prepared { mode, path, branch, task, place } = prepared;
+        let kept = |kept| Fate { kept, branch_kept: true, ..Fate::default() };
+        let (fate, on) = match place {
+            Place::Worktree(worktree) => (self.finish_worktree(&worktree, &finish).await, Some(worktree.branch)),
+            Place::Clone(clone) => (self.finish_clone(&clone, &finish).await, Some(clone.branch)),
+            Place::Copy(fingerprint) => (kept(!removed_copy(&path, fingerprint).await), None),
             // Fails on a directory that is not empty, and on a symbolic link.
-            Place::Scratch => Fate { kept: std::fs::remove_dir(&path).is_err(), ..kept },
-            Place::Project => kept,
+            Place::Scratch => (kept(std::fs::remove_dir(&path).is_err()), None),
+            Place::Project => (kept(true), None),
         };
+        let history = match &on {
+            Some(branch) => branch.history().await.inspect_err(|error| tracing::warn!(%error, "a branch is not read")).ok(),
+            None => None,
+        };
+        // No attempt follows that would need it.
+        if matches!(finish, Finish::Completed { .. }) || !(fate.kept || fate.branch_kept) {
+            self.bases.forget(task);
+        }
+        let history = history.unwrap_or_default();
         WorkspaceReport {
             mode,
             path: path.to_string_lossy().into_owned(),
             branch: branch.filter(|_| fate.branch_kept),
             kept: fate.kept,
             changed_files: fate.changed_files,
+            reason: fate.reason,
+            commit_count: on.is_some().then_some(history.count),
+            diff: on.is_some().then_some(history.diff),
+            base: Some(history.base).filter(|base| !base.is_empty()),
+            head: history.head,
+            commits: history.commits,
         }
+    }
+
+    /// The task's branch, and where it starts: known from an attempt before, or at the current commit.
+    async fn branch(&self, task: TaskId, repository: Repository, path: &Path) -> Result<Branch, WorkspaceError> {
+        let head = repository.head.clone();
+        let tip = repository.resolve(&format!("refs/heads/{}", branch::name(task))).await?;
+        let base = match (tip, self.bases.get(task)) {
+            (None, _) if path.symlink_metadata().is_err() => {
+                self.bases.forget(task);
+                head
+            }
+            (_, Some(known)) => known,
+            (Some(tip), None) => repository.merge_base(&tip, &head).await?.unwrap_or(head),
+            (None, None) => head,
+        };
+        let base = self.bases.begin(task, &base);
+        Ok(Branch::new(repository, task, base))
     }
 
     /// None when the project has no repository with a commit, or when an attempt before was given a copy.
     async fn worktree(&self, task: TaskId, project: &Path, path: &Path) -> Result<Option<Prepared>, WorkspaceError> {
         let Some(repository) = Repository::find(project).await? else { return Ok(None) };
-        let _lock = self.lock(&repository.common).await;
-        let Some(worktree) = repository.worktree(path, task).await? else { return Ok(None) };
+        let _lock = self.locks.lock(&repository.common).await;
+        let branch = self.branch(task, repository, path).await?;
+        let Some(worktree) = Worktree::make(branch, path).await? else { return Ok(None) };
         let path = worktree.project();
         // A directory that is not committed yet is missing in the worktree.
         std::fs::create_dir_all(&path).map_err(WorkspaceError::io("create", &path))?;
-        let branch = Some(worktree.branch.clone());
-        Ok(Some(Prepared { mode: WorkspaceMode::Worktree, path, branch, place: Place::Worktree(Box::new(worktree)) }))
+        let branch = Some(worktree.branch.name.clone());
+        let place = Place::Worktree(Box::new(worktree));
+        Ok(Some(Prepared { mode: WorkspaceMode::Worktree, path, branch, task, place }))
     }
 
     /// None when the project has no repository with a commit, or when something else is there from an attempt before.
@@ -151,52 +189,46 @@ impl Workspaces {
     ) -> Result<Option<Prepared>, WorkspaceError> {
         let Some(repository) = Repository::find(project).await? else { return Ok(None) };
         let prefix = repository.prefix.clone();
-        let Some(clone) = repository.private_clone(path, task).await? else { return Ok(None) };
+        let branch = self.branch(task, repository, path).await?;
+        let Some(clone) = PrivateClone::prepare(branch, path).await? else { return Ok(None) };
         let path = path.join(prefix);
         // A directory that is not committed yet is missing in the clone.
         std::fs::create_dir_all(&path).map_err(WorkspaceError::io("create", &path))?;
-        let branch = Some(clone.branch.branch.clone());
-        Ok(Some(Prepared { mode: WorkspaceMode::Clone, path, branch, place: Place::Clone(Box::new(clone)) }))
+        let branch = Some(clone.branch.name.clone());
+        Ok(Some(Prepared { mode: WorkspaceMode::Clone, path, branch, task, place: Place::Clone(Box::new(clone)) }))
     }
 
-    async fn finish_clone(&self, clone: &PrivateClone) -> Fate {
-        let _lock = self.lock(&clone.branch.repository.common).await;
-        clone.finish().await.unwrap_or_else(|error| {
-            tracing::warn!(path = %clone.branch.root.display(), %error, "a workspace is kept");
-            Fate { kept: true, branch_kept: true, changed_files: None }
+    async fn finish_clone(&self, clone: &PrivateClone, finish: &Finish) -> Fate {
+        let _lock = self.locks.lock(&clone.branch.repository.common).await;
+        clone.finish(finish).await.unwrap_or_else(|error| {
+            tracing::warn!(path = %clone.root.display(), %error, "a workspace is kept");
+            Fate::unknown(error.to_string())
         })
     }
 
-    async fn finish_worktree(&self, worktree: &Worktree) -> Fate {
-        let unknown = Fate { kept: true, branch_kept: true, changed_files: None };
-        let warn = |error| tracing::warn!(path = %worktree.root.display(), %error, "a workspace is kept");
-        let judged = match worktree.judge().await {
+    async fn finish_worktree(&self, worktree: &Worktree, finish: &Finish) -> Fate {
+        let warn = |error: WorkspaceError| {
+            tracing::warn!(path = %worktree.root.display(), %error, "a workspace is kept");
+            Fate { kept: worktree.root.exists(), ..Fate::unknown(error.to_string()) }
+        };
+        let judged = match worktree.judge(finish).await {
             Ok(judged) if !judged.kept => judged,
             Ok(judged) => return judged,
-            Err(error) => {
-                warn(error);
-                return unknown;
-            }
+            Err(error) => return warn(error),
         };
-        let _lock = self.lock(&worktree.repository.common).await;
-        worktree.remove(judged).await.unwrap_or_else(|error| {
-            warn(error);
-            Fate { kept: worktree.root.exists(), ..unknown }
-        })
-    }
-
-    async fn lock(&self, repository: &Path) -> OwnedMutexGuard<()> {
-        let lock = {
-            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-            // One that only this map holds is used by nobody.
-            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-            Arc::clone(locks.entry(repository.to_owned()).or_default())
+        let _lock = self.locks.lock(&worktree.branch.repository.common).await;
+        let removed = async {
+            worktree.remove().await?;
+            worktree.branch.settle().await
         };
-        lock.lock_owned().await
+        match removed.await {
+            Ok(branch_kept) => Fate { branch_kept, ..judged },
+            Err(error) => warn(error),
+        }
     }
 }
 
-async fn copied(project: PathBuf, path: PathBuf, root: PathBuf) -> Result<Prepared, WorkspaceError> {
+async fn copied(task: TaskId, project: PathBuf, path: PathBuf, root: PathBuf) -> Result<Prepared, WorkspaceError> {
     let mut fingerprint = None;
     if path.symlink_metadata().is_err() {
         // A data directory within the project is no part of it, and would be copied into itself.
@@ -206,7 +238,7 @@ async fn copied(project: PathBuf, path: PathBuf, root: PathBuf) -> Result<Prepar
         let copied = spawn_blocking(move || copy::copy(&project, &target, &skip)).await;
         fingerprint = Some(copied.map_err(|_| WorkspaceError::ShutDown)??);
     }
-    Ok(Prepared { mode: WorkspaceMode::Copy, path, branch: None, place: Place::Copy(fingerprint) })
+    Ok(Prepared { mode: WorkspaceMode::Copy, path, branch: None, task, place: Place::Copy(fingerprint) })
 }
 
 /// Removes a copy in which nothing has changed.

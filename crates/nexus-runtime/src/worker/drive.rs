@@ -12,7 +12,7 @@ use nexus_core::department::{Limits, LimitsTier};
 use nexus_core::event::{Failure, FailureKind, Outcome, Protection, Usage};
 use nexus_core::run::Run;
 use nexus_process::{Event, Events, Limit, Tree, Vitals, Watch};
-use nexus_workspace::Prepared;
+use nexus_workspace::{Finish, Prepared};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
@@ -78,6 +78,16 @@ impl Drive {
         }
         drop(lease);
         well
+    }
+
+    /// What becomes of what the agent has left uncommitted.
+    fn finish(&self, conclusion: &Conclusion) -> Finish {
+        let task = &self.job.claim.entry.task;
+        let commit = || nexus_core::commit::message(&task.description, task.id);
+        match conclusion {
+            Conclusion::Completed => Finish::Completed { commit: self.job.policy.workspace.commit.then(commit) },
+            _ => Finish::Unfinished,
+        }
     }
 
     async fn log(&self) -> Result<Output, String> {
@@ -216,7 +226,7 @@ impl Drive {
             None => (None, None),
         };
         let workspace = match body.workspace.take() {
-            Some(workspace) => Some(node.workspaces.finish(workspace).await),
+            Some(workspace) => Some(node.workspaces.finish(workspace, self.finish(&conclusion)).await),
             None => None,
         };
         let ends = match conclusion {

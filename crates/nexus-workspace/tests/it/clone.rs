@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use nexus_core::department::WorkspaceMode::{Clone, Copy, InPlace};
 use nexus_core::department::{Wanted, WorkspaceMode};
 use nexus_core::id::TaskId;
-use nexus_workspace::Prepared;
+use nexus_workspace::{Finish, Prepared};
 
 use crate::support::{Place, git, task};
 
@@ -31,7 +31,7 @@ async fn commits_come_back_and_the_clone_goes() {
     assert_eq!(std::fs::read_to_string(prepared.path.join("sub/file")).unwrap(), "file\n");
     assert_eq!(prepared.readable(), [place.project.join(".git/objects")]);
     commit(&prepared, "new").await;
-    let report = place.workspaces.finish(prepared).await;
+    let report = place.workspaces.finish(prepared, Finish::Unfinished).await;
     assert_eq!((report.kept, report.branch, report.changed_files), (false, Some(format!("nexus/{task}")), Some(0)));
     assert_eq!(branch_of(&place, task).await, "new\nfirst");
     assert_eq!(git(&place.project, &["status", "--porcelain"]).await, "");
@@ -42,7 +42,7 @@ async fn commits_come_back_and_the_clone_goes() {
     let again = place.prepare(Clone, task).await;
     assert!(again.path.join("new").exists());
     commit(&again, "newer").await;
-    place.workspaces.finish(again).await;
+    place.workspaces.finish(again, Finish::Unfinished).await;
     assert_eq!(branch_of(&place, task).await, "newer\nnew\nfirst");
 }
 
@@ -51,7 +51,7 @@ async fn one_in_which_nothing_was_done_leaves_no_trace() {
     let place = Place::repository().await;
     let before = git(&place.project, &["for-each-ref"]).await;
     let prepared = place.prepare(Clone, task()).await;
-    let report = place.workspaces.finish(prepared).await;
+    let report = place.workspaces.finish(prepared, Finish::Unfinished).await;
     assert_eq!((report.kept, report.branch, report.changed_files), (false, None, Some(0)));
     assert_eq!((git(&place.project, &["for-each-ref"]).await, place.left()), (before, 0));
 }
@@ -65,7 +65,7 @@ async fn what_is_not_committed_keeps_it() {
     std::fs::write(prepared.path.join("README"), "half\n").unwrap();
     std::fs::write(prepared.path.join("new"), "half\n").unwrap();
     let path = prepared.path.clone();
-    let report = place.workspaces.finish(prepared).await;
+    let report = place.workspaces.finish(prepared, Finish::Unfinished).await;
     assert_eq!((report.kept, report.changed_files), (true, Some(2)));
     assert_eq!(branch_of(&place, task).await, "done\nfirst");
     let again = place.prepare(Clone, task).await;
@@ -74,7 +74,7 @@ async fn what_is_not_committed_keeps_it() {
     git(&again.path, &["add", "."]).await;
     git(&again.path, &["checkout", "-q", "-b", "elsewhere"]).await;
     git(&again.path, &["commit", "-q", "-m", "on another branch"]).await;
-    assert!(place.workspaces.finish(again).await.kept);
+    assert!(place.workspaces.finish(again, Finish::Unfinished).await.kept);
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_branch_that_has_moved_is_not_overwritten() {
     git(&place.project, &["checkout", "-q", "-b", &branch]).await;
     git(&place.project, &["commit", "-q", "--allow-empty", "-m", "ours"]).await;
     git(&place.project, &["checkout", "-q", "main"]).await;
-    let report = place.workspaces.finish(prepared).await;
+    let report = place.workspaces.finish(prepared, Finish::Unfinished).await;
     assert!(report.kept);
     assert_eq!(branch_of(&place, task).await, "ours\nfirst");
 }
@@ -106,7 +106,7 @@ async fn odd_repositories_are_cloned_too() {
     assert_eq!(prepared.mode, Clone);
     assert!(prepared.path.ends_with("sub") && prepared.path.join("file").exists());
     commit(&prepared, "more").await;
-    let report = place.workspaces.finish(prepared).await;
+    let report = place.workspaces.finish(prepared, Finish::Unfinished).await;
     assert_eq!((report.kept, report.changed_files), (false, Some(0)));
     // And of a worktree.
     let linked = place.directory.path().join("linked");
@@ -134,7 +134,7 @@ async fn twenty_at_once_do_not_disturb_each_other() {
     let reports = join_all(tasks.iter().map(async |task| {
         let prepared = place.prepare(Clone, *task).await;
         commit(&prepared, &task.to_string()).await;
-        place.workspaces.finish(prepared).await
+        place.workspaces.finish(prepared, Finish::Unfinished).await
     }))
     .await;
     assert!(reports.iter().all(|report| !report.kept));
@@ -162,12 +162,12 @@ async fn plant(what: impl AsyncFnOnce(&Path, &str)) -> bool {
     let prepared = place.prepare(Clone, task).await;
     commit(&prepared, "work").await;
     what(&prepared.path, &script).await;
-    let report = place.workspaces.finish(prepared).await;
+    let report = place.workspaces.finish(prepared, Finish::Unfinished).await;
     assert!(!sign.exists(), "it was run: {}", std::fs::read_to_string(&sign).unwrap_or_default());
     assert_eq!(git(&place.project, &["fsck", "--no-dangling"]).await, "");
     assert_eq!(git(&place.project, &["status", "--porcelain"]).await, "");
     let again = place.prepare(Clone, task).await;
-    place.workspaces.finish(again).await;
+    place.workspaces.finish(again, Finish::Unfinished).await;
     assert!(!sign.exists(), "it was run the next time");
     report.kept
 }
@@ -261,7 +261,7 @@ async fn closed_directories_are_removed_and_links_not_followed() {
     std::fs::write(prepared.path.join("ignored/deep/file"), "x").unwrap();
     std::os::unix::fs::symlink(&outside, prepared.path.join("ignored/link")).unwrap();
     std::fs::set_permissions(prepared.path.join("ignored/deep"), std::fs::Permissions::from_mode(0o000)).unwrap();
-    place.workspaces.finish(prepared).await;
+    place.workspaces.finish(prepared, Finish::Unfinished).await;
     assert_eq!(std::fs::read_to_string(outside.join("file")).unwrap(), "kept");
     assert_eq!(place.left(), 0);
 }

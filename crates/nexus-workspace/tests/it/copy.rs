@@ -4,7 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use nexus_core::department::WorkspaceMode::Copy;
-use nexus_workspace::{WorkspaceError, Workspaces};
+use nexus_workspace::{Finish, WorkspaceError, Workspaces};
 
 use crate::support::{Place, task, wanted};
 
@@ -38,7 +38,7 @@ async fn an_unchanged_copy_is_removed_and_links_in_it_are_not_followed() {
     fs::write(place.directory.path().join("precious/file"), "precious").unwrap();
     symlink(place.directory.path().join("precious"), place.project.join("link")).unwrap();
     let prepared = place.prepare(Copy, task()).await;
-    let report = place.workspaces.finish(prepared).await;
+    let report = place.workspaces.finish(prepared, Finish::Unfinished).await;
     assert!(!report.kept);
     assert_eq!(place.left(), 0);
     assert!(place.directory.path().join("precious/file").is_file());
@@ -59,7 +59,7 @@ async fn any_change_keeps_it() {
         let prepared = place.prepare(Copy, task()).await;
         let path = prepared.path.clone();
         change(&path);
-        assert!(place.workspaces.finish(prepared).await.kept && path.is_dir(), "change {n}");
+        assert!(place.workspaces.finish(prepared, Finish::Unfinished).await.kept && path.is_dir(), "change {n}");
     }
 }
 
@@ -70,10 +70,10 @@ async fn a_second_attempt_finds_what_the_first_has_left() {
     let task = task();
     let first = place.prepare(Copy, task).await;
     fs::write(first.path.join("file"), "half done").unwrap();
-    assert!(place.workspaces.finish(first).await.kept);
+    assert!(place.workspaces.finish(first, Finish::Unfinished).await.kept);
     let second = place.prepare(Copy, task).await;
     assert_eq!(fs::read_to_string(second.path.join("file")).unwrap(), "half done");
-    assert!(place.workspaces.finish(second).await.kept, "it may hold the work of the first");
+    assert!(place.workspaces.finish(second, Finish::Unfinished).await.kept, "it may hold the work of the first");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use futures_util::future::join_all;
 use nexus_core::department::WorkspaceMode::{Copy, Worktree};
-use nexus_workspace::WorkspaceError;
+use nexus_workspace::{Finish, WorkspaceError};
 
 use crate::support::{Place, git, task, wanted};
 
@@ -16,7 +16,7 @@ async fn a_clean_one_is_removed_with_its_branch() {
     let prepared = place.prepare(Worktree, task).await;
     assert_eq!((prepared.mode, prepared.branch.clone()), (Worktree, Some(format!("nexus/{task}"))));
     assert_eq!(std::fs::read_to_string(prepared.path.join("sub/file")).unwrap(), "file\n");
-    let report = place.workspaces.finish(prepared).await;
+    let report = place.workspaces.finish(prepared, Finish::Unfinished).await;
     assert_eq!((report.kept, report.branch, report.changed_files), (false, None, Some(0)));
     assert_eq!(place.left(), 0);
     assert_eq!(git(&place.project, &["branch", "--list"]).await, "* main");
@@ -33,7 +33,7 @@ async fn a_dirty_one_is_kept_and_used_again() {
     std::fs::write(prepared.path.join("new/one"), "1").unwrap();
     std::fs::write(prepared.path.join("new/two words"), "2").unwrap();
     let path = prepared.path.clone();
-    let report = place.workspaces.finish(prepared).await;
+    let report = place.workspaces.finish(prepared, Finish::Unfinished).await;
     assert_eq!((report.kept, report.changed_files), (true, Some(3)));
     assert_eq!(report.branch, Some(format!("nexus/{task}")));
 
@@ -42,7 +42,7 @@ async fn a_dirty_one_is_kept_and_used_again() {
     assert_eq!(std::fs::read_to_string(again.path.join("new/one")).unwrap(), "1");
     git(&again.path, &["checkout", "-q", "."]).await;
     git(&again.path, &["clean", "-qfd"]).await;
-    assert!(!place.workspaces.finish(again).await.kept);
+    assert!(!place.workspaces.finish(again, Finish::Unfinished).await.kept);
     assert_eq!(git(&place.project, &["branch", "--list"]).await, "* main");
 }
 
@@ -54,7 +54,7 @@ async fn commits_stay_on_their_branch() {
     std::fs::write(prepared.path.join("README"), "better\n").unwrap();
     git(&prepared.path, &["commit", "-q", "-a", "-m", "better"]).await;
     let branch = prepared.branch.clone().unwrap();
-    let report = place.workspaces.finish(prepared).await;
+    let report = place.workspaces.finish(prepared, Finish::Unfinished).await;
     assert_eq!((report.kept, report.branch.as_ref(), report.changed_files), (false, Some(&branch), Some(0)));
     assert_eq!(place.left(), 0);
     assert_eq!(git(&place.project, &["show", &format!("{branch}:README")]).await, "better");
@@ -62,7 +62,7 @@ async fn commits_stay_on_their_branch() {
     // The next attempt goes on from there.
     let again = place.prepare(Worktree, task).await;
     assert_eq!(std::fs::read_to_string(again.path.join("README")).unwrap(), "better\n");
-    let report = place.workspaces.finish(again).await;
+    let report = place.workspaces.finish(again, Finish::Unfinished).await;
     assert_eq!((report.kept, report.branch), (false, Some(branch)));
 }
 
@@ -73,7 +73,7 @@ async fn commits_on_no_branch_are_not_lost() {
     git(&prepared.path, &["checkout", "-q", "--detach"]).await;
     std::fs::write(prepared.path.join("README"), "loose\n").unwrap();
     git(&prepared.path, &["commit", "-q", "-a", "-m", "loose"]).await;
-    assert!(place.workspaces.finish(prepared).await.kept);
+    assert!(place.workspaces.finish(prepared, Finish::Unfinished).await.kept);
     assert_eq!(place.left(), 1);
 }
 
@@ -84,7 +84,7 @@ async fn twenty_at_once() {
     let paths: HashSet<_> = all.iter().map(|prepared| prepared.path.clone()).collect();
     assert_eq!(paths.len(), 20);
     assert!(all.iter().all(|prepared| prepared.mode == Worktree && prepared.path.join("README").is_file()));
-    let reports = join_all(all.into_iter().map(|prepared| place.workspaces.finish(prepared))).await;
+    let reports = join_all(all.into_iter().map(|prepared| place.workspaces.finish(prepared, Finish::Unfinished))).await;
     assert!(reports.iter().all(|report| !report.kept && report.branch.is_none()), "{reports:?}");
     assert_eq!(git(&place.project, &["branch", "--list"]).await, "* main");
 }
@@ -105,7 +105,7 @@ async fn the_users_checkout_index_and_hooks_are_untouched() {
 
     let prepared = place.prepare(Worktree, task()).await;
     assert_eq!(std::fs::read_to_string(prepared.path.join("README")).unwrap(), "hello\n");
-    assert!(!place.workspaces.finish(prepared).await.kept);
+    assert!(!place.workspaces.finish(prepared, Finish::Unfinished).await.kept);
 
     assert!(!ran.exists(), "a hook of the user was run");
     assert_eq!(std::fs::read(place.project.join(".git/index")).unwrap(), index);
@@ -119,7 +119,7 @@ async fn a_directory_within_the_repository_stays_one() {
     let prepared = place.prepare(Worktree, task()).await;
     assert!(prepared.path.ends_with("sub"));
     assert!(prepared.path.join("file").is_file() && prepared.path.join("../README").is_file());
-    assert!(!place.workspaces.finish(prepared).await.kept);
+    assert!(!place.workspaces.finish(prepared, Finish::Unfinished).await.kept);
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn one_whose_making_was_cut_off_is_made_anew() {
     std::fs::write(format!("{own}/locked"), "initializing").unwrap();
     let again = place.prepare(Worktree, task).await;
     assert!(again.path.join("README").is_file());
-    assert!(!place.workspaces.finish(again).await.kept);
+    assert!(!place.workspaces.finish(again, Finish::Unfinished).await.kept);
 }
 
 #[tokio::test]
@@ -142,10 +142,10 @@ async fn one_whose_directory_is_gone_is_made_anew() {
     let task = task();
     let prepared = place.prepare(Worktree, task).await;
     std::fs::remove_dir_all(&prepared.path).unwrap();
-    assert!(!place.workspaces.finish(prepared).await.kept);
+    assert!(!place.workspaces.finish(prepared, Finish::Unfinished).await.kept);
     let again = place.prepare(Worktree, task).await;
     assert!(again.path.join("README").is_file());
-    assert!(!place.workspaces.finish(again).await.kept);
+    assert!(!place.workspaces.finish(again, Finish::Unfinished).await.kept);
     assert_eq!(git(&place.project, &["branch", "--list"]).await, "* main");
 }
 

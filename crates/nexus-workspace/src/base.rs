@@ -1,0 +1,52 @@
+//! Where each task's branch has started from: remembered in the data directory, as it has to outlast an attempt, its
+//! workspace and the company, and a ref in the user's repository would be seen.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nexus_core::id::TaskId;
+
+/// One small file a task.
+#[derive(Clone, Debug)]
+pub(crate) struct Bases {
+    directory: PathBuf,
+}
+
+impl Bases {
+    /// Beside the directory of the workspaces.
+    pub(crate) fn beside(workspaces: &Path) -> Self {
+        Self { directory: workspaces.with_file_name("bases") }
+    }
+
+    pub(crate) fn get(&self, task: TaskId) -> Option<String> {
+        let text = fs::read_to_string(self.directory.join(task.to_string())).ok()?;
+        let id = text.trim();
+        is_commit(id).then(|| id.to_owned())
+    }
+
+    /// Remembers it, unless one is known. That it can't be written is no failure: the branch then counts from where it left
+    /// the current one.
+    pub(crate) fn begin(&self, task: TaskId, base: &str) -> String {
+        if let Some(known) = self.get(task) {
+            return known;
+        }
+        let path = self.directory.join(task.to_string());
+        let write = || {
+            fs::create_dir_all(&self.directory)?;
+            fs::write(&path, format!("{base}\n"))
+        };
+        if let Err(error) = write() {
+            tracing::warn!(path = %path.display(), %error, "where a branch starts is not remembered");
+        }
+        base.to_owned()
+    }
+
+    pub(crate) fn forget(&self, task: TaskId) {
+        let _ = fs::remove_file(self.directory.join(task.to_string()));
+    }
+}
+
+/// An object's whole name, in SHA-1 or SHA-256.
+pub(crate) fn is_commit(id: &str) -> bool {
+    matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

@@ -1,0 +1,136 @@
+//! A task's branch in the project's repository, and what is on it.
+
+use nexus_core::event::{CommitInfo, DiffStat};
+use nexus_core::id::TaskId;
+
+use crate::error::WorkspaceError;
+use crate::repository::Repository;
+
+/// Commits that a result names; the newest.
+const NAMED: &str = "50";
+const SUBJECT: usize = 120;
+
+/// `nexus/<task>`, whether it is there or not.
+#[derive(Clone, Debug)]
+pub(crate) struct Branch {
+    pub(crate) repository: Repository,
+    pub(crate) name: String,
+    /// The commit that it was begun from.
+    pub(crate) base: String,
+}
+
+/// What a branch has beyond its base.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct History {
+    pub(crate) base: String,
+    pub(crate) head: Option<String>,
+    pub(crate) commits: Vec<CommitInfo>,
+    pub(crate) count: u64,
+    pub(crate) diff: DiffStat,
+}
+
+pub(crate) fn name(task: TaskId) -> String {
+    format!("nexus/{task}")
+}
+
+impl Branch {
+    pub(crate) fn new(repository: Repository, task: TaskId, base: String) -> Self {
+        Self { repository, name: name(task), base }
+    }
+
+    pub(crate) fn reference(&self) -> String {
+        format!("refs/heads/{}", self.name)
+    }
+
+    pub(crate) async fn tip(&self) -> Result<Option<String>, WorkspaceError> {
+        self.repository.resolve(&self.reference()).await
+    }
+
+    /// Where what is on it begins: its base, or where an agent that has begun anew has left the base's history.
+    pub(crate) async fn start(&self, tip: &str) -> Result<String, WorkspaceError> {
+        Ok(self.repository.merge_base(&self.base, tip).await?.unwrap_or_else(|| self.base.clone()))
+    }
+
+    /// Moves it on to `to`, if that has all that it has; returns whether it is there then.
+    pub(crate) async fn advance(&self, to: &str) -> Result<bool, WorkspaceError> {
+        let Some(tip) = self.tip().await? else { return Ok(false) };
+        if tip != to {
+            if !self.repository.is_ancestor(&tip, to).await? {
+                return Ok(false);
+            }
+            self.set(to, &tip).await?;
+        }
+        Ok(true)
+    }
+
+    /// Sets it, if nobody has moved it since it was at `from`.
+    pub(crate) async fn set(&self, to: &str, from: &str) -> Result<(), WorkspaceError> {
+        let args = ["update-ref", "-m", "nexus: the task's work", &self.reference(), to, from];
+        self.repository.git().text("move the branch", args).await.map(drop)
+    }
+
+    pub(crate) async fn delete(&self, tip: &str) -> Result<(), WorkspaceError> {
+        // With the tip it is deleted only if nobody has moved it since.
+        let args = ["update-ref", "-d", &self.reference(), tip];
+        self.repository.git().text("delete the branch", args).await.map(drop)
+    }
+
+    /// Deletes it if nothing is on it; returns whether it is still there.
+    pub(crate) async fn settle(&self) -> Result<bool, WorkspaceError> {
+        let Some(tip) = self.tip().await? else { return Ok(false) };
+        let start = self.start(&tip).await?;
+        if self.repository.count(&[&tip, "--not", &start]).await? != 0 {
+            return Ok(true);
+        }
+        self.delete(&tip).await?;
+        Ok(false)
+    }
+
+    pub(crate) async fn history(&self) -> Result<History, WorkspaceError> {
+        let Some(tip) = self.tip().await? else {
+            return Ok(History { base: self.base.clone(), ..History::default() });
+        };
+        let base = self.start(&tip).await?;
+        let range = format!("{base}..{tip}");
+        let count = self.repository.count(&[&range]).await?;
+        let git = self.repository.git();
+        let args = ["log", "--no-show-signature", "--no-color", "--format=%H %s", "-n", NAMED, &range];
+        let log = git.text("list the commits", args).await?;
+        let info = |line: &str| {
+            let (id, subject) = line.split_once(' ').unwrap_or((line, ""));
+            CommitInfo { id: id.to_owned(), subject: subject.chars().take(SUBJECT).collect() }
+        };
+        let commits = log.lines().map(info).collect();
+        let args = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--shortstat", &base, &tip];
+        let diff = stat(&git.text("sum up the changes", args).await?);
+        Ok(History { base, head: Some(tip), commits, count, diff })
+    }
+}
+
+/// Reads ` 2 files changed, 3 insertions(+), 1 deletion(-)`, of which git leaves out what is none.
+pub(crate) fn stat(text: &str) -> DiffStat {
+    let number = |word: &str| {
+        let part = text.split(',').find(|part| part.contains(word));
+        part.and_then(|part| part.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    };
+    DiffStat { files: number("file"), insertions: number("insertion"), deletions: number("deletion") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums() {
+        let table = [
+            ("", (0, 0, 0)),
+            (" 1 file changed, 1 insertion(+)", (1, 1, 0)),
+            (" 12 files changed, 34 insertions(+), 1 deletion(-)", (12, 34, 1)),
+            (" 2 files changed, 5 deletions(-)", (2, 0, 5)),
+            (" 1 file changed, 0 insertions(+), 0 deletions(-)", (1, 0, 0)),
+        ];
+        for (text, (files, insertions, deletions)) in table {
+            assert_eq!(stat(text), DiffStat { files, insertions, deletions }, "{text}");
+        }
+    }
+}
