@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::branch::Branch;
 use crate::copy;
 use crate::error::WorkspaceError;
-use crate::files::{Changes, Files};
+use crate::files::{Changes, Files, without_filters};
 use crate::finish::{Fate, Finish, commit_rest, is_half_done};
 use crate::git::Git;
 
@@ -92,7 +92,7 @@ impl PrivateClone {
 
     async fn fill(&self, partial: &Path) -> Result<(), WorkspaceError> {
         let branch = &self.branch.name;
-        let here = Git::at(partial);
+        let mut here = Git::at(partial);
         let initial = format!("--initial-branch={branch}");
         here.text("make a clone", ["init", "--quiet", "--template=", &initial]).await?;
         self.borrow_objects(partial)?;
@@ -105,6 +105,8 @@ impl PrivateClone {
         // It goes on where an attempt before has ended, if there was one.
         if let Some(tip) = self.branch.tip().await? {
             here.text("go on with the branch", ["update-ref", &format!("refs/heads/{branch}"), &tip]).await?;
+            // These are files that an agent has had in hand.
+            here = here.settings(&without_filters(&self.branch.repository).await?);
         }
         let [name, email] = self.branch.repository.identity().await?;
         for (key, value) in [("user.name", name), ("user.email", email)] {
@@ -149,18 +151,17 @@ impl PrivateClone {
             // What the agent has committed on a branch of its own belongs on the task's too, if it goes on from there.
             let _elsewhere = self.fetch_back("HEAD").await?;
         }
-        let mut changes = self.changes(finish, &mut reason).await?;
+        let changes = self.changes(finish, &mut reason).await?;
         let lost = fetched.is_err() || self.lost().await?.is_some();
-        if changes.as_ref().is_some_and(|changes| changes.repositories > 0) {
+        if changes.repositories > 0 {
             reason.get_or_insert_with(|| "there is a repository within it, which is not looked into".to_owned());
         } else if lost {
             reason.get_or_insert_with(|| "it has commits that are on no branch of the project's".to_owned());
         }
-        let changed_files = changes.take().map(|changes| changes.count());
-        let kept = lost || changed_files != Some(0);
+        let kept = lost || changes.count() > 0;
         let branch_kept = self.branch.settle().await?;
         let kept = kept || !self.remove().await;
-        Ok(Fate { kept, branch_kept, changed_files, reason: reason.filter(|_| kept) })
+        Ok(Fate { kept, branch_kept, changed_files: Some(changes.count()), reason: reason.filter(|_| kept) })
     }
 
     /// Whether nothing is left of it.
@@ -170,9 +171,13 @@ impl PrivateClone {
         matches!(removed, Ok(Ok(())))
     }
 
-    /// What is not committed, once that is committed which is to be. None where there is nothing to compare with.
-    async fn changes(&self, finish: &Finish, reason: &mut Option<String>) -> Result<Option<Changes>, WorkspaceError> {
-        let Some(tip) = self.branch.tip().await? else { return Ok(None) };
+    /// What is not committed, once that is committed which is to be.
+    pub(crate) async fn changes(
+        &self,
+        finish: &Finish,
+        reason: &mut Option<String>,
+    ) -> Result<Changes, WorkspaceError> {
+        let tip = self.branch.tip().await?.unwrap_or_else(|| self.branch.base.clone());
         let index = self.root.with_extension("index");
         let files = Files::untrusted(&self.branch.repository, &self.root, &index, &tip).await;
         let compared = async {
@@ -196,7 +201,7 @@ impl PrivateClone {
         };
         let compared = compared.await;
         let _ = fs::remove_file(&index);
-        compared.map(Some)
+        compared
     }
 
     /// What would lead git elsewhere than into this clone.

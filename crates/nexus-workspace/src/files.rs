@@ -59,10 +59,16 @@ impl Files {
         Ok(files)
     }
 
-    /// The files of a worktree, with its index, which stands in the project's repository at `own`.
-    pub(crate) async fn of_worktree(repository: &Repository, root: &Path, own: &Path) -> Result<Self, WorkspaceError> {
+    /// The files of a worktree, with its index, which stands in the project's repository at `own`, or a copy of that.
+    pub(crate) async fn of_worktree(
+        repository: &Repository,
+        root: &Path,
+        own: &Path,
+        index: Option<&Path>,
+    ) -> Result<Self, WorkspaceError> {
         let filters = Filters::of(repository).await?;
         let git = Git::between(own, root).settings(&filters.settings([]));
+        let git = if let Some(index) = index { git.index(index) } else { git };
         let files = Self { git, root: root.to_owned(), filters: filters.off };
         files.refresh().await?;
         Ok(files)
@@ -89,8 +95,7 @@ impl Files {
     pub(crate) async fn changes(&self, commit: &str) -> Result<Changes, WorkspaceError> {
         let changed = ["diff-files", "--name-only", "-z", "--no-renames", "--ignore-submodules=all"];
         let changed = self.git.list("compare the files", changed).await?;
-        let staged =
-            ["diff-index", "--cached", "--name-only", "-z", "--no-renames", "--ignore-submodules=all", commit];
+        let staged = ["diff-index", "--cached", "--name-only", "-z", "--no-renames", "--ignore-submodules=all", commit];
         let staged = self.git.list("compare the index", staged).await?;
         let new = ["ls-files", "--others", "--exclude-standard", "-z"];
         let new = self.git.list("look for new files", new).await?;
@@ -98,8 +103,7 @@ impl Files {
         let filled = |entry: &&Vec<u8>| {
             let text = String::from_utf8_lossy(entry);
             let path = text.split_once('\t').map_or("", |(_, path)| path);
-            text.starts_with("160000 ")
-                && fs::read_dir(self.root.join(path)).is_ok_and(|mut dir| dir.next().is_some())
+            text.starts_with("160000 ") && fs::read_dir(self.root.join(path)).is_ok_and(|mut dir| dir.next().is_some())
         };
         let filled = links.iter().filter(filled).count();
         // git names a directory, and no file in it, where that is a repository of its own.
@@ -153,6 +157,12 @@ impl Files {
 
 fn lines(paths: &[Vec<u8>]) -> Vec<u8> {
     paths.iter().flat_map(|path| path.iter().copied().chain([0])).collect()
+}
+
+/// What switches the user's filters off, for files of which an agent may have written some: `.gitattributes`, say, or a
+/// script that a filter names.
+pub(crate) async fn without_filters(repository: &Repository) -> Result<Vec<(String, String)>, WorkspaceError> {
+    Ok(Filters::of(repository).await?.settings([]))
 }
 
 /// The filters that the user's git knows.

@@ -22,7 +22,7 @@ pub(crate) struct Locks {
 
 /// While this lives nobody else in any company changes the repository.
 #[derive(Debug)]
-pub struct RepositoryLock {
+pub(crate) struct RepositoryLock {
     _within: OwnedMutexGuard<()>,
     /// None where the repository can't be written, or another process stands still.
     _across: Option<File>,

@@ -126,7 +126,9 @@ impl Workspaces {
             Place::Project => (kept(true), None),
         };
         let history = match &on {
-            Some(branch) => branch.history().await.inspect_err(|error| tracing::warn!(%error, "a branch is not read")).ok(),
+            Some(branch) => {
+                branch.history().await.inspect_err(|error| tracing::warn!(%error, "a branch is not read")).ok()
+            }
             None => None,
         };
         // No attempt follows that would need it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::branch::Branch;
 use crate::error::WorkspaceError;
-use crate::files::{Changes, Files};
+use crate::files::{Changes, Files, without_filters};
 use crate::finish::{Fate, Finish, commit_rest, is_half_done};
 use crate::git::Git;
 
@@ -71,7 +71,7 @@ impl Worktree {
             // From an attempt before, whose directory is gone; git may still have it on record, which would be in the way.
             self.git().run("forget the former worktree", self.force_remove()).await?;
             let add = ["worktree".into(), "add".into(), "--quiet".into(), root, name.into()];
-            return self.git().text("add a worktree", add).await.map(drop);
+            return self.careful().await?.text("add a worktree", add).await.map(drop);
         }
         let add = [
             "worktree".into(),
@@ -95,7 +95,7 @@ impl Worktree {
         let Some(own) = self.branch.repository.own_of(&self.root) else {
             return Ok(Fate::unknown("it is no worktree of the project's repository any more"));
         };
-        let files = Files::of_worktree(&self.branch.repository, &self.root, &own).await?;
+        let files = Files::of_worktree(&self.branch.repository, &self.root, &own, None).await?;
         let mut changes = files.changes("HEAD").await?;
         let mut reason = None;
         if let Finish::Completed { commit } = finish {
@@ -147,7 +147,12 @@ impl Worktree {
     /// serialises this per repository.
     pub(crate) async fn remove(&self) -> Result<(), WorkspaceError> {
         let remove = ["worktree".into(), "remove".into(), self.root.clone().into_os_string()];
-        self.git().text("remove the worktree", remove).await.map(drop)
+        self.careful().await?.text("remove the worktree", remove).await.map(drop)
+    }
+
+    /// git for files that an agent has had in hand.
+    async fn careful(&self) -> Result<Git, WorkspaceError> {
+        Ok(self.git().settings(&without_filters(&self.branch.repository).await?))
     }
 
     fn git(&self) -> Git {

@@ -1,7 +1,7 @@
 //! A private clone for each task: its commits come back, and nothing that an agent has written into it is ever run.
 
 use std::collections::HashSet;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use futures_util::future::join_all;
@@ -10,7 +10,7 @@ use nexus_core::department::{Wanted, WorkspaceMode};
 use nexus_core::id::TaskId;
 use nexus_workspace::{Finish, Prepared};
 
-use crate::support::{Place, git, task};
+use crate::support::{Place, canary, completed, git, task};
 
 async fn commit(prepared: &Prepared, file: &str) {
     std::fs::write(prepared.path.join(file), "from the agent\n").unwrap();
@@ -145,24 +145,15 @@ async fn twenty_at_once_do_not_disturb_each_other() {
     }
 }
 
-/// Writes a program that leaves a sign that it was run.
-fn canary(place: &Place) -> (std::path::PathBuf, String) {
-    let sign = place.directory.path().join("run");
-    let script = place.directory.path().join("canary");
-    std::fs::write(&script, format!("#!/bin/sh\necho $0 >> {}\n", sign.display())).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    (sign, script.display().to_string())
-}
-
 /// Lets an agent write something into its clone, and looks whether it was run; returns whether the clone was kept.
-async fn plant(what: impl AsyncFnOnce(&Path, &str)) -> bool {
+async fn plant(finish: Finish, what: impl AsyncFnOnce(&Path, &str)) -> bool {
     let place = Place::repository().await;
     let (sign, script) = canary(&place);
     let task = task();
     let prepared = place.prepare(Clone, task).await;
     commit(&prepared, "work").await;
     what(&prepared.path, &script).await;
-    let report = place.workspaces.finish(prepared, Finish::Unfinished).await;
+    let report = place.workspaces.finish(prepared, finish).await;
     assert!(!sign.exists(), "it was run: {}", std::fs::read_to_string(&sign).unwrap_or_default());
     assert_eq!(git(&place.project, &["fsck", "--no-dangling"]).await, "");
     assert_eq!(git(&place.project, &["status", "--porcelain"]).await, "");
@@ -192,38 +183,41 @@ async fn settings_hooks_and_filters_of_the_clone_are_never_run() {
         "credential.helper",
         "gc.recentObjectsHook",
     ];
-    plant(async |clone: &Path, script: &str| {
-        for setting in settings {
-            git(clone, &["config", setting, script]).await;
-        }
-        git(clone, &["config", "alias.upload-pack", &format!("!{script}")]).await;
-        git(clone, &["config", "core.hooksPath", &Path::new(script).parent().unwrap().display().to_string()]).await;
-        std::fs::write(clone.join(".gitattributes"), "* filter=evil diff=evil merge=evil\n").unwrap();
-        std::fs::write(clone.join("README"), "changed\n").unwrap();
-        std::fs::create_dir_all(clone.join(".git/hooks")).unwrap();
-        for hook in ["post-checkout", "reference-transaction", "post-index-change", "fsmonitor-watchman", "pre-auto-gc"]
-        {
-            std::fs::copy(script, clone.join(".git/hooks").join(hook)).unwrap();
-        }
-    })
-    .await;
+    for finish in [Finish::Unfinished, completed()] {
+        plant(finish, async |clone: &Path, script: &str| {
+            for setting in settings {
+                git(clone, &["config", setting, script]).await;
+            }
+            git(clone, &["config", "alias.upload-pack", &format!("!{script}")]).await;
+            git(clone, &["config", "core.hooksPath", &Path::new(script).parent().unwrap().display().to_string()]).await;
+            std::fs::write(clone.join(".gitattributes"), "* filter=evil diff=evil merge=evil\n").unwrap();
+            std::fs::write(clone.join("README"), "changed\n").unwrap();
+            std::fs::create_dir_all(clone.join(".git/hooks")).unwrap();
+            for hook in
+                ["post-checkout", "reference-transaction", "post-index-change", "fsmonitor-watchman", "pre-auto-gc"]
+            {
+                std::fs::copy(script, clone.join(".git/hooks").join(hook)).unwrap();
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
 async fn a_repository_that_leads_elsewhere_is_left_alone() {
-    let kept = plant(async |clone: &Path, _: &str| {
+    let kept = plant(Finish::Unfinished, async |clone: &Path, _: &str| {
         std::fs::rename(clone.join(".git"), clone.join("moved")).unwrap();
         std::os::unix::fs::symlink("moved", clone.join(".git")).unwrap();
     })
     .await;
     assert!(kept);
-    let kept = plant(async |clone: &Path, _: &str| {
+    let kept = plant(Finish::Unfinished, async |clone: &Path, _: &str| {
         std::fs::rename(clone.join(".git"), clone.join("moved")).unwrap();
         std::fs::write(clone.join(".git"), "gitdir: moved\n").unwrap();
     })
     .await;
     assert!(kept);
-    let kept = plant(async |clone: &Path, script: &str| {
+    let kept = plant(Finish::Unfinished, async |clone: &Path, script: &str| {
         let evil = Path::new(script).with_extension("git");
         git(clone, &["init", "-q", "--bare", &evil.display().to_string()]).await;
         std::fs::write(clone.join(".git/commondir"), format!("{}\n", evil.display())).unwrap();
@@ -234,7 +228,7 @@ async fn a_repository_that_leads_elsewhere_is_left_alone() {
 
 #[tokio::test]
 async fn a_submodule_is_not_looked_into_and_not_thrown_away() {
-    let kept = plant(async |clone: &Path, script: &str| {
+    let kept = plant(Finish::Unfinished, async |clone: &Path, script: &str| {
         let sub = clone.join("module");
         std::fs::create_dir(&sub).unwrap();
         git(&sub, &["init", "-q"]).await;

@@ -3,8 +3,12 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says so by failing")]
 
+mod apply;
+mod clean;
 mod clone;
 mod copy;
+mod diff;
+mod leftovers;
 mod modes;
 mod support;
 mod worktree;

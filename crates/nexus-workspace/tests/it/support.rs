@@ -1,12 +1,13 @@
 //! A project, the workspaces beside it, and git as its user would run it.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nexus_core::department::{Wanted, WorkspaceMode};
 use nexus_core::id::TaskId;
 use nexus_process::{Command, capture, user_environment};
-use nexus_workspace::{Prepared, Workspaces};
+use nexus_workspace::{Finish, Prepared, Workspaces};
 use tempfile::TempDir;
 
 pub(crate) struct Place {
@@ -69,4 +70,18 @@ pub(crate) async fn git(directory: &Path, args: &[&str]) -> String {
 /// A mode, and a copy where that can't be.
 pub(crate) fn wanted(mode: WorkspaceMode) -> Wanted {
     Wanted { mode, otherwise: WorkspaceMode::Copy }
+}
+
+/// A task that is completed, whose leftovers are committed.
+pub(crate) fn completed() -> Finish {
+    Finish::Completed { commit: Some("What the agent has left\n\nNexus-Task: it\n".to_owned()) }
+}
+
+/// Writes a program that leaves a sign that it was run.
+pub(crate) fn canary(place: &Place) -> (PathBuf, String) {
+    let sign = place.directory.path().join("run");
+    let script = place.directory.path().join("canary");
+    std::fs::write(&script, format!("#!/bin/sh\necho $0 >> {}\ncat\n", sign.display())).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    (sign, script.display().to_string())
 }

@@ -1,0 +1,212 @@
+//! Removes what ended tasks have left where nothing would be lost with it, and says of the rest why it stays.
+
+use std::fs;
+use std::path::Path;
+
+use nexus_core::id::TaskId;
+
+use crate::branch::Branch;
+use crate::clone::PrivateClone;
+use crate::error::WorkspaceError;
+use crate::finish::Finish;
+use crate::git::entries;
+use crate::lock::RepositoryLock;
+use crate::repository::Repository;
+use crate::workspaces::Workspaces;
+use crate::worktree::Worktree;
+
+/// What a task has left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Its workspace, if there is one.
+    pub workspace: Option<Left>,
+    /// Its branch, if there is one.
+    pub branch: Option<Left>,
+}
+
+/// One thing that was left, and what becomes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Its path or name.
+    pub name: String,
+    /// Whether it goes, or would go if it weren't a rehearsal.
+    pub removed: bool,
+    /// Why so.
+    pub reason: String,
+}
+
+impl Left {
+    fn kept(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { name: name.into(), removed: false, reason: reason.into() }
+    }
+
+    fn gone(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { name: name.into(), removed: true, reason: reason.into() }
+    }
+}
+
+/// A task's repository, in which no attempt begins while this lives: so what is known of the task from now on holds.
+#[derive(Debug)]
+pub struct Sweep<'a> {
+    workspaces: &'a Workspaces,
+    task: TaskId,
+    repository: Option<Repository>,
+    _lock: Option<RepositoryLock>,
+}
+
+impl Workspaces {
+    /// Whether there may be something of this task: a workspace.
+    #[must_use]
+    pub fn has(&self, task: TaskId) -> bool {
+        self.place_of(task).symlink_metadata().is_ok()
+    }
+
+    /// Gets ready to clean up after a task. That it has ended is to be found out after this.
+    pub async fn sweep(&self, task: TaskId, project: &Path) -> Result<Sweep<'_>, WorkspaceError> {
+        let repository = match project.is_dir() {
+            true => Repository::find(project).await?,
+            false => None,
+        };
+        let lock = match &repository {
+            Some(repository) => Some(self.locks.lock(&repository.common).await),
+            None => None,
+        };
+        Ok(Sweep { workspaces: self, task, repository, _lock: lock })
+    }
+}
+
+impl Sweep<'_> {
+    /// Removes what holds nothing new; in a rehearsal only says what that is. `base` is the commit that the task's branch
+    /// started from, as its result says.
+    pub async fn clean(self, base: Option<&str>, rehearsal: bool) -> Result<Cleaned, WorkspaceError> {
+        let root = self.workspaces.place_of(self.task);
+        let known = || self.workspaces.bases.get(self.task);
+        let base = base.map(str::to_owned).or_else(known);
+        let branch = self.repository.clone().map(|repository| {
+            let base = base.unwrap_or_else(|| repository.head.clone());
+            Branch::new(repository, self.task, base)
+        });
+        let workspace = match root.symlink_metadata() {
+            Ok(_) => Some(workspace(branch.as_ref(), &root, rehearsal).await?),
+            Err(_) => None,
+        };
+        let is_kept = workspace.as_ref().is_some_and(|left| !left.removed);
+        let branch = match branch {
+            Some(branch) => branch_of(&branch, &root, is_kept, rehearsal).await?,
+            None => None,
+        };
+        if !rehearsal && !is_kept && branch.as_ref().is_none_or(|left| left.removed) {
+            self.workspaces.bases.forget(self.task);
+        }
+        Ok(Cleaned { workspace, branch })
+    }
+}
+
+async fn workspace(branch: Option<&Branch>, root: &Path, rehearsal: bool) -> Result<Left, WorkspaceError> {
+    let name = root.display().to_string();
+    let is_plain = root.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    if is_plain && fs::read_dir(root).is_ok_and(|mut dir| dir.next().is_none()) {
+        if !rehearsal {
+            fs::remove_dir(root).map_err(WorkspaceError::io("remove", root))?;
+        }
+        return Ok(Left::gone(name, "it is empty"));
+    }
+    let Some(branch) = branch else {
+        return Ok(Left::kept(name, "its project's repository is not there to compare it with"));
+    };
+    if branch.repository.own_of(root).is_some() {
+        let worktree = Worktree { branch: branch.clone(), root: root.to_owned() };
+        let fate = worktree.judge(&Finish::Unfinished).await?;
+        if fate.kept {
+            return Ok(Left::kept(name, fate.reason.unwrap_or_else(|| uncommitted(fate.changed_files))));
+        }
+        if !rehearsal {
+            worktree.remove().await?;
+        }
+        return Ok(Left::gone(name, "all of it is committed"));
+    }
+    if !root.join(".git").symlink_metadata().is_ok_and(|git| git.is_dir()) {
+        return Ok(Left::kept(name, "it is no git repository: nothing tells what in it is new"));
+    }
+    let clone = PrivateClone::at(branch.clone(), root);
+    if let Some(odd) = clone.oddity() {
+        return Ok(Left::kept(name, odd));
+    }
+    let changes = clone.changes(&Finish::Unfinished, &mut None).await?;
+    if changes.repositories > 0 {
+        return Ok(Left::kept(name, "there is a repository within it, which is not looked into"));
+    }
+    if changes.count() > 0 {
+        return Ok(Left::kept(name, uncommitted(Some(changes.count()))));
+    }
+    if let Some(lost) = clone.lost().await? {
+        return Ok(Left::kept(name, format!("its {lost} has commits that the project's repository doesn't have")));
+    }
+    if !rehearsal && !clone.remove().await {
+        return Ok(Left::kept(name, "it could not be removed"));
+    }
+    Ok(Left::gone(name, "all of it is committed"))
+}
+
+fn uncommitted(files: Option<u64>) -> String {
+    match files {
+        Some(1) => "1 file is not committed".to_owned(),
+        Some(files) => format!("{files} files are not committed"),
+        None => "it can't be compared".to_owned(),
+    }
+}
+
+async fn branch_of(
+    branch: &Branch,
+    root: &Path,
+    workspace_kept: bool,
+    rehearsal: bool,
+) -> Result<Option<Left>, WorkspaceError> {
+    let Some(tip) = branch.tip().await? else { return Ok(None) };
+    let name = branch.name.clone();
+    if workspace_kept {
+        return Ok(Some(Left::kept(name, "its workspace is kept")));
+    }
+    if let Some(place) = checked_out(branch, root).await? {
+        return Ok(Some(Left::kept(name, format!("it is checked out in {place}"))));
+    }
+    // Other tasks' branches may go too: what is only there is nowhere else.
+    let elsewhere = [&tip, "--not", "HEAD", "--exclude=nexus/*", "--branches", "--remotes", "--tags"];
+    let own = branch.repository.count(&elsewhere).await?;
+    let reason = match own {
+        0 => "other branches have all of it",
+        _ if is_repeated(branch, &tip).await? => "the current branch has all its changes, in commits of its own",
+        1 => return Ok(Some(Left::kept(name, "1 commit of it is on no other branch"))),
+        own => return Ok(Some(Left::kept(name, format!("{own} commits of it are on no other branch")))),
+    };
+    if !rehearsal {
+        branch.delete(&tip).await?;
+    }
+    Ok(Some(Left::gone(name, reason)))
+}
+
+/// Whether each commit's change is one of the current branch's, as after a rebase. A merge has none that could be compared.
+async fn is_repeated(branch: &Branch, tip: &str) -> Result<bool, WorkspaceError> {
+    if branch.repository.count(&["--merges", tip, "--not", "HEAD"]).await? > 0 {
+        return Ok(false);
+    }
+    let cherry = branch.repository.git().text("compare the commits", ["cherry", "HEAD", tip]).await?;
+    Ok(!cherry.is_empty() && cherry.lines().all(|line| line.starts_with("- ")))
+}
+
+/// Where else than in its own workspace somebody works on it.
+async fn checked_out(branch: &Branch, root: &Path) -> Result<Option<String>, WorkspaceError> {
+    let args = ["worktree", "list", "--porcelain", "-z"];
+    let captured = branch.repository.git().run("list the worktrees", args).await?;
+    let reference = branch.reference();
+    let mut place = String::new();
+    for line in entries(&captured.stdout) {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        if let Some(path) = line.strip_prefix("worktree ") {
+            path.clone_into(&mut place);
+        } else if line.strip_prefix("branch ") == Some(&reference) && Path::new(&place) != root {
+            return Ok(Some(place));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,157 @@
+//! What a task has changed, as a patch: its branch, and what its workspace has beyond that.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nexus_core::event::DiffStat;
+use nexus_core::id::TaskId;
+
+use crate::branch::{Branch, stat};
+use crate::copy;
+use crate::error::WorkspaceError;
+use crate::files::Files;
+use crate::git::Git;
+use crate::repository::Repository;
+use crate::workspaces::Workspaces;
+
+/// A patch is held as a whole.
+const MAX_PATCH: usize = 256 << 20;
+
+/// What differs from the commit that the task's branch started from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// The patch, or the sums by file, as git prints them.
+    pub text: Vec<u8>,
+    pub base: String,
+    /// The newest commit of the branch, if it has one.
+    pub head: Option<String>,
+    pub diff: DiffStat,
+    /// Files of the workspace in it that are not committed.
+    pub uncommitted: u64,
+    /// Why files of the workspace are not in it.
+    pub left_out: Option<String>,
+}
+
+/// Objects and an index that are gone when this is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(root: &Path) -> Result<Self, WorkspaceError> {
+        let path = root.with_extension(format!("diff-{}", std::process::id()));
+        fs::create_dir_all(path.join("objects")).map_err(WorkspaceError::io("create", &path))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = copy::remove(&self.0);
+    }
+}
+
+impl Workspaces {
+    /// What the task has changed so far; none when its project is in no repository, or there is neither branch nor
+    /// workspace. Changes nothing.
+    pub async fn diff(
+        &self,
+        task: TaskId,
+        project: &Path,
+        base: Option<&str>,
+        summary: bool,
+    ) -> Result<Option<Patch>, WorkspaceError> {
+        if !project.is_dir() {
+            return Err(WorkspaceError::NoProject(project.to_owned()));
+        }
+        let Some(repository) = Repository::find(project).await? else { return Ok(None) };
+        let base = base.map(str::to_owned).or_else(|| self.bases.get(task));
+        let mut branch = Branch::new(repository, task, String::new());
+        let tip = branch.tip().await?;
+        branch.base = match (base, &tip) {
+            (Some(base), _) => base,
+            (None, Some(tip)) => branch.repository.merge_base(&branch.repository.head, tip).await?.unwrap_or_default(),
+            (None, None) => branch.repository.head.clone(),
+        };
+        let root = self.place_of(task);
+        let own = branch.repository.own_of(&root);
+        let is_there = own.is_some() || root.join(".git").symlink_metadata().is_ok_and(|git| git.is_dir());
+        if tip.is_none() && !is_there {
+            return Ok(None);
+        }
+        let start = match &tip {
+            Some(tip) => branch.start(tip).await?,
+            None => branch.base.clone(),
+        };
+        let committed = tip.clone().unwrap_or_else(|| start.clone());
+        let mut patch = Patch {
+            text: Vec::new(),
+            base: start.clone(),
+            head: tip,
+            diff: DiffStat::default(),
+            uncommitted: 0,
+            left_out: None,
+        };
+        if !is_there {
+            patch.read(&branch.repository.git(), &committed, summary).await?;
+            return Ok(Some(patch));
+        }
+        let scratch = Scratch::new(&root)?;
+        let files = open(&branch.repository, &root, own.as_deref(), &scratch.0.join("index"), &committed).await?;
+        let files = files.objects_in(&scratch.0.join("objects"), &branch.repository);
+        let changes = files.changes(&committed).await?;
+        let objection = files.objection(&changes).await?;
+        if changes.repositories > 0 {
+            patch.left_out = Some("a repository within it is not looked into".to_owned());
+        }
+        let tree = match objection {
+            Some(objection) => {
+                patch.left_out = Some(objection.replace("not committed: ", ""));
+                committed
+            }
+            None => {
+                patch.uncommitted = changes.paths.len() as u64;
+                files.tree(&changes).await?
+            }
+        };
+        patch.read(files.git(), &tree, summary).await?;
+        Ok(Some(patch))
+    }
+
+    /// Where a task's workspace is, if it has one.
+    pub(crate) fn place_of(&self, task: TaskId) -> PathBuf {
+        self.root.canonicalize().unwrap_or_else(|_| self.root.clone()).join(task.to_string())
+    }
+}
+
+/// The files of a workspace, with an index beside it: the workspace's own may be in use.
+async fn open(
+    repository: &Repository,
+    root: &Path,
+    own: Option<&Path>,
+    index: &Path,
+    commit: &str,
+) -> Result<Files, WorkspaceError> {
+    match own {
+        Some(own) => {
+            let from = own.join("index");
+            fs::copy(&from, index).map_err(WorkspaceError::io("copy", &from))?;
+            Files::of_worktree(repository, root, own, Some(index)).await
+        }
+        None => Files::untrusted(repository, root, index, commit).await,
+    }
+}
+
+impl Patch {
+    async fn read(&mut self, git: &Git, to: &str, summary: bool) -> Result<(), WorkspaceError> {
+        let how = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--submodule=short"];
+        let git = git.clone().limit(MAX_PATCH);
+        let form = if summary { "--stat=100" } else { "--patch" };
+        let doing = "compare the commits";
+        let printed = git.run(doing, how.into_iter().chain([form, &self.base, to])).await?;
+        if !printed.success() {
+            return Err(git.refused(doing, &printed));
+        }
+        self.text = printed.stdout;
+        self.diff = stat(&git.text(doing, how.into_iter().chain(["--shortstat", &self.base, to])).await?);
+        Ok(())
+    }
+}
