@@ -53,6 +53,8 @@ pub(crate) struct CompanyFile {
     pub(crate) history: History,
     #[serde(default)]
     pub(crate) web: Web,
+    #[serde(default)]
+    pub(crate) apply: Apply,
 }
 
 fn default_name() -> String {
@@ -75,6 +77,7 @@ pub struct Settings {
     pub broker: Broker,
     pub history: History,
     pub web: Web,
+    pub apply: Apply,
 }
 
 /// The NATS cluster to use. Without `url` the company starts a private server of its own.
@@ -177,6 +180,25 @@ impl Default for Web {
     fn default() -> Self {
         Self { listen: default_listen() }
     }
+}
+
+/// How `nexus apply` brings a task's branch into the current one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Apply {
+    /// What is done where both have gone on; `nexus apply --merge` and `--rebase` say otherwise for once.
+    #[serde(default)]
+    pub method: ApplyMethod,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ApplyMethod {
+    /// A merge commit.
+    #[default]
+    Merge,
+    /// The task's commits are made anew on top of the current branch.
+    Rebase,
 }
 
 fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {

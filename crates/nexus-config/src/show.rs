@@ -29,6 +29,7 @@ pub fn show(loaded: &Loaded) -> String {
         broker: settings.broker,
         history: settings.history,
         web: settings.web,
+        apply: settings.apply,
     };
     let mut out = String::from("# nexus.toml\n");
     let mut printer = Printer { origins: &loaded.origins, out: &mut out };

@@ -55,7 +55,14 @@ pub struct Sweep<'a> {
 }
 
 impl Workspaces {
-    /// Whether there may be something of this task: a workspace.
+    /// The tasks that have workspaces.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<TaskId> {
+        let names = fs::read_dir(&self.root).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.filter_map(|name| name.to_str()?.parse().ok()).collect()
+    }
+
+    /// Whether there is a workspace of this task.
     #[must_use]
     pub fn has(&self, task: TaskId) -> bool {
         self.place_of(task).symlink_metadata().is_ok()

@@ -50,13 +50,14 @@ impl Drop for Scratch {
 }
 
 impl Workspaces {
-    /// What the task has changed so far; none when its project is in no repository, or there is neither branch nor
+    /// What the task has changed so far. `base` and `head` are the ends of its branch, as its result says. None when its project is in no repository, or there is neither branch nor
     /// workspace. Changes nothing.
     pub async fn diff(
         &self,
         task: TaskId,
         project: &Path,
         base: Option<&str>,
+        head: Option<&str>,
         summary: bool,
     ) -> Result<Option<Patch>, WorkspaceError> {
         if !project.is_dir() {
@@ -65,7 +66,11 @@ impl Workspaces {
         let Some(repository) = Repository::find(project).await? else { return Ok(None) };
         let base = base.map(str::to_owned).or_else(|| self.bases.get(task));
         let mut branch = Branch::new(repository, task, String::new());
-        let tip = branch.tip().await?;
+        let mut tip = branch.tip().await?;
+        if let (None, Some(head)) = (&tip, head) {
+            // Of a branch that has been removed since the commits may be there, on another one.
+            tip = branch.repository.resolve(&format!("{head}^{{commit}}")).await?;
+        }
         branch.base = match (base, &tip) {
             (Some(base), _) => base,
             (None, Some(tip)) => branch.repository.merge_base(&branch.repository.head, tip).await?.unwrap_or_default(),

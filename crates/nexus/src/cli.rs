@@ -126,6 +126,23 @@ pub(crate) enum Command {
     },
     /// Put a failed or cancelled task back on the queue.
     Retry { task: String },
+    /// Show what a task has changed in its git repository: its branch, and what its workspace has beyond that.
+    Diff {
+        task: String,
+        /// Only how much, by file.
+        #[arg(long)]
+        stat: bool,
+    },
+    /// Bring a task's branch into the current branch of its project. Where that can't be, nothing is changed.
+    Apply(ApplyArgs),
+    /// Remove workspaces and branches of ended tasks where nothing would be lost; says of the rest why it stays.
+    Clean {
+        /// Only of these tasks.
+        tasks: Vec<String>,
+        /// Only say what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// List the departments.
     Departments,
     /// Start a department again that was stopped because it failed too often; its tasks that wait are done then.
@@ -199,6 +216,18 @@ pub(crate) struct TaskArgs {
     /// A JSON object for the agent, in NEXUS_CONTEXT.
     #[arg(long, value_name = "JSON")]
     pub(crate) context: Option<String>,
+}
+
+/// What `apply` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    pub(crate) task: String,
+    /// Where both branches have gone on: make the task's commits anew, on top of the current branch.
+    #[arg(long, conflicts_with = "merge")]
+    pub(crate) rebase: bool,
+    /// Where both branches have gone on: make a merge commit. [default: by `[apply] method` in nexus.toml]
+    #[arg(long)]
+    pub(crate) merge: bool,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

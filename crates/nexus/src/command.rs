@@ -4,6 +4,7 @@ use crate::cli::{Cli, Command};
 use crate::exit::{Code, Exit};
 use crate::logging;
 
+mod branches;
 mod broker;
 mod config;
 mod doctor;
@@ -34,6 +35,9 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Logs { task, follow } => tasks::logs(&place, output, &task, follow).await,
         Command::Cancel { task, reason } => tasks::cancel(&place, output, task, reason).await,
         Command::Retry { task } => tasks::retry(&place, output, &task).await,
+        Command::Diff { task, stat } => branches::diff(&place, output, &task, stat).await,
+        Command::Apply(args) => branches::apply(&place, output, args).await,
+        Command::Clean { tasks, dry_run } => branches::clean(&place, output, &tasks, dry_run).await,
         Command::Departments => overview::departments(&place, output).await,
         Command::Resume { department } => overview::resume(&place, output, &department).await,
         Command::Workers => overview::workers(&place, output).await,

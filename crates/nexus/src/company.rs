@@ -224,7 +224,8 @@ async fn keep_up(
 
 /// The tables of `nexus.toml` that say something else than what the company was started with.
 fn differing(started_with: &Settings, now: &Settings) -> Vec<&'static str> {
-    let Settings { nats, bus, broker, history, web } = started_with;
+    // `[apply]` is for the command alone, which reads it itself.
+    let Settings { nats, bus, broker, history, web, apply: _ } = started_with;
     let tables = [
         ("[nats]", *nats != now.nats),
         ("[bus]", *bus != now.bus),

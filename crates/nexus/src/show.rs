@@ -1,5 +1,6 @@
 //! What people and programs are shown: standard output for answers, standard error for the story.
 
+mod branches;
 mod escape;
 mod log;
 mod tables;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 use crate::cli::Output;
 
+pub(crate) use branches::{branch, cleaned, diff, patch};
 pub(crate) use escape::{on_terminal, one_line, visible};
 pub(crate) use log::Log;
 pub(crate) use tables::{departments, state, tasks, workers};

@@ -15,6 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "nexus-config",
             "nexus-bus",
             "nexus-broker",
+            // Diff, apply and clean are done by the command, on the machine that has the workspace.
+            "nexus-workspace",
             "nexus-process",
             "nexus-core",
         ],

@@ -11,7 +11,7 @@ async fn the_branch_and_what_is_not_committed() {
     for mode in [Worktree, Clone] {
         let place = Place::repository().await;
         let task = task();
-        assert_eq!(place.workspaces.diff(task, &place.project, None, false).await.unwrap(), None);
+        assert_eq!(place.workspaces.diff(task, &place.project, None, None, false).await.unwrap(), None);
         let prepared = place.prepare(mode, task).await;
         std::fs::write(prepared.path.join("README"), "changed\n").unwrap();
         git(&prepared.path, &["commit", "-q", "-a", "-m", "changed"]).await;
@@ -24,7 +24,7 @@ async fn the_branch_and_what_is_not_committed() {
                 assert!(place.workspaces.finish(prepared, finish).await.kept);
             }
             let objects = git(&place.project, &["count-objects"]).await;
-            let patch = place.workspaces.diff(task, &place.project, None, false).await.unwrap().unwrap();
+            let patch = place.workspaces.diff(task, &place.project, None, None, false).await.unwrap().unwrap();
             assert_eq!(patch.diff, DiffStat { files: 3, insertions: 2, deletions: 2 }, "{mode:?}");
             assert_eq!(patch.left_out, None);
             assert_eq!((git(&place.project, &["count-objects"]).await, place.left()), (objects, 1));
@@ -49,7 +49,12 @@ async fn of_one_that_is_done_the_branch() {
     // The user has gone on, which is no part of it.
     place.write("README", "the user's\n");
     git(&place.project, &["commit", "-q", "-a", "-m", "the user's"]).await;
-    let patch = place.workspaces.diff(task, &place.project, report.base.as_deref(), true).await.unwrap().unwrap();
+    let patch = place
+        .workspaces
+        .diff(task, &place.project, report.base.as_deref(), report.head.as_deref(), true)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((patch.uncommitted, patch.diff), (0, DiffStat { files: 1, insertions: 1, deletions: 0 }));
     assert_eq!(String::from_utf8(patch.text).unwrap(), " new | 1 +\n 1 file changed, 1 insertion(+)\n");
     assert_eq!(patch.head, report.head);
@@ -65,8 +70,8 @@ async fn external_programs_are_not_run() {
     let task = task();
     let prepared = place.prepare(Clone, task).await;
     std::fs::write(prepared.path.join(".gitattributes"), "* diff=evil\n").unwrap();
-    place.workspaces.diff(task, &place.project, None, false).await.unwrap().unwrap();
+    place.workspaces.diff(task, &place.project, None, None, false).await.unwrap().unwrap();
     place.workspaces.finish(prepared, completed()).await;
-    place.workspaces.diff(task, &place.project, None, false).await.unwrap().unwrap();
+    place.workspaces.diff(task, &place.project, None, None, false).await.unwrap().unwrap();
     assert!(!sign.exists(), "{}", std::fs::read_to_string(&sign).unwrap_or_default());
 }

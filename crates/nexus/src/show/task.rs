@@ -5,7 +5,7 @@ use nexus_core::budget::Usd;
 use nexus_core::run::{RunReport, Tokens};
 use nexus_core::view::{Status, TaskView};
 
-use super::{age, bytes, seconds, short};
+use super::{age, branch, bytes, seconds, short};
 
 /// All that matters of a task.
 pub(crate) fn status(answer: &TaskStatus) -> String {
@@ -64,15 +64,22 @@ pub(crate) fn status(answer: &TaskStatus) -> String {
     if let Some(error) = &task.error {
         row("error", error.clone());
     }
-    if let Some(workspace) = task.result.as_ref().and_then(|result| result.workspace.as_ref()) {
-        let branch = workspace.branch.as_ref().map_or_else(String::new, |branch| format!(", branch {branch}"));
+    let workspace = task.result.as_ref().and_then(|result| result.workspace.as_ref());
+    if let Some(workspace) = workspace {
         let kept = if workspace.kept { workspace.path.as_str() } else { "removed (clean)" };
-        row("workspace", format!("{}{branch}, {kept}", workspace.mode.as_str()));
+        let reason = workspace.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+        row("workspace", format!("{}, {kept}{reason}", workspace.mode.as_str()));
+        if let Some(branch) = branch(workspace) {
+            row("branch", branch);
+        }
     }
     row("project", task.project_path.clone());
     let next = match task.status {
         Status::Queued | Status::Running => format!("nexus logs -f {id} · nexus cancel {id}"),
         Status::Failed | Status::Cancelled => format!("nexus logs {id} · nexus retry {id}"),
+        Status::Completed if workspace.is_some_and(|workspace| workspace.branch.is_some()) => {
+            format!("nexus diff {id} · nexus apply {id}")
+        }
         Status::Completed => format!("nexus logs {id}"),
     };
     row("next", next);
@@ -112,8 +119,9 @@ pub(crate) fn outcome(task: &TaskView) -> String {
             _ => {}
         }
         if let Some(workspace) = &result.workspace {
-            parts.push(match (workspace.kept, &workspace.branch) {
-                (false, _) => "workspace removed (clean)".to_owned(),
+            parts.push(match (workspace.kept, branch(workspace)) {
+                (false, None) => "workspace removed (clean)".to_owned(),
+                (false, Some(branch)) => format!("branch {branch}"),
                 (true, Some(branch)) => format!("workspace kept, branch {branch}"),
                 (true, None) => format!("workspace {}", workspace.path),
             });

@@ -1,0 +1,208 @@
+//! What came of a task, on the machine that has its project: diff, apply, clean.
+
+use std::path::Path;
+
+use nexus_config::ApplyMethod;
+use nexus_core::api::ListRequest;
+use nexus_core::department::WorkspaceMode;
+use nexus_core::event::WorkspaceReport;
+use nexus_core::view::TaskView;
+use nexus_workspace::{How, Method, NotApplied, Patch, WorkspaceError, Workspaces};
+use serde_json::json;
+
+use crate::cli::{ApplyArgs, Output, PlaceArgs};
+use crate::company::source;
+use crate::exit::{Code, Exit};
+use crate::{place, show};
+
+fn workspaces(place: &PlaceArgs) -> Result<Workspaces, Exit> {
+    Ok(Workspaces::new(place::data_dir(place)?.join("workspaces")))
+}
+
+/// What the latest attempt that has ended says of its workspace.
+fn report(task: &TaskView) -> Option<&WorkspaceReport> {
+    task.result.as_ref()?.workspace.as_ref()
+}
+
+fn base(task: &TaskView) -> Option<&str> {
+    report(task)?.base.as_deref()
+}
+
+fn failed(error: &WorkspaceError) -> Exit {
+    let code = if matches!(error, WorkspaceError::NoProject(_)) { Code::NotFound } else { Code::Failure };
+    let exit = Exit::new(code, error.to_string());
+    if code == Code::NotFound { exit.with_help("give this command on the machine that has the project") } else { exit }
+}
+
+pub(super) async fn diff(place: &PlaceArgs, output: Output, task: &str, stat: bool) -> Result<Code, Exit> {
+    let task = place::connect(place).await?.status(task).await?.task;
+    let head = report(&task).and_then(|report| report.head.as_deref());
+    let project = Path::new(&task.project_path);
+    let patch = workspaces(place)?.diff(task.task_id, project, base(&task), head, stat).await;
+    let Some(patch) = patch.map_err(|error| failed(&error))? else { return nothing(&task, output) };
+    if output.is_json() {
+        let Patch { text, base, head, diff, uncommitted, left_out } = patch;
+        let answer = json!({
+            "task_id": task.task_id, "base": base, "head": head, "diff": diff, "uncommitted_files": uncommitted,
+            "left_out": left_out, "patch": String::from_utf8_lossy(&text),
+        });
+        show::json(&answer, output);
+        return Ok(Code::Done);
+    }
+    show::patch(&patch.text);
+    match patch.uncommitted {
+        0 => {}
+        1 => show::note("note", "1 file of it is not committed"),
+        files => show::note("note", &format!("{files} files of it are not committed")),
+    }
+    if let Some(reason) = patch.left_out {
+        show::note("note", &format!("its workspace has more that is not shown: {reason}"));
+    }
+    Ok(Code::Done)
+}
+
+/// There is neither a branch nor a workspace that could be compared.
+fn nothing(task: &TaskView, output: Output) -> Result<Code, Exit> {
+    let report = report(task);
+    if report.is_some_and(|report| report.commit_count == Some(0)) {
+        if output.is_json() {
+            show::json(&json!({ "task_id": task.task_id, "patch": "" }), output);
+        } else {
+            show::note("note", "the task has changed nothing");
+        }
+        return Ok(Code::Done);
+    }
+    let exit = Exit::new(Code::NotFound, "the task has no branch and no workspace that could be compared");
+    let project = &task.project_path;
+    Err(match report.map(|report| (report.mode, &report.path)) {
+        Some((WorkspaceMode::InPlace, _)) => {
+            exit.with_help(format!("it worked in {project} itself: look there, as with `git diff`"))
+        }
+        Some((WorkspaceMode::Copy, path)) => {
+            exit.with_help(format!("it worked on a copy, without git: diff -ru {project} {path}"))
+        }
+        Some((WorkspaceMode::Scratch, path)) => exit.with_help(format!("it worked in an empty directory: {path}")),
+        _ => exit.with_help("its branch was deleted, or it works on another machine"),
+    })
+}
+
+pub(super) async fn apply(place: &PlaceArgs, output: Output, args: ApplyArgs) -> Result<Code, Exit> {
+    let configured = nexus_config::load(&source(place, None)).map_err(Exit::config)?.settings.apply.method;
+    let method = match (args.merge, args.rebase, configured) {
+        (true, ..) | (_, false, ApplyMethod::Merge) => Method::Merge,
+        (_, true, _) | (_, _, ApplyMethod::Rebase) => Method::Rebase,
+    };
+    let task = place::connect(place).await?.status(&args.task).await?.task;
+    let id = task.task_id;
+    if !task.status.is_terminal() {
+        return Err(Exit::new(Code::Refused, format!("task {id} is {}: it has no result yet", task.status.as_str()))
+            .with_help(format!("wait for its end (nexus logs -f {id}), or cancel it (nexus cancel {id})")));
+    }
+    let applied = workspaces(place)?.apply(id, Path::new(&task.project_path), base(&task), method).await;
+    let applied = applied.map_err(|refused| not_applied(&task, refused))?;
+    let how = match applied.how {
+        How::Already => "already",
+        How::FastForward => "fast_forward",
+        How::Merged => "merge",
+        How::Rebased => "rebase",
+    };
+    if output.is_json() {
+        let answer = json!({
+            "task_id": id, "how": how, "branch": applied.branch, "into": applied.into, "from": applied.from,
+            "to": applied.to, "diff": applied.diff,
+        });
+        show::json(&answer, output);
+    } else if applied.how == How::Already {
+        show::line(&format!("nothing to do: {} has all of {}", applied.into, applied.branch));
+    } else {
+        let how = how.replace('_', "-");
+        show::line(&format!("applied  {} to {} ({how}): {}", applied.branch, applied.into, show::diff(applied.diff)));
+    }
+    if let Some(report) = report(&task).filter(|report| report.kept && report.changed_files != Some(0)) {
+        show::note("note", &format!("what is not committed in {} is not applied", report.path));
+    }
+    Ok(Code::Done)
+}
+
+fn not_applied(task: &TaskView, refused: NotApplied) -> Exit {
+    let id = task.task_id;
+    let refuse = |error: &NotApplied, help: String| Exit::new(Code::Refused, error.to_string()).with_help(help);
+    match &refused {
+        NotApplied::Workspace(error) => failed(error),
+        NotApplied::NoBranch(_) => {
+            Exit::new(Code::NotFound, refused.to_string()).with_help(format!("nexus status {id} says what it has left"))
+        }
+        NotApplied::NoRepository(_) => refuse(&refused, format!("nexus status {id} says where its work is")),
+        NotApplied::Detached { top, .. } => {
+            refuse(&refused, format!("nothing was changed; go to one: git -C {} switch BRANCH", top.display()))
+        }
+        NotApplied::HalfDone(top) => {
+            refuse(&refused, format!("nothing was changed; finish it first: git -C {} status", top.display()))
+        }
+        NotApplied::InTheWay { top, .. } => refuse(
+            &refused,
+            format!(
+                "nothing was changed; commit them, or put them aside (git -C {} stash -u), and try again",
+                top.display()
+            ),
+        ),
+        NotApplied::Conflicts { branch, .. } => refuse(
+            &refused,
+            format!(
+                "nothing was changed; merge it by hand (git merge {branch}), or delegate it: `nexus diff {id}` shows it"
+            ),
+        ),
+    }
+}
+
+pub(super) async fn clean(place: &PlaceArgs, output: Output, named: &[String], rehearsal: bool) -> Result<Code, Exit> {
+    let client = place::connect(place).await?;
+    let workspaces = workspaces(place)?;
+    let mut tasks = Vec::new();
+    let mut request = ListRequest { department: None, status: Vec::new(), limit: Some(200), cursor: None };
+    for task in named {
+        tasks.push(client.status(task).await?.task);
+    }
+    while named.is_empty() {
+        let page = client.list(&request).await?;
+        // Of others there is nothing left.
+        let left = |task: &TaskView| {
+            workspaces.has(task.task_id) || report(task).is_some_and(|report| report.branch.is_some())
+        };
+        tasks.extend(page.tasks.into_iter().filter(left));
+        request.cursor = page.next_cursor;
+        if request.cursor.is_none() {
+            break;
+        }
+    }
+    let mut done = Vec::new();
+    for task in &tasks {
+        let id = task.task_id;
+        let sweep = workspaces.sweep(id, Path::new(&task.project_path)).await.map_err(|error| failed(&error))?;
+        // Asked for again: no attempt begins from here on.
+        let now = client.status(&id.to_string()).await?.task;
+        if !now.status.is_terminal() {
+            done.push(json!({ "task_id": id, "kept": format!("the task is {}", now.status.as_str()) }));
+            continue;
+        }
+        done.push(match sweep.clean(base(&now), rehearsal).await {
+            Ok(cleaned) => {
+                let part = |left: Option<nexus_workspace::Left>| {
+                    left.map(|left| json!({ "name": left.name, "removed": left.removed, "reason": left.reason }))
+                };
+                json!({ "task_id": id, "workspace": part(cleaned.workspace), "branch": part(cleaned.branch) })
+            }
+            Err(error) => json!({ "task_id": id, "kept": error.to_string() }),
+        });
+    }
+    let known = |id| tasks.iter().any(|task| task.task_id == id);
+    for id in workspaces.tasks().into_iter().filter(|id| named.is_empty() && !known(*id)) {
+        done.push(json!({ "task_id": id, "kept": "the company knows no such task (any more)" }));
+    }
+    if output.is_json() {
+        show::json(&json!({ "dry_run": rehearsal, "tasks": done }), output);
+    } else {
+        show::cleaned(&done, rehearsal);
+    }
+    Ok(Code::Done)
+}
