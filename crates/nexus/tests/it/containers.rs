@@ -68,10 +68,12 @@ fn a_commit_comes_back_from_a_container() {
     git(&project, &["init", "-q", "-b", "main"]);
     git(&project, &["-c", "user.name=Ann", "-c", "user.email=a@b.c", "commit", "-q", "--allow-empty", "-m", "first"]);
     let company = Company::up(&place);
-    // The image has no git: what isn't committed keeps the clone.
+    // The image has no git: what the agent leaves is committed by the company.
     let answer = company.ended(&company.delegate(&["echo new > file"]));
     let workspace = at(&answer, "task.result.workspace");
-    assert_eq!((&workspace["mode"], &workspace["kept"]), (&"clone".into(), &true.into()), "{answer:#}");
+    assert_eq!((&workspace["mode"], &workspace["kept"]), (&"clone".into(), &false.into()), "{answer:#}");
+    let branch = workspace["branch"].as_str().unwrap();
+    assert_eq!(git(&project, &["show", &format!("{branch}:file")]), "new\n");
 }
 
 #[test]

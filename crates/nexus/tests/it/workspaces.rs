@@ -1,13 +1,17 @@
 //! Where an attempt works, and what is left of it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::support::{Company, Place, WORK, at, git};
 
 fn company(mode: &str) -> Company {
-    let place = Place::with(&[("work", &WORK.replace("scratch", mode))]);
+    company_at(&Place::with(&[("work", &WORK.replace("scratch", mode))]))
+}
+
+fn company_at(place: &Arc<Place>) -> Company {
     let project = place.path("project");
     place.write("project/README", "hello\n");
     git(&project, &["init", "-q", "-b", "main"]);
@@ -15,7 +19,7 @@ fn company(mode: &str) -> Company {
     git(&project, &["config", "user.email", "ann@example.org"]);
     git(&project, &["add", "."]);
     git(&project, &["commit", "-q", "-m", "first"]);
-    Company::up(&place)
+    Company::up(place)
 }
 
 fn run(company: &Company, command: &str) -> (String, Value) {
@@ -54,7 +58,7 @@ fn a_clean_one_leaves_nothing() {
 
 #[test]
 fn a_dirty_one_is_kept() {
-    let company = company("worktree");
+    let company = company("worktree\"\nworkspace.commit = false # \"");
     let (_, workspace) = run(&company, "echo changed > README; echo new > file");
     assert_eq!(workspace["kept"], true);
     assert_eq!(workspace["changed_files"], 2);
@@ -64,15 +68,146 @@ fn a_dirty_one_is_kept() {
 }
 
 #[test]
-fn many_worktrees_of_one_repository_at_once() {
-    let company = company("worktree");
-    let ids: Vec<_> =
-        (0..6).map(|n| company.delegate(&[&format!("echo {n} > file; git add file; git commit -qm {n}")])).collect();
-    for id in &ids {
-        assert_eq!(at(&company.ended(id), "task.status"), "completed");
+fn what_an_agent_leaves_is_committed() {
+    for mode in ["worktree", "clone"] {
+        let company = company(mode);
+        let (id, workspace) = run(&company, "echo changed > README; echo new > file # for the user\ntrue");
+        assert_eq!(workspace["kept"], false, "{workspace:#}");
+        assert_eq!(workspace["commit_count"], 1);
+        assert_eq!(workspace["diff"], serde_json::json!({ "files": 2, "insertions": 2, "deletions": 1 }));
+        let subject = "echo changed > README; echo new > file # for the user";
+        assert_eq!(workspace["commits"][0]["subject"], subject);
+        let branch = format!("nexus/{id}");
+        let project = company.path("project");
+        let said = git(&project, &["log", "-1", "--format=%an <%ae>|%(trailers:key=Nexus-Task,valueonly)", &branch]);
+        assert_eq!(said.trim(), format!("Ann <ann@example.org>|{id}"));
+        assert_eq!(workspace["head"], git(&project, &["rev-parse", &branch]).trim());
+        assert_eq!(workspace["base"], git(&project, &["rev-parse", "main"]).trim());
+        assert_eq!(git(&project, &["status", "--porcelain"]), "");
+        let said = company.run(&["status", &id]).done();
+        assert!(said.contains(&format!("{branch}: 1 commit, 2 files, +2 -1")), "{said}");
     }
-    let branches = git(&company.path("project"), &["branch", "--list", "nexus/*"]);
-    assert_eq!(branches.lines().count(), 6, "{branches}");
+}
+
+#[test]
+fn what_a_failed_attempt_leaves_stays_as_it_is() {
+    let company = company("clone");
+    let id = company.delegate(&["--max-attempts", "1", "echo half > README; exit 3"]);
+    let answer = company.ended(&id);
+    let workspace = at(&answer, "task.result.workspace");
+    assert_eq!((&workspace["kept"], &workspace["changed_files"]), (&true.into(), &1.into()), "{workspace:#}");
+    let said = company.run(&["diff", &id]).done();
+    assert!(said.contains("-hello\n+half\n"), "{said}");
+    let cleaned = company.json(&["clean"]);
+    assert_eq!(at(&cleaned, "tasks.0.workspace.reason"), "1 file is not committed");
+    assert!(Path::new(workspace["path"].as_str().unwrap()).join("README").exists());
+}
+
+#[test]
+fn twenty_agents_on_one_repository_at_once() {
+    for mode in ["worktree", "clone"] {
+        let place = Place::with(&[("work", &WORK.replace("scratch", mode).replace("workers = 2", "workers = 20"))]);
+        let company = company_at(&place);
+        let project = company.path("project");
+        let before =
+            (std::fs::read(project.join(".git/index")).unwrap(), std::fs::read(project.join(".git/config")).unwrap());
+        let ids: Vec<_> = (0..20)
+            .map(|n| {
+                // Half of them leave their last step to the company.
+                let last = if n % 2 == 0 { "git add b && git commit -qm two" } else { "true" };
+                company
+                    .delegate(&[&format!("echo {n} > a && git add a && git commit -qm one && echo {n} > b && {last}")])
+            })
+            .collect();
+        for id in &ids {
+            let answer = company.ended(id);
+            assert_eq!(at(&answer, "task.status"), "completed", "{answer:#}");
+            assert_eq!(at(&answer, "task.attempt"), 1, "{answer:#}");
+            let workspace = at(&answer, "task.result.workspace");
+            assert_eq!((&workspace["kept"], &workspace["commit_count"]), (&false.into(), &2.into()), "{workspace:#}");
+        }
+        for (n, id) in ids.iter().enumerate() {
+            for file in ["a", "b"] {
+                assert_eq!(git(&project, &["show", &format!("nexus/{id}:{file}")]), format!("{n}\n"));
+            }
+        }
+        let branches = git(&project, &["branch", "--list", "nexus/*"]);
+        assert_eq!(branches.lines().count(), 20, "{branches}");
+        assert_eq!(git(&project, &["worktree", "list"]).lines().count(), 1);
+        assert_eq!(git(&project, &["fsck", "--no-dangling"]), "");
+        assert_eq!(git(&project, &["status", "--porcelain"]), "");
+        let now =
+            (std::fs::read(project.join(".git/index")).unwrap(), std::fs::read(project.join(".git/config")).unwrap());
+        assert!(before == now, "the user's index or configuration was touched");
+    }
+}
+
+#[test]
+fn a_result_is_looked_at_applied_and_cleaned_up() {
+    let company = company("clone");
+    let project = company.path("project");
+    let (id, _) = run(&company, "echo new > file");
+    let said = company.run(&["diff", &id]).done();
+    assert!(said.starts_with("diff --git a/file b/file\n") && said.contains("\n+new\n"), "{said}");
+    assert_eq!(company.run(&["diff", &id, "--stat"]).done(), " file | 1 +\n 1 file changed, 1 insertion(+)\n");
+    assert_eq!(at(&company.json(&["diff", &id]), "diff.insertions"), 1);
+    let kept = company.run(&["clean"]).done();
+    assert_eq!(kept, format!("kept      branch nexus/{id}: 1 commit of it is on no other branch\n"));
+
+    company.write("project/file", "mine\n");
+    company.run(&["apply", &id]).fails(4, &["changes of yours", "file", "nothing was changed"]);
+    assert_eq!(company.read("project/file"), "mine\n");
+    std::fs::remove_file(project.join("file")).unwrap();
+    let said = company.run(&["apply", &id]).done();
+    assert_eq!(said, format!("applied  nexus/{id} to main (fast-forward): 1 file, +1 -0\n"));
+    assert_eq!(company.read("project/file"), "new\n");
+    assert_eq!(at(&company.json(&["apply", &id]), "how"), "already");
+
+    let would = company.run(&["clean", "--dry-run"]).done();
+    assert_eq!(would, format!("would go  branch nexus/{id}: other branches have all of it\n"));
+    assert!(company.run(&["clean"]).done().starts_with("removed   branch"));
+    assert_eq!(company.run(&["clean"]).done(), "nothing to clean up\n");
+    assert_eq!(git(&project, &["branch", "--list"]), "* main\n");
+    // What it was is still to be seen.
+    assert!(company.run(&["diff", &id]).done().contains("+new"));
+}
+
+#[test]
+fn the_method_is_the_company_s_or_the_command_s() {
+    let company = company("clone");
+    let project = company.path("project");
+    company.write("config/nexus.toml", "shutdown_grace = \"500ms\"\n[apply]\nmethod = \"rebase\"\n");
+    let ids: Vec<_> = (0..3).map(|n| run(&company, &format!("echo {n} > file{n}; echo {n} > all")).0).collect();
+    assert_eq!(at(&company.json(&["apply", &ids[0]]), "how"), "fast_forward");
+    company.run(&["apply", &ids[1]]).fails(4, &["same lines", ": all\n", "nothing was changed", "git merge"]);
+    let (other, _) = run(&company, "echo other > other");
+    git(&project, &["commit", "-q", "--allow-empty", "-m", "the user's"]);
+    assert_eq!(at(&company.json(&["apply", &other]), "how"), "rebase");
+    let (third, _) = run(&company, "echo third > third");
+    git(&project, &["commit", "-q", "--allow-empty", "-m", "the user's"]);
+    assert_eq!(at(&company.json(&["apply", "--merge", &third]), "how"), "merge");
+}
+
+#[test]
+fn what_runs_is_left_alone() {
+    let company = company("worktree");
+    let id =
+        company.delegate(&[&format!("echo new > file; until [ -e {} ]; do sleep 0.02; done", company.text("gate"))]);
+    company.becomes(&id, "running");
+    company.run(&["apply", &id]).fails(4, &["running"]);
+    let cleaned = company.run(&["clean", &id]).done();
+    assert_eq!(cleaned, format!("kept      task {id}: the task is running\n"));
+    company.open("gate");
+    assert_eq!(at(&company.ended(&id), "task.status"), "completed");
+}
+
+#[test]
+fn without_a_repository_there_is_nothing_to_apply() {
+    let company = Company::up(&Place::with(&[("work", &WORK.replace("scratch", "in_place"))]));
+    let (id, _) = run(&company, "echo x > file");
+    company.run(&["diff", &id]).fails(3, &["no branch", "git diff"]);
+    company.run(&["apply", &id]).fails(4, &["in no git repository"]);
+    company.run(&["diff", "00000000-0000-7000-8000-000000000000"]).fails(3, &[]);
 }
 
 #[test]
