@@ -9,7 +9,6 @@ use crate::branch::Branch;
 use crate::clone::PrivateClone;
 use crate::error::WorkspaceError;
 use crate::finish::Finish;
-use crate::git::entries;
 use crate::lock::RepositoryLock;
 use crate::repository::Repository;
 use crate::workspaces::Workspaces;
@@ -204,10 +203,10 @@ async fn is_repeated(branch: &Branch, tip: &str) -> Result<bool, WorkspaceError>
 /// Where else than in its own workspace somebody works on it.
 async fn checked_out(branch: &Branch, root: &Path) -> Result<Option<String>, WorkspaceError> {
     let args = ["worktree", "list", "--porcelain", "-z"];
-    let captured = branch.repository.git().run("list the worktrees", args).await?;
+    let listed = branch.repository.git().list("list the worktrees (which needs git 2.36 or newer)", args).await?;
     let reference = branch.reference();
     let mut place = String::new();
-    for line in entries(&captured.stdout) {
+    for line in listed {
         let line = String::from_utf8_lossy(&line).into_owned();
         if let Some(path) = line.strip_prefix("worktree ") {
             path.clone_into(&mut place);
