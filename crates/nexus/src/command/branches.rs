@@ -159,7 +159,7 @@ pub(super) async fn clean(place: &PlaceArgs, output: Output, named: &[String], r
     let client = place::connect(place).await?;
     let workspaces = workspaces(place)?;
     let mut tasks = Vec::new();
-    let mut request = ListRequest { department: None, status: Vec::new(), limit: Some(200), cursor: None };
+    let mut request = ListRequest { limit: Some(200), ..ListRequest::default() };
     for task in named {
         tasks.push(client.status(task).await?.task);
     }
