@@ -141,6 +141,9 @@ pub struct ListRequest {
     /// Only tasks that this one has asked for: its whole id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<TaskId>,
+    /// Only tasks below this first one of a tree: its whole id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<TaskId>,
     /// At most 1,000; 100 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]

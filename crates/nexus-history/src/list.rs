@@ -17,6 +17,12 @@ const MAX_LIMIT: u32 = 1000;
 /// A page ends early when its tasks hold this much JSON: descriptions may be long, and an answer over NATS is at most 1 MiB.
 const PAGE_BYTES: usize = 768 * 1024;
 
+/// Whose tasks are asked for, as keys.
+pub(crate) struct Kin {
+    pub(crate) parent: Option<Vec<u8>>,
+    pub(crate) root: Option<Vec<u8>>,
+}
+
 impl History {
     /// One page of the tasks that fit `query`, newest first. A page may hold fewer than the limit; the last one has no
     /// `next_cursor`.
@@ -27,11 +33,11 @@ impl History {
             Status::ALL.into_iter().filter(|status| query.status.is_empty() || query.status.contains(status)).collect();
         let department = query.department.as_deref();
 
-        let parent = query.parent.map(row::key);
-        let (tasks, more) = self.page(department, parent.as_deref(), &statuses, after, limit).await?;
-        let total = match parent {
-            Some(parent) => self.children_in(&parent, department, &statuses).await?,
-            None => self.total(department, &statuses).await?,
+        let kin = Kin { parent: query.parent.map(row::key), root: query.root.map(row::key) };
+        let (tasks, more) = self.page(department, &kin, &statuses, after, limit).await?;
+        let total = match &kin {
+            Kin { parent: None, root: None } => self.total(department, &statuses).await?,
+            kin => self.count_of_kin(kin, department, &statuses).await?,
         };
         let next_cursor = tasks.last().filter(|_| more).map(|task| Cursor::at(task).to_string());
         Ok(TaskPage { total, tasks, next_cursor })
@@ -40,17 +46,18 @@ impl History {
     async fn page(
         &self,
         department: Option<&str>,
-        parent: Option<&[u8]>,
+        kin: &Kin,
         statuses: &[Status],
         after: Cursor,
         limit: usize,
     ) -> Result<(Vec<TaskView>, bool), HistoryError> {
-        let sql = AssertSqlSafe(page_sql(department.is_some(), parent.is_some(), statuses));
+        let sql = AssertSqlSafe(page_sql(department.is_some(), kin, statuses));
         let (mut tasks, mut bytes, mut more) = (Vec::new(), 0, false);
         reading!(&self.db, pool => {
             let query = sqlx::query_scalar::<_, String>(sql).bind(after.created_at).bind(after.id.to_vec());
             // One more than asked for: it tells whether there is a next page.
-            let query = query.bind(i64::try_from(limit + 1).unwrap_or(i64::MAX)).bind(department).bind(parent);
+            let query = query.bind(i64::try_from(limit + 1).unwrap_or(i64::MAX)).bind(department);
+            let query = query.bind(kin.parent.as_deref()).bind(kin.root.as_deref());
             let mut bodies = query.fetch(pool);
             while let Some(body) = bodies.try_next().await.map_err(|error| self.failed(error))? {
                 bytes += body.len();
@@ -71,15 +78,16 @@ impl History {
     }
 }
 
-/// `$1`, `$2`: the cursor; `$3`: how many; `$4`: the department, where there is one; `$5`: the parent, likewise.
+/// `$1`, `$2`: the cursor; `$3`: how many; `$4`: the department, where there is one; `$5` and `$6`: the parent and the first of the tree, likewise.
 ///
 /// Several statuses are so many walks along an index that is in order, merged; `IN` would sort all that fit.
-fn page_sql(by_department: bool, by_parent: bool, statuses: &[Status]) -> String {
+fn page_sql(by_department: bool, kin: &Kin, statuses: &[Status]) -> String {
     let department = if by_department { " AND department = $4" } else { " AND $4 IS NULL" };
-    let parent = if by_parent { " AND parent = $5" } else { " AND $5 IS NULL" };
+    let parent = if kin.parent.is_some() { " AND parent = $5" } else { " AND $5 IS NULL" };
+    let root = if kin.root.is_some() { " AND root = $6" } else { " AND $6 IS NULL" };
     let walk = |status: String| {
         format!(
-            "SELECT * FROM (SELECT created_at, id FROM nexus_task WHERE (created_at, id) < ($1, $2){department}{parent}{status} \
+            "SELECT * FROM (SELECT created_at, id FROM nexus_task WHERE (created_at, id) < ($1, $2){department}{parent}{root}{status} \
              ORDER BY created_at DESC, id DESC LIMIT $3) AS walk"
         )
     };

@@ -5,6 +5,7 @@ use nexus_core::view::{Status, TaskView};
 use sqlx::AssertSqlSafe;
 
 use crate::db::reading;
+use crate::list::Kin;
 use crate::row;
 use crate::{History, HistoryError};
 
@@ -48,21 +49,27 @@ impl History {
         found.iter().map(orphan).collect()
     }
 
-    pub(crate) async fn children_in(
+    pub(crate) async fn count_of_kin(
         &self,
-        parent: &[u8],
+        kin: &Kin,
         department: Option<&str>,
         statuses: &[Status],
     ) -> Result<u64, HistoryError> {
         let named: Vec<_> = statuses.iter().map(|status| format!("'{}'", status.as_str())).collect();
-        let by_department = if department.is_some() { "department = $2" } else { "$2 IS NULL" };
+        let test = |column: &str, mark: &str, is_given| {
+            if is_given { format!("{column} = {mark}") } else { format!("{mark} IS NULL") }
+        };
         let sql = format!(
-            "SELECT COUNT(*) FROM nexus_task WHERE parent = $1 AND {by_department} AND status IN ({})",
+            "SELECT COUNT(*) FROM nexus_task WHERE {} AND {} AND {} AND status IN ({})",
+            test("parent", "$1", kin.parent.is_some()),
+            test("root", "$2", kin.root.is_some()),
+            test("department", "$3", department.is_some()),
             named.join(", ")
         );
         let sql = AssertSqlSafe(sql);
         let counted: i64 = reading!(&self.db, pool => {
-            sqlx::query_scalar(sql).bind(parent.to_vec()).bind(department).fetch_one(pool).await
+            let query = sqlx::query_scalar(sql).bind(kin.parent.as_deref()).bind(kin.root.as_deref());
+            query.bind(department).fetch_one(pool).await
         })
         .map_err(|error| self.failed(error))?;
         Ok(u64::try_from(counted).unwrap_or_default())

@@ -5,6 +5,7 @@ use nexus_core::budget::Usd;
 use nexus_core::event::Outcome;
 use nexus_core::id::{DepartmentName, TaskId, WorkerName};
 use nexus_core::log::LogLine;
+use nexus_core::message::Message;
 use nexus_core::run::RunReport;
 use nexus_core::view::{Status, TaskView};
 use schemars::JsonSchema;
@@ -84,6 +85,10 @@ pub(crate) struct TaskAnswer {
     pub usage: Option<Usage>,
     /// What is known of its run: its session, model, tools, warnings.
     pub run: Option<RunReport>,
+    /// The task that asked for this one.
+    pub parent_task_id: Option<TaskId>,
+    /// How many tasks are above this one in its tree.
+    pub depth: u32,
     /// Its processes, while it runs.
     pub live: Option<Live>,
     /// The task's output as a resource.
@@ -140,6 +145,8 @@ impl From<TaskStatus> for TaskAnswer {
             not_before: task.not_before.map(|at| at.to_string()),
             cancelling: task.cancelling,
             usage: run.as_ref().map(Usage::from),
+            parent_task_id: task.parent.map(|parent| parent.task_id),
+            depth: task.parent.map_or(0, |parent| parent.depth),
             run,
             live,
             log_uri: log_uri(task.task_id),
@@ -162,6 +169,10 @@ pub(crate) struct TaskLine {
     pub assigned_agent: Option<String>,
     pub attempt: u32,
     pub error: Option<String>,
+    /// The task that asked for this one.
+    pub parent_task_id: Option<TaskId>,
+    /// How many tasks are above this one in its tree.
+    pub depth: u32,
 }
 
 impl From<TaskView> for TaskLine {
@@ -178,6 +189,8 @@ impl From<TaskView> for TaskLine {
             assigned_agent: task.assigned_agent.map(String::from),
             attempt: task.attempt,
             error: task.error,
+            parent_task_id: task.parent.map(|parent| parent.task_id),
+            depth: task.parent.map_or(0, |parent| parent.depth),
         }
     }
 }
@@ -247,6 +260,38 @@ pub(crate) struct Cancelled {
     pub was: Status,
     /// How long it took until every process was gone, in milliseconds.
     pub took_ms: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Sent {
+    pub status: Said,
+    pub department: DepartmentName,
+    pub message: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct MessageList {
+    pub status: Said,
+    pub department: DepartmentName,
+    /// The oldest of them first.
+    pub messages: Vec<MessageLine>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct MessageLine {
+    pub text: String,
+    /// RFC 3339, UTC.
+    pub at: String,
+    /// Who left it; null where it was no task of the company's.
+    pub from_department: Option<DepartmentName>,
+    pub from_task_id: Option<TaskId>,
+}
+
+impl From<Message> for MessageLine {
+    fn from(message: Message) -> Self {
+        let (from_task_id, from_department) = message.from.map(|from| (from.task_id, from.department)).unzip();
+        Self { text: message.text, at: message.at.to_string(), from_department, from_task_id }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

@@ -94,6 +94,25 @@ pub(crate) struct ReadLog {
     pub limit: Option<u32>,
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SendMessage {
+    /// The department that the message is for. cde_listDepartments shows them.
+    pub department: String,
+    /// What they should know: at most 8,192 bytes.
+    pub text: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReadMessages {
+    /// The department whose messages are asked for; an agent of the company may leave it out for its own.
+    pub department: Option<String>,
+    /// The most messages to return: an integer from 1 to 100; 20 unless given.
+    #[schemars(range(min = 1, max = 100))]
+    pub limit: Option<u32>,
+}
+
 /// Reads a tool's arguments. The schema that the client was shown is also what errors are worded from.
 pub(crate) fn read<T: DeserializeOwned + JsonSchema + 'static>(arguments: JsonObject) -> Result<T, Fault> {
     let schema = schema_for_type::<T>();
@@ -126,11 +145,15 @@ fn in_words_of_json(error: &str) -> String {
 
 /// A number in an argument that a schema bounds.
 pub(crate) fn limit(given: Option<u32>, default: u32) -> Result<u32, Fault> {
+    limit_to(given, default, 1000)
+}
+
+pub(crate) fn limit_to(given: Option<u32>, default: u32, most: u32) -> Result<u32, Fault> {
     match given.unwrap_or(default) {
-        limit @ 1..=1000 => Ok(limit),
+        limit if (1..=most).contains(&limit) => Ok(limit),
         other => {
             let message =
-                format!("the argument \"limit\" is not right: {other} is out of range; it goes from 1 to 1000");
+                format!("the argument \"limit\" is not right: {other} is out of range; it goes from 1 to {most}");
             Err(Fault::argument("limit", &message))
         }
     }

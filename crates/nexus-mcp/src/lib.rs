@@ -9,10 +9,12 @@ mod fault;
 mod http;
 mod progress;
 mod resource;
+mod scope;
 mod server;
 mod stdio;
 mod tools;
 
 pub use http::{HttpService, http_service};
+pub use scope::{Scope, serve_agent};
 pub use server::Server;
 pub use stdio::{ExitReason, StdioError, serve_stdio};

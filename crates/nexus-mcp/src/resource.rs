@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use nexus_bus::Client;
 use nexus_core::log::{LogLine, Stream};
-use nexus_core::refusal::RefusalKind;
+use nexus_core::refusal::{Refusal, RefusalKind};
 use rmcp::ErrorData;
 use rmcp::model::{CacheScope, ReadResourceResult, ResourceContents, ResourceTemplate};
 
 use crate::fault::sentence;
+use crate::server::Server;
 
 /// The most text that one read returns: more than a model can take in; the last is what counts.
 const MAX_TEXT: usize = 1 << 20;
@@ -24,18 +24,20 @@ pub(crate) fn template() -> ResourceTemplate {
         .with_mime_type("text/plain")
 }
 
-pub(crate) async fn read(client: &Client, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+pub(crate) async fn read(server: &Server, uri: &str) -> Result<ReadResourceResult, ErrorData> {
     let task = task_of(uri).ok_or_else(|| {
         ErrorData::resource_not_found(format!("there is no resource {uri}; there is nexus://tasks/{{id}}/log"), None)
     })?;
+    let refused = |refusal: Refusal| match refusal.kind {
+        RefusalKind::NotFound | RefusalKind::Ambiguous => ErrorData::resource_not_found(sentence(&refusal), None),
+        RefusalKind::InvalidInput => ErrorData::invalid_params(sentence(&refusal), None),
+        _ => ErrorData::internal_error(sentence(&refusal), None),
+    };
+    let task = server.known(task).await.map_err(refused)?;
     let mut tail = Tail::default();
     let mut from = 1;
     for _ in 0..MAX_PAGES {
-        let page = client.log(task, from, PAGE).await.map_err(|refusal| match refusal.kind {
-            RefusalKind::NotFound | RefusalKind::Ambiguous => ErrorData::resource_not_found(sentence(&refusal), None),
-            RefusalKind::InvalidInput => ErrorData::invalid_params(sentence(&refusal), None),
-            _ => ErrorData::internal_error(sentence(&refusal), None),
-        })?;
+        let page = server.client.log(&task, from, PAGE).await.map_err(refused)?;
         from = page.next;
         let at_end = page.complete || page.lines.is_empty();
         page.lines.into_iter().for_each(|line| tail.push(line));

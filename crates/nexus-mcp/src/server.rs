@@ -12,11 +12,21 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use tokio::sync::Semaphore;
 
+use crate::fault::Fault;
+use crate::scope::Scope;
 use crate::{resource, tools};
 
 /// Calls that wait for a task at a time, all clients together: each holds a connection for as long as the task takes,
 /// and three quarters of the connections stay free for questions that are answered at once.
 const MAX_WAITS: usize = 64;
+
+/// Calls of one agent's connection that are answered at a time; what comes beyond it is refused.
+const MAX_CALLS: usize = 32;
+
+const FOR_AGENTS: &str = "You are an agent of a company. These tools let you ask other departments to do work for your task: \
+    cde_listDepartments shows who does what; cde_runTask delegates and waits for the result; cde_delegateTask answers at \
+    once with a task id, for cde_getTaskStatus and cde_getTaskLog. You see the tasks that you have asked for, and those \
+    below them. cde_sendMessage leaves a note for a department. If your own task is cancelled, so are they.";
 
 const INSTRUCTIONS: &str = "Nexus runs a company of agents. Delegate work with cde_delegateTask, which answers at once \
     with a task id; then ask cde_getTaskStatus for its state and result, and cde_getTaskLog for its output while it \
@@ -30,12 +40,24 @@ pub struct Server {
     /// Where relative project paths are taken from; none: they are left as they are.
     pub(crate) directory: Option<Arc<PathBuf>>,
     pub(crate) waits: Arc<Semaphore>,
+    /// Whose agent is served, and nothing beyond what is its; none: whoever runs the company.
+    pub(crate) scope: Option<Arc<Scope>>,
+    calls: Option<Arc<Semaphore>>,
 }
 
 impl Server {
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, directory: None, waits: Arc::new(Semaphore::new(MAX_WAITS)) }
+        Self { client, directory: None, waits: Arc::new(Semaphore::new(MAX_WAITS)), scope: None, calls: None }
+    }
+
+    /// For the agent of a task: what it asks for is on that task's behalf, and it hears of the tasks below its own alone.
+    #[must_use]
+    pub fn for_task(client: Client, scope: Scope) -> Self {
+        let mut server = Self::new(client).with_directory(scope.project.clone());
+        server.calls = Some(Arc::new(Semaphore::new(MAX_CALLS)));
+        server.scope = Some(Arc::new(scope));
+        server
     }
 
     /// Makes relative project paths absolute from here: for a client that shares this process's directory.
@@ -49,9 +71,10 @@ impl Server {
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
+        let instructions = if self.scope.is_some() { FOR_AGENTS } else { INSTRUCTIONS };
         let mut about = Implementation::new("nexus", env!("CARGO_PKG_VERSION"));
         about.title = Some("Nexus".to_owned());
-        ServerConfig::new(capabilities).with_server_info(about).with_instructions(INSTRUCTIONS)
+        ServerConfig::new(capabilities).with_server_info(about).with_instructions(instructions)
     }
 
     async fn list_tools(
@@ -59,11 +82,11 @@ impl ServerHandler for Server {
         _page: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(tools::list().to_vec()))
+        Ok(ListToolsResult::with_all_items(tools::offered(self.scope.is_some()).cloned().collect()))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        tools::list().iter().find(|tool| tool.name == name).cloned()
+        tools::offered(self.scope.is_some()).find(|tool| tool.name == name).cloned()
     }
 
     async fn call_tool(
@@ -72,6 +95,10 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
+        let _turn = match self.calls.as_ref().map(|calls| calls.try_acquire()) {
+            Some(Err(_)) => return Ok(Fault::too_many().into_result().into()),
+            turn => turn,
+        };
         match tools::call(self, &request.name, arguments, &context).await {
             Some(result) => Ok(result.into()),
             None => Err(ErrorData::invalid_params(format!("Unknown tool: {}", request.name), None)),
@@ -91,6 +118,6 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        resource::read(&self.client, &request.uri).await.map(Into::into)
+        resource::read(self, &request.uri).await.map(Into::into)
     }
 }

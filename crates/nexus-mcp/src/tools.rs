@@ -1,6 +1,7 @@
 //! The tools: what each is called, says of itself and takes, and which function answers it.
 
 mod company;
+mod messages;
 mod submit;
 mod tasks;
 
@@ -15,8 +16,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::answer::{Cancelled, Delegated, DepartmentList, Log, Stats, TaskAnswer, TaskList};
-use crate::args::{self, Delegate, ListActive, ListAll, Nothing, OneTask, ReadLog};
+use crate::answer::{Cancelled, Delegated, DepartmentList, Log, MessageList, Sent, Stats, TaskAnswer, TaskList};
+use crate::args::{self, Delegate, ListActive, ListAll, Nothing, OneTask, ReadLog, ReadMessages, SendMessage};
 use crate::fault::Fault;
 use crate::server::Server;
 
@@ -26,6 +27,14 @@ pub(crate) fn list() -> &'static [Tool] {
     &TOOLS
 }
 
+/// What an agent of the company has no part in.
+const NOT_FOR_AGENTS: [&str; 1] = ["cde_getWorkerStats"];
+
+/// Those that a client is offered: an agent of the company, or anybody else.
+pub(crate) fn offered(is_agent: bool) -> impl Iterator<Item = &'static Tool> {
+    list().iter().filter(move |tool| !(is_agent && NOT_FOR_AGENTS.contains(&tool.name.as_ref())))
+}
+
 /// Calls a tool by its name; none: there is no such tool.
 pub(crate) async fn call(
     server: &Server,
@@ -33,6 +42,9 @@ pub(crate) async fn call(
     arguments: JsonObject,
     context: &RequestContext<RoleServer>,
 ) -> Option<CallToolResult> {
+    if server.scope.is_some() && NOT_FOR_AGENTS.contains(&name) {
+        return None;
+    }
     let result = match name {
         "cde_delegateTask" => with(arguments, |args| submit::delegate(server, args)).await,
         "cde_runTask" => match args::read(arguments) {
@@ -46,6 +58,8 @@ pub(crate) async fn call(
         "cde_listActiveTasks" => with(arguments, |args| tasks::list_active(server, args)).await,
         "cde_listTasks" => with(arguments, |args| tasks::list_all(server, args)).await,
         "cde_listDepartments" => with(arguments, |args| company::departments(server, args)).await,
+        "cde_sendMessage" => with(arguments, |args| messages::send(server, args)).await,
+        "cde_readMessages" => with(arguments, |args| messages::read(server, args)).await,
         "cde_getWorkerStats" => with(arguments, |args| company::workers(server, args)).await,
         _ => return None,
     };
@@ -134,6 +148,18 @@ fn all() -> Vec<Tool> {
             "cde_listDepartments",
             "Departments",
             "The company's departments: what they do, their agents and task types, their workers and queues.",
+            Reads,
+        ),
+        tool::<SendMessage, Sent>(
+            "cde_sendMessage",
+            "Leave a message",
+            "Leave a department a message. It starts no work: whoever works there next is shown the newest messages.",
+            Adds,
+        ),
+        tool::<ReadMessages, MessageList>(
+            "cde_readMessages",
+            "Messages of a department",
+            "The newest messages that a department was left, the oldest of them first.",
             Reads,
         ),
         tool::<Nothing, Stats>(

@@ -42,6 +42,8 @@ pub struct Policy<'a> {
     pub protected: &'a [PathBuf],
     /// Read beside it: the objects of the repository that it borrows from.
     pub readable: &'a [PathBuf],
+    /// Pipes that it writes to.
+    pub pipes: &'a [PathBuf],
     /// Its own directory, with `home` and `tmp` in it.
     pub private: &'a Path,
     /// The user's home, and what the agent needs of it: a path below it, and whether it may write there.
@@ -96,6 +98,7 @@ impl Policy<'_> {
         self.readable.iter().for_each(|path| reach.read(path));
         self.read.iter().for_each(|path| reach.read(&self.expanded(path)));
         self.write.iter().for_each(|path| reach.write(&self.expanded(path)));
+        self.pipes.iter().for_each(|pipe| reach.write(pipe));
         reach.write(self.workspace);
         let env = self.private_places(whole, &mut reach)?;
         let confinement = Confinement {

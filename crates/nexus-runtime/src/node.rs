@@ -21,6 +21,7 @@ use crate::ceo::reign::Reigns;
 use crate::engine::Engines;
 use crate::historian::Historian;
 use crate::protector::Protector;
+use crate::reception::Receptionist;
 use crate::staff_book::StaffBook;
 use crate::tenure::Tenure;
 use crate::trees::Trees;
@@ -44,6 +45,8 @@ pub(crate) struct Node {
     pub(crate) engines: Engines,
     /// All departments of the company, as agents are told of them.
     pub(crate) directory: ArcSwap<BTreeMap<DepartmentName, Arc<Department>>>,
+    /// Who answers at its agents' doors.
+    pub(crate) receptionist: Option<Arc<dyn Receptionist>>,
     /// Its company's name when it started.
     pub(crate) company: String,
     /// This run of the node, as its leases name it.

@@ -83,6 +83,21 @@ impl Protector {
         self.data_dir.join("tools")
     }
 
+    /// Where the door of a task's attempt is: apart from what is private to it, part of which it may write to.
+    pub(crate) fn door(&self, task: TaskId) -> PathBuf {
+        self.data_dir.join("doors").join(task.to_string())
+    }
+
+    /// Takes away the doors that a former run has left open: nobody is behind them.
+    pub(crate) fn close_doors(&self) {
+        let doors = self.data_dir.join("doors");
+        if let Err(error) = std::fs::remove_dir_all(&doors)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %doors.display(), "doors of a former run are left: {error}");
+        }
+    }
+
     /// A directory of a task's alone, made if it isn't there.
     ///
     /// # Errors
@@ -126,6 +141,7 @@ impl Protector {
         let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
         let readable: Vec<PathBuf> = workspace.readable().iter().chain(readable).cloned().collect();
         let path = command.variable("PATH").unwrap_or_default().to_owned();
+        let pipes = crate::worker::door_pipes(&self.door(job.claim.entry.task.id));
         let confined = Policy {
             tier,
             network: match sandbox.network {
@@ -136,6 +152,7 @@ impl Protector {
             workspace: workspace.root(),
             protected: &protected(workspace),
             readable: &readable,
+            pipes: &pipes,
             private: &private,
             home: home.as_deref(),
             of_home: &of_home,

@@ -37,6 +37,7 @@ use crate::janitor;
 use crate::ledger_memory::{LedgerError, LedgerMemory};
 use crate::node::Node;
 use crate::protector::Protector;
+use crate::reception::Receptionist;
 use crate::staff_book::StaffBook;
 use crate::tenure::Tenure;
 use crate::trees::Trees;
@@ -57,6 +58,8 @@ pub struct RuntimeOptions {
     /// A program that, started as `PROGRAM guard NAME VALUE`, calls [`nexus_process::guard::watch`]. None: what a killed
     /// company leaves behind is ended by its next start.
     pub guard: Option<PathBuf>,
+    /// Who serves the company's tools to its agents; none: they get none.
+    pub receptionist: Option<Arc<dyn Receptionist>>,
     pub version: String,
     /// Go on with whatever ledger is found, though another one is known, or none is there any more.
     pub new_ledger: bool,
@@ -161,6 +164,7 @@ impl Runtime {
         };
         let tenure = Tenure::begin(&bus, &holder, terms, options.alone, guard).await?;
         let protector = Protector::look(&options.data_dir, &options.node);
+        protector.close_doors();
         let node = Arc::new(Node {
             id: options.node,
             bus,
@@ -176,6 +180,7 @@ impl Runtime {
             protector,
             engines: Engines::new(&options.data_dir),
             directory: ArcSwap::from_pointee(company.departments.clone()),
+            receptionist: options.receptionist,
             company: company.name.clone(),
             holder,
             terms,

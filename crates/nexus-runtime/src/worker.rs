@@ -20,6 +20,7 @@ use crate::tenure::Term;
 
 mod brief;
 mod contain;
+mod door;
 mod drive;
 mod gateway;
 mod launch;
@@ -31,6 +32,8 @@ mod side;
 mod speech;
 mod telling;
 
+#[cfg(target_os = "linux")]
+pub(crate) use door::pipes::writable as door_pipes;
 pub(crate) use gateway::PORT as PROXY_PORT;
 
 /// What a worker is told.

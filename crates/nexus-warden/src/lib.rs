@@ -2,8 +2,10 @@
 //! and its confinement, ends it, and proves that nothing of it is left.
 //!
 //! It is linked statically and has no threads: what a fork of it costs is what an attempt's start costs. (In a container it is
-//! something else, and small too: [`relay`].)
+//! something else, and small too: [`relay`]. And to an agent it is the way to the company's tools: [`bridge`].)
 
+#[cfg(unix)]
+pub mod bridge;
 #[cfg(target_os = "linux")]
 pub mod cgroup;
 #[cfg(target_os = "linux")]

@@ -8,6 +8,7 @@ fn main() -> std::process::ExitCode {
             Some("look") => nexus_warden::confine::look(args),
             Some("inside") => nexus_warden::confine::inside(args),
             Some("relay") => nexus_warden::relay::relay(args),
+            Some("bridge") => nexus_warden::bridge::bridge(args),
             Some("carry") => nexus_warden::relay::carry(args),
             _ => nexus_warden::serve(),
         }

@@ -141,6 +141,11 @@ pub(crate) async fn trees_are_counted_and_orphans_found(url: &str) {
         assert_eq!((page.total, page.tasks.len()), (total, usize::try_from(total).unwrap()), "{query:?}");
         assert!(page.tasks.iter().all(|task| task.parent.unwrap().task_id == id(1)));
     }
+    for (root, parent, total) in [(1, None, 3), (1, Some(2), 1), (10, Some(2), 0), (10, None, 1)] {
+        let query = ListRequest { root: Some(id(root)), parent: parent.map(id), ..ListRequest::default() };
+        let page = history.list(&query).await.unwrap();
+        assert_eq!((page.total, page.tasks.len()), (total, usize::try_from(total).unwrap()), "{query:?}");
+    }
     let orphans = async || {
         let mut found: Vec<_> = history.orphans().await.unwrap();
         found.sort_by_key(|(view, _)| view.task_id);

@@ -17,7 +17,8 @@ use crate::progress::report;
 use crate::server::Server;
 
 pub(super) async fn delegate(server: &Server, args: Delegate) -> Result<Delegated, Fault> {
-    let submission = submission(args, server.directory.as_ref().map(|path| path.as_path()))?;
+    let mut submission = submission(args, server.directory.as_ref().map(|path| path.as_path()))?;
+    submission.parent_task_id = server.scope.as_ref().map(|scope| scope.task);
     let accepted = server.client.submit(&submission).await?;
     Ok(Delegated::new(accepted, "Task delegated successfully"))
 }
@@ -49,7 +50,9 @@ pub(super) async fn run(
 }
 
 pub(super) async fn retry(server: &Server, args: OneTask) -> Result<Delegated, Fault> {
-    let accepted = server.client.retry(&args.task_id).await.map_err(|r| Fault::about(&args.task_id, &r))?;
+    let about = |refusal| Fault::about(&args.task_id, &refusal);
+    let task = server.known(&args.task_id).await.map_err(about)?;
+    let accepted = server.client.retry(&task).await.map_err(about)?;
     Ok(Delegated::new(accepted, "Task put back on the queue"))
 }
 

@@ -13,13 +13,16 @@ use crate::server::Server;
 const MAX_PAGE_TEXT: usize = 256 * 1024;
 
 pub(super) async fn status(server: &Server, args: OneTask) -> Result<TaskAnswer, Fault> {
-    let status = server.client.status(&args.task_id).await;
-    status.map(TaskAnswer::from).map_err(|refusal| Fault::status_of(&args.task_id, &refusal))
+    let about = |refusal| Fault::status_of(&args.task_id, &refusal);
+    let task = server.known(&args.task_id).await.map_err(about)?;
+    server.client.status(&task).await.map(TaskAnswer::from).map_err(about)
 }
 
 pub(super) async fn cancel(server: &Server, args: OneTask) -> Result<Cancelled, Fault> {
-    let request = CancelRequest { task_id: args.task_id, reason: None };
-    let cancelled = server.client.cancel(&request).await.map_err(|r| Fault::about(&request.task_id, &r))?;
+    let about = |refusal| Fault::about(&args.task_id, &refusal);
+    let task_id = server.known(&args.task_id).await.map_err(about)?;
+    let reason = server.scope.as_ref().map(|scope| format!("cancelled by the agent of task {}", scope.task));
+    let cancelled = server.client.cancel(&CancelRequest { task_id, reason }).await.map_err(about)?;
     Ok(Cancelled {
         status: Said::Success,
         task_id: cancelled.task_id,
@@ -32,17 +35,28 @@ pub(super) async fn cancel(server: &Server, args: OneTask) -> Result<Cancelled, 
 pub(super) async fn list_active(server: &Server, args: ListActive) -> Result<TaskList, Fault> {
     let status = vec![Status::Queued, Status::Running];
     let limit = Some(limit(args.limit, 100)?);
-    list(server, ListRequest { department: args.department, status, limit, cursor: args.cursor, parent: None }).await
+    list(
+        server,
+        ListRequest { department: args.department, status, limit, cursor: args.cursor, ..ListRequest::default() },
+    )
+    .await
 }
 
 pub(super) async fn list_all(server: &Server, args: ListAll) -> Result<TaskList, Fault> {
     let status = args.status.unwrap_or_default();
     let limit = Some(limit(args.limit, 100)?);
-    list(server, ListRequest { department: args.department, status, limit, cursor: args.cursor, parent: None }).await
+    list(
+        server,
+        ListRequest { department: args.department, status, limit, cursor: args.cursor, ..ListRequest::default() },
+    )
+    .await
 }
 
 async fn list(server: &Server, request: ListRequest) -> Result<TaskList, Fault> {
-    let page = server.client.list(&request).await?;
+    let page = match &server.scope {
+        Some(scope) => scope.list(&server.client, &request).await?,
+        None => server.client.list(&request).await?,
+    };
     Ok(TaskList {
         status: Said::Success,
         total_tasks: page.total,
@@ -54,7 +68,9 @@ async fn list(server: &Server, request: ListRequest) -> Result<TaskList, Fault> 
 pub(super) async fn log(server: &Server, args: ReadLog) -> Result<Log, Fault> {
     let from = first_line(args.cursor.as_deref())?;
     let limit = limit(args.limit, 200)? as usize;
-    let page = server.client.log(&args.task_id, from, limit).await.map_err(|r| Fault::about(&args.task_id, &r))?;
+    let about = |refusal| Fault::about(&args.task_id, &refusal);
+    let task = server.known(&args.task_id).await.map_err(about)?;
+    let page = server.client.log(&task, from, limit).await.map_err(about)?;
     let (lines, cut) = fitting(page.lines);
     let complete = page.complete && cut.is_none();
     let next_cursor = (!complete).then(|| cut.unwrap_or(page.next).to_string());

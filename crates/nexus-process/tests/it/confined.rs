@@ -17,6 +17,7 @@ pub(crate) struct Scene {
     pub(crate) network: Network,
     pub(crate) of_home: Vec<(String, bool)>,
     pub(crate) protected: Vec<PathBuf>,
+    pub(crate) readable: Vec<PathBuf>,
 }
 
 impl Scene {
@@ -41,7 +42,15 @@ impl Scene {
         ] {
             std::fs::write(root.path().join(file), "untouched\n").unwrap();
         }
-        Self { root, system: System::look(), tier, network: Network::Full, of_home: Vec::new(), protected: Vec::new() }
+        Self {
+            root,
+            system: System::look(),
+            tier,
+            network: Network::Full,
+            of_home: Vec::new(),
+            protected: Vec::new(),
+            readable: Vec::new(),
+        }
     }
 
     pub(crate) fn path(&self, below: &str) -> PathBuf {
@@ -65,7 +74,8 @@ impl Scene {
             network: self.network,
             workspace: &workspace,
             protected: &self.protected,
-            readable: &[],
+            readable: &self.readable,
+            pipes: &[],
             private: &self.path("data/private"),
             home: Some(&self.path("home")),
             of_home: &self.of_home,
