@@ -11,7 +11,9 @@ use nexus_process::is_shortage;
 use nexus_workspace::Prepared;
 
 use super::Job;
+use super::door::Door;
 use super::launch::NotSpawned;
+use super::output::Notes;
 use super::prompt::{Setting, compose};
 use super::speech::Speech;
 use crate::node::Node;
@@ -25,6 +27,8 @@ pub(super) struct Outfit {
     /// The files that were written for it, and what holds them.
     pub(super) readable: Vec<PathBuf>,
     pub(super) prompt: Option<PromptFile>,
+    /// Its way to the company's tools.
+    pub(super) door: Option<Door>,
 }
 
 /// A prompt in a file; removed when the attempt is over, however it ends.
@@ -40,14 +44,26 @@ impl Drop for PromptFile {
 }
 
 /// Decides how the agent is started, and writes what it needs for that.
-pub(super) async fn outfit(node: &Node, job: &Job, plan: Plan, workspace: &Prepared) -> Result<Outfit, NotSpawned> {
+pub(super) async fn outfit(
+    node: &Node,
+    job: &Job,
+    plan: Plan,
+    workspace: &Prepared,
+    notes: &Notes,
+) -> Result<Outfit, NotSpawned> {
     let entry = &job.claim.entry;
     let prompt = &told(node, job, workspace).await?;
+    let door = Door::open(node, job, plan).await.unwrap_or_else(|why| {
+        // It can do its work without.
+        notes.note(why);
+        None
+    });
+    let tools = door.as_ref().map(Door::tool_server);
     let mut outfit = match adapter(job.agent.kind) {
         None => {
             let file = node.prompts.join(format!("{}-{}.md", entry.task.id, entry.attempt));
             let launch = nexus_agents::launch(&job.agent, prompt, file)?;
-            Outfit { launch, speech: None, readable: Vec::new(), prompt: None }
+            Outfit { launch, speech: None, readable: Vec::new(), prompt: None, door: None }
         }
         Some(adapter) => {
             let no_place = |message| NotSpawned::Failed(Failure { kind: FailureKind::Spawn, message });
@@ -62,7 +78,7 @@ pub(super) async fn outfit(node: &Node, job: &Job, plan: Plan, workspace: &Prepa
                 home_outside: &home.outside,
                 private: &private,
                 resume: job.resume(),
-                tools: None,
+                tools: tools.as_ref(),
                 approval: job.policy.approval,
                 confined: plan.sandbox.is_some(),
                 as_root: nexus_process::is_root(),
@@ -70,7 +86,7 @@ pub(super) async fn outfit(node: &Node, job: &Job, plan: Plan, workspace: &Prepa
             let launch = adapter.launch(&brief)?;
             let mut speech = Speech::new(adapter.reader(&brief), launch.side_dir.clone());
             speech.begin().await;
-            Outfit { launch, speech: Some(speech), readable: vec![private], prompt: None }
+            Outfit { launch, speech: Some(speech), readable: vec![private], prompt: None, door: None }
         }
     };
     if let Some((path, text)) = outfit.launch.prompt_file.take() {
@@ -81,6 +97,11 @@ pub(super) async fn outfit(node: &Node, job: &Job, plan: Plan, workspace: &Prepa
     }
     for (path, text) in std::mem::take(&mut outfit.launch.files) {
         written(&path, &text, "settings").await?;
+    }
+    if let Some(door) = door {
+        outfit.readable.extend(door.readable());
+        outfit.launch.env.push(door.variable());
+        outfit.door = Some(door);
     }
     Ok(outfit)
 }

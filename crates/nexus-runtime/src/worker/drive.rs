@@ -19,6 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Job;
 use super::brief::PromptFile;
+use super::door::Door;
 use super::gateway::Gateway;
 use super::launch::{NotStarted, Started, start};
 use super::output::Output;
@@ -54,6 +55,8 @@ struct Body {
     vitals: Option<Watch>,
     /// Kept until the attempt is over.
     _prompt: Option<PromptFile>,
+    /// The same.
+    _door: Option<Door>,
 }
 
 impl Drive {
@@ -291,7 +294,7 @@ impl Body {
 
     fn arrive(&mut self, started: Result<Started, NotStarted>, slot: &Slot) -> Input {
         match started {
-            Ok(Started { tree, events, workspace, prompt, speech, protection, gateway, vitals }) => {
+            Ok(Started { tree, events, workspace, prompt, speech, door, protection, gateway, vitals }) => {
                 slot.runs(&tree, vitals.clone(), protection.clone());
                 *self = Self {
                     tree: Some(tree),
@@ -302,6 +305,7 @@ impl Body {
                     speech,
                     vitals,
                     _prompt: prompt,
+                    _door: door,
                 };
                 Input::Spawned
             }

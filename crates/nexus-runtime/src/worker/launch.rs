@@ -19,6 +19,7 @@ use nexus_process::{
 use nexus_workspace::Prepared;
 
 use super::brief::{Outfit, PromptFile, outfit};
+use super::door::Door;
 use super::gateway::{self, Gateway, Terms};
 use super::output::Notes;
 use super::speech::Speech;
@@ -35,6 +36,7 @@ pub(super) struct Started {
     pub(super) prompt: Option<PromptFile>,
     /// Who reads what it says.
     pub(super) speech: Option<Speech>,
+    pub(super) door: Option<Door>,
     pub(super) protection: Protection,
     pub(super) gateway: Option<Gateway>,
     /// Of a tree that isn't among this machine's processes.
@@ -60,7 +62,7 @@ pub(super) async fn start(node: &Node, job: &Job, notes: Notes, settling: &Atomi
     let mut told = None;
     let mut workspace = None;
     loop {
-        let cause = match step(node, job, &mut workspace, settling).await {
+        let cause = match step(node, job, &mut workspace, &notes, settling).await {
             Ok(started) => return Ok(started),
             Err(NotSpawned::Failed(failure)) => return Err(NotStarted { failure, workspace }),
             Err(NotSpawned::Short(cause)) => cause,
@@ -79,6 +81,7 @@ async fn step(
     node: &Node,
     job: &Job,
     kept: &mut Option<Prepared>,
+    notes: &Notes,
     settling: &AtomicBool,
 ) -> Result<Started, NotSpawned> {
     let task = &job.claim.entry.task;
@@ -97,10 +100,10 @@ async fn step(
             }
         }
     };
-    match spawn(node, job, plan, &workspace, settling).await {
-        Ok(Spawned { tree, events, prompt, speech, gateway, vitals }) => {
+    match spawn(node, job, plan, &workspace, notes, settling).await {
+        Ok(Spawned { tree, events, prompt, speech, door, gateway, vitals }) => {
             let protection = node.protector.describe(plan, &job.policy);
-            Ok(Started { tree, events, workspace, prompt, speech, protection, gateway, vitals })
+            Ok(Started { tree, events, workspace, prompt, speech, door, protection, gateway, vitals })
         }
         Err(error) => {
             settling.store(false, Ordering::Release);
@@ -142,6 +145,7 @@ struct Spawned {
     events: Events,
     prompt: Option<PromptFile>,
     speech: Option<Speech>,
+    door: Option<Door>,
     gateway: Option<Gateway>,
     vitals: Option<Watch>,
 }
@@ -151,10 +155,11 @@ async fn spawn(
     job: &Job,
     plan: Plan,
     workspace: &Prepared,
+    notes: &Notes,
     settling: &AtomicBool,
 ) -> Result<Spawned, NotSpawned> {
     let entry = &job.claim.entry;
-    let Outfit { launch, speech, readable, prompt } = outfit(node, job, plan, workspace).await?;
+    let Outfit { launch, speech, readable, prompt, door } = outfit(node, job, plan, workspace, notes).await?;
     let variables = nexus_agents::variables(&job.agent, entry, &workspace.path);
     let mut own: Vec<(String, String)> = Vec::new();
     let set = job.policy.environment.set.iter().map(|(name, value)| (name.clone(), value.clone()));
@@ -179,7 +184,7 @@ async fn spawn(
         };
         let started = contained(node, job, &spec, &output, settling).await?;
         let nexus_container::Started { tree, events, vitals, .. } = started;
-        return Ok(Spawned { tree, events, prompt, speech, gateway, vitals: Some(vitals) });
+        return Ok(Spawned { tree, events, prompt, speech, door, gateway, vitals: Some(vitals) });
     }
     let mut env = user_environment(&job.policy.environment.pass);
     env.extend(own.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
@@ -203,7 +208,7 @@ async fn spawn(
             return Err(error);
         }
     };
-    Ok(Spawned { tree, events, prompt, speech, gateway, vitals: None })
+    Ok(Spawned { tree, events, prompt, speech, door, gateway, vitals: None })
 }
 
 fn open(terms: Option<Terms>, listener: Option<TcpListener>) -> Result<Option<Gateway>, NotSpawned> {
