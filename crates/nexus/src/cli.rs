@@ -92,7 +92,12 @@ pub(crate) enum Command {
     /// Give a task to the company, show its log, and wait for its end. Without a running company, runs one meanwhile.
     Run(TaskArgs),
     /// Show what is known of a task.
-    Status { task: String },
+    Status {
+        task: String,
+        /// The tasks that its agents have asked for too, as a tree.
+        #[arg(long)]
+        tree: bool,
+    },
     /// List tasks, newest first.
     List {
         #[arg(long)]
@@ -103,6 +108,9 @@ pub(crate) enum Command {
         /// Finished ones too.
         #[arg(long)]
         all: bool,
+        /// Only tasks that this one's agent has asked for.
+        #[arg(long, value_name = "TASK")]
+        parent: Option<String>,
         /// At most this many; 1 to 1000.
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000), default_value_t = 50)]
         limit: u32,
@@ -147,6 +155,19 @@ pub(crate) enum Command {
     Departments,
     /// Start a department again that was stopped because it failed too often; its tasks that wait are done then.
     Resume { department: String },
+    /// Leave a department a message: whoever works there next is shown it.
+    Message {
+        department: String,
+        /// `-` reads it from standard input.
+        text: String,
+    },
+    /// Show the newest messages that a department was left.
+    Messages {
+        department: String,
+        /// At most this many; 1 to 100.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100), default_value_t = 20)]
+        limit: u32,
+    },
     /// List the workers and what they do.
     Workers,
     /// Show what has happened, or follow what happens.
@@ -177,6 +198,10 @@ pub(crate) enum Command {
     /// Started by `nexus up` beside itself: ends its agents should it be killed.
     #[command(hide = true)]
     Guard { name: String, value: String },
+    /// Started by an agent: its way to the company's tools, where it has no warden's.
+    #[cfg(unix)]
+    #[command(hide = true)]
+    Bridge { door: PathBuf },
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
 }

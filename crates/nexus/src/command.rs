@@ -10,9 +10,11 @@ mod config;
 mod doctor;
 mod events;
 mod mcp;
+mod messages;
 mod overview;
 mod run;
 mod tasks;
+mod tree;
 mod up;
 
 /// Runs a command.
@@ -28,9 +30,10 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Mcp { start } => mcp::mcp(&place, start).await,
         Command::Delegate(args) => tasks::delegate(&place, output, args).await,
         Command::Run(args) => run::run(&place, output, args).await,
-        Command::Status { task } => tasks::status(&place, output, &task).await,
-        Command::List { department, status, all, limit, cursor } => {
-            tasks::list(&place, output, tasks::Filter { department, status, all, limit, cursor }).await
+        Command::Status { task, tree: false } => tasks::status(&place, output, &task).await,
+        Command::Status { task, tree: true } => tree::tree(&place, output, &task).await,
+        Command::List { department, status, all, parent, limit, cursor } => {
+            tasks::list(&place, output, tasks::Filter { department, status, all, parent, limit, cursor }).await
         }
         Command::Logs { task, follow } => tasks::logs(&place, output, &task, follow).await,
         Command::Cancel { task, reason } => tasks::cancel(&place, output, task, reason).await,
@@ -40,6 +43,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Clean { tasks, dry_run } => branches::clean(&place, output, &tasks, dry_run).await,
         Command::Departments => overview::departments(&place, output).await,
         Command::Resume { department } => overview::resume(&place, output, &department).await,
+        Command::Message { department, text } => messages::leave(&place, output, department, text).await,
+        Command::Messages { department, limit } => messages::show(&place, output, &department, limit).await,
         Command::Workers => overview::workers(&place, output).await,
         Command::Events { follow, task, limit } => events::events(&place, output, follow, task, limit).await,
         Command::Config(what) => config::config(&place, output, what),
@@ -47,8 +52,10 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::History(crate::cli::HistoryCommand::Rebuild) => overview::rebuild(&place, output).await,
         Command::Health => overview::health(&place, output).await,
         Command::Doctor => doctor::doctor(&place, output).await,
-        // It needs no runtime, so `main` has dealt with it.
+        // They need no runtime, so `main` has dealt with them.
         Command::Guard { .. } => Ok(Code::Done),
+        #[cfg(unix)]
+        Command::Bridge { .. } => Ok(Code::Done),
         Command::Completions { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();
             clap_complete::generate(shell, &mut command, "nexus", &mut std::io::stdout());

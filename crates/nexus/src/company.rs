@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nexus_broker::{Broker, BrokerOptions, DataDir, DataDirLock, LockError, Tools};
 use nexus_bus::{Access, Bus, Client, Credentials, StreamOptions, Tls};
@@ -16,6 +17,7 @@ use crate::cli::PlaceArgs;
 use crate::exit::{Code, Exit};
 use crate::place::{self, Address};
 use crate::progress::BrokerProgress;
+use crate::reception::Reception;
 
 /// A company that runs in this process.
 pub(crate) struct Company {
@@ -96,6 +98,7 @@ impl Company {
             lease: loaded.settings.bus.lease.get(),
             alone: broker.is_some() || unfenced,
             guard: guard().filter(|_| !unfenced),
+            receptionist: Some(Arc::new(Reception(Client::new(bus.clone())))),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             new_ledger: extras.new_ledger,
             faults: std::env::var_os("NEXUS_FAULTS").is_some_and(|value| value == "1"),

@@ -7,6 +7,7 @@ mod exit;
 mod logging;
 mod place;
 mod progress;
+mod reception;
 mod show;
 
 use clap::Parser;
@@ -24,6 +25,10 @@ fn main() -> std::process::ExitCode {
             Ok(()) => Code::Done.into(),
             Err(error) => Exit::failure(format!("the guard failed: {error}")).report(cli.output),
         };
+    }
+    #[cfg(unix)]
+    if let Command::Bridge { door } = cli.command {
+        return nexus_process::bridge::cross(std::iter::once(door.into_os_string()));
     }
     // Every agent takes some; the usual limit of 1024 is that of a program which has none. What can't be had is waited for.
     let _ = nexus_process::raise_open_files();

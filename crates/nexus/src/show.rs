@@ -5,6 +5,7 @@ mod escape;
 mod log;
 mod tables;
 mod task;
+mod tree;
 
 use std::io::{IsTerminal, Write};
 
@@ -20,6 +21,7 @@ pub(crate) use escape::{on_terminal, one_line, visible};
 pub(crate) use log::Log;
 pub(crate) use tables::{departments, state, tasks, workers};
 pub(crate) use task::{outcome, status};
+pub(crate) use tree::{message, tree};
 
 /// A line for people on standard output.
 pub(crate) fn line(text: &str) {

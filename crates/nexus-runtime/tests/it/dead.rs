@@ -138,6 +138,7 @@ async fn second(server: &Server, company: Company, dir: &std::path::Path) -> Run
         lease: Duration::from_secs(10),
         alone: false,
         guard: None,
+        receptionist: None,
         version: "0.0.0".to_owned(),
         new_ledger: false,
         faults: true,

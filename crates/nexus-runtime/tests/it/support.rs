@@ -82,6 +82,7 @@ impl Server {
             lease: lease / 3,
             alone,
             guard: None,
+            receptionist: None,
             new_ledger: false,
             version: "0.0.0".to_owned(),
             faults: true,

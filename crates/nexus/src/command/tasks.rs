@@ -85,6 +85,7 @@ pub(super) struct Filter {
     pub(super) department: Option<String>,
     pub(super) status: Vec<Status>,
     pub(super) all: bool,
+    pub(super) parent: Option<String>,
     pub(super) limit: u32,
     pub(super) cursor: Option<String>,
 }
@@ -95,14 +96,20 @@ pub(super) async fn list(place: &PlaceArgs, output: Output, filter: Filter) -> R
         _ => filter.status,
     };
     let only_active = !filter.all;
+    let client = place::connect(place).await?;
+    let parent = match &filter.parent {
+        Some(parent) => Some(client.status(parent).await?.task.task_id),
+        None => None,
+    };
     let request = ListRequest {
         department: filter.department,
         status,
         limit: Some(filter.limit),
         cursor: filter.cursor,
-        parent: None,
+        parent,
+        root: None,
     };
-    let page = place::connect(place).await?.list(&request).await?;
+    let page = client.list(&request).await?;
     match output {
         Output::Json => show::json(&page, output),
         Output::Ndjson => page.tasks.iter().for_each(|task| show::json(task, output)),

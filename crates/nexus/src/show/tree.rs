@@ -1,0 +1,49 @@
+//! A tree of tasks, and messages, for people.
+
+use nexus_core::id::TaskId;
+use nexus_core::message::Message;
+use nexus_core::view::TaskView;
+
+use super::{age, short};
+
+/// Characters of a description that are shown.
+const SHOWN: usize = 60;
+
+/// A task and those below it, each indented below its parent. The first of them is the tree's.
+pub(crate) fn tree(tasks: &[TaskView]) -> String {
+    let mut text = String::new();
+    if let Some(first) = tasks.first() {
+        branch(first, tasks, 0, &mut text);
+    }
+    text
+}
+
+fn branch(task: &TaskView, tasks: &[TaskView], depth: usize, text: &mut String) {
+    let id = task.task_id;
+    let state = if task.cancelling && !task.status.is_terminal() { "cancelling" } else { task.status.as_str() };
+    let indent = "  ".repeat(depth);
+    let since = task.completed_at.or(task.started_at).unwrap_or(task.created_at);
+    text.push_str(&format!(
+        "{indent}{id}  {state:<10} {:>4}  {}  {}\n",
+        age(since),
+        task.department,
+        short(&task.description, SHOWN)
+    ));
+    for child in tasks.iter().filter(|other| is_child(other, id)) {
+        branch(child, tasks, depth + 1, text);
+    }
+}
+
+fn is_child(task: &TaskView, of: TaskId) -> bool {
+    task.parent.is_some_and(|parent| parent.task_id == of)
+}
+
+/// A message and who left it.
+pub(crate) fn message(message: &Message) -> String {
+    let from = message
+        .from
+        .as_ref()
+        .map_or_else(|| "from outside".to_owned(), |from| format!("from {}, task {}", from.department, from.task_id));
+    let text = message.text.trim_end().replace('\n', "\n    ");
+    format!("{:.0}  {from}\n    {text}\n", message.at)
+}
