@@ -22,5 +22,6 @@ mod retry;
 mod stop;
 mod supervision;
 mod support;
+mod trees;
 mod triggers;
 mod wire;

@@ -16,6 +16,7 @@ mod damaged_store;
 mod delay;
 mod delegate;
 mod doesnt_reload;
+mod doors;
 mod environment;
 mod evil;
 mod external_nats;
