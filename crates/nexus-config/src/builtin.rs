@@ -1,5 +1,8 @@
 //! The company that runs when nothing is configured: the very files that the repository ships.
 
+use std::path::Path;
+
+use nexus_core::agent::{AgentKind, AgentSpec};
 use nexus_core::id::DepartmentName;
 
 use crate::source::Found;
@@ -11,8 +14,23 @@ const DEPARTMENTS: [(&str, &str); 3] = [
     ("qa", include_str!("../../../departments/qa.toml")),
 ];
 
+const ROLES: [(&str, &str); 3] = [
+    ("departments/roles/engineering.md", include_str!("../../../departments/roles/engineering.md")),
+    ("departments/roles/product.md", include_str!("../../../departments/roles/product.md")),
+    ("departments/roles/qa.md", include_str!("../../../departments/roles/qa.md")),
+];
+
+/// The agents that exist without being declared, by name.
+pub(crate) fn agents() -> impl Iterator<Item = (&'static str, AgentSpec)> {
+    let coding = AgentKind::ALL.into_iter().filter(|kind| !matches!(kind, AgentKind::Command | AgentKind::Acp));
+    coding.map(|kind| (kind.as_str(), AgentSpec::of(kind))).chain([("shell", AgentSpec::shell())])
+}
+
+/// The beginning of the name of a file that isn't on the disk.
+pub(crate) const MARK: &str = "built-in ";
+
 pub(crate) fn all() -> Vec<Found> {
-    let main = Found { name: "built-in nexus.toml".to_owned(), path: None, department: None, text: MAIN.to_owned() };
+    let main = Found { name: format!("{MARK}nexus.toml"), path: None, department: None, text: MAIN.to_owned() };
     std::iter::once(main).chain(departments()).collect()
 }
 
@@ -20,10 +38,15 @@ pub(crate) fn departments() -> impl Iterator<Item = Found> {
     DEPARTMENTS.into_iter().filter_map(|(name, text)| {
         let department = DepartmentName::new(name).ok()?;
         Some(Found {
-            name: format!("built-in departments/{name}.toml"),
+            name: format!("{MARK}departments/{name}.toml"),
             path: None,
             department: Some(department),
             text: text.to_owned(),
         })
     })
+}
+
+/// The role that a built-in department names.
+pub(crate) fn role(path: &Path) -> Option<&'static str> {
+    ROLES.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| *text)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nexus_core::budget::Budget;
 use nexus_core::department::Department;
 use nexus_core::id::DepartmentName;
 use nexus_core::restart::RestartPolicy;
@@ -65,6 +66,15 @@ impl Check<'_> {
         let zero = span.is_some_and(|span| span.get().is_zero());
         let key = path.last().copied().unwrap_or_default();
         self.refuse_if(zero, path, &format!("`{key}` must be more than zero"));
+    }
+
+    fn budget(&mut self, budget: &Budget, table: &[&str]) {
+        let Budget { tokens, turns, cost, wall_time } = *budget;
+        let at = |key: &'static str| [table, &["budget", key]].concat();
+        self.refuse_if(tokens == Some(0), &at("tokens"), "`tokens` must be more than zero");
+        self.refuse_if(turns == Some(0), &at("turns"), "`turns` must be more than zero");
+        self.refuse_if(cost.is_some_and(|cost| cost.micros() == 0), &at("cost"), "`cost` must be more than zero");
+        self.more_than_zero(wall_time, &at("wall_time"));
     }
 
     fn restart(&mut self, policy: &RestartPolicy, table: &[&str]) {

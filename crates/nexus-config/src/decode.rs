@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::errors::ConfigError;
 use crate::explain::{self, Fault};
-use crate::layer::{Layers, Path};
+use crate::layer::{Layers, Path, Spot};
 
 pub(crate) struct Decoder<'a> {
     layers: &'a Layers,
@@ -85,6 +85,11 @@ impl<'a> Decoder<'a> {
         let Fault { message, help, on_value } = explain::fault(kind, path);
         let error = ConfigError::new(message).with_help(help).with_key(&missing);
         self.errors.push(self.place(error, path, on_value));
+    }
+
+    /// Where a key was set that holds.
+    pub(crate) fn find(&self, path: &[String]) -> Option<Spot> {
+        self.layers.find(path).map(|(_, spot)| spot.clone())
     }
 
     pub(crate) fn place(&self, error: ConfigError, path: &[String], on_value: bool) -> ConfigError {

@@ -12,6 +12,7 @@ mod errors;
 mod explain;
 mod layer;
 mod load;
+mod roles;
 mod schema;
 mod secret;
 mod settings;

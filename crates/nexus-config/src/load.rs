@@ -18,6 +18,7 @@ use crate::environment;
 use crate::errors::{ConfigError, ConfigErrors, position};
 use crate::explain::unknown;
 use crate::layer::{Layer, Layers, Spot};
+use crate::roles::{self, Roles};
 use crate::settings::{CompanyFile, Settings};
 use crate::source::{Found, Source, read_dir};
 
@@ -69,11 +70,13 @@ pub(crate) fn load_dir(source: &Source, dir: Option<PathBuf>) -> Result<Loaded, 
 
     let merged = layers.merged().map_err(|error| ConfigErrors::new(vec![ConfigError::new(error.to_string())]))?;
     let mut decoder = Decoder::new(&layers);
-    let parsed = parse(&mut decoder, merged, &departments);
+    let mut parsed = parse(&mut decoder, merged, &departments);
+    let roles = parsed.as_mut().map(|parsed| roles::read(&mut parsed.departments, &decoder, dir.as_deref()));
+    let Roles { files: role_files, origins: role_origins, errors: role_errors } = roles.unwrap_or_default();
     let checked = parsed.as_ref().map(|parsed| check::all(parsed, &layers, &decoder, whole));
     // What a file seems to say behind its first syntax error is a guess, and no ground for complaints.
     let guessed = |error: &ConfigError| broken.iter().any(|(place, at)| error.place == *place && error.at >= *at);
-    let found_wrong = decoder.errors.into_iter().chain(checked.into_iter().flatten());
+    let found_wrong = decoder.errors.into_iter().chain(role_errors).chain(checked.into_iter().flatten());
     errors.extend(found_wrong.filter(|error| !guessed(error)));
     let Some(mut parsed) = parsed else { return Err(ConfigErrors::new(errors)) };
     resolve_paths(&mut parsed.file, &layers, dir.as_deref());
@@ -81,8 +84,10 @@ pub(crate) fn load_dir(source: &Source, dir: Option<PathBuf>) -> Result<Loaded, 
     let (Some(company), true) = (company, errors.is_empty()) else { return Err(ConfigErrors::new(errors)) };
     let CompanyFile { nats, bus, broker, history, web, apply, .. } = parsed.file;
     let settings = Settings { nats, bus, broker, history, web, apply };
-    let files = found.into_iter().filter_map(|file| file.path).collect();
-    Ok(Loaded { company, settings, dir, files, origins: origins(&layers) })
+    let files = found.into_iter().filter_map(|file| file.path).chain(role_files).collect();
+    let mut origins = origins(&layers);
+    origins.extend(role_origins);
+    Ok(Loaded { company, settings, dir, files, origins })
 }
 
 fn base_of(file: &Found) -> Vec<String> {
@@ -92,10 +97,11 @@ fn base_of(file: &Found) -> Vec<String> {
 /// The agents that exist without being declared.
 fn defaults() -> Layer {
     let mut layer = Layer::default();
-    if let Ok(shell) = Value::serialize(AgentSpec::shell()) {
-        let path = ["agents".to_owned(), "shell".to_owned()];
+    for (name, spec) in builtin::agents() {
+        let Ok(spec) = Value::serialize(spec) else { continue };
+        let path = ["agents".to_owned(), name.to_owned()];
         layer.spots.insert(path.to_vec(), Spot::Builtin);
-        crate::layer::put(&mut layer.values, &path, shell);
+        crate::layer::put(&mut layer.values, &path, spec);
     }
     layer
 }

@@ -8,5 +8,10 @@ use crate::settings::CompanyFile;
 /// File names within `docs/schema/`, and what belongs in them.
 #[must_use]
 pub fn schemas() -> Vec<(&'static str, serde_json::Value)> {
-    vec![("nexus.json", schema_for!(CompanyFile).to_value()), ("department.json", schema_for!(Department).to_value())]
+    let mut company = schema_for!(CompanyFile).to_value();
+    // A built-in agent that is changed keeps its kind; that any other one needs it, the check says.
+    if let Some(spec) = company.pointer_mut("/$defs/AgentSpec").and_then(serde_json::Value::as_object_mut) {
+        spec.remove("required");
+    }
+    vec![("nexus.json", company), ("department.json", schema_for!(Department).to_value())]
 }

@@ -40,7 +40,8 @@ pub(crate) struct CompanyFile {
     /// How far tasks may go that agents ask for.
     #[serde(default)]
     pub(crate) delegation: Delegation,
-    /// Agents by name, beside the built-in `shell`.
+    /// Agents by name, beside the built-in ones, which can be changed here: `claude`, `codex`, `gemini`, `copilot`, `qwen`,
+    /// `opencode` and `shell`.
     #[serde(default)]
     pub(crate) agents: BTreeMap<AgentName, AgentSpec>,
     #[serde(default)]

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use nexus_core::agent::AgentSpec;
+use nexus_core::id::AgentName;
 use serde::Serialize;
 use toml::{Table, Value};
 
@@ -15,6 +18,13 @@ use crate::settings::CompanyFile;
 pub fn show(loaded: &Loaded) -> String {
     let company = &loaded.company;
     let settings = loaded.settings.clone();
+    // Of the built-in agents, those that somebody uses or has changed.
+    let matters = |name: &AgentName| {
+        let table = format!("agents.{name}");
+        let is_changed = loaded.origins.get(&table).is_none_or(|origin| origin != "built-in");
+        is_changed || company.departments.values().any(|department| department.agents.contains(name))
+    };
+    let own = |(name, spec): (&AgentName, &Arc<AgentSpec>)| (name.clone(), spec.as_ref().clone());
     let file = CompanyFile {
         name: company.name.clone(),
         default_department: Some(company.default_department.clone()),
@@ -23,7 +33,7 @@ pub fn show(loaded: &Loaded) -> String {
         restart: company.restart,
         budget: company.budget,
         delegation: company.delegation,
-        agents: company.agents.iter().map(|(name, spec)| (name.clone(), spec.as_ref().clone())).collect(),
+        agents: company.agents.iter().filter(|(name, _)| matters(name)).map(own).collect(),
         nats: settings.nats,
         bus: settings.bus,
         broker: settings.broker,
@@ -33,10 +43,21 @@ pub fn show(loaded: &Loaded) -> String {
     };
     let mut out = String::from("# nexus.toml\n");
     let mut printer = Printer { origins: &loaded.origins, out: &mut out };
-    printer.table(&table_of(&file), "", "");
+    let mut table = table_of(&file);
+    if let Some(Value::Table(agents)) = table.get_mut("agents") {
+        // What an agent doesn't have is not worth a line, as there are many of them.
+        let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+        agents.iter_mut().filter_map(|(_, agent)| agent.as_table_mut()).for_each(|agent| {
+            agent.retain(|_, value| !is_empty(value));
+        });
+    }
+    printer.table(&table, "", "");
     for (name, department) in &company.departments {
         let _ = writeln!(printer.out, "\n# departments/{name}.toml");
-        printer.table(&table_of(department.as_ref()), "", &format!("departments.{name}"));
+        let mut table = table_of(department.as_ref());
+        // The text itself is shown, with the file as its origin: the two don't stand together.
+        table.remove("role_file");
+        printer.table(&table, "", &format!("departments.{name}"));
     }
     out
 }

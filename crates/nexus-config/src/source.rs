@@ -125,7 +125,7 @@ fn department_files(departments: &Path) -> std::io::Result<Option<Vec<PathBuf>>>
     Ok(Some(paths))
 }
 
-fn read(path: &Path) -> Result<String, String> {
+pub(crate) fn read(path: &Path) -> Result<String, String> {
     let unreadable = |error: std::io::Error| format!("can't be read: {error}");
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     let size = metadata.len();

@@ -3,6 +3,7 @@
 //! The system's notifications only say *when* to look; what is told is decided by comparing whole configurations, so an
 //! editor's temporary files, a changed comment or a notification too many are nobody's concern.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,17 +44,26 @@ async fn follow(source: Source, current: Loaded, tell: mpsc::Sender<Result<Loade
     // One suffices: any number of events is one reason to look.
     let (wake, mut woken) = mpsc::channel(1);
     let mut watcher = notified.then(|| watcher(wake)).flatten();
+    let mut places = places(&current);
     let has_departments = current.files.iter().any(|file| file.starts_with(dir.join("departments")));
     let mut last = Ok(current);
     loop {
-        let armed = watcher.as_mut().is_some_and(|watcher| arm(watcher, &dir));
+        let armed = watcher.as_mut().is_some_and(|watcher| arm(watcher, &dir, &places));
         let (from, at) = (source.clone(), dir.clone());
         let Ok(now) = tokio::task::spawn_blocking(move || look(&from, at, has_departments)).await else { return };
+        // What is wrong may be that a file is missing, in a place that isn't watched.
+        let armed = armed && now.is_ok();
+        let before = now.as_ref().ok().map(|now| std::mem::replace(&mut places, self::places(now)));
+        let has_moved = before.is_some_and(|before| before != places);
         if now != last {
             last = now.clone();
             if tell.send(now).await.is_err() {
                 return;
             }
+        }
+        if has_moved {
+            // Looked at once more when those are watched that it names now.
+            continue;
         }
         tokio::select! {
             () = tell.closed() => return,
@@ -84,9 +94,14 @@ fn watcher(wake: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
     watcher.inspect_err(|error| tracing::warn!(%error, "configuration is polled: it can't be watched")).ok()
 }
 
-/// Watches both directories (again: either may be another by now) and says whether that is enough to hear of any edit.
+/// Where the files are that the configuration names.
+fn places(loaded: &Loaded) -> BTreeSet<PathBuf> {
+    loaded.files.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect()
+}
+
+/// Watches all directories (again: each may be another by now) and says whether that is enough to hear of any edit.
 /// Not recursive: the configuration may stand at the top of a large project.
-fn arm(watcher: &mut RecommendedWatcher, dir: &Path) -> bool {
+fn arm(watcher: &mut RecommendedWatcher, dir: &Path, places: &BTreeSet<PathBuf>) -> bool {
     let mut watch = |path: &Path| watcher.watch(path, RecursiveMode::NonRecursive);
     let is_missing = |error: &notify::Error| match &error.kind {
         notify::ErrorKind::PathNotFound => true,
@@ -94,7 +109,10 @@ fn arm(watcher: &mut RecommendedWatcher, dir: &Path) -> bool {
         _ => false,
     };
     // Departments that aren't there yet are heard of from the directory above.
-    watch(dir).is_ok() && watch(&dir.join("departments")).map_or_else(|error| is_missing(&error), |()| true)
+    let departments = dir.join("departments");
+    let own = watch(dir).is_ok() && watch(&departments).map_or_else(|error| is_missing(&error), |()| true);
+    let others = places.iter().filter(|place| **place != dir && **place != departments);
+    others.fold(own, |armed, place| watch(place).is_ok() && armed)
 }
 
 fn look(source: &Source, dir: PathBuf, has_departments: bool) -> Result<Loaded, ConfigErrors> {

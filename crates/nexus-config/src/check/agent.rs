@@ -14,6 +14,14 @@ pub(super) fn check(check: &mut Check<'_>, name: &str, spec: &AgentSpec) {
         let help = "write the program and its arguments: command = [\"my-agent\", \"--quiet\"]".to_owned();
         check.refuse_with(&at(&["command"]), message, Some(help));
     }
+    let empty = !needs_command && spec.command.first().is_some_and(String::is_empty);
+    check.refuse_if(empty, &at(&["command"]), "`command` names a program; leave it out for the agent's own");
+    if spec.kind == AgentKind::Command {
+        let message = "`args` are for coding agents; a command has its arguments in `command`";
+        check.refuse_if(!spec.args.is_empty(), &at(&["args"]), message);
+        let message = "`model` is for coding agents; a command has it in `command`, where it has one";
+        check.refuse_if(spec.model.is_some(), &at(&["model"]), message);
+    }
     for variable in spec.env.keys() {
         check.variable(variable, &[&agent[..], &["env", variable]].concat());
     }

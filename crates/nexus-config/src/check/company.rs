@@ -2,17 +2,29 @@
 
 use std::time::Duration;
 
+use nexus_core::company::Delegation;
 use nexus_core::id::DepartmentName;
 
 use super::{Check, Parsed, agent};
 use crate::explain::unknown;
 use crate::settings::{Nats, Tls};
 
+/// Tasks that ask for tasks this deep are a loop.
+const DEEPEST: u32 = 64;
+
 pub(super) fn check(check: &mut Check<'_>, parsed: &Parsed, whole: bool) {
     let file = &parsed.file;
     check.refuse_if(file.name.trim().is_empty(), &["name"], "a company needs a `name`");
     check.more_than_zero(Some(file.retention), &["retention"]);
     check.restart(&file.restart, &[]);
+    check.budget(&file.budget, &[]);
+    let Delegation { max_depth, max_children, max_tree } = file.delegation;
+    let at = |key: &'static str| ["delegation", key];
+    let message = format!("`max_depth` is {max_depth}, and must be at most {DEEPEST}; 0: agents can't delegate");
+    check.refuse_if(max_depth > DEEPEST, &at("max_depth"), &message);
+    let none = "must be at least 1; max_depth = 0 is how agents can't delegate";
+    check.refuse_if(max_children == 0, &at("max_children"), &format!("`max_children` {none}"));
+    check.refuse_if(max_tree == 0, &at("max_tree"), &format!("`max_tree` {none}"));
     if whole {
         departments(check, parsed);
     }

@@ -10,9 +10,6 @@ use nexus_core::retry::RetryPolicy;
 use super::{Check, subject};
 use crate::explain::unknown;
 
-/// Agents that people expect by name; their own kinds come with a later version.
-const WELL_KNOWN: [&str; 6] = ["claude", "codex", "gemini", "copilot", "qwen", "opencode"];
-
 const MAX_WORKERS: u32 = 10_000;
 
 pub(super) fn check(
@@ -40,6 +37,7 @@ pub(super) fn check(
     check.restart(&department.restart, &own);
     retry(check, &own, &department.retry);
     limits(check, &own, &department.limits);
+    check.budget(&department.budget, &own);
     sandbox(check, &own, &department.sandbox);
     images(check, &own, department, specs);
     for (index, variable) in department.environment.pass.iter().enumerate() {
@@ -60,15 +58,9 @@ fn agents(check: &mut Check<'_>, own: &[&str], department: &Department) {
         }
         let index = index.to_string();
         let path = [own, &["agents", &index]].concat();
-        if WELL_KNOWN.contains(&agent) {
-            let message = format!("this version can't drive `{agent}` by itself yet");
-            let help = format!("declare [agents.{agent}] in nexus.toml with kind = \"command\" and a command");
-            check.refuse_with(&path, message, Some(help));
-        } else {
-            let known: Vec<&str> = declared.iter().map(String::as_str).collect();
-            let (message, help) = unknown(&format!("there is no agent `{agent}`"), agent, &known, '`');
-            check.refuse_with(&path, message, help);
-        }
+        let known: Vec<&str> = declared.iter().map(String::as_str).collect();
+        let (message, help) = unknown(&format!("there is no agent `{agent}`"), agent, &known, '`');
+        check.refuse_with(&path, message, help);
     }
 }
 

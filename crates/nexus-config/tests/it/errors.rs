@@ -69,16 +69,47 @@ fn agents() {
     let files = [
         (
             "nexus.toml",
-            "[agents.codex]\nkind = \"codex\"\n[agents.mine]\nkind = \"command\"\n[agents.Loud]\nkind = \"command\"\ncommand = [\"x\"]\n[agents.none]\nprompt = \"stdin\"\n",
+            "[agents.mine]\nkind = \"command\"\n[agents.Loud]\nkind = \"command\"\ncommand = [\"x\"]\n[agents.none]\nprompt = \"stdin\"\n",
         ),
-        ("departments/qa.toml", "agents = [\"claude\", \"codex\", \"mien\", \"shell\"]\n"),
+        ("departments/qa.toml", "agents = [\"claude\", \"mien\", \"shell\", \"aider\"]\n"),
     ];
     insta::assert_snapshot!(errors(&files, &[]));
 }
 
 #[test]
-fn what_is_not_built_is_refused() {
-    insta::assert_snapshot!(qa("[limits]\ntokens = 2_000_000\n"));
+fn settings_of_agents() {
+    let agents = "[agents.codex]\ncommand = [\"\"]\n[agents.mine]\nkind = \"command\"\ncommand = [\"x\"]\nargs = [\"-q\"]\nmodel = \"m\"\n[agents.other]\nkind = \"acp\"\n[agents.clade]\nmodel = \"m\"\n";
+    insta::assert_snapshot!(errors(
+        &[("nexus.toml", agents), ("departments/qa.toml", "agents = [\"claud\", \"codex\"]\n")],
+        &[]
+    ));
+}
+
+#[test]
+fn budgets_and_delegation() {
+    let company = "[budget]\ntokens = 0\ncost = -1.0\n[delegation]\nmax_depth = 65\nmax_children = 0\nmax_tree = 0\n";
+    let department = "[budget]\nturns = 0\ncost = 0\nwall_time = \"0s\"\n[limits]\ntokens = 0\nturns = 0\ncost = 0.0\nfirst_event = \"0s\"\n";
+    insta::assert_snapshot!(errors(&[("nexus.toml", company), ("departments/qa.toml", department)], &[]));
+}
+
+#[test]
+fn roles() {
+    let long = format!("role = \"{}\"\n", "x".repeat(32 * 1024 + 1));
+    let files = [
+        ("departments/a.toml", "role = \"\"\"\nBe brief.\nWork on {{ brunch }}.\n\"\"\"\n"),
+        ("departments/b.toml", "role = \"x\"\nrole_file = \"roles/good.md\"\n"),
+        ("departments/c.toml", "workers = 1\nrole_file = \"roles/absent.md\"\n"),
+        ("departments/d.toml", "role_file = \"roles/bad.md\"\n"),
+        ("departments/e.toml", "role_file = \"roles\"\n"),
+        ("departments/f.toml", "role_file = \"roles/good.md\"\n"),
+        ("departments/g.toml", "role_file = \"roles/latin.md\"\n"),
+        ("departments/h.toml", &long),
+        ("roles/good.md", "Good.\n"),
+        ("roles/bad.md", "Fine.\n\n{% for x in y %}\n"),
+    ];
+    let dir = Dir::new(&files);
+    std::fs::write(dir.path().join("roles/latin.md"), b"caf\xe9\n").unwrap();
+    insta::assert_snapshot!(load(&dir.source()).unwrap_err());
 }
 
 #[test]
@@ -177,7 +208,7 @@ fn on_a_terminal() {
             "nexus.toml",
             "[nats]\nurl = \"nats://u:hush@h\"\npassword = \"hush\"\nusr = \"hush\"\npasswd = \"hush\"\nuser = \"u\"\n",
         ),
-        ("departments/qa.toml", "workers = 2\nagents = [\"claude\"]\n"),
+        ("departments/qa.toml", "workers = 2\nagents = [\"clode\"]\n"),
     ];
     let report = errors(&files, &[]).into_report();
     let mut text = String::new();

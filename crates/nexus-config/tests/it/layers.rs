@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use nexus_config::{Override, Source, load, show};
+use nexus_core::agent::{AgentKind, AgentSpec};
 use nexus_core::id::{AgentName, DepartmentName};
 use nexus_core::units::Span;
 
@@ -56,7 +57,57 @@ fn an_agent_can_be_declared_and_the_built_in_one_changed() {
     let company = load(&dir.source()).unwrap().company;
     let shell = &company.agents[&AgentName::new("shell").unwrap()];
     assert_eq!((shell.command[0].as_str(), shell.env["A"].as_str()), ("sh", "1"));
-    assert_eq!(company.agents.len(), 2);
+    assert_eq!(company.agents.len(), 7);
+}
+
+#[test]
+fn coding_agents_are_there_and_keep_their_kind_when_they_are_changed() {
+    let dir = Dir::new(&[
+        (
+            "nexus.toml",
+            "[agents.codex]\nmodel = \"m\"\nargs = [\"--search\"]\n[agents.fast]\nkind = \"claude\"\nmodel = \"haiku\"\naccount = \"claude\"\n",
+        ),
+        ("departments/qa.toml", "agents = [\"claude\", \"codex\", \"fast\", \"shell\"]\n"),
+    ]);
+    let loaded = load(&Source { env: env(&[("NEXUS_AGENTS__QWEN__MODEL", "q")]), ..dir.source() }).unwrap();
+    let agents = &loaded.company.agents;
+    let names: Vec<_> = agents.keys().map(AgentName::as_str).collect();
+    assert_eq!(names, ["claude", "codex", "copilot", "fast", "gemini", "opencode", "qwen", "shell"]);
+    let of = |name: &str| agents[&AgentName::new(name).unwrap()].as_ref().clone();
+    assert_eq!(of("claude"), AgentSpec::of(AgentKind::Claude));
+    let codex = of("codex");
+    assert_eq!((codex.kind, codex.model.as_deref(), codex.args.len()), (AgentKind::Codex, Some("m"), 1));
+    assert_eq!((of("qwen").kind, of("qwen").model.as_deref()), (AgentKind::Qwen, Some("q")));
+    assert_eq!(of("fast").kind, AgentKind::Claude);
+    let shown = show(&loaded);
+    assert!(shown.contains("[agents.claude]\nkind = \"claude\"  # default"), "{shown}");
+    assert!(shown.contains("model = \"m\"  # nexus.toml:2"), "{shown}");
+    assert!(!shown.contains("[agents.gemini]"), "{shown}");
+}
+
+#[test]
+fn a_role_comes_from_the_department_or_from_a_file() {
+    let dir = Dir::new(&[
+        ("nexus.toml", ""),
+        ("departments/ops.toml", "role = \"Be {{ department }}.\"\n"),
+        ("departments/qa.toml", "role_file = \"roles/qa.md\"\n"),
+        ("roles/qa.md", "Test.\nOn {{ branch }}.\n"),
+    ]);
+    let loaded = load(&dir.source()).unwrap();
+    let role = |name: &str| loaded.company.departments[&DepartmentName::new(name).unwrap()].role.clone().unwrap();
+    assert_eq!((role("ops").as_str(), role("qa").as_str()), ("Be {{ department }}.", "Test.\nOn {{ branch }}.\n"));
+    assert!(loaded.files.contains(&dir.path().join("roles/qa.md")));
+    let shown = show(&loaded);
+    assert!(shown.contains("Test.\nOn {{ branch }}.") && shown.contains("  # roles/qa.md"), "{shown}");
+    assert!(!shown.contains("role_file"), "{shown}");
+}
+
+#[test]
+fn built_in_departments_keep_their_roles_beside_settings_of_ones_own() {
+    let dir = Dir::new(&[("nexus.toml", "name = \"acme\"\n")]);
+    let loaded = load(&dir.source()).unwrap();
+    assert!(loaded.company.departments[&qa()].role.as_deref().unwrap().starts_with("You are a tester"));
+    assert_eq!(loaded.files, [dir.path().join("nexus.toml")]);
 }
 
 #[test]

@@ -78,6 +78,20 @@ async fn an_edit_that_means_nothing_is_not_told() {
 }
 
 #[tokio::test]
+async fn a_role_in_a_file_is_followed_wherever_it_is() {
+    let mut watched = Watched::new();
+    watched.save(QA, "workers = 2\nrole_file = \"far/away/qa.md\"\n");
+    let absent = "departments/qa.toml:2: `far/away/qa.md` is not there";
+    assert_eq!(watched.next().await, absent);
+    watched.dir.write("far/away/qa.md", "Test.");
+    assert_eq!(watched.next().await, "qa 2");
+    watched.dir.write("far/away/qa.md", "Test it.");
+    assert_eq!(watched.next().await, "qa 2");
+    watched.dir.write("far/away/qa.md", "Test it on\n{{ brunch }}.");
+    assert_eq!(watched.next().await, "far/away/qa.md:2: there is no variable `brunch`");
+}
+
+#[tokio::test]
 async fn departments_that_are_lost_and_found() {
     let mut watched = Watched::new();
     let (departments, aside) = (watched.dir.path().join("departments"), watched.dir.path().join("aside"));
