@@ -1,5 +1,7 @@
 //! Which agent gets a task: the one asked for, else the department's first that can be used.
 
+use std::path::PathBuf;
+
 use nexus_core::agent::AgentSpec;
 use nexus_core::id::AgentName;
 
@@ -19,7 +21,13 @@ pub fn choose<'a>(
 /// True when the agent's program can be found and run on this machine.
 #[must_use]
 pub fn is_installed(spec: &AgentSpec) -> bool {
-    program(spec).is_some_and(|program| which::which(program).is_ok())
+    program(spec).and_then(find).is_some()
+}
+
+/// Where a program is, by `PATH`.
+#[must_use]
+pub fn find(program: &str) -> Option<PathBuf> {
+    which::which(program).ok()
 }
 
 /// The program of an agent: its own, or its kind's.

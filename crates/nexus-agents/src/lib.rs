@@ -16,9 +16,11 @@ mod tail;
 #[cfg(test)]
 mod testing;
 mod trouble;
+mod version;
 
 pub use adapter::{Adapter, Brief, Launch, Login, Look, Needs, Reader, SideFile, ToolServer, adapter};
-pub use choose::{choose, is_installed, program};
+pub use choose::{choose, find, is_installed, program};
 pub use command::{launch, variables};
 pub use complete::complete;
 pub use trouble::trouble as trouble_of;
+pub use version::{is_older, tried, version};

@@ -25,7 +25,6 @@ mod drive;
 mod gateway;
 mod launch;
 mod output;
-#[cfg_attr(not(test), expect(dead_code, reason = "called from where an attempt is launched, next"))]
 mod prompt;
 mod renewal;
 mod side;

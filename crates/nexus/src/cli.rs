@@ -11,7 +11,7 @@ use nexus_core::view::Status;
 
 /// Runs a company of software agents: a CEO routes tasks to departments, whose workers run them as processes.
 ///
-/// Start here:  nexus run "git log --oneline | head -3"
+/// Start here:  nexus run --agent shell "git log --oneline | head -3"
 #[derive(Debug, Parser)]
 #[command(name = "nexus", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -124,6 +124,13 @@ pub(crate) enum Command {
         /// Follow it until the task has ended.
         #[arg(short, long)]
         follow: bool,
+    },
+    /// Show what a task's agent was told, word for word.
+    Prompt {
+        task: String,
+        /// In this attempt; without it, in the latest.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        attempt: Option<u32>,
     },
     /// Cancel a task; says so when no process of it is alive.
     Cancel {

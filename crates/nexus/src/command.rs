@@ -36,6 +36,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
             tasks::list(&place, output, tasks::Filter { department, status, all, parent, limit, cursor }).await
         }
         Command::Logs { task, follow } => tasks::logs(&place, output, &task, follow).await,
+        Command::Prompt { task, attempt } => tasks::prompt(&place, output, &task, attempt).await,
         Command::Cancel { task, reason } => tasks::cancel(&place, output, task, reason).await,
         Command::Retry { task } => tasks::retry(&place, output, &task).await,
         Command::Diff { task, stat } => branches::diff(&place, output, &task, stat).await,

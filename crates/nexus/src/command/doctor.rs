@@ -10,6 +10,7 @@ use crate::company::source;
 use crate::exit::{Code, Exit};
 use crate::{place, show};
 
+mod agents;
 mod machine;
 mod sandbox;
 
@@ -19,6 +20,9 @@ struct Finding {
     level: Level,
     what: &'static str,
     message: String,
+    /// All that is known of it, if it is about an agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<nexus_runtime::Seen>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -31,12 +35,13 @@ enum Level {
 
 pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Exit> {
     let mut findings = Vec::new();
-    let mut say = |level, what, message: String| findings.push(Finding { level, what, message });
+    let mut say = |level, what, message: String| findings.push(Finding::new(level, what, message));
     match nexus_config::load(&source(place, None)) {
         Ok(loaded) => {
             say(Level::Ok, "config", format!("{} departments", loaded.company.departments.len()));
             broker(place, &loaded, &mut say).await?;
-            agents(&loaded, &mut say);
+            findings.extend(agents::agents(&loaded.company, output.is_json()).await);
+            let mut say = |level, what, message: String| findings.push(Finding::new(level, what, message));
             machine::files(&loaded.company, &mut say);
             sandbox::protection(&loaded.company, &mut say).await;
         }
@@ -46,6 +51,7 @@ pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Ex
             }
         }
     }
+    let mut say = |level, what, message: String| findings.push(Finding::new(level, what, message));
     let data_dir = place::data_dir(place)?;
     machine::disk(&data_dir, &mut say);
     machine::ledger(&data_dir, &mut say);
@@ -65,6 +71,10 @@ pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Ex
 }
 
 impl Finding {
+    const fn new(level: Level, what: &'static str, message: String) -> Self {
+        Self { level, what, message, agent: None }
+    }
+
     fn text(&self) -> String {
         use anstyle::AnsiColor::{Green, Red, Yellow};
         let (word, colour) = match self.level {
@@ -110,22 +120,6 @@ async fn broker(
         say(Level::Warn, "broker", format!("not used: {rejected}"));
     }
     Ok(())
-}
-
-fn agents(loaded: &Loaded, say: &mut impl FnMut(Level, &'static str, String)) {
-    for (name, spec) in &loaded.company.agents {
-        let used = loaded.company.departments.values().any(|department| department.agents.contains(name));
-        let program = spec.command.first().cloned().unwrap_or_default();
-        if nexus_runtime::is_installed(spec) {
-            say(Level::Ok, "agents", format!("{name}: {program}"));
-        } else if used {
-            say(
-                Level::Warn,
-                "agents",
-                format!("{name}: the program `{program}` was not found; install it, or put it on PATH"),
-            );
-        }
-    }
 }
 
 async fn company(place: &PlaceArgs, say: &mut impl FnMut(Level, &'static str, String)) -> Result<(), Exit> {

@@ -1,6 +1,6 @@
 //! Commands about tasks: delegate, status, list, logs, cancel, retry.
 
-use std::io::Read;
+use std::io::{IsTerminal as _, Read};
 
 use nexus_core::api::{Accepted, CancelRequest, ListRequest};
 use nexus_core::id::Priority;
@@ -129,6 +129,18 @@ pub(super) async fn logs(place: &PlaceArgs, output: Output, task: &str, follow: 
         log.show(&read?);
     }
     log.end();
+    Ok(Code::Done)
+}
+
+pub(super) async fn prompt(place: &PlaceArgs, output: Output, task: &str, attempt: Option<u32>) -> Result<Code, Exit> {
+    let prompt = place::connect(place).await?.prompt(task, attempt).await?;
+    if output.is_json() {
+        show::json(&prompt, output);
+    } else if std::io::stdout().is_terminal() {
+        show::line(prompt.text.trim_end());
+    } else {
+        show::raw(&prompt.text);
+    }
     Ok(Code::Done)
 }
 

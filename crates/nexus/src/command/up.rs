@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use tokio_util::task::AbortOnDropHandle;
+
 use crate::cli::PlaceArgs;
 use crate::company::{Company, Extras};
 use crate::exit::{Code, Exit};
@@ -17,9 +19,14 @@ pub(super) async fn up(place: &PlaceArgs, listen: Option<SocketAddr>, new_ledger
     };
     let web = company.web.map(|addr| addr.to_string()).unwrap_or_default();
     show::line(&format!("nexus ready mcp=http://{web}/mcp web=http://{web}/ nats={}", company.nats));
+    // Programs are asked for their versions, which nobody has to wait for.
+    let charter = company.charter.clone();
+    let announcing = AbortOnDropHandle::new(tokio::spawn(async move { nexus_runtime::announce(&charter).await }));
     let signals = tokio::sync::Mutex::new(signals);
     let next = async || signals.lock().await.next().await;
-    company.run(next(), next()).await?;
+    let ran = company.run(next(), next()).await;
+    drop(announcing);
+    ran?;
     Ok(Code::Done)
 }
 

@@ -1,0 +1,106 @@
+//! What `nexus doctor` says of agents: those that departments list, whether they are there, and whether they look signed in.
+
+use nexus_core::agent::AgentKind;
+use nexus_core::company::Company;
+use nexus_core::id::DepartmentName;
+use nexus_runtime::Seen;
+
+use super::{Finding, Level};
+
+/// A finding an agent, and one a department that has none to work with. `all`: of agents too that nobody lists.
+pub(super) async fn agents(company: &Company, all: bool) -> Vec<Finding> {
+    let seen = nexus_runtime::survey(company).await;
+    let has_one = |name: &DepartmentName| seen.iter().any(|seen| seen.departments.contains(name) && seen.is_usable());
+    let agents = seen.iter().filter(|seen| all || !seen.departments.is_empty());
+    let mut findings: Vec<_> = agents.map(|agent| finding(agent, agent.departments.iter().all(has_one))).collect();
+    let idle = company.departments.keys().filter(|name| !has_one(name));
+    findings.extend(idle.map(|name| {
+        let message =
+            format!("{name} has no agent that can work: install or sign in one that it lists, or list another");
+        Finding::new(Level::Warn, "agents", message)
+    }));
+    findings
+}
+
+/// Others can do the work of one that isn't there; one that is there and doesn't work is worth a word all the same.
+fn finding(agent: &Seen, others: bool) -> Finding {
+    let name = &agent.agent;
+    let is_there = agent.path.is_some();
+    let (level, message) = match agent.advice() {
+        Some(advice) => (if others && !is_there { Level::Ok } else { Level::Warn }, format!("{name}: {advice}")),
+        None => {
+            let path = agent.path.as_ref().map_or_else(|| agent.program.clone(), |path| path.display().to_string());
+            let what = agent.summary();
+            let what = if what.is_empty() { path } else { format!("{what}; {path}") };
+            let by = agent.signed_in.as_ref().map(|by| format!(" (by {by})")).unwrap_or_default();
+            (Level::Ok, format!("{name}: {what}{by}"))
+        }
+    };
+    let is_plain = agent.kind == AgentKind::Command;
+    Finding { agent: (!is_plain).then(|| agent.clone()), ..Finding::new(level, "agents", message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use nexus_core::id::AgentName;
+
+    use super::*;
+
+    fn seen(change: impl FnOnce(&mut Seen)) -> Seen {
+        let mut seen = Seen {
+            agent: AgentName::new("claude").unwrap(),
+            kind: AgentKind::Claude,
+            departments: vec![DepartmentName::new("qa").unwrap()],
+            program: "claude".to_owned(),
+            path: Some(PathBuf::from("/bin/claude")),
+            version: Some("2.1.330".to_owned()),
+            older_than: None,
+            fault: None,
+            signed_in: None,
+            sign_in: None,
+            install: Some("npm install -g it"),
+        };
+        change(&mut seen);
+        seen
+    }
+
+    #[test]
+    fn what_is_said_of_an_agent_and_how_loudly() {
+        let absent = || seen(|seen| (seen.path, seen.version) = (None, None));
+        let (ok, warn) = (Level::Ok, Level::Warn);
+        for (agent, others, level, message) in [
+            (
+                seen(|seen| seen.signed_in = Some("KEY".into())),
+                true,
+                ok,
+                "claude: 2.1.330, signed in; /bin/claude (by KEY)",
+            ),
+            (seen(|_| {}), false, ok, "claude: 2.1.330; /bin/claude"),
+            (absent(), true, ok, "claude: not installed; to get it: npm install -g it"),
+            (absent(), false, warn, "claude: not installed; to get it: npm install -g it"),
+            (
+                seen(|seen| seen.sign_in = Some("run `claude`".into())),
+                true,
+                warn,
+                "claude: installed, not signed in; run `claude`",
+            ),
+            (
+                seen(|seen| seen.fault = Some("`claude --version`: no".into())),
+                true,
+                warn,
+                "claude: installed, and doesn't work: `claude --version`: no",
+            ),
+            (
+                seen(|seen| seen.older_than = Some("3.0.0")),
+                true,
+                warn,
+                "claude: version 2.1.330 is older than 3.0.0, which is known to work; update it",
+            ),
+        ] {
+            let finding = finding(&agent, others);
+            assert_eq!((finding.level, finding.message.as_str()), (level, message));
+        }
+    }
+}
