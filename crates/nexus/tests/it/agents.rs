@@ -56,6 +56,22 @@ fn what_it_says_is_its_result_and_what_it_does_is_shown() {
 }
 
 #[test]
+fn what_it_was_told_can_be_read_again() {
+    let company = company("role = \"Work in {{ department }}.\"\n");
+    let answer = play(&company, "@say fine");
+    let id = id(&answer);
+    let told = "Work in work.\n\n---\n\n# Your task\n\n@say fine";
+    assert_eq!(company.run(&["prompt", &id]).done(), told);
+    assert_eq!(company.run(&["prompt", &id, "--attempt", "1"]).done(), told);
+    let json = company.json(&["prompt", &id]);
+    assert_eq!(
+        (at(&json, "agent"), at(&json, "attempt"), at(&json, "text")),
+        (&"scripted".into(), &1.into(), &told.into())
+    );
+    company.run(&["prompt", &id, "--attempt", "2"]).fails(3, &["no prompt is kept of attempt 2"]);
+}
+
+#[test]
 fn exit_codes_are_not_believed() {
     let company = company("");
     let check = |script: &str, status: &str, words: &str| {

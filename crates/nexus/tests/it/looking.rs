@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use crate::support::{Company, Place, at};
+use crate::support::{Company, Place, Ran, at};
 
 #[test]
 fn configuration() {
@@ -34,6 +34,49 @@ fn broker() {
     let port = at(&status, "running.port").to_string();
     assert!(company.ready.ends_with(&format!("nats=nats://127.0.0.1:{port}")), "{}", company.ready);
     assert!(company.run(&["broker", "install"]).done().starts_with("found  nats-server 2."));
+}
+
+/// Coding agents that say their version, hang with their standard input closed or not, fail, or aren't there.
+#[test]
+fn doctor_looks_at_agents() {
+    let place = Place::with(&[
+        ("code", "agents = [\"claude\", \"codex\", \"gemini\", \"qwen\", \"shell\"]\n"),
+        ("plan", "agents = [\"copilot\"]\n"),
+    ]);
+    std::fs::create_dir_all(place.path("bin")).unwrap();
+    for (name, script) in [
+        ("claude", "echo '99.1.0 (Claude Code)'"),
+        ("codex", "echo 'needs another machine' >&2; exit 1"),
+        ("gemini", "exec /bin/sleep 600"),
+    ] {
+        place.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(place.path(&format!("bin/{name}")), mode).unwrap();
+    }
+    let doctor = |args: &[&str]| {
+        let mut command = place.nexus(args);
+        // The machine may have some of them.
+        command.env("PATH", place.path("bin")).env("ANTHROPIC_API_KEY", "a key").env_remove("OPENAI_API_KEY");
+        Ran::from(command.output().unwrap())
+    };
+    let said = doctor(&["doctor"]).done();
+    for words in [
+        "ok    agents      claude: 99.1.0, signed in;",
+        "warn  agents      codex: installed, and doesn't work: `codex --version`: needs another machine",
+        "warn  agents      gemini: installed, and doesn't work: `gemini` did not end within 10 s",
+        "ok    agents      qwen: not installed; to get it: ",
+        "warn  agents      copilot: not installed; to get it: ",
+        "warn  agents      plan has no agent that can work",
+    ] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    assert!(!said.contains("opencode") && !said.contains("a key"), "{said}");
+    let said = doctor(&["doctor", "-o", "json"]).done();
+    let findings: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let agents: Vec<_> = findings.as_array().unwrap().iter().filter_map(|finding| finding.get("agent")).collect();
+    let names: Vec<_> = agents.iter().map(|agent| agent["agent"].as_str().unwrap()).collect();
+    assert_eq!(names, ["claude", "codex", "copilot", "gemini", "opencode", "qwen"]);
+    assert_eq!(agents[0]["version"], "99.1.0");
 }
 
 #[test]
