@@ -57,6 +57,8 @@ const FURTHEST: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 const SHORTEST: Duration = Duration::from_secs(1);
 /// After that an account that was not signed in is tried again.
 const UNHEALTHY: Duration = Duration::from_secs(15 * 60);
+/// Resets that are this close together are the same one, told twice.
+const SAME: Duration = Duration::from_secs(5);
 /// Longest that a task waits for its own agent before it is looked at again: the account may have been opened by hand.
 const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
 
@@ -83,6 +85,47 @@ impl AccountRecord {
             TroubleKind::Model | TroubleKind::Limit | TroubleKind::Protocol | TroubleKind::Crash => return None,
         };
         Some(Self { v: STORED_VERSION, account: account.clone(), state, strikes, at: now })
+    }
+
+    /// The same after what was known, where that changes anything: many agents of an account have the same trouble at once,
+    /// and one record of it is enough. While it is closed, only what closes it for longer changes that; an agent that has
+    /// begun before can't open it sooner.
+    #[must_use]
+    pub fn struck(before: Option<&Self>, account: &AgentName, trouble: &Trouble, now: Timestamp) -> Option<Self> {
+        let Some((before, until)) = before.and_then(|before| Some((before, before.closed_until(now)?))) else {
+            return Self::after(before, account, trouble, now);
+        };
+        // Without a time of its own it says no more than is known.
+        let is_vague = trouble.kind == TroubleKind::RateLimit && trouble.reset.is_none();
+        let mut after = Self::after(Some(before), account, trouble, now).filter(|_| !is_vague)?;
+        match (&before.state, &mut after.state) {
+            (AccountState::Limited { .. }, AccountState::Unhealthy { until: then, .. }) => {
+                *then = until.max(*then);
+                Some(after)
+            }
+            (_, AccountState::Limited { until: then, .. }) if *then > until.checked_add(SAME).unwrap_or(until) => {
+                Some(after)
+            }
+            _ => None,
+        }
+    }
+
+    /// Which of two holds that were written without knowing of each other.
+    #[must_use]
+    pub fn stronger(self, other: Self) -> Self {
+        let rank = |record: &Self| match &record.state {
+            AccountState::Open => None,
+            AccountState::Limited { until, .. } => Some((*until, false)),
+            AccountState::Unhealthy { until, .. } => Some((*until, true)),
+        };
+        let (ours, theirs) = (rank(&self), rank(&other));
+        let ours_holds = match (ours, theirs) {
+            // The later reset.
+            (Some(ours), Some(theirs)) => (ours, self.at) >= (theirs, other.at),
+            // Somebody has opened it by hand, or it was closed after that.
+            _ => (self.at, ours.is_some()) >= (other.at, theirs.is_some()),
+        };
+        if ours_holds { self } else { other }
     }
 
     /// Its limits are still counted: the last one is not long over.

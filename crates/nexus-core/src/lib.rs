@@ -31,6 +31,7 @@ pub mod role;
 pub mod route;
 pub mod run;
 pub mod schema;
+pub mod spend;
 pub mod staff;
 pub mod stored;
 pub mod task;

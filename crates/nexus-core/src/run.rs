@@ -207,6 +207,19 @@ pub struct RunReport {
     pub warnings: Vec<String>,
 }
 
+impl RunReport {
+    /// The same, of a run of which this was said before: totals that are smaller now are of a part of it.
+    #[must_use]
+    pub fn behind(mut self, before: Option<&Self>) -> Self {
+        if let Some(before) = before {
+            self.tokens = self.tokens.max(before.tokens);
+            self.turns = self.turns.max(before.turns);
+            self.cost_micros = self.cost_micros.max(before.cost_micros);
+        }
+        self
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
 const fn is_zero(number: &u32) -> bool {
     *number == 0

@@ -95,6 +95,10 @@ pub struct TaskView {
     /// What the attempts before have spent.
     #[serde(default, skip_serializing_if = "Spent::is_nothing")]
     pub spent: Spent,
+    /// When the latest attempt started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub attempt_started_at: Option<Timestamp>,
     /// The task that asked for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
@@ -130,6 +134,7 @@ impl TaskView {
             error: None,
             run: None,
             spent: entry.spent,
+            attempt_started_at: None,
             parent: task.parent,
         }
     }
@@ -157,6 +162,7 @@ impl TaskView {
                 self.status = Status::Running;
                 self.attempt = event.attempt;
                 self.started_at.get_or_insert(event.at);
+                self.attempt_started_at = Some(event.at);
                 self.assigned_agent = Some(agent.clone());
                 self.worker_id = Some(worker.clone());
                 self.node = Some(node.clone());
@@ -166,7 +172,7 @@ impl TaskView {
                 self.error = None;
                 self.run = None;
             }
-            What::Progressed { run, .. } => self.run = Some(run.clone()),
+            What::Progressed { run, .. } => self.ran(Some(run)),
             What::CancelRequested { .. } => self.cancelling = true,
             What::Interrupted { reason, run } => {
                 self.status = Status::Queued;
@@ -209,10 +215,11 @@ impl TaskView {
         }
     }
 
-    /// What is said last of a run holds.
+    /// What is said last of a run holds, but for totals, which never shrink.
     fn ran(&mut self, run: Option<&RunReport>) {
         if let Some(run) = run {
-            self.run = Some(run.clone());
+            let before = self.run.take();
+            self.run = Some(run.clone().behind(before.as_ref()));
         }
     }
 

@@ -72,3 +72,61 @@ fn how_a_task_goes_on() {
     let Conclusion::Failed(failure) = follow(&name(), &auth, way(false, false), at(0)) else { panic!("it goes on") };
     assert_eq!(failure.kind, FailureKind::Authentication);
 }
+
+/// What twenty agents say that hit the same limit at once.
+#[test]
+fn what_changes_nothing_is_not_written() {
+    let reset = |seconds| limit(Some(Reset::In(Duration::from_secs(seconds))));
+    let auth = Trouble::new(TroubleKind::Authentication, "401");
+    let struck = |before: &AccountRecord, trouble: &Trouble, now| {
+        AccountRecord::struck(Some(before), &name(), trouble, at(now)).map(|record| closed(&record, now).unwrap())
+    };
+    let first = AccountRecord::struck(None, &name(), &reset(600), at(0)).unwrap();
+    assert_eq!(closed(&first, 0), Some(600));
+    for (trouble, now, expected) in [
+        (reset(600), 0, None),
+        (reset(600), 4, None),
+        (reset(600), 6, Some(606)),
+        // An earlier reset never takes the place of a later one, nor does one that isn't told.
+        (reset(60), 1, None),
+        (limit(None), 1, None),
+        (auth.clone(), 1, Some(901)),
+        // It was over.
+        (reset(60), 600, Some(660)),
+        (limit(None), 600, Some(660)),
+    ] {
+        assert_eq!(struck(&first, &trouble, now), expected, "{trouble:?} at {now}");
+    }
+    let signed_out = AccountRecord::struck(Some(&first), &name(), &auth, at(1)).unwrap();
+    assert_eq!((struck(&signed_out, &auth, 2), struck(&signed_out, &reset(60), 2)), (None, None));
+    assert_eq!(struck(&signed_out, &reset(1000), 2), Some(1002));
+    // Of a long limit nothing is lost by a login that isn't accepted.
+    let long = AccountRecord::struck(None, &name(), &reset(5000), at(0)).unwrap();
+    assert_eq!(struck(&long, &auth, 1), Some(5000));
+    // Twenty limits without a reset are one strike.
+    let vague = AccountRecord::struck(None, &name(), &limit(None), at(0)).unwrap();
+    assert_eq!(
+        (vague.strikes, struck(&vague, &limit(None), 1), struck(&vague, &limit(None), 60)),
+        (1, None, Some(180))
+    );
+}
+
+#[test]
+fn of_two_the_later_reset_holds_and_whoever_opens_it_opens_what_was_closed_before() {
+    let limited = |until, now| AccountRecord {
+        state: AccountState::Limited { until: at(until), reason: String::new() },
+        ..AccountRecord::open(name(), at(now))
+    };
+    let open = |now| AccountRecord::open(name(), at(now));
+    for (one, other, holds) in [
+        (limited(600, 1), limited(60, 2), limited(600, 1)),
+        (limited(600, 1), limited(600, 2), limited(600, 2)),
+        (open(3), limited(600, 2), open(3)),
+        (open(2), limited(600, 3), limited(600, 3)),
+        (open(2), limited(600, 2), limited(600, 2)),
+        (open(2), open(3), open(3)),
+    ] {
+        assert_eq!(one.clone().stronger(other.clone()), holds);
+        assert_eq!(other.stronger(one), holds);
+    }
+}
