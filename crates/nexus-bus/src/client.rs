@@ -6,8 +6,8 @@ use async_nats::{HeaderMap, Request, StatusCode};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use nexus_core::api::{
-    Accepted, CancelRequest, Cancelled, DepartmentInfo, Departments, ListRequest, MessageRequest, Reply, ResumeRequest,
-    TaskPage, TaskRef, TaskStatus, WorkerStats,
+    Accepted, AgentInfo, AgentRef, Agents, CancelRequest, Cancelled, DepartmentInfo, Departments, ListRequest,
+    MessageRequest, Reply, ResumeRequest, TaskPage, TaskRef, TaskStatus, WorkerStats,
 };
 use nexus_core::event::Event;
 use nexus_core::id::TaskId;
@@ -121,6 +121,16 @@ impl Client {
             return Err(nexus_core::route::no_such_department(department, &names));
         };
         Ok(self.bus.messages(&known.name, limit).await?)
+    }
+
+    /// The agents: whether each can work, and what it has spent today.
+    pub async fn agents(&self) -> Result<Agents, Refusal> {
+        self.ask_again("agents", &serde_json::json!({})).await
+    }
+
+    /// Opens the account of an agent that a rate limit has closed, or a login that was not accepted.
+    pub async fn agents_clear(&self, agent: &str) -> Result<AgentInfo, Refusal> {
+        self.ask("agents_clear", &AgentRef { agent: agent.to_owned() }, PATIENCE).await
     }
 
     /// Makes the read model anew from the ledger; answers with the number of tasks in it.

@@ -1,9 +1,10 @@
 //! The ledger: work is submitted, events follow one another by compare-and-set, and the last one is the truth.
 
 use jiff::Timestamp;
-use nexus_core::event::Event;
+use nexus_core::event::{Event, What};
 use nexus_core::id::{DepartmentName, TaskId};
 use nexus_core::lane::Lane;
+use nexus_core::revival::later;
 use nexus_core::task::{QueueEntry, Task};
 use nexus_core::view::{TaskView, fold};
 
@@ -141,6 +142,21 @@ impl Bus {
         let due = scheduled(queue_message(entry, entry.task.priority.into())?, entry.task.id, at);
         let last = self.publish_all(subject::TASKS, &[event, due]).await?;
         Ok(last - 1)
+    }
+
+    /// Lets a task wait that was about to be started, until then: both or neither is written. `entry` is what waits, and
+    /// `expect` is the sequence of its last event (0: there is none). Returns the event's sequence.
+    pub async fn put_off(
+        &self,
+        entry: &QueueEntry,
+        expect: u64,
+        reason: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, BusError> {
+        let what = What::Deferred { reason: reason.to_owned(), until: Some(until), run: None };
+        let event = Event::new(entry.task.id, entry.task.department.clone(), entry.attempt, now, what);
+        self.append_and_schedule(&event, expect, &later(entry, now), until).await
     }
 
     /// Refused unless the task's last event has this sequence.

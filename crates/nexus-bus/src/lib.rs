@@ -3,6 +3,7 @@
 //! The ledger is the queue: a task's whole life is one stream of queue entries and events, and whoever wins a
 //! compare-and-set on a task's last event decides what happens to it. See `docs/architecture.md`.
 
+mod accounts;
 mod address;
 mod bus;
 mod claim;

@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use async_nats::service::{Request, ServiceExt, endpoint::Endpoint};
 use futures_util::StreamExt;
-use nexus_core::api::{CancelRequest, ListRequest, MessageRequest, Reply, ResumeRequest, TaskRef};
+use nexus_core::api::{AgentRef, CancelRequest, ListRequest, MessageRequest, Reply, ResumeRequest, TaskRef};
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::Submission;
 use serde::Serialize;
@@ -29,6 +29,9 @@ pub enum Question {
     Resume(ResumeRequest),
     /// Leave a department a message.
     Message(MessageRequest),
+    Agents,
+    /// Open an agent's account.
+    AgentsClear(AgentRef),
     /// Make the read model anew from the ledger.
     Rebuild,
     Ping,
@@ -57,8 +60,21 @@ pub struct CeoService {
 /// Questions that may wait for the CEO; beyond it NATS holds them back and then drops them, and the asker times out.
 const WAITING: usize = 1024;
 
-const ENDPOINTS: [&str; 11] =
-    ["submit", "status", "list", "cancel", "retry", "workers", "departments", "resume", "message", "rebuild", "ping"];
+const ENDPOINTS: [&str; 13] = [
+    "submit",
+    "status",
+    "list",
+    "cancel",
+    "retry",
+    "workers",
+    "departments",
+    "resume",
+    "message",
+    "agents",
+    "agents_clear",
+    "rebuild",
+    "ping",
+];
 
 impl Bus {
     /// Answers for the CEO on `nexus.ceo.*`.
@@ -71,7 +87,8 @@ impl Bus {
             // one of whom may be a process that stands still.
             .queue_group(uuid::Uuid::now_v7().simple().to_string())
             .description(
-                "The CEO of a company of agents: submit, status, list, cancel, retry, workers, departments, resume, message.",
+                "The CEO of a company of agents: submit, status, list, cancel, retry, workers, departments, resume, \
+                 message, agents, agents_clear.",
             )
             .start("nexus-ceo", version)
             .await
@@ -135,6 +152,8 @@ fn parse(name: &str, payload: &[u8]) -> Result<Question, Refusal> {
         "departments" => Question::Departments,
         "resume" => Question::Resume(json(payload)?),
         "message" => Question::Message(json(payload)?),
+        "agents" => Question::Agents,
+        "agents_clear" => Question::AgentsClear(json(payload)?),
         "rebuild" => Question::Rebuild,
         "ping" => Question::Ping,
         other => return Err(Refusal::new(RefusalKind::Internal, format!("no endpoint {other}"))),

@@ -84,7 +84,13 @@ impl Bus {
             duplicate_window: Duration::from_millis(100),
             ..base(
                 subject::TASKS,
-                &[subject::ALL_QUEUES, subject::ALL_EVENTS, subject::ALL_SCHEDULES, subject::ALL_STAFF],
+                &[
+                    subject::ALL_QUEUES,
+                    subject::ALL_EVENTS,
+                    subject::ALL_SCHEDULES,
+                    subject::ALL_STAFF,
+                    subject::ALL_ACCOUNTS,
+                ],
                 -1,
             )
         };

@@ -1,6 +1,6 @@
 //! Names of subjects and streams. Everything that is written into a subject is a typed id, so no token can be forged.
 
-use nexus_core::id::{DepartmentName, NodeId, TaskId};
+use nexus_core::id::{AgentName, DepartmentName, NodeId, TaskId};
 use nexus_core::lane::Lane;
 use nexus_core::lease::LeaseKey;
 
@@ -16,6 +16,7 @@ pub(crate) const ALL_QUEUES: &str = "nexus.queue.*.*.*";
 pub(crate) const ALL_EVENTS: &str = "nexus.event.*.*";
 pub(crate) const ALL_SCHEDULES: &str = "nexus.schedule.*";
 pub(crate) const ALL_STAFF: &str = "nexus.staff.*.*";
+pub(crate) const ALL_ACCOUNTS: &str = "nexus.account.*";
 pub(crate) const ALL_LOGS: &str = "nexus.log.*.*";
 pub(crate) const ALL_PROMPTS: &str = "nexus.prompt.*.*";
 pub(crate) const ALL_DEAD: &str = "nexus.dead.*.*";
@@ -92,6 +93,11 @@ pub(crate) fn staff(node: &NodeId, department: &DepartmentName) -> String {
 /// The same of all departments of a node.
 pub(crate) fn staff_of(node: &NodeId) -> String {
     format!("nexus.staff.{node}.*")
+}
+
+/// What is known of an account of agents.
+pub(crate) fn account(account: &AgentName) -> String {
+    format!("nexus.account.{account}")
 }
 
 pub(crate) fn lease(key: &LeaseKey) -> String {

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::agent::AgentKind;
+use crate::budget::Spent;
 use crate::id::{AgentName, DepartmentName, NodeId, TaskId, WorkerName};
 use crate::message::Sender;
 use crate::refusal::Refusal;
@@ -81,6 +83,9 @@ pub struct TaskStatus {
     pub task: TaskView,
     /// The attempt's processes, while it runs and its worker answers.
     pub live: Option<Live>,
+    /// Why it waits, where that is for its department to be able to go on: see [`DepartmentInfo::waits`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
 }
 
 /// What is alive of a running attempt, as last sampled.
@@ -224,6 +229,74 @@ pub struct DepartmentInfo {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub since: Option<Timestamp>,
+    /// Why it takes no work on this node although it runs, and until when: its agents' accounts are closed, or a budget is
+    /// used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
+    /// At least 80 % of a budget of today are spent: a sentence that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+}
+
+/// Answer of `nexus.ceo.agents`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Agents {
+    pub agents: Vec<AgentInfo>,
+}
+
+/// One agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentInfo {
+    pub name: AgentName,
+    pub kind: AgentKind,
+    /// The account that it works on: its own name, unless several share one.
+    pub account: AgentName,
+    /// Those that list it.
+    pub departments: Vec<DepartmentName>,
+    /// Its program is there on the node that answers. (What an image of a container holds isn't known.)
+    pub installed: bool,
+    pub state: AgentState,
+    /// When it is tried again; none while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Timestamp>,
+    /// Since when it is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub since: Option<Timestamp>,
+    /// Why it is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What its attempts have spent today (UTC), on all nodes.
+    pub spent_today: Spent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentState {
+    Open,
+    /// Its account may not ask for more.
+    Limited,
+    /// Its account's credentials are not accepted.
+    Unhealthy,
+}
+
+impl AgentState {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Limited => "limited",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// Question of `nexus.ceo.agents_clear`: opens the agent's account, on all nodes. The answer is the agent as it is then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AgentRef {
+    pub agent: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

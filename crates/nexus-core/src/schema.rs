@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::account::AccountRecord;
 use crate::api::{
-    Accepted, CancelRequest, Cancelled, DeadLetter, DepartmentInfo, Departments, ListRequest, MessageRequest, Reply,
-    ResumeRequest, TaskPage, TaskRef, TaskStatus, WorkerStats,
+    Accepted, AgentInfo, AgentRef, Agents, CancelRequest, Cancelled, DeadLetter, DepartmentInfo, Departments,
+    ListRequest, MessageRequest, Reply, ResumeRequest, TaskPage, TaskRef, TaskStatus, WorkerStats,
 };
 use crate::dead::DeadTask;
 use crate::event::Event;
@@ -21,7 +21,7 @@ use crate::task::{QueueEntry, Submission};
 /// Each payload's name and schema; `docs/schema/<name>.json` is its file.
 ///
 /// The endpoints of `nexus.ceo.*` have `ceo_<endpoint>_request` and `ceo_<endpoint>_reply`; `submit` takes a `submission`,
-/// and `workers`, `departments`, `rebuild` and `ping` take nothing.
+/// and `workers`, `departments`, `agents`, `rebuild` and `ping` take nothing.
 #[must_use]
 pub fn all() -> Vec<(&'static str, Value)> {
     vec![
@@ -51,6 +51,9 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("ceo_resume_reply", given::<Reply<DepartmentInfo>>()),
         ("ceo_message_request", taken::<MessageRequest>()),
         ("ceo_message_reply", given::<Reply<Message>>()),
+        ("ceo_agents_reply", given::<Reply<Agents>>()),
+        ("ceo_agents_clear_request", taken::<AgentRef>()),
+        ("ceo_agents_clear_reply", given::<Reply<AgentInfo>>()),
         ("ceo_rebuild_reply", given::<Reply<u64>>()),
         ("ceo_ping_reply", given::<Reply<()>>()),
     ]

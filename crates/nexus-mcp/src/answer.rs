@@ -121,7 +121,7 @@ impl From<&RunReport> for Usage {
 }
 
 impl From<TaskStatus> for TaskAnswer {
-    fn from(TaskStatus { task, live }: TaskStatus) -> Self {
+    fn from(TaskStatus { task, live, .. }: TaskStatus) -> Self {
         let run = live.as_ref().and_then(|live| live.run.clone()).or(task.run);
         Self {
             status: task.status,

@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![cfg(unix)]
 
+mod accounts;
 mod claim;
 mod crash;
 mod dead;

@@ -176,7 +176,7 @@ impl Ceo {
         let answering = tokio::spawn(async move {
             while let Some(ask) = asks.recv().await {
                 let task = shown.lock().unwrap().clone();
-                ask.answer.reply(Ok(TaskStatus { task, live: None })).await;
+                ask.answer.reply(Ok(TaskStatus { task, live: None, waits: None })).await;
             }
         });
         Self { view, _service: service, _answering: AbortOnDropHandle::new(answering) }

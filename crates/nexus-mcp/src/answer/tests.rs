@@ -41,9 +41,9 @@ fn ran(view: &mut TaskView) {
 #[test]
 fn a_task_that_waits_and_one_that_ended() {
     let mut task = view();
-    let waiting = TaskAnswer::from(TaskStatus { task: task.clone(), live: None });
+    let waiting = TaskAnswer::from(TaskStatus { task: task.clone(), live: None, waits: None });
     ran(&mut task);
-    let ended = TaskAnswer::from(TaskStatus { task: task.clone(), live: None });
+    let ended = TaskAnswer::from(TaskStatus { task: task.clone(), live: None, waits: None });
     insta::assert_json_snapshot!([waiting, ended]);
     insta::assert_json_snapshot!(TaskLine::from(task));
 }
