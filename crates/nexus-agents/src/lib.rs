@@ -19,7 +19,7 @@ mod trouble;
 mod version;
 
 pub use adapter::{Adapter, Brief, Launch, Login, Look, Needs, Reader, SideFile, ToolServer, adapter};
-pub use choose::{choose, find, is_installed, program};
+pub use choose::{Choice, Closed, Standing, Wish, choose, closed, find, is_installed, program};
 pub use command::{launch, variables};
 pub use complete::complete;
 pub use trouble::trouble as trouble_of;

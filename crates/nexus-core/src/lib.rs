@@ -23,6 +23,7 @@ pub mod message;
 pub mod network;
 pub mod prompt;
 pub mod protect;
+pub mod purse;
 pub mod refusal;
 pub mod restart;
 pub mod retry;

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use nexus_core::id::{DepartmentName, TaskId};
+use nexus_core::spend::{Expense, expense};
 use nexus_core::view::{Record, Status, TaskView, fold};
 use sqlx::AssertSqlSafe;
 
 use crate::db::{Tx, within};
 use crate::row::{self, TaskRow};
+use crate::spent::Expenses;
 use crate::{History, HistoryError};
 
 #[cfg(test)]
@@ -51,9 +53,16 @@ impl History {
             old.insert(view.task_id, view);
         }
         let mut new = old.clone();
+        let mut expenses = Expenses::new();
         for record in records {
             let id = record.task_id();
+            // Few records add anything; what was there before one that may is looked at beside what is there after it.
+            let before = matches!(record, Record::Event(_)).then(|| new.get(&id).cloned()).flatten();
             if let Some(view) = fold(new.remove(&id), record) {
+                if let Some(Expense { purse, spent }) = expense(before.as_ref(), Some(&view), record) {
+                    let sum = expenses.entry(purse).or_default();
+                    *sum = sum.plus(spent);
+                }
                 new.insert(id, view);
             }
         }
@@ -67,6 +76,7 @@ impl History {
             }
         }
         tx.put(&rows).await.map_err(|error| self.failed(error))?;
+        tx.spend(&expenses).await.map_err(|error| self.failed(error))?;
         tx.count(&changes).await.map_err(|error| self.failed(error))
     }
 }

@@ -16,6 +16,7 @@ mod list;
 mod retention;
 mod row;
 mod schema;
+mod spent;
 mod target;
 mod tree;
 

@@ -14,15 +14,20 @@ const META: [&str; 2] = [
 ];
 
 /// `body` is the whole view as JSON and stands last: SQLite then finds the other columns without reading through it.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
     "DROP TABLE IF EXISTS nexus_task",
     "DROP TABLE IF EXISTS nexus_count",
+    "DROP TABLE IF EXISTS nexus_spent",
     "CREATE TABLE nexus_task (\
         id {bytes} PRIMARY KEY, department TEXT NOT NULL, status TEXT NOT NULL, created_at BIGINT NOT NULL, \
         completed_at BIGINT, task_type TEXT NOT NULL, node TEXT, duration_ms BIGINT, parent {bytes}, root {bytes}, \
         body TEXT NOT NULL)",
     "CREATE TABLE nexus_count (\
         department TEXT NOT NULL, status TEXT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (department, status))",
+    // A row a day, department and agent that has spent anything: a thousand a year, or some.
+    "CREATE TABLE nexus_spent (\
+        day TEXT NOT NULL, department TEXT NOT NULL, agent TEXT NOT NULL, tokens BIGINT NOT NULL, turns BIGINT NOT NULL, \
+        cost_micros BIGINT NOT NULL, wall_ms BIGINT NOT NULL, PRIMARY KEY (day, department, agent))",
     // Lists: each filter has the index that is in its order already.
     "CREATE INDEX nexus_task_all ON nexus_task (created_at, id)",
     "CREATE INDEX nexus_task_department ON nexus_task (department, created_at, id)",
@@ -38,10 +43,14 @@ const TABLES: [&str; 14] = [
     "CREATE INDEX nexus_task_ended ON nexus_task (completed_at) WHERE completed_at IS NOT NULL",
 ];
 
-const DROP: [&str; 3] =
-    ["DROP TABLE IF EXISTS nexus_task", "DROP TABLE IF EXISTS nexus_count", "DROP TABLE IF EXISTS nexus_meta"];
+const DROP: [&str; 4] = [
+    "DROP TABLE IF EXISTS nexus_task",
+    "DROP TABLE IF EXISTS nexus_count",
+    "DROP TABLE IF EXISTS nexus_spent",
+    "DROP TABLE IF EXISTS nexus_meta",
+];
 
-const EMPTY: [&str; 2] = ["DELETE FROM nexus_task", "DELETE FROM nexus_count"];
+const EMPTY: [&str; 3] = ["DELETE FROM nexus_task", "DELETE FROM nexus_count", "DELETE FROM nexus_spent"];
 
 /// Two programs that start at once must not both create the tables. Any number that nobody else uses.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7813594105)";

@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::department::DepartmentMsg;
 use crate::node::Node;
 
+mod agents;
 mod cancel;
 mod family;
 mod letters;
@@ -246,6 +247,18 @@ impl CeoState {
             Question::Message(request) => {
                 let department = nexus_core::route::named(&self.company, &request.department);
                 reply(permit, answer, async move { message::leave(&node, department?, request).await });
+            }
+            Question::Agents => {
+                let answered = self.agents();
+                reply(permit, answer, async move { Ok(answered) });
+            }
+            Question::AgentsClear(request) => {
+                let answered = self.clear(&request.agent);
+                reply(permit, answer, async move {
+                    // Said when it is on the ledger; a broker that is away couldn't carry the answer either.
+                    let _ = tokio::time::timeout(LISTEN, node.accounts.written()).await;
+                    answered
+                });
             }
             Question::Rebuild => reply(permit, answer, async move { overview::rebuild(&node).await }),
             Question::Ping => reply(permit, answer, async move { Ok(()) }),

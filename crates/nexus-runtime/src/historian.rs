@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use nexus_bus::{Bus, BusError};
 use nexus_core::event::What;
 use nexus_core::id::{DepartmentName, NodeId};
 use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::spend::day;
 use nexus_core::view::{Record, TaskView};
 use nexus_history::{Counts, History, HistoryError};
 use tokio::sync::{Notify, watch};
@@ -16,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 mod dead;
 mod estimates;
 
+use crate::purse::Purses;
 use estimates::Estimates;
 
 /// The history, as far as it has come.
@@ -64,6 +67,7 @@ impl Historian {
         history: History,
         ledger: &str,
         retention: Duration,
+        purses: Arc<Purses>,
     ) -> Result<Self, HistoryError> {
         history.bind(ledger).await?;
         let first = State {
@@ -73,7 +77,8 @@ impl Historian {
         };
         let (sender, state) = watch::channel(first);
         let rebuild = Arc::new(Notify::new());
-        let folder = Folder { bus, history: history.clone(), state: sender, rebuild: Arc::clone(&rebuild), retention };
+        let folder =
+            Folder { bus, history: history.clone(), state: sender, rebuild: Arc::clone(&rebuild), retention, purses };
         Ok(Self {
             history,
             state,
@@ -185,6 +190,7 @@ struct Folder {
     state: watch::Sender<State>,
     rebuild: Arc<Notify>,
     retention: Duration,
+    purses: Arc<Purses>,
 }
 
 /// Why folding stopped for a moment.
@@ -238,6 +244,11 @@ impl Folder {
                     (state.caught_up, state.halted) = (true, None);
                 }
             });
+            // While it is made anew, less is counted than was spent.
+            let mut whole = tail.pending == 0;
+            if whole {
+                self.count(u64::MAX).await?;
+            }
             loop {
                 let behind = !self.state.borrow().caught_up;
                 let batch = tokio::select! {
@@ -253,6 +264,14 @@ impl Folder {
                 // Before the position moves: what is folded has its letter, whenever this stops.
                 dead::keep(&self.bus, &batch.records, self.retention).await?;
                 self.history.fold(&batch.records, batch.upto).await?;
+                self.purses.hear(batch.records.iter().filter_map(|(_, record)| match record {
+                    Record::Event(event) => Some(event),
+                    Record::Entry(_) | Record::Scheduled(_) => None,
+                }));
+                whole |= batch.pending == 0;
+                if whole {
+                    self.count(batch.upto).await?;
+                }
                 let counts = Arc::new(self.history.counts().await?);
                 let parting = batch.records.iter().filter(|(_, record)| parts(record)).map(|(seq, _)| *seq).max();
                 self.state.send_modify(|state| {
@@ -283,6 +302,18 @@ fn parts(record: &Record) -> bool {
         Record::Entry(entry) => entry.task.parent.is_some(),
         Record::Event(event) => matches!(event.what, What::Failed { .. } | What::Cancelled { .. }),
         _ => false,
+    }
+}
+
+impl Folder {
+    /// Says what was spent today, unless it is counted further than what was heard: in a database that several nodes share.
+    async fn count(&self, heard: u64) -> Result<(), HistoryError> {
+        let today = day(Timestamp::now());
+        let (position, spending) = self.history.spent(today).await?;
+        if position <= heard {
+            self.purses.count(today, spending);
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use jiff::{SignedDuration, Timestamp};
 use nexus_bus::{BusError, Delivery, Queues};
 use nexus_core::id::WorkerName;
 use nexus_core::intake::Shares;
@@ -14,6 +15,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::board::Slot;
+use crate::gate::gate;
 use crate::node::{Charter, Node};
 use crate::seldom::Seldom;
 use crate::worker::{Hold, WorkerMsg};
@@ -60,7 +62,9 @@ pub(crate) struct IntakeState {
     closed: bool,
     newer: Arc<Seldom>,
     opening: Option<AbortOnDropHandle<()>>,
-    _owned: Vec<AbortOnDropHandle<()>>,
+    /// When its agents can work again, if they can't now.
+    opens: Option<(Timestamp, AbortOnDropHandle<()>)>,
+    _owned: [AbortOnDropHandle<()>; 3],
 }
 
 /// How often an idle department looks by itself. Eleven small requests each time: next to nothing.
@@ -80,6 +84,7 @@ impl Actor for Intake {
     ) -> Result<IntakeState, ActorProcessingErr> {
         let opening = tokio::spawn(open_queues(Arc::clone(&node), Arc::clone(&charter), myself.clone()));
         let listening = tokio::spawn(listen(Arc::clone(&node), Arc::clone(&charter), myself.clone()));
+        let attending = tokio::spawn(attend(Arc::clone(&node), myself.clone()));
         let looking = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(LOOK_AGAIN);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -100,7 +105,8 @@ impl Actor for Intake {
             closed: false,
             newer: Arc::default(),
             opening: Some(AbortOnDropHandle::new(opening)),
-            _owned: vec![AbortOnDropHandle::new(looking), AbortOnDropHandle::new(listening)],
+            opens: None,
+            _owned: [looking, listening, attending].map(AbortOnDropHandle::new),
         })
     }
 
@@ -152,6 +158,10 @@ impl IntakeState {
             return;
         }
         let Some(term) = self.node.tenure.term() else { return };
+        if let Some(closed) = gate(&self.node, &self.charter, Timestamp::now()) {
+            return self.wait_until(closed.until, myself);
+        }
+        self.opens = None;
         let Some(lane) = self.shares.pick() else { return };
         let Some(mut queues) = self.queues.take() else { return };
         let asked = self.idle.len();
@@ -168,6 +178,20 @@ impl IntakeState {
             // An intake that is gone has no use for it: the lease of what was brought lapses, and it comes again.
             let _ = intake.cast(IntakeMsg::Pulled { queues, lane, asked, hold, brought });
         });
+    }
+
+    /// Looks again when its agents can work; what opens them before is heard of.
+    fn wait_until(&mut self, until: Timestamp, myself: &ActorRef<IntakeMsg>) {
+        if self.opens.as_ref().is_some_and(|(at, _)| *at == until) {
+            return;
+        }
+        let intake = myself.clone();
+        let timer = tokio::spawn(async move {
+            let delay = until.duration_since(Timestamp::now());
+            tokio::time::sleep(delay.max(SignedDuration::ZERO).unsigned_abs()).await;
+            let _ = intake.cast(IntakeMsg::LookAgain);
+        });
+        self.opens = Some((until, AbortOnDropHandle::new(timer)));
     }
 
     fn pulled(
@@ -219,6 +243,20 @@ async fn open_queues(node: Arc<Node>, charter: Arc<Charter>, intake: ActorRef<In
             Err(error) => tracing::warn!(department = %charter.name, "the queues could not be opened yet: {error}"),
         }
         tokio::time::sleep(AFTER_FAILURE).await;
+    }
+}
+
+/// Tells an intake that accounts have changed, or what may be spent.
+async fn attend(node: Arc<Node>, intake: ActorRef<IntakeMsg>) {
+    let (mut accounts, mut purses) = (node.accounts.changes(), node.purses.changes());
+    loop {
+        let changed = tokio::select! {
+            changed = accounts.changed() => changed,
+            changed = purses.changed() => changed,
+        };
+        if changed.is_err() || intake.cast(IntakeMsg::LookAgain).is_err() {
+            return;
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Supervision restarts actors; the ledger brings work back. See `docs/architecture.md` for the way of one task.
 
+mod accounts;
 mod backlog;
 mod board;
 mod ceo;
@@ -9,6 +10,7 @@ mod conclude;
 mod department;
 mod engine;
 mod former;
+mod gate;
 mod historian;
 mod intake;
 mod janitor;
@@ -16,6 +18,7 @@ mod lease;
 mod ledger_memory;
 mod node;
 mod protector;
+mod purse;
 mod reception;
 mod runtime;
 mod seldom;

@@ -15,12 +15,15 @@ use nexus_process::Sampler;
 use nexus_workspace::Workspaces;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::Accounts;
 use crate::backlog::{Backlog, Fill};
 use crate::board::Board;
 use crate::ceo::reign::Reigns;
 use crate::engine::Engines;
+use crate::gate::Roster;
 use crate::historian::Historian;
 use crate::protector::Protector;
+use crate::purse::Purses;
 use crate::reception::Receptionist;
 use crate::staff_book::StaffBook;
 use crate::tenure::Tenure;
@@ -37,6 +40,9 @@ pub(crate) struct Node {
     pub(crate) trees: Trees,
     pub(crate) board: Board,
     pub(crate) staff: StaffBook,
+    pub(crate) accounts: Accounts,
+    pub(crate) purses: Arc<Purses>,
+    pub(crate) roster: Roster,
     pub(crate) workspaces: Workspaces,
     /// Where prompts are put that an agent wants as a file.
     pub(crate) prompts: PathBuf,

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::accounts::Accounts;
 use crate::backlog::{Backlog, Fill};
 use crate::board::Board;
 use crate::ceo::orphans::{self, OrphanError};
@@ -32,11 +33,13 @@ use crate::ceo::{Ceo, CeoMsg};
 use crate::conclude::reclaim;
 use crate::engine::Engines;
 use crate::former::{self, PutBackError};
+use crate::gate::Roster;
 use crate::historian::Historian;
 use crate::janitor;
 use crate::ledger_memory::{LedgerError, LedgerMemory};
 use crate::node::Node;
 use crate::protector::Protector;
+use crate::purse::Purses;
 use crate::reception::Receptionist;
 use crate::staff_book::StaffBook;
 use crate::tenure::Tenure;
@@ -148,7 +151,11 @@ impl Runtime {
         if let Some(found) = bus.ledger().await? {
             memory.begin(&found, Timestamp::now())?;
         }
-        let historian = Historian::start(bus.clone(), history, &ledger, options.streams.retention).await?;
+        let purses = Arc::new(Purses::default());
+        purses.set(&company);
+        let historian =
+            Historian::start(bus.clone(), history, &ledger, options.streams.retention, Arc::clone(&purses)).await?;
+        let accounts = Accounts::open(bus.clone()).await?;
         let staff = StaffBook::open(bus.clone(), &options.node).await?;
         let terms = Terms::new(options.lease);
         let holder = Holder {
@@ -174,6 +181,9 @@ impl Runtime {
             trees: Trees::default(),
             board: Board::default(),
             staff,
+            accounts,
+            purses,
+            roster: Roster::default(),
             workspaces: Workspaces::new(options.data_dir.join("workspaces")),
             prompts: options.data_dir.join("prompts"),
             sampler: Arc::new(Sampler::new()),
@@ -268,7 +278,8 @@ impl Runtime {
         };
         self.janitor.abort();
         // A broker that is away for longer than that keeps nobody from leaving.
-        let written = tokio::time::timeout(LAST, self.node.staff.written());
+        let written = async { tokio::join!(self.node.staff.written(), self.node.accounts.written()) };
+        let written = tokio::time::timeout(LAST, written);
         tokio::select! {
             () = async {
                 drop(written.await);

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use nexus_core::event::{Event, Failure, FailureKind, Outcome, What};
+use nexus_core::event::{Event, Failure, FailureKind, Hold, Outcome, What};
 use nexus_core::id::{AgentName, DepartmentName, NodeId, TaskId, WorkerName};
+use nexus_core::run::{RunReport, Tokens};
 use nexus_core::task::{Parent, QueueEntry, Task};
 use nexus_core::view::{Record, TaskView, fold};
 use uuid::Uuid;
@@ -62,6 +63,14 @@ pub(crate) fn started(node: &str) -> What {
         worker: WorkerName::new("worker-0").unwrap(),
         agent: AgentName::new("shell").unwrap(),
         delivery: String::new(),
+    }
+}
+
+pub(crate) fn progressed(tokens: u64, turns: u32) -> What {
+    What::Progressed {
+        of: Hold { node: NodeId::new("here").unwrap(), delivery: String::new() },
+        agent: AgentName::new("shell").unwrap(),
+        run: RunReport { tokens: Tokens { input: tokens, ..Tokens::default() }, turns, ..RunReport::default() },
     }
 }
 

@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use nexus_core::api::ListRequest;
 use nexus_core::event::What;
 use nexus_core::id::{NodeId, TaskId};
+use nexus_core::spend::day;
 use nexus_core::view::{Record, Status};
 use nexus_history::{Bound, History, HistoryError, Resolved};
 
-use crate::records::{at, child, completed, department, entry, event, failure, id, numbered, outcome, started};
+use crate::records::{
+    at, child, completed, department, entry, event, failure, id, numbered, outcome, progressed, started,
+};
 
 async fn filled(url: &str, records: impl IntoIterator<Item = Record>) -> History {
     let history = History::open(url).await.unwrap();
@@ -257,6 +260,40 @@ pub(crate) async fn finished_tasks_expire(url: &str) {
 }
 
 /// `run` runs SQL on the database, past the history.
+pub(crate) async fn what_was_spent_is_kept_by_day_and_outlives_its_tasks(url: &str) {
+    const DAY: i64 = 86_400_000_000;
+    let history = filled(
+        url,
+        [
+            entry(1, "qa", 1),
+            event(1, "qa", 1, 10, started("here")),
+            event(1, "qa", 1, 20, progressed(100, 1)),
+            event(1, "qa", 1, DAY, completed(7)),
+            entry(2, "product", DAY),
+            event(2, "product", 1, DAY, started("here")),
+            event(2, "product", 1, DAY, progressed(30, 2)),
+        ],
+    )
+    .await;
+    let check = async |micros, upto, of: Option<&str>, expected: (u64, u64, u64)| {
+        let (position, spending) = history.spent(day(at(micros))).await.unwrap();
+        let spent = spending.of(of.map(department).as_ref());
+        assert_eq!((position, (spent.tokens, spent.turns, spent.wall_ms)), (upto, expected), "{of:?}");
+    };
+    check(0, 7, None, (100, 1, 0)).await;
+    check(DAY, 7, None, (30, 2, 7)).await;
+    check(DAY, 7, Some("qa"), (0, 0, 7)).await;
+    check(DAY, 7, Some("product"), (30, 2, 0)).await;
+    check(2 * DAY, 7, None, (0, 0, 0)).await;
+    history.forget(&[id(1)]).await.unwrap();
+    history.fold(&[(8, event(2, "product", 1, DAY, progressed(50, 3)))], 8).await.unwrap();
+    check(0, 8, None, (100, 1, 0)).await;
+    check(DAY, 8, None, (50, 3, 7)).await;
+    history.clear().await.unwrap();
+    check(DAY, 0, None, (0, 0, 0)).await;
+    history.close().await;
+}
+
 pub(crate) async fn versions_are_told_apart(url: &str, run: impl AsyncFn(&'static str)) {
     let history = filled(url, [entry(1, "qa", 1)]).await;
     history.close().await;
@@ -288,7 +325,8 @@ macro_rules! cases {
             a_false_cursor_is_refused,
             prefixes_resolve,
             an_estimate_is_the_median_of_the_latest,
-            finished_tasks_expire
+            finished_tasks_expire,
+            what_was_spent_is_kept_by_day_and_outlives_its_tasks
         }
     };
 }

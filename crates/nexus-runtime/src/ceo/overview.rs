@@ -1,5 +1,6 @@
 //! What is: tasks, workers, departments. Read from the history, once it holds what the asker may know of.
 
+use jiff::Timestamp;
 use nexus_core::api::{
     DepartmentInfo, DepartmentState as Condition, Departments, ListRequest, TaskPage, TaskStatus, WorkerStats,
 };
@@ -9,6 +10,7 @@ use nexus_core::view::{Status, TaskView};
 use nexus_history::{Counts, HistoryError, Resolved};
 
 use super::CeoState;
+use crate::gate::{gate, waits};
 use crate::historian::refused;
 use crate::node::Node;
 
@@ -43,7 +45,9 @@ pub(super) async fn status(node: &Node, task: &str) -> Result<TaskStatus, Refusa
     } else {
         None
     };
-    Ok(TaskStatus { task, live })
+    let is_due = task.not_before.is_none_or(|due| due <= Timestamp::now());
+    let waits = if task.status == Status::Queued && is_due { waits(node, &task.department) } else { None };
+    Ok(TaskStatus { task, live, waits })
 }
 
 pub(super) async fn list(node: &Node, request: &ListRequest) -> Result<TaskPage, Refusal> {
@@ -94,7 +98,8 @@ fn info(state: &CeoState, counts: &Counts, name: &DepartmentName, child: &super:
     let busy = state.node.board.slots(Some(name)).iter().filter(|slot| slot.task().is_some()).count();
     let policy = &child.charter.policy;
     let record = state.node.staff.get(name);
-    let waits = matches!(child.condition, Condition::Stopped | Condition::Restarting);
+    let is_down = matches!(child.condition, Condition::Stopped | Condition::Restarting);
+    let now = Timestamp::now();
     DepartmentInfo {
         name: name.clone(),
         description: policy.description.clone(),
@@ -107,6 +112,8 @@ fn info(state: &CeoState, counts: &Counts, name: &DepartmentName, child: &super:
         queued: counts.of(name, Status::Queued),
         restarts: child.restarts.total(),
         failures: record.as_ref().map_or(0, |record| record.total),
-        since: record.filter(|_| waits).map(|record| record.at),
+        since: record.filter(|_| is_down).map(|record| record.at),
+        waits: gate(&state.node, &child.charter, now).map(|closed| closed.why),
+        warning: state.node.purses.warning(name, now),
     }
 }

@@ -1,5 +1,6 @@
 //! The CEO as a supervisor: which departments there are, and what is done about one that changes, fails or leaves.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -31,11 +32,14 @@ pub(super) struct Child {
 impl CeoState {
     pub(super) async fn reload(&mut self, myself: &ActorRef<CeoMsg>, company: Arc<Company>) {
         self.config_error = None;
-        let mut charters = Charter::all(&company);
         self.node.directory.store(Arc::new(company.departments.clone()));
+        self.node.purses.set(&company);
+        let charters = Charter::all(&company).into_iter().map(|(name, charter)| (name, Arc::new(charter)));
+        let mut charters: BTreeMap<_, _> = charters.collect();
+        self.node.roster.store(Arc::new(charters.clone()));
         self.company = company;
         for (name, child) in &mut self.departments {
-            match charters.remove(name).map(Arc::new) {
+            match charters.remove(name) {
                 Some(charter) if *charter == *child.charter && child.condition != Condition::Leaving => {}
                 Some(charter) => {
                     child.charter = Arc::clone(&charter);
@@ -77,13 +81,13 @@ impl CeoState {
     }
 
     /// A department that is new here. What is remembered of its failures counts on, unless it has changed since.
-    fn child(&self, charter: Charter) -> Child {
+    fn child(&self, charter: Arc<Charter>) -> Child {
         let mut child = Child {
             actor: None,
             condition: Condition::Restarting,
             reason: None,
             restarts: RestartHistory::default(),
-            charter: Arc::new(charter),
+            charter,
         };
         let name = &child.charter.name;
         let Some(record) = self.node.staff.get(name).filter(|record| !record.is_clean()) else { return child };

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nexus_agents::{Choice, Wish};
 use nexus_bus::{BusError, Claim, Delivery};
+use nexus_core::account::wait;
 use nexus_core::attempt::Conclusion;
-use nexus_core::department::SandboxLevel;
 use nexus_core::event::{Outcome, What};
 use nexus_core::id::TaskId;
 use nexus_core::refusal::Refusal;
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 use super::IntakeMsg;
 use crate::board::Slot;
 use crate::conclude::{conclude, reclaim, reclaim_one};
+use crate::gate::stands;
 use crate::node::{Charter, Node};
 use crate::seldom::Seldom;
 use crate::worker::{Hold, Job, WorkerMsg};
@@ -163,12 +165,36 @@ async fn claim(
                 return Err(Declined::Later(delivery, AGAIN));
             }
         };
-        // What an image holds is seen when it runs.
-        let in_images = charter.policy.sandbox.level == Some(SandboxLevel::Container);
-        let usable =
-            |name: &_| in_images || charter.agents.get(name).is_some_and(|spec| nexus_agents::is_installed(spec));
-        let preferred = entry.task.preferred_agent.as_ref().filter(|agent| charter.agents.contains_key(*agent));
-        let chosen = nexus_agents::choose(preferred, &charter.policy.agents, usable);
+        // What has changed since it was asked for: nothing is held that can't be done.
+        if node.purses.closed(&charter.name, now).is_some() {
+            return Err(Declined::Later(delivery, Duration::ZERO));
+        }
+        let chosen = match choose(node, charter, &entry, now) {
+            Choice::Agent(name) => Some(name),
+            Choice::Closed(_) => return Err(Declined::Later(delivery, Duration::ZERO)),
+            Choice::Nobody => None,
+            Choice::Wait(name, closed) => {
+                let reason = format!("{name}: {}", closed.why);
+                match node.bus.put_off(&entry, expect, &reason, wait(closed.until, now), now).await {
+                    Ok(seq) => {
+                        node.historian.wrote(seq);
+                        return Err(Declined::Dropped(delivery));
+                    }
+                    Err(BusError::Conflict) => away = false,
+                    // Perhaps it was: then the next look finds that there is nothing to do.
+                    Err(BusError::Unreachable(cause)) => {
+                        tracing::warn!(task = %entry.task.id, "it isn't known whether it was put off: {cause}");
+                        away = true;
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    Err(error) => {
+                        tracing::warn!(task = %entry.task.id, "could not be put off: {error}");
+                        return Err(Declined::Later(delivery, AGAIN));
+                    }
+                }
+                continue;
+            }
+        };
         let Some((name, agent)) = chosen.and_then(|name| Some((name.clone(), Arc::clone(charter.agents.get(name)?))))
         else {
             tracing::error!(department = %charter.name, "has no agent that it could use");
@@ -206,6 +232,13 @@ async fn claim(
         }
     }
     Err(if away { Declined::Left } else { Declined::Later(delivery, AGAIN) })
+}
+
+/// Which agent gets it.
+fn choose<'a>(node: &Node, charter: &'a Charter, entry: &'a QueueEntry, now: Timestamp) -> Choice<'a> {
+    let preferred = entry.task.preferred_agent.as_ref().filter(|agent| charter.agents.contains_key(*agent));
+    let resume = entry.resume.as_ref().filter(|resume| resume.node == node.id).map(|resume| &resume.agent);
+    nexus_agents::choose(Wish { preferred, resume }, &charter.policy.agents, |agent| stands(node, charter, agent, now))
 }
 
 /// A task that is about to be a worker's.

@@ -1,0 +1,78 @@
+//! Whether a department can go on: its agents' accounts, and the budgets of today.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nexus_agents::{Closed, Standing};
+use nexus_bus::Claim;
+use nexus_core::account::{Way, follow};
+use nexus_core::attempt::Conclusion;
+use nexus_core::department::SandboxLevel;
+use nexus_core::id::{AgentName, DepartmentName};
+
+use crate::node::{Charter, Node};
+
+/// The charters of all departments, as they are now.
+pub(crate) type Roster = arc_swap::ArcSwap<BTreeMap<DepartmentName, Arc<Charter>>>;
+
+/// How long the end of an attempt waits for its account's state to get to the ledger: another node, which might take up the
+/// task, has heard of it then. A broker that is away isn't waited for.
+const HEARD: Duration = Duration::from_secs(1);
+
+/// Why a department takes no work at the moment, and until when.
+pub(crate) fn gate(node: &Node, charter: &Charter, now: Timestamp) -> Option<Closed> {
+    let budget = node.purses.closed(&charter.name, now);
+    let accounts = || nexus_agents::closed(&charter.policy.agents, |agent| stands(node, charter, agent, now));
+    let accounts = if node.accounts.any_closed(now) { accounts() } else { None };
+    match (budget, accounts) {
+        (Some(one), Some(other)) => {
+            Some(Closed { until: one.until.max(other.until), why: format!("{}; {}", one.why, other.why) })
+        }
+        (one, other) => one.or(other),
+    }
+}
+
+/// Why the tasks of a department wait that could be taken.
+pub(crate) fn waits(node: &Node, department: &DepartmentName) -> Option<String> {
+    let charter = node.roster.load().get(department).cloned()?;
+    Some(gate(node, &charter, Timestamp::now())?.why)
+}
+
+/// How an agent of a department stands.
+pub(crate) fn stands(node: &Node, charter: &Charter, agent: &AgentName, now: Timestamp) -> Standing {
+    let Some(spec) = charter.agents.get(agent) else { return Standing::default() };
+    // What an image holds is seen when it runs.
+    let in_images = charter.policy.sandbox.level == Some(SandboxLevel::Container);
+    Standing {
+        installed: in_images || nexus_agents::is_installed(spec),
+        closed: node.accounts.closed(agent, spec, now),
+    }
+}
+
+/// What an attempt comes to whose agent's account doesn't let it go on; that is remembered. Every other end is left as it is.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "called at the end of attempts, by their worker, which is not wired to it yet")
+)]
+pub(crate) async fn settle(node: &Node, claim: &Claim, conclusion: Conclusion) -> Conclusion {
+    let Conclusion::Blocked(trouble) = conclusion else { return conclusion };
+    let now = Timestamp::now();
+    let (agent, task) = (&claim.agent, &claim.entry.task);
+    let charter = node.roster.load().get(&task.department).cloned();
+    let spec = charter.as_ref().and_then(|charter| charter.agents.get(agent));
+    let account = spec.map_or_else(|| agent.clone(), |spec| spec.account_of(agent));
+    node.accounts.trouble(&account, &trouble, now);
+    if !node.alone {
+        let _ = tokio::time::timeout(HEARD, node.accounts.written()).await;
+    }
+    let preferred = task.preferred_agent.as_ref() == Some(agent);
+    let can = |charter: &Arc<Charter>, other: &AgentName| {
+        let Standing { installed, closed } = stands(node, charter, other, now);
+        other != agent && installed && closed.is_none()
+    };
+    let others = charter.as_ref().is_some_and(|charter| charter.policy.agents.iter().any(|other| can(charter, other)));
+    let opens = node.accounts.get(&account).and_then(|record| record.closed_until(now)).unwrap_or(now);
+    follow(agent, &trouble, Way { others: others && !preferred, preferred, opens }, now)
+}
