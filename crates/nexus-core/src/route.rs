@@ -76,7 +76,8 @@ pub fn check(submission: &Submission) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn agent(company: &Company, name: &str) -> Result<AgentName, Refusal> {
+/// The agent of that name.
+pub fn agent(company: &Company, name: &str) -> Result<AgentName, Refusal> {
     let known = AgentName::new(name).ok().filter(|agent| company.agents.contains_key(agent));
     known.ok_or_else(|| {
         let options: Vec<_> = company.agents.keys().map(AgentName::as_str).collect();

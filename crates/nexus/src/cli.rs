@@ -175,6 +175,11 @@ pub(crate) enum Command {
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100), default_value_t = 20)]
         limit: u32,
     },
+    /// List the agents: whether each can work, and what it has spent today.
+    Agents {
+        #[command(subcommand)]
+        command: Option<AgentsCommand>,
+    },
     /// List the workers and what they do.
     Workers,
     /// Show what has happened, or follow what happens.
@@ -260,6 +265,12 @@ pub(crate) struct ApplyArgs {
     /// Where both branches have gone on: make a merge commit. [default: by `[apply] method` in nexus.toml]
     #[arg(long)]
     pub(crate) merge: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum AgentsCommand {
+    /// Open an agent's account that a rate limit has closed, or a login that was not accepted.
+    Clear { name: String },
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

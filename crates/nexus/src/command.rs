@@ -4,6 +4,7 @@ use crate::cli::{Cli, Command};
 use crate::exit::{Code, Exit};
 use crate::logging;
 
+mod agents;
 mod branches;
 mod broker;
 mod config;
@@ -46,6 +47,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Resume { department } => overview::resume(&place, output, &department).await,
         Command::Message { department, text } => messages::leave(&place, output, department, text).await,
         Command::Messages { department, limit } => messages::show(&place, output, &department, limit).await,
+        Command::Agents { command } => agents::agents(&place, output, command).await,
         Command::Workers => overview::workers(&place, output).await,
         Command::Events { follow, task, limit } => events::events(&place, output, follow, task, limit).await,
         Command::Config(what) => config::config(&place, output, what),

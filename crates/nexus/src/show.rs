@@ -19,7 +19,7 @@ use crate::cli::Output;
 pub(crate) use branches::{branch, cleaned, diff, patch};
 pub(crate) use escape::{on_terminal, one_line, visible};
 pub(crate) use log::Log;
-pub(crate) use tables::{departments, state, tasks, workers};
+pub(crate) use tables::{agent_state, agents, departments, state, tasks, workers};
 pub(crate) use task::{outcome, status};
 pub(crate) use tree::{message, tree};
 

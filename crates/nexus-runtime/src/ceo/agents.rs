@@ -7,7 +7,8 @@ use nexus_core::account::AccountState;
 use nexus_core::agent::AgentSpec;
 use nexus_core::api::{AgentInfo, AgentState, Agents};
 use nexus_core::id::AgentName;
-use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::refusal::Refusal;
+use nexus_core::route;
 
 use super::CeoState;
 
@@ -19,13 +20,11 @@ impl CeoState {
 
     /// Opens the account of an agent, or the account of that name.
     pub(super) fn clear(&self, agent: &str) -> Result<AgentInfo, Refusal> {
-        let known = self.company.agents.iter();
-        let named = known.clone().find(|(name, _)| name.as_str() == agent);
-        let sharing = || known.clone().find(|(name, spec)| spec.account_of(name).as_str() == agent);
+        let agents = &self.company.agents;
+        let named = agents.iter().find(|(name, _)| name.as_str() == agent);
+        let sharing = || agents.iter().find(|(name, spec)| spec.account_of(name).as_str() == agent);
         let Some((name, spec)) = named.or_else(sharing) else {
-            let names: Vec<_> = known.map(|(name, _)| name.to_string()).collect();
-            return Err(Refusal::new(RefusalKind::UnknownAgent, format!("there is no agent {agent}"))
-                .with_help(format!("there are {}", names.join(", "))));
+            return Err(route::agent(&self.company, agent).err().unwrap_or_else(|| Refusal::not_found(agent)));
         };
         let now = Timestamp::now();
         self.node.accounts.clear(&spec.account_of(name), now);

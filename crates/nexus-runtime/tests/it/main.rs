@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![cfg(unix)]
 
+mod accounts;
 mod again;
 mod audit;
 mod cancel;

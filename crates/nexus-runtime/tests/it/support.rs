@@ -73,11 +73,28 @@ impl Server {
     /// `lease` is a task's; one that reaches the broker by another way than the server's own is not alone with it.
     pub(crate) async fn open_with(&self, company: Company, lease: Duration, access: &Access) -> Office {
         let alone = access.url == self.access.url;
+        self.open_as(company, (&self.node, self.dir.path()), lease, (access, alone)).await
+    }
+
+    /// A node of this name, with a data directory of its own.
+    pub(crate) async fn open_node(&self, company: Company, name: &str) -> Office {
+        let (node, dir) = (NodeId::new(format!("{}-{name}", self.node)).unwrap(), self.dir.path().join(name));
+        std::fs::create_dir(&dir).unwrap();
+        self.open_as(company, (&node, &dir), Duration::from_secs(30), (&self.access, false)).await
+    }
+
+    async fn open_as(
+        &self,
+        company: Company,
+        (node, dir): (&NodeId, &Path),
+        lease: Duration,
+        (access, alone): (&Access, bool),
+    ) -> Office {
         let bus = within("a connection", Bus::connect(access, "nexus")).await.unwrap();
         let options = RuntimeOptions {
-            node: self.node.clone(),
-            data_dir: self.dir.path().to_owned(),
-            history_url: format!("sqlite:{}", self.dir.path().join("history.db").display()),
+            node: node.clone(),
+            data_dir: dir.to_owned(),
+            history_url: format!("sqlite:{}", dir.join("history.db").display()),
             streams: StreamOptions::default(),
             lease: lease / 3,
             alone,
@@ -89,7 +106,7 @@ impl Server {
         };
         let runtime = within("a company", Runtime::start(bus, company, options)).await.unwrap();
         let bus = self.bus().await;
-        Office { client: Client::new(bus.clone()), bus, runtime, node: self.node.clone(), dir: self.dir.path().into() }
+        Office { client: Client::new(bus.clone()), bus, runtime, node: node.clone(), dir: self.dir.path().into() }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Lists, for people.
 
 use comfy_table::{ContentArrangement, Table, presets};
-use nexus_core::api::{DepartmentState, Departments, TaskPage, WorkerStats};
-use nexus_core::id::AgentName;
+use nexus_core::api::{AgentInfo, AgentState, Agents, DepartmentState, Departments, TaskPage, WorkerStats};
+use nexus_core::budget::Usd;
+use nexus_core::id::{AgentName, DepartmentName};
 
 use super::{age, bytes, short};
 
@@ -72,6 +73,11 @@ pub(crate) fn departments(answer: &Departments) -> String {
             let since = department.since.map(|since| format!(", {} since {since:.0}", state(department.state)));
             text.push_str(&format!("{}{}: {reason}\n", department.name, since.unwrap_or_default()));
         }
+        for words in
+            department.waits.iter().map(|waits| format!("takes no work: {waits}")).chain(department.warning.clone())
+        {
+            text.push_str(&format!("{}: {words}\n", department.name));
+        }
         if department.state == DepartmentState::Stopped {
             let name = &department.name;
             text.push_str(&format!("{name}: mend what made it fail, then start it again: nexus resume {name}\n"));
@@ -89,6 +95,45 @@ pub(crate) const fn state(state: DepartmentState) -> &'static str {
         DepartmentState::Restarting => "restarting",
         DepartmentState::Stopped => "stopped",
         DepartmentState::Leaving => "leaving",
+    }
+}
+
+/// The agents.
+pub(crate) fn agents(answer: &Agents) -> String {
+    let mut rows = table(&["AGENT", "KIND", "INSTALLED", "STATE", "TOKENS", "COST", "DEPARTMENTS"]);
+    for agent in &answer.agents {
+        let departments: Vec<_> = agent.departments.iter().map(DepartmentName::as_str).collect();
+        let spent = &agent.spent_today;
+        let or_dash = |is: bool, text: String| if is { text } else { "-".to_owned() };
+        rows.add_row([
+            agent.name.to_string(),
+            agent.kind.as_str().to_owned(),
+            if agent.installed { "yes" } else { "no" }.to_owned(),
+            agent.state.as_str().to_owned(),
+            or_dash(spent.tokens > 0, spent.tokens.to_string()),
+            or_dash(spent.cost_micros > 0, Usd::from_micros(spent.cost_micros).to_string()),
+            or_dash(!departments.is_empty(), departments.join(", ")),
+        ]);
+    }
+    let closed = answer.agents.iter().filter(|agent| agent.state != AgentState::Open);
+    let closed: String = closed.map(|agent| format!("{}\n", agent_state(agent))).collect();
+    format!("{}{closed}", lines(&rows))
+}
+
+/// An agent's state, in a sentence.
+pub(crate) fn agent_state(agent: &AgentInfo) -> String {
+    let name = &agent.name;
+    let until = agent.until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
+    let reason = agent.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    match agent.state {
+        AgentState::Open => format!("{name} is open"),
+        AgentState::Limited => {
+            format!("{name} is limited{until}{reason}; to try it before: nexus agents clear {name}")
+        }
+        AgentState::Unhealthy => {
+            let since = agent.since.map(|since| format!(" since {since:.0}")).unwrap_or_default();
+            format!("{name} is not signed in{since}{reason}; when that is mended: nexus agents clear {name}")
+        }
     }
 }
 

@@ -40,6 +40,9 @@ pub(crate) fn status(answer: &TaskStatus) -> String {
         }
         ended => row(ended.as_str(), format!("{}{worker}{attempt}{agent}", outcome(task))),
     }
+    if let Some(waits) = &answer.waits {
+        row("waits", waits.clone());
+    }
     if task.interruptions > 0 {
         row("interrupted", format!("{} times; no attempt was used up", task.interruptions));
     }

@@ -7,6 +7,7 @@ mod backpressure;
 mod bad_input;
 mod broken_start;
 mod broker_hangs;
+mod budget;
 mod cancel;
 mod completions;
 mod confined;

@@ -1,0 +1,32 @@
+//! What `nexus agents` and `nexus departments` say of accounts and budgets.
+
+use crate::support::processes::until;
+use crate::support::{Company, WORK, at};
+
+#[test]
+fn agents_are_listed_and_a_budget_that_is_used_up_is_said() {
+    let company = Company::with(&[("work", &format!("{WORK}\nbudget.wall_time = \"1s\"\n"))]);
+    let agents = company.json(&["agents"]);
+    let shell = at(&agents, "agents").as_array().unwrap().iter().find(|agent| agent["name"] == "shell").unwrap();
+    assert_eq!(
+        (&shell["state"], &shell["departments"][0], &shell["installed"]),
+        (&"open".into(), &"work".into(), &true.into())
+    );
+    let said = company.run(&["agents"]).done();
+    assert!(said.lines().any(|line| line.starts_with("shell") && line.contains("open")), "{said}");
+    company.run(&["agents", "clear", "nobody"]).fails(3, &["Invalid agent type: nobody"]);
+    assert_eq!(company.run(&["agents", "clear", "shell"]).done(), "shell is open\n");
+
+    let task = company.delegate(&["sleep 1.1"]);
+    company.becomes(&task, "completed");
+    let waiting = company.delegate(&["true"]);
+    let words = "its budget of today is used up (the department work has used up its budget of 1s of agents' time)";
+    until("a department that waits", || {
+        let said = company.run(&["departments"]).done();
+        said.contains(&format!("work: takes no work: {words}")).then_some(())
+    });
+    assert!(company.run(&["status", &waiting]).done().contains(words));
+    company.department("work", &format!("{WORK}\nbudget.wall_time = \"1h\"\n"));
+    company.becomes(&waiting, "completed");
+    company.stop();
+}
