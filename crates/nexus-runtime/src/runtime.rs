@@ -128,7 +128,7 @@ const LAST: Duration = Duration::from_secs(5);
 pub struct Runtime {
     node: Arc<Node>,
     ceo: Arc<ArcSwapOption<ActorRef<CeoMsg>>>,
-    company: Arc<arc_swap::ArcSwap<Company>>,
+    company: Arc<ArcSwap<Company>>,
     stopping: Arc<AtomicBool>,
     ended: watch::Receiver<Option<Result<(), String>>>,
     _root: AbortOnDropHandle<()>,
@@ -307,7 +307,7 @@ impl Runtime {
 struct Root {
     node: Arc<Node>,
     ceo: Arc<ArcSwapOption<ActorRef<CeoMsg>>>,
-    company: Arc<arc_swap::ArcSwap<Company>>,
+    company: Arc<ArcSwap<Company>>,
     stopping: Arc<AtomicBool>,
 }
 
