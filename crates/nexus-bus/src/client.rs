@@ -6,8 +6,8 @@ use async_nats::{HeaderMap, Request, StatusCode};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use nexus_core::api::{
-    Accepted, AgentInfo, AgentRef, Agents, CancelRequest, Cancelled, DepartmentInfo, Departments, ListRequest,
-    MessageRequest, Reply, ResumeRequest, TaskPage, TaskRef, TaskStatus, WorkerStats,
+    Accepted, AgentInfo, AgentRef, Agents, AnswerRequest, Answered, CancelRequest, Cancelled, DepartmentInfo,
+    Departments, ListRequest, MessageRequest, Reply, ResumeRequest, TaskPage, TaskRef, TaskStatus, WorkerStats,
 };
 use nexus_core::event::Event;
 use nexus_core::id::TaskId;
@@ -105,6 +105,11 @@ impl Client {
     /// Gives a stopped department a new chance, on the node whose CEO answers; its tasks that wait are done then.
     pub async fn resume(&self, department: &str) -> Result<DepartmentInfo, Refusal> {
         self.ask("resume", &ResumeRequest { department: department.to_owned() }, PATIENCE).await
+    }
+
+    /// Answers the permission that a task's agent has asked for, and waits for; answers with what that was.
+    pub async fn answer(&self, request: &AnswerRequest) -> Result<Answered, Refusal> {
+        self.ask("answer", request, PATIENCE).await
     }
 
     /// Leaves a department a message, for whoever works there next; answers with the message as it is kept.

@@ -15,6 +15,8 @@ use crate::subject;
 pub enum Order {
     /// The ledger holds a `cancel_requested` for this task.
     Cancel { task: TaskId, reason: String },
+    /// What a person says of the permission that this task's agent has asked for.
+    Answer { task: TaskId, allow: bool },
     /// Make the worker actor that has this task panic. Tests only: refused unless the node was started for faults.
     Panic { task: TaskId },
 }

@@ -3,7 +3,9 @@
 use async_nats::HeaderMap;
 use async_nats::service::{Request, ServiceExt, endpoint::Endpoint};
 use futures_util::StreamExt;
-use nexus_core::api::{AgentRef, CancelRequest, ListRequest, MessageRequest, Reply, ResumeRequest, TaskRef};
+use nexus_core::api::{
+    AgentRef, AnswerRequest, CancelRequest, ListRequest, MessageRequest, Reply, ResumeRequest, TaskRef,
+};
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::Submission;
 use serde::Serialize;
@@ -27,6 +29,8 @@ pub enum Question {
     Departments,
     /// Give a stopped department a new chance.
     Resume(ResumeRequest),
+    /// Answer what a task's agent asks for.
+    Answer(AnswerRequest),
     /// Leave a department a message.
     Message(MessageRequest),
     Agents,
@@ -60,7 +64,7 @@ pub struct CeoService {
 /// Questions that may wait for the CEO; beyond it NATS holds them back and then drops them, and the asker times out.
 const WAITING: usize = 1024;
 
-const ENDPOINTS: [&str; 13] = [
+const ENDPOINTS: [&str; 14] = [
     "submit",
     "status",
     "list",
@@ -70,6 +74,7 @@ const ENDPOINTS: [&str; 13] = [
     "departments",
     "resume",
     "message",
+    "answer",
     "agents",
     "agents_clear",
     "rebuild",
@@ -88,7 +93,7 @@ impl Bus {
             .queue_group(uuid::Uuid::now_v7().simple().to_string())
             .description(
                 "The CEO of a company of agents: submit, status, list, cancel, retry, workers, departments, resume, \
-                 message, agents, agents_clear.",
+                 message, answer, agents, agents_clear.",
             )
             .start("nexus-ceo", version)
             .await
@@ -151,6 +156,7 @@ fn parse(name: &str, payload: &[u8]) -> Result<Question, Refusal> {
         "workers" => Question::Workers,
         "departments" => Question::Departments,
         "resume" => Question::Resume(json(payload)?),
+        "answer" => Question::Answer(json(payload)?),
         "message" => Question::Message(json(payload)?),
         "agents" => Question::Agents,
         "agents_clear" => Question::AgentsClear(json(payload)?),

@@ -114,6 +114,23 @@ pub struct Live {
     pub asks: Option<String>,
 }
 
+/// Question of `nexus.ceo.answer`: what a person says of the permission that a task's agent has asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerRequest {
+    pub task_id: String,
+    pub allow: bool,
+}
+
+/// Answer of `nexus.ceo.answer`: the agent is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Answered {
+    pub task_id: TaskId,
+    /// What it had asked for, where the CEO that answers runs it itself.
+    pub asked: Option<String>,
+    pub allowed: bool,
+}
+
 /// Question of `nexus.ceo.resume`: give a stopped department a new chance. The CEO that answers does so on its own node;
 /// the answer is the department as it is then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

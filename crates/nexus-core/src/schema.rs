@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::account::AccountRecord;
 use crate::api::{
-    Accepted, AgentInfo, AgentRef, Agents, CancelRequest, Cancelled, DeadLetter, DepartmentInfo, Departments,
-    ListRequest, MessageRequest, Reply, ResumeRequest, TaskPage, TaskRef, TaskStatus, WorkerStats,
+    Accepted, AgentInfo, AgentRef, Agents, AnswerRequest, Answered, CancelRequest, Cancelled, DeadLetter,
+    DepartmentInfo, Departments, ListRequest, MessageRequest, Reply, ResumeRequest, TaskPage, TaskRef, TaskStatus,
+    WorkerStats,
 };
 use crate::dead::DeadTask;
 use crate::event::Event;
@@ -49,6 +50,8 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("ceo_departments_reply", given::<Reply<Departments>>()),
         ("ceo_resume_request", taken::<ResumeRequest>()),
         ("ceo_resume_reply", given::<Reply<DepartmentInfo>>()),
+        ("ceo_answer_request", taken::<AnswerRequest>()),
+        ("ceo_answer_reply", given::<Reply<Answered>>()),
         ("ceo_message_request", taken::<MessageRequest>()),
         ("ceo_message_reply", given::<Reply<Message>>()),
         ("ceo_agents_reply", given::<Reply<Agents>>()),

@@ -18,6 +18,7 @@ use crate::department::DepartmentMsg;
 use crate::node::Node;
 
 mod agents;
+mod answer;
 mod cancel;
 mod family;
 mod letters;
@@ -244,6 +245,7 @@ impl CeoState {
                     answered
                 });
             }
+            Question::Answer(request) => reply(permit, answer, async move { answer::answer(&node, &request).await }),
             Question::Message(request) => {
                 let department = nexus_core::route::named(&self.company, &request.department);
                 reply(permit, answer, async move { message::leave(&node, department?, request).await });

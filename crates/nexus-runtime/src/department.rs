@@ -275,7 +275,7 @@ impl DepartmentState {
 
     fn order(&self, order: Order) {
         let task = match &order {
-            Order::Cancel { task, .. } | Order::Panic { task } => *task,
+            Order::Cancel { task, .. } | Order::Answer { task, .. } | Order::Panic { task } => *task,
         };
         let holder = self.node.board.holder(task).and_then(|slot| self.workers.get(&slot.worker));
         let Some(worker) = holder else {
@@ -285,6 +285,7 @@ impl DepartmentState {
         };
         let _ = match order {
             Order::Cancel { task, reason } => worker.cast(WorkerMsg::Cancel { task, reason }),
+            Order::Answer { task, allow } => worker.cast(WorkerMsg::Answer { task, allow }),
             Order::Panic { .. } if self.node.faults => worker.cast(WorkerMsg::Panic),
             Order::Panic { .. } => Ok(()),
         };

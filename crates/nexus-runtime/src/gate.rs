@@ -52,7 +52,6 @@ pub(crate) fn stands(node: &Node, charter: &Charter, agent: &AgentName, now: Tim
 }
 
 /// What an attempt comes to whose agent's account doesn't let it go on; that is remembered. Every other end is left as it is.
-#[expect(dead_code, reason = "called at the end of attempts, by their worker, which is not wired to it yet")]
 pub(crate) async fn settle(node: &Node, claim: &Claim, conclusion: Conclusion) -> Conclusion {
     let Conclusion::Blocked(trouble) = conclusion else { return conclusion };
     let now = Timestamp::now();

@@ -35,10 +35,6 @@ impl Purses {
     ///
     /// An attempt that is over its department's budget is to be deferred *without* a time (`until` is for people): it waits in
     /// its queue, from where it is taken when the budget is a new one, by the day or by a change of the configuration.
-    #[expect(
-        dead_code,
-        reason = "what a running attempt has spent is reported by its worker, which is not wired to it yet"
-    )]
     pub(crate) fn spend(&self, task: TaskId, department: &DepartmentName, so_far: Spent) -> Verdict {
         let now = Timestamp::now();
         let mut purses = self.lock();
@@ -48,7 +44,6 @@ impl Purses {
     }
 
     /// The attempt is over, and how it ended is written down (or can't be).
-    #[expect(dead_code, reason = "see `spend`")]
     pub(crate) fn end(&self, task: TaskId) {
         self.lock().end(task, Timestamp::now());
     }

@@ -29,6 +29,7 @@ mod prompt;
 mod renewal;
 mod side;
 mod speech;
+mod spending;
 mod telling;
 
 #[cfg(target_os = "linux")]
@@ -45,6 +46,8 @@ pub(crate) enum WorkerMsg {
     Cancel { task: TaskId, reason: String },
     /// End whatever runs and give it back to the queue.
     Interrupt(String),
+    /// What a person says of the permission that this task's agent has asked for.
+    Answer { task: TaskId, allow: bool },
     /// The attempt is over and written down.
     Ended { well: Option<bool> },
     /// What drove the attempt has failed.
@@ -127,6 +130,7 @@ pub(crate) struct WorkerState {
 #[derive(Debug)]
 struct Running {
     inputs: mpsc::Sender<Input>,
+    answers: mpsc::Sender<bool>,
     task: TaskId,
     _driver: AbortOnDropHandle<()>,
 }
@@ -158,6 +162,7 @@ impl Actor for Worker {
         match message {
             WorkerMsg::Run(job, over) => state.run(&myself, *job, over),
             WorkerMsg::Cancel { task, reason } => state.tell(Some(task), Input::Cancel(reason)),
+            WorkerMsg::Answer { task, allow } => state.answer(task, allow),
             WorkerMsg::Interrupt(reason) => state.tell(None, Input::Interrupt(reason)),
             WorkerMsg::Ended { well } => {
                 state.slot.finish(well);
@@ -193,6 +198,7 @@ impl Actor for Worker {
 impl WorkerState {
     fn run(&mut self, myself: &ActorRef<WorkerMsg>, job: Job, over: oneshot::Sender<()>) {
         let (inputs, receiver) = mpsc::channel(INPUTS);
+        let (answers, answered) = mpsc::channel(INPUTS);
         let task = job.claim.entry.task.id;
         let presence = self.slot.enter();
         let attempt = drive::Drive {
@@ -200,6 +206,7 @@ impl WorkerState {
             slot: Arc::clone(&self.slot),
             job,
             inputs: receiver,
+            answers: answered,
             interrupts: inputs.clone(),
         };
         let give_up = self.node.give_up.clone();
@@ -221,7 +228,7 @@ impl WorkerState {
                 Err(error) => worker.cast(WorkerMsg::Crashed(error.to_string())),
             };
         });
-        self.running = Some(Running { inputs, task, _driver: AbortOnDropHandle::new(watcher) });
+        self.running = Some(Running { inputs, answers, task, _driver: AbortOnDropHandle::new(watcher) });
     }
 
     fn tell(&self, task: Option<TaskId>, input: Input) {
@@ -230,6 +237,14 @@ impl WorkerState {
             && running.inputs.try_send(input).is_err()
         {
             tracing::debug!(task = %running.task, "the attempt is ending already");
+        }
+    }
+
+    fn answer(&self, task: TaskId, allow: bool) {
+        if let Some(running) = self.running.as_ref().filter(|running| running.task == task)
+            && running.answers.try_send(allow).is_err()
+        {
+            tracing::debug!(%task, "an answer came when nobody waits for one any more");
         }
     }
 

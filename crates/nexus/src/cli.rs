@@ -139,6 +139,8 @@ pub(crate) enum Command {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Answer the permission that a task's agent has asked for (`nexus status` shows it).
+    Answer { task: String, answer: Answer },
     /// Put a failed or cancelled task back on the queue.
     Retry { task: String },
     /// Show what a task has changed in its git repository: its branch, and what its workspace has beyond that.
@@ -265,6 +267,12 @@ pub(crate) struct ApplyArgs {
     /// Where both branches have gone on: make a merge commit. [default: by `[apply] method` in nexus.toml]
     #[arg(long)]
     pub(crate) merge: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Answer {
+    Allow,
+    Reject,
 }
 
 #[derive(Clone, Debug, Subcommand)]

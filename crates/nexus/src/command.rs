@@ -39,6 +39,9 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Logs { task, follow } => tasks::logs(&place, output, &task, follow).await,
         Command::Prompt { task, attempt } => tasks::prompt(&place, output, &task, attempt).await,
         Command::Cancel { task, reason } => tasks::cancel(&place, output, task, reason).await,
+        Command::Answer { task, answer } => {
+            tasks::answer(&place, output, task, answer == crate::cli::Answer::Allow).await
+        }
         Command::Retry { task } => tasks::retry(&place, output, &task).await,
         Command::Diff { task, stat } => branches::diff(&place, output, &task, stat).await,
         Command::Apply(args) => branches::apply(&place, output, args).await,

@@ -1,9 +1,14 @@
 //! What an attempt's agent is started with: its prompt, its own files, and who reads what it says.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use nexus_agents::{Brief, Launch, adapter};
+use nexus_acp::{Conversation, WorkspaceFiles};
+use nexus_agents::{Brief, Launch, ToolServer, adapter};
+use nexus_core::agent::AgentKind;
+use nexus_core::department::Approval;
 use nexus_core::event::{Failure, FailureKind};
 use nexus_core::prompt::Prompt;
 use nexus_core::protect::Plan;
@@ -17,6 +22,7 @@ use super::output::Notes;
 use super::prompt::{Setting, compose};
 use super::speech::Speech;
 use crate::node::Node;
+use crate::protector::protected;
 
 /// An agent that is ready to be started.
 #[derive(Debug)]
@@ -60,6 +66,7 @@ pub(super) async fn outfit(
     });
     let tools = door.as_ref().map(Door::tool_server);
     let mut outfit = match adapter(job.agent.kind) {
+        None if job.agent.kind == AgentKind::Acp => conversing(job, prompt, workspace, tools.as_ref())?,
         None => {
             let file = node.prompts.join(format!("{}-{}.md", entry.task.id, entry.attempt));
             let launch = nexus_agents::launch(&job.agent, prompt, file)?;
@@ -104,6 +111,41 @@ pub(super) async fn outfit(
         outfit.door = Some(door);
     }
     Ok(outfit)
+}
+
+/// Longest wait for a person who is asked for a permission: silence is a no.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// An agent that is talked to by ACP, in which it is told all that others are told when they are started.
+fn conversing(job: &Job, prompt: &str, workspace: &Prepared, tools: Option<&ToolServer>) -> Result<Outfit, NotSpawned> {
+    let spec = &job.agent;
+    let (program, args) = spec.command.split_first().ok_or_else(|| Failure {
+        kind: FailureKind::Spawn,
+        message: "the agent has no command; give it one in nexus.toml".to_owned(),
+    })?;
+    let launch = Launch {
+        program: program.clone(),
+        args: args.iter().chain(&spec.args).cloned().collect(),
+        ..Launch::default()
+    };
+    let approval = job.policy.approval;
+    let brief = nexus_acp::Brief {
+        prompt: prompt.to_owned(),
+        cwd: workspace.path.clone(),
+        servers: tools.into_iter().cloned().collect(),
+        resume: job.resume().map(str::to_owned),
+        approval,
+        variables: spec.env.keys().chain(spec.secrets.keys()).cloned().collect(),
+        patience: PATIENCE,
+    };
+    let files = WorkspaceFiles {
+        root: workspace.path.clone(),
+        seen: workspace.path.clone(),
+        writes: approval != Approval::Reject,
+        protected: protected(workspace),
+    };
+    let speech = Speech::conversing(Conversation::new(brief, Some(Arc::new(files))));
+    Ok(Outfit { launch, speech: Some(speech), readable: Vec::new(), prompt: None, door: None })
 }
 
 /// Composes the prompt. What an agent of a model is told is stored, word for word.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nexus_core::attempt::{Action, Attempt, Conclusion, ExitStatus, Input, Policy};
+use nexus_core::attempt::{Action, Attempt, Conclusion, ExitStatus, Input, Policy, Signal};
 use nexus_core::department::{Limits, LimitsTier};
 use nexus_core::event::{Failure, FailureKind, Outcome, Protection, Usage};
 use nexus_core::run::Run;
@@ -24,10 +24,12 @@ use super::gateway::Gateway;
 use super::launch::{NotStarted, Started, start};
 use super::output::Output;
 use super::renewal::renew;
-use super::speech::{Heard, Speech};
+use super::speech::{Heard, Meanwhile, Speech};
+use super::spending::Spending;
 use super::telling::Telling;
 use crate::board::Slot;
 use crate::conclude::conclude;
+use crate::gate::settle;
 use crate::node::Node;
 
 /// Everything one attempt needs.
@@ -37,6 +39,8 @@ pub(super) struct Drive {
     pub(super) slot: Arc<Slot>,
     pub(super) job: Job,
     pub(super) inputs: mpsc::Receiver<Input>,
+    /// A person's, to what its agent asks for.
+    pub(super) answers: mpsc::Receiver<bool>,
     /// The other end of `inputs`, for the lease's renewal.
     pub(super) interrupts: mpsc::Sender<Input>,
 }
@@ -75,6 +79,7 @@ impl Drive {
             }
         };
         let outcome = Outcome { duration_ms: millis(began.elapsed()), ..outcome };
+        let conclusion = settle(&node, &claim, conclusion).await;
         let well = conclude(&node, &claim, conclusion, &outcome, &self.job.policy).await;
         if well.is_some() {
             node.protector.forget(claim.entry.task.id).await;
@@ -114,6 +119,8 @@ impl Drive {
             output.note(words, Timestamp::now());
         }
         let mut telling = Telling::new(Arc::clone(&self.job.claim), began);
+        let task = &self.job.claim.entry.task;
+        let mut spending = Spending::new(Arc::clone(&self.node), task.id, task.department.clone(), began);
         let mut body = Body::default();
         let node = Arc::clone(&self.node);
         let settling = AtomicBool::new(false);
@@ -137,19 +144,28 @@ impl Drive {
                     watch = body.watch(&node);
                     input
                 }
+                Some(allow) = self.answers.recv() => {
+                    if let Some(speech) = &mut body.speech {
+                        speech.answer(allow);
+                        self.slot.asks(speech.question());
+                    }
+                    continue;
+                }
+                happened = meanwhile(&mut body.speech) => {
+                    let heard = match (happened, &mut body.speech) {
+                        (Meanwhile::Heard(heard), _) => heard,
+                        (Meanwhile::SideFile, Some(speech)) => speech.aside().await,
+                        (Meanwhile::SideFile, None) => continue,
+                    };
+                    actions = listen(heard, &mut attempt, &mut output, &self.slot, began);
+                    self.slot.asks(body.speech.as_mut().and_then(Speech::question));
+                    Input::Output(0)
+                }
                 written = telling.written() => {
                     if let Some(seq) = written {
                         node.historian.wrote(seq);
                     }
                     continue;
-                }
-                () = side_due(&mut body.speech) => {
-                    let heard = match &mut body.speech {
-                        Some(speech) => speech.aside().await,
-                        None => continue,
-                    };
-                    actions = listen(heard, &mut attempt, &mut output, &self.slot, began);
-                    Input::Output(0)
                 }
                 refusal = next_refusal(&mut body.gateway) => {
                     output.note(refusal, Timestamp::now());
@@ -199,11 +215,18 @@ impl Drive {
                 actions.extend(attempt.step(Input::LeaseLost, began.elapsed()));
             }
             actions.extend(attempt.step(input, began.elapsed()));
-            if let Some(run) = attempt.run().filter(|_| attempt.is_running()) {
-                telling.tell(run.report());
+            if attempt.is_running() {
+                if let Some(run) = attempt.run() {
+                    telling.tell(run.report());
+                }
+                let (input, words) = spending.tell(&attempt);
+                actions.extend(words.map(Action::Note));
+                actions.extend(input.into_iter().flat_map(|input| attempt.step(input, began.elapsed())));
             }
             for action in actions {
                 match action {
+                    // What is asked for in its own words ends in order; what doesn't end by that is signalled in a moment.
+                    Action::Signal(Signal::Interrupt) if body.speech.as_ref().is_some_and(Speech::cancel) => {}
                     Action::Signal(signal) => {
                         if let Some(tree) = &body.tree {
                             tree.signal(signal);
@@ -388,9 +411,9 @@ async fn next_event(events: &mut Option<Events>, output: &mut Output) -> Option<
     event
 }
 
-async fn side_due(speech: &mut Option<Speech>) {
+async fn meanwhile(speech: &mut Option<Speech>) -> Meanwhile {
     match speech {
-        Some(speech) => speech.side.due().await,
+        Some(speech) => speech.meanwhile().await,
         None => pending().await,
     }
 }

@@ -13,8 +13,8 @@ use nexus_core::department::SandboxTier;
 use nexus_core::event::{Failure, FailureKind, Protection};
 use nexus_core::protect::Plan;
 use nexus_process::{
-    Command, Events, Launch, Limits, OutputPolicy, Redactor, Stdin, Tree, Watch, is_shortage, resolve_secret,
-    user_environment,
+    Command, Events, Launch, Limits, OutputPolicy, Redactor, Stdin, StdinWriter, Tree, Watch, is_shortage,
+    resolve_secret, user_environment,
 };
 use nexus_workspace::Prepared;
 
@@ -165,7 +165,11 @@ async fn spawn(
     let set = job.policy.environment.set.iter().map(|(name, value)| (name.clone(), value.clone()));
     own.extend(set.chain(launch.env).chain(variables).chain(former::marks(node, entry.task.id)));
     let mark = former::own_mark(node, entry.task.id);
-    let stdin = launch.stdin.map_or(Stdin::Closed, |text| Stdin::Bytes(text.into_bytes().into()));
+    let stdin = match launch.stdin {
+        Some(text) => Stdin::Bytes(text.into_bytes().into()),
+        None if speech.as_ref().is_some_and(Speech::converses) => Stdin::Piped,
+        None => Stdin::Closed,
+    };
     let secrets = secrets(job).await.map_err(|message| NotSpawned::new(message, false))?;
     let redact = Redactor::new(secrets.iter().map(|secret| secret.value.as_str()));
     let terms = gateway::terms(job, &secrets).map_err(NotSpawned::unprotected)?;
@@ -183,7 +187,8 @@ async fn spawn(
             None => None,
         };
         let started = contained(node, job, &spec, &output, settling).await?;
-        let nexus_container::Started { tree, events, vitals, .. } = started;
+        let nexus_container::Started { tree, events, vitals, stdin, .. } = started;
+        connect(speech.as_ref(), stdin);
         return Ok(Spawned { tree, events, prompt, speech, door, gateway, vitals: Some(vitals) });
     }
     let mut env = user_environment(&job.policy.environment.pass);
@@ -197,7 +202,8 @@ async fn spawn(
     settling.store(true, Ordering::Release);
     let started = node.protector.wardens.start(&launch).await;
     let started = started.map_err(|error| NotSpawned::new(error.to_string(), error.is_shortage()))?;
-    let nexus_process::Started { tree, events, listener, .. } = started;
+    let nexus_process::Started { tree, events, listener, stdin } = started;
+    connect(speech.as_ref(), stdin);
     let gateway = match open(terms, listener) {
         Ok(gateway) => gateway,
         Err(error) => {
@@ -209,6 +215,13 @@ async fn spawn(
         }
     };
     Ok(Spawned { tree, events, prompt, speech, door, gateway, vitals: None })
+}
+
+/// The conversation begins.
+fn connect(speech: Option<&Speech>, stdin: Option<StdinWriter>) {
+    if let (Some(speech), Some(stdin)) = (speech, stdin) {
+        speech.connect(stdin);
+    }
 }
 
 fn open(terms: Option<Terms>, listener: Option<TcpListener>) -> Result<Option<Gateway>, NotSpawned> {

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Read};
 
-use nexus_core::api::{Accepted, CancelRequest, ListRequest};
+use nexus_core::api::{Accepted, AnswerRequest, CancelRequest, ListRequest};
 use nexus_core::id::Priority;
 use nexus_core::refusal::Refusal;
 use nexus_core::task::{MAX_DESCRIPTION, Submission};
@@ -159,6 +159,23 @@ pub(super) async fn cancel(
             _ => "it had not started".to_owned(),
         };
         show::line(&format!("cancelled  {}: {how}", cancelled.task_id));
+    }
+    Ok(Code::Done)
+}
+
+pub(super) async fn answer(place: &PlaceArgs, output: Output, task: String, allow: bool) -> Result<Code, Exit> {
+    let request = AnswerRequest { task_id: task, allow };
+    let answered =
+        place::connect(place).await?.answer(&request).await.map_err(|refusal: Refusal| Exit::from(refusal))?;
+    if output.is_json() {
+        show::json(&answered, output);
+    } else {
+        let word = if answered.allowed { "allowed" } else { "rejected" };
+        show::line(&format!(
+            "{word}  {}: {}",
+            answered.task_id,
+            answered.asked.as_deref().unwrap_or("what it asks for")
+        ));
     }
     Ok(Code::Done)
 }
