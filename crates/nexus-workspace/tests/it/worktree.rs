@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use futures_util::future::join_all;
 use nexus_core::department::WorkspaceMode::{Copy, Worktree};
-use nexus_workspace::{Finish, WorkspaceError};
+use nexus_workspace::{Finish, WorkspaceError, Workspaces};
 
-use crate::support::{Place, git, task, wanted};
+use crate::support::{Place, completed, git, task, wanted};
 
 #[tokio::test]
 async fn a_clean_one_is_removed_with_its_branch() {
@@ -87,6 +87,41 @@ async fn twenty_at_once() {
     let reports = join_all(all.into_iter().map(|prepared| place.workspaces.finish(prepared, Finish::Unfinished))).await;
     assert!(reports.iter().all(|report| !report.kept && report.branch.is_none()), "{reports:?}");
     assert_eq!(git(&place.project, &["branch", "--list"]).await, "* main");
+}
+
+#[tokio::test]
+async fn two_companies_on_one_repository() {
+    let place = Place::repository().await;
+    // They share no lock within a process: files alone stand between them.
+    let others = ["one", "two"].map(|name| Workspaces::new(place.directory.path().join(name).join("workspaces")));
+    let reports = join_all((0..16).map(async |n| {
+        let workspaces = &others[n % 2];
+        let prepared = workspaces.prepare(wanted(Worktree), task(), &place.project).await.unwrap();
+        std::fs::write(prepared.path.join("README"), format!("{n}\n")).unwrap();
+        workspaces.finish(prepared, completed()).await
+    }))
+    .await;
+    assert!(reports.iter().all(|report| !report.kept && report.commit_count == Some(1)), "{reports:?}");
+    let branches: HashSet<_> = reports.into_iter().filter_map(|report| report.branch).collect();
+    assert_eq!(branches.len(), 16);
+}
+
+#[tokio::test]
+async fn somebody_else_s_lock_is_waited_for() {
+    let place = Place::repository().await;
+    let task = task();
+    let prepared = place.prepare(Worktree, task).await;
+    std::fs::write(prepared.path.join("README"), "changed\n").unwrap();
+    let held = place.project.join(format!(".git/refs/heads/nexus/{task}.lock"));
+    std::fs::write(&held, "").unwrap();
+    let finish = place.workspaces.finish(prepared, completed());
+    let release = async {
+        // sleep: it is what the other one's git takes; whatever is done before that finds the lock, and has to wait.
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        std::fs::remove_file(&held).unwrap();
+    };
+    let (report, ()) = tokio::join!(finish, release);
+    assert_eq!((report.kept, report.commit_count), (false, Some(1)), "{report:?}");
 }
 
 #[tokio::test]
