@@ -243,7 +243,7 @@ pub struct Outcome {
     /// Wall time of the attempt, in milliseconds.
     pub duration_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub workspace: Option<WorkspaceReport>,
+    pub workspace: Option<Box<WorkspaceReport>>,
     /// What its processes have used, all together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,

@@ -252,7 +252,7 @@ impl Drive {
             None => (None, None),
         };
         let workspace = match body.workspace.take() {
-            Some(workspace) => Some(node.workspaces.finish(workspace, self.finish(&conclusion)).await),
+            Some(workspace) => Some(Box::new(node.workspaces.finish(workspace, self.finish(&conclusion)).await)),
             None => None,
         };
         let ends = match conclusion {

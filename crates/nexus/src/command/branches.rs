@@ -21,7 +21,7 @@ fn workspaces(place: &PlaceArgs) -> Result<Workspaces, Exit> {
 
 /// What the latest attempt that has ended says of its workspace.
 fn report(task: &TaskView) -> Option<&WorkspaceReport> {
-    task.result.as_ref()?.workspace.as_ref()
+    task.result.as_ref()?.workspace.as_deref()
 }
 
 fn base(task: &TaskView) -> Option<&str> {
