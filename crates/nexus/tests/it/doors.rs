@@ -152,7 +152,7 @@ fn evil_agents_find_no_other_door(company: &Company) {
 import socket
 tries = {
     "token": lambda: open(door + "/token").read(),
-    "list": lambda: os.listdir(os.path.dirname(door)),
+    "list": lambda: os.listdir(os.path.dirname(door)).index(os.path.basename(door)),
     "link": lambda: os.link(door + "/token", "token"),
     "pipe": lambda: os.open(door + "/0.up", os.O_WRONLY | os.O_NONBLOCK),
     "socket": lambda: socket.socket(socket.AF_UNIX).connect(door + "/socket"),
@@ -162,7 +162,7 @@ tries = {
 }
 for name, attempt in tries.items():
     try: print("could", name, attempt())
-    except (OSError, EOFError): pass
+    except (OSError, EOFError, ValueError): pass
 print("end")
 "#
     );
@@ -215,15 +215,16 @@ own = os.environ["NEXUS_TASK_ID"]
 ask = dict(department="qa", preferred_agent="shell")
 child = tools.call("cde_delegateTask", task_description="exit 1", **ask)["task_id"]
 while tools.call("cde_getTaskStatus", task_id=child)["status"] != "failed": time.sleep(0.02)
-words = lambda answer: json.dumps(answer).replace(child, "CHILD").replace(own, "OWN").replace(stranger, "STRANGER")
+words = lambda text: text.replace(child, "CHILD").replace(own, "OWN").replace(stranger, "STRANGER")
 for tool in ["cde_getTaskStatus", "cde_getTaskLog", "cde_cancelTask", "cde_retryTask"]:
     said = {name: tools.call(tool, task_id=id) for name, id in
         dict(child=child, own=own, stranger=stranger, prefix=stranger[:8], none="01230123-0123-0123-0123-012301230123").items()}
     same = {name: json.dumps({**answer, "task_id": ""}) for name, answer in said.items() if name != "child"}
     print(tool, len(set(same.values())), said["own"]["message"].split(".")[0], said["child"]["status"], said["child"].get("kind"))
-for tool in ["cde_listTasks", "cde_listActiveTasks"]:
-    found = tools.call(tool)
-    print(tool, [words(task["task_id"]) for task in found["tasks"]], found["total_tasks"])
+found = tools.call("cde_listTasks")
+print([words(task["task_id"]) for task in found["tasks"]], found["total_tasks"])
+found = tools.call("cde_listTasks", department="product")["tasks"] + tools.call("cde_listActiveTasks", department="product")["tasks"]
+print(found, tools.call("cde_listTasks", cursor="0" * 48)["kind"])
 print("resource", [("result" in tools.ask("resources/read", uri=f"nexus://tasks/{id}/log")) for id in [child, own, stranger]])
 print(tools.call("cde_getWorkerStats")["message"])
 print(sorted(tool["name"][4:] for tool in tools.ask("tools/list")["result"]["tools"]))
@@ -241,7 +242,8 @@ cde_getTaskStatus 1 Task not found failed None
 cde_getTaskLog 1 Task not found success None
 cde_cancelTask 1 Task not found error conflict
 cde_retryTask 1 Task not found success None
-cde_listTasks ['CHILD'] 1
+['CHILD'] 1
+[] invalid_input
 ";
     assert!(said.starts_with(expected), "{said}");
     for line in [

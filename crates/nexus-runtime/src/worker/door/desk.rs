@@ -133,6 +133,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
         for part in buffer.filled()[before..].split_inclusive(|byte| *byte == b'\n') {
             self.line += part.len();
             if self.line > MESSAGE {
+                // With an error comes nothing.
+                buffer.set_filled(before);
                 return Poll::Ready(Err(io::Error::other(format!("a message of more than {MESSAGE} bytes"))));
             }
             if part.ends_with(b"\n") {
