@@ -130,16 +130,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let mut is_too_long = false;
         for part in buffer.filled()[before..].split_inclusive(|byte| *byte == b'\n') {
             self.line += part.len();
-            if self.line > MESSAGE {
-                // With an error comes nothing.
-                buffer.set_filled(before);
-                return Poll::Ready(Err(io::Error::other(format!("a message of more than {MESSAGE} bytes"))));
-            }
+            is_too_long |= self.line > MESSAGE;
             if part.ends_with(b"\n") {
                 self.line = 0;
             }
+        }
+        if is_too_long {
+            // With an error comes nothing.
+            buffer.set_filled(before);
+            return Poll::Ready(Err(io::Error::other(format!("a message of more than {MESSAGE} bytes"))));
         }
         read
     }
