@@ -17,7 +17,7 @@ use crate::subject;
 const BATCH: usize = 256;
 
 /// A record and its sequence: what the next one of its account has to expect.
-pub(crate) type Account = (u64, AccountRecord);
+type Account = (u64, AccountRecord);
 
 impl Bus {
     /// The records of all accounts. One that can't be read is left out: its account is taken for open.

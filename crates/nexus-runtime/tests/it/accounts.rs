@@ -69,6 +69,15 @@ async fn meanwhile(office: &Office) {
     }
 }
 
+/// Waits until the node has heard that the account is closed.
+async fn is_limited(office: &Office) {
+    let is_limited = async || {
+        let agents = office.client.agents().await.unwrap().agents;
+        agents.iter().any(|agent| agent.state == AgentState::Limited).then_some(())
+    };
+    eventually("the closure", is_limited).await;
+}
+
 fn untouched(view: &TaskView) -> (Status, u32, u32) {
     (view.status, view.attempt, view.interruptions)
 }
@@ -132,11 +141,7 @@ async fn a_task_that_asks_for_a_closed_agent_waits_and_the_others_go_to_the_next
     let office = server.open(shop(2, &["other"])).await;
     let until = after(6);
     limit(&office.bus, until).await;
-    let is_closed = async || {
-        let agents = office.client.agents().await.unwrap().agents;
-        agents.iter().any(|agent| agent.state == AgentState::Limited).then_some(())
-    };
-    eventually("the closure", is_closed).await;
+    is_limited(&office).await;
     let asking = Submission { preferred_agent: Some("shell".to_owned()), ..office.work("qa", "true") };
     let asking = submit(&office, asking).await;
     let deferred = async || Some(office.status(asking).await.task).filter(|task| task.not_before.is_some());
@@ -162,14 +167,10 @@ async fn a_task_that_asks_for_a_closed_agent_looks_again_soon() {
     let server = Server::start().await;
     let office = server.open(shop(1, &["other"])).await;
     limit(&office.bus, after(100_000)).await;
+    is_limited(&office).await;
     let asking = Submission { preferred_agent: Some("shell".to_owned()), ..office.work("qa", "sleep 1000") };
     let asking = submit(&office, asking).await;
-    let deferred = async || {
-        let task = office.status(asking).await.task;
-        // Begun before the closure was heard of, it has to be ended here.
-        assert!(task.status == Status::Queued, "{task:?}");
-        task.not_before
-    };
+    let deferred = async || office.status(asking).await.task.not_before;
     let due = eventually("a task that was put off", deferred).await;
     assert!(due <= after(310), "{due}");
     office.client.cancel(&nexus_core::api::CancelRequest { task_id: asking.to_string(), reason: None }).await.unwrap();
@@ -183,8 +184,13 @@ async fn other_nodes_hear_of_it() {
     let (first, second) = (server.open_node(shop(1, &[]), "one").await, server.open_node(shop(1, &[]), "two").await);
     limit(&first.bus, after(3600)).await;
     waits(&first).await;
-    // Both departments have heard of it when each has had the time to do something else.
-    meanwhile(&second).await;
+    // The other one, which can't be asked, has heard of it when a task stays where it is.
+    let stays = async || {
+        let task = first.submit("qa", "true").await;
+        meanwhile(&first).await;
+        (first.status(task).await.task.status == Status::Queued).then_some(())
+    };
+    eventually("a task that waits", stays).await;
     let mut tasks = Vec::new();
     for _ in 0..8 {
         tasks.push(first.submit("qa", "true").await);
