@@ -124,7 +124,7 @@ impl Files {
         if changes.paths.iter().map(size).fold(0, u64::saturating_add) > MAX_BYTES {
             return Ok(Some(format!("not committed: the files have more than {} MiB", MAX_BYTES >> 20)));
         }
-        if self.git.text("look for conflicts", ["ls-files", "--unmerged", "-z"]).await? != "" {
+        if !self.git.list("look for conflicts", ["ls-files", "--unmerged", "-z"]).await?.is_empty() {
             return Ok(Some("not committed: conflicts are not resolved".to_owned()));
         }
         if self.filters.is_empty() {
