@@ -23,7 +23,7 @@ fn way(departments: &[&str]) -> Vec<Link> {
 
 /// What asks at the lower end of this way.
 fn asker(way: Vec<Link>, children: u64, tree: u64) -> Asker {
-    let depth = way.len() as u32 - 1;
+    let depth = u32::try_from(way.len()).unwrap() - 1;
     Asker { root: way.last().unwrap().task, depth, way, children, tree }
 }
 
@@ -47,8 +47,8 @@ fn limits_are_named_with_the_way_out() {
         let admitted = asker.admit(&LIMITS, &department("qa"), workers);
         match (limit, admitted) {
             (None, Ok(parent)) => {
-                let depth = asker.way.len();
-                let expected = Parent { task_id: id(1), root: id(depth as u128), depth: depth as u32 };
+                let depth = u32::try_from(asker.way.len()).unwrap();
+                let expected = Parent { task_id: id(1), root: id(u128::from(depth)), depth };
                 assert_eq!(parent, expected, "{asker:?}");
             }
             (Some(limit), Err(refusal)) => {
