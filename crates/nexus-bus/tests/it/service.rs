@@ -21,6 +21,8 @@ async fn the_service_can_be_discovered_until_it_stops() {
         info["endpoints"].as_array().unwrap().iter().map(|endpoint| endpoint["subject"].as_str().unwrap()).collect();
     subjects.sort_unstable();
     let names = [
+        "agents",
+        "agents_clear",
         "cancel",
         "departments",
         "list",

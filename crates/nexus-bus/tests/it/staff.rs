@@ -55,8 +55,8 @@ async fn an_older_ledger_gets_the_subject_and_what_cannot_be_read_is_no_record()
     raw.request("nexus.staff.n1.other", "{}".into()).await.unwrap();
     assert_eq!(bus.staff(&node("n1")).await.unwrap(), [record("n1", qa(), 1)]);
     // Not even known to be stopped or not: nothing is begun on it.
-    raw.request("nexus.staff.n1.other", r#"{"v":2}"#.into()).await.unwrap();
+    raw.request("nexus.staff.n1.other", r#"{"v":1000}"#.into()).await.unwrap();
     let error = bus.staff(&node("n1")).await.unwrap_err();
-    assert!(matches!(error, BusError::Newer { found: 2, .. }), "{error}");
+    assert!(matches!(error, BusError::Newer { found: 1000, .. }), "{error}");
     assert!(error.to_string().contains("nexus.staff.n1.other at 3"), "{error}");
 }
