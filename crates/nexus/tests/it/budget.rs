@@ -18,15 +18,15 @@ fn agents_are_listed_and_a_budget_that_is_used_up_is_said() {
     assert_eq!(company.run(&["agents", "clear", "shell"]).done(), "shell is open\n");
 
     let task = company.delegate(&["sleep 1.1"]);
-    company.becomes(&task, "completed");
-    let waiting = company.delegate(&["true"]);
     let words = "its budget of today is used up (the department work has used up its budget of 1s of agents' time)";
     until("a department that waits", || {
         let said = company.run(&["departments"]).done();
         said.contains(&format!("work: takes no work: {words}")).then_some(())
     });
+    let waiting = company.delegate(&["true"]);
     assert!(company.run(&["status", &waiting]).done().contains(words));
     company.department("work", &format!("{WORK}\nbudget.wall_time = \"1h\"\n"));
+    company.becomes(&task, "completed");
     company.becomes(&waiting, "completed");
     company.stop();
 }

@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![cfg(unix)]
 
+mod accounts;
 mod agents;
 mod backpressure;
 mod bad_input;
