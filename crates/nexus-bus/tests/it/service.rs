@@ -23,6 +23,7 @@ async fn the_service_can_be_discovered_until_it_stops() {
     let names = [
         "agents",
         "agents_clear",
+        "answer",
         "cancel",
         "departments",
         "list",
