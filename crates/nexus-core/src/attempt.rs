@@ -6,49 +6,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::budget::{Budget, Judgement, Spent};
-use crate::department::{Limits, StopPolicy};
+use crate::budget::{Judgement, Spent};
 use crate::event::{Failure, FailureKind};
 use crate::run::{Ending, Run, Said, Trouble};
 
+mod policy;
 #[cfg(test)]
 mod tests;
+mod word;
 
-/// What an attempt may do, and how it is ended. Times are monotonic, since the attempt began.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Policy {
-    pub wall_time: Option<Duration>,
-    pub idle_time: Option<Duration>,
-    /// Longest wait for the first thing that an agent says which speaks in messages.
-    pub first_event: Duration,
-    /// Bytes of output.
-    pub output: Option<u64>,
-    /// What the task may spend, in all its attempts together.
-    pub budget: Budget,
-    pub interrupt_grace: Duration,
-    pub terminate_grace: Duration,
-}
+pub use policy::Policy;
 
-impl Policy {
-    /// The department's limits, with the task's own time-out where that is shorter.
-    #[must_use]
-    pub fn new(limits: &Limits, stop: &StopPolicy, timeout_seconds: Option<u64>) -> Self {
-        let own = timeout_seconds.map(Duration::from_secs);
-        let department = limits.wall_time.map(|span| span.get());
-        Self {
-            wall_time: own.into_iter().chain(department).min(),
-            idle_time: limits.idle_time.map(|span| span.get()),
-            first_event: limits.first_event.map_or(FIRST_EVENT, |span| span.get()),
-            output: limits.output.map(|size| size.bytes()),
-            budget: limits.budget(),
-            interrupt_grace: stop.interrupt_grace.get(),
-            terminate_grace: stop.terminate_grace.get(),
-        }
-    }
-}
-
-/// The slowest agent that was measured is silent for a minute.
-const FIRST_EVENT: Duration = Duration::from_secs(180);
 /// How long an agent may live on that has said how its run ended: some never exit by themselves.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -247,6 +215,8 @@ impl Attempt {
                 Vec::new()
             }
             Input::Said(said) => self.said(&said, now),
+            // What has said that it is done has cost what it has cost.
+            Input::Defer { .. } if self.said_end.is_some() => Vec::new(),
             Input::Defer { reason, until } => self.end(Conclusion::Deferred { reason, until }, Signal::Kill, now),
             Input::Exceeded(failure) if self.state == State::Running => {
                 self.end(Conclusion::Failed(failure), Signal::Kill, now)
@@ -355,8 +325,8 @@ impl Attempt {
     fn tree_gone(&mut self) -> Vec<Action> {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Ending { then, .. } => {
-                let by_word = self.run.as_ref().filter(|_| self.by_itself);
-                vec![Action::Conclude(by_word.map_or(then, |run| by_word_of(run, self.exit)))]
+                let by_word = self.run.as_mut().filter(|_| self.by_itself);
+                vec![Action::Conclude(by_word.map_or(then, |run| word::conclusion(run, self.exit)))]
             }
             other => {
                 self.state = other;
@@ -461,31 +431,6 @@ fn note(conclusion: &Conclusion) -> Option<String> {
         Conclusion::Lost => Some(format!("ending the agent; the task goes back to the queue: {LOST}")),
         Conclusion::Deferred { reason, .. } => Some(format!("ending the agent; the task waits: {reason}")),
         Conclusion::Completed | Conclusion::Blocked(_) => None,
-    }
-}
-
-/// What an agent that speaks in messages has said decides, and its exit code can only make it worse: exit codes of coding
-/// agents can't be trusted.
-fn by_word_of(run: &Run, exit: Option<ExitStatus>) -> Conclusion {
-    let failed = |kind, message| Conclusion::Failed(Failure { kind, message });
-    match (run.ending(), exit) {
-        (Some(Ending::Failed(trouble)), _) if trouble.is_of_account() => Conclusion::Blocked(trouble.clone()),
-        (Some(Ending::Failed(trouble)), _) => Conclusion::Failed(trouble.failure()),
-        (Some(Ending::Refused(why)), _) => failed(FailureKind::Refused, format!("the model declined: {why}")),
-        (Some(Ending::Done), Some(ExitStatus::Code(code))) if code != 0 => {
-            failed(FailureKind::Exit, format!("the agent said that it was done, and ended with exit code {code}"))
-        }
-        // A signal was ours: it lived on when it was done.
-        (Some(Ending::Done), _) => Conclusion::Completed,
-        (None, Some(ExitStatus::Code(0)) | None) => {
-            failed(FailureKind::Protocol, "the agent ended without a word on how its run ended".to_owned())
-        }
-        (None, Some(ExitStatus::Code(code))) => {
-            failed(FailureKind::Crash, format!("the agent ended with exit code {code} before its run had ended"))
-        }
-        (None, Some(ExitStatus::Signal(signal))) => {
-            failed(FailureKind::Crash, format!("the agent was ended by signal {signal} before its run had ended"))
-        }
     }
 }
 

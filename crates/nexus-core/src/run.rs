@@ -338,6 +338,17 @@ impl Run {
         self.ending.as_ref()
     }
 
+    /// It was to go on with a session, and has not come to a single answer of its model.
+    pub(crate) const fn is_lost(&self) -> bool {
+        let RunReport { resumed, tokens, turns, tool_calls, .. } = &self.report;
+        *resumed && *turns == 0 && *tool_calls == 0 && tokens.total() == 0
+    }
+
+    /// It has no session that could be gone on with.
+    pub(crate) fn forget_session(&mut self) {
+        self.report.session = None;
+    }
+
     /// It has said anything at all.
     #[must_use]
     pub const fn has_begun(&self) -> bool {

@@ -200,6 +200,6 @@ impl QueueEntry {
         let Some(run) = run else { return self.clone() };
         let session = run.session.clone().map(|session| Resume { agent: agent.clone(), node: node.clone(), session });
         let spent = self.spent.plus(Spent::of(run, std::time::Duration::ZERO));
-        Self { spent, resume: session.or_else(|| self.resume.clone()), ..self.clone() }
+        Self { spent, resume: session, ..self.clone() }
     }
 }

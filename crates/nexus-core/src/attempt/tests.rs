@@ -1,4 +1,5 @@
 use super::*;
+use crate::budget::Budget;
 use crate::run::{Tokens, TroubleKind};
 use proptest::prelude::*;
 
@@ -75,6 +76,25 @@ fn the_word_of_an_agent_that_speaks_decides_and_its_exit_code_makes_it_worse_onl
     check(None, code(0), "6 Failed Protocol");
     check(None, code(3), "6 Failed Crash");
     check(None, ExitStatus::Signal(11), "6 Failed Crash");
+}
+
+#[test]
+fn a_session_that_is_lost_is_no_fault_of_the_task() {
+    use Input::{LeaderExited, Said as Says, Spawned, TreeGone};
+    let lost = |more: Option<Said>| {
+        let mut attempt = Attempt::speaking(policy(), Run::new(Some("s")), Spent::default());
+        attempt.step(Spawned, MS(0));
+        more.into_iter().for_each(|said| drop(attempt.step(Says(said), MS(1))));
+        attempt.step(LeaderExited(ExitStatus::Code(1)), MS(2));
+        let ended = attempt.step(TreeGone, MS(3));
+        (ended, attempt.run().unwrap().report().session.clone())
+    };
+    let (ended, session) = lost(None);
+    assert!(matches!(&ended[..], [Action::Conclude(Conclusion::Deferred { until: None, .. })]), "{ended:?}");
+    assert_eq!(session, None, "it isn't gone on with again");
+    let (ended, session) = lost(Some(Said::Turns(1)));
+    assert!(matches!(&ended[..], [Action::Conclude(Conclusion::Failed(_))]), "{ended:?}");
+    assert_eq!(session.as_deref(), Some("s"));
 }
 
 #[test]

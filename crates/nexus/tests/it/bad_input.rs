@@ -11,7 +11,7 @@ fn unknown_names() {
     let refused =
         ["there is no department \"enginering\"", "did you mean engineering? (departments: engineering, work)"];
     company.run(&["delegate", "-d", "enginering", "x"]).fails(3, &refused);
-    let refused = ["Invalid agent type: clod. Valid options: shell"];
+    let refused = ["Invalid agent type: clod. Valid options: claude, codex, copilot, gemini, opencode, qwen, shell"];
     company.run(&["delegate", "-a", "clod", "x"]).fails(3, &refused);
     for command in ["status", "logs", "cancel", "retry"] {
         company.run(&[command, "0123abcd"]).fails(3, &["there is no task 0123abcd", "nexus list --all"]);

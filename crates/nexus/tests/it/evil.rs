@@ -129,7 +129,8 @@ fn none_succeeds(case: Case) {
         &format!("echo {CANARY} > secret; echo ready; exec sleep 1000"),
     ]);
     until("the victim's secret", || place.path(&format!("data/workspaces/{victim}/secret")).exists().then_some(()));
-    let victims = marked(&format!("NEXUS_TASK_ID={victim}"));
+    let alive = || marked(&format!("NEXUS_TASK_ID={victim}")).into_iter().map(|(pid, _)| pid).collect::<Vec<_>>();
+    let victims = alive();
     let files = [
         place.text(&format!("data/workspaces/{victim}/secret")),
         place.text(".ssh/id"),
@@ -138,7 +139,7 @@ fn none_succeeds(case: Case) {
         place.text("config/nexus.toml"),
     ];
     let before = files.each_ref().map(|path| std::fs::read_to_string(path).unwrap());
-    let pids: Vec<u32> = victims.iter().map(|(pid, _)| *pid).chain([company.pid()]).collect();
+    let pids: Vec<u32> = victims.iter().copied().chain([company.pid()]).collect();
     let password = serde_json::from_str::<Value>(&before[2]).unwrap()["password"].as_str().unwrap().to_owned();
     let context = json!({
         "canary": CANARY,
@@ -199,7 +200,7 @@ fn none_succeeds(case: Case) {
 
     // The company and the others work on.
     assert_eq!(at(&company.status(&victim), "task.status"), "running", "{case:?}");
-    assert_eq!(marked(&format!("NEXUS_TASK_ID={victim}")), victims, "{case:?}");
+    assert_eq!(alive(), victims, "{case:?}");
     assert_eq!(company.run(&["run", "-a", "shell", "echo fine"]).done(), "fine\n");
     company.run(&["cancel", &victim]).done();
 }
