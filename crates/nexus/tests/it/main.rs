@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod accounts;
+mod acp;
 mod agents;
 mod backpressure;
 mod bad_input;
