@@ -132,7 +132,7 @@ mod tests {
         let mut records: Vec<_> =
             [&first, &again, &second].into_iter().flat_map(|prompt| prompt.clone().into_records()).collect();
         assert_eq!(Prompt::newest(&records, None), Some(again.clone()));
-        assert_eq!(Prompt::newest(&records, Some(2)), Some(second.clone()));
+        assert_eq!(Prompt::newest(&records, Some(2)), Some(second));
         assert_eq!(Prompt::newest(&records, Some(3)), None);
         let mut torn = prompt(1, 9, &"x".repeat(PART + 1)).into_records();
         records.push(torn.remove(1));

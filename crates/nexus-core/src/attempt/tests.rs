@@ -142,7 +142,7 @@ fn a_budget_is_the_task_s_and_ends_it_during_the_run() {
     use Input::{LeaderExited, Said as Says, Spawned, TreeGone};
     let tokens = |input| Says(Said::Tokens(Tokens { input, output: 0, cached: 0 }));
     let killed = LeaderExited(ExitStatus::Signal(9));
-    let script = [(0, Spawned), (1, tokens(49)), (2, tokens(50)), (3, killed.clone()), (4, TreeGone)];
+    let script = [(0, Spawned), (1, tokens(49)), (2, tokens(50)), (3, killed), (4, TreeGone)];
     check_speaking(&script, &["2 Kill", "4 Failed Budget"]);
     // Done is done, whatever it has cost.
     let done = Says(Said::Ended(Ending::Done));
