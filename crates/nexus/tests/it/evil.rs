@@ -128,7 +128,9 @@ fn none_succeeds(case: Case) {
         "shell",
         &format!("echo {CANARY} > secret; echo ready; exec sleep 1000"),
     ]);
-    until("the victim's secret", || place.path(&format!("data/workspaces/{victim}/secret")).exists().then_some(()));
+    until("the victim's secret", || {
+        (!place.read(&format!("data/workspaces/{victim}/secret")).is_empty()).then_some(())
+    });
     let alive = || marked(&format!("NEXUS_TASK_ID={victim}")).into_iter().map(|(pid, _)| pid).collect::<Vec<_>>();
     let victims = alive();
     let files = [
