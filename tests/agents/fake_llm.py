@@ -26,7 +26,8 @@ Directives may stand in a directive's JSON (for a child's task). {{FIELD}} in a 
 is the newest value of "FIELD" in a tool's result. Without [[usage]], a turn's input is its request's size / 4, which
 grows, and its output a few tokens.
 
-GET /requests tells how many requests each key has made, and how many of them were answered by an error.
+GET /requests tells how many requests each key has made, and how many of them were answered by an error; GET /open opens
+every account that is closed.
 usage: fake_llm.py [--port 0] [--log FILE.jsonl]     prints "PORT <n>" on standard output
 """
 
@@ -43,7 +44,7 @@ LOG = None
 LOCK = threading.Lock()
 COUNTS = {}  # key -> {"requests", "errors"}
 CLOSED = {}  # key -> when the account opens again, and how it says so
-SEEN = {}  # (key, prompt, directive) -> how often it was answered
+SEEN = {}  # (key, directives, turn, directive) -> how often it was answered
 NAMES = "text|write|shell|loop|tool|slow|hang|refuse|error|think|usage|limit"
 OPENING = re.compile(r"\[\[(" + NAMES + r"):")
 WRITE = ["Write", "write_file", "write", "create", "create_file", "edit_file"]
@@ -126,10 +127,10 @@ def plan(kind, b, key):
     at = max((i for i, (r, x) in enumerate(msgs) if r == "user" and directives(x)), default=None)
     if at is None:
         return Reply([("text", "FAKE-OK")])
-    text = msgs[at][1]
+    asked = directives(msgs[at][1])  # whatever words are around them
     results = [x for r, x in msgs[at + 1 :] if r == "tool"]  # one call a turn, so one result each
     n, turns, usage, first = len(results), 0, None, []
-    for name, value in directives(text):
+    for name, value in asked:
         value = filled(value, results)
         here = turns == n
         if name == "usage" and turns <= n:
@@ -138,12 +139,12 @@ def plan(kind, b, key):
             first.append(("think", value))
         elif name == "limit" and here:
             seconds, _, how = value.partition("|")
-            if once((key, text, turns, value), 1):
+            if once((key, str(asked), turns, value), 1):
                 CLOSED[key] = (time.time() + float(seconds), how)
                 return Reply([], error="limit")
         elif name == "error" and here:
             what, _, times = value.partition("*")
-            if not times or once((key, text, turns, value), int(times)):
+            if not times or once((key, str(asked), turns, value), int(times)):
                 return Reply([], error=what)
         elif name == "loop":
             times, _, command = value.partition("|")
@@ -270,6 +271,9 @@ class Handler(Speaks, BaseHTTPRequestHandler):
         if p == "/requests":
             with LOCK:
                 return self.js(COUNTS)
+        if p == "/open":
+            CLOSED.clear()
+            return self.js({})
         self.js({"error": {"message": "no such path " + p, "type": "not_found_error"}}, 404)
 
     def do_POST(self):

@@ -11,6 +11,7 @@ mod broken_start;
 mod broker_hangs;
 mod budget;
 mod cancel;
+mod codex;
 mod completions;
 mod confined;
 mod containers;

@@ -10,13 +10,19 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Waits until `look` finds something.
 #[track_caller]
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, look)
+}
+
+/// The same, of what takes long by itself.
+#[track_caller]
+pub(crate) fn until_within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(begin.elapsed() < PATIENCE, "not in time: {what}");
+        assert!(begin.elapsed() < patience, "not in time: {what}");
         // sleep: what is waited for here is another program's doing, which notifies nobody.
         #[expect(clippy::disallowed_methods, reason = "a test's own thread")]
         std::thread::sleep(Duration::from_millis(20));
