@@ -153,10 +153,18 @@ impl Policy<'_> {
         let covered = |path: &Path| system.readable.iter().any(|root| path.starts_with(root));
         let real = self.program.canonicalize().unwrap_or_else(|_| self.program.to_owned());
         for program in [self.program, &real].into_iter().filter(|path| !covered(path)) {
-            reach.read(program);
+            // Nothing can be put where a link is; who starts the program follows it first.
+            if !program.is_symlink() {
+                reach.read(program);
+            }
             // What lies beside a program that was put anywhere, in the home say, is none of its business.
             let parts = program.parent().map(|bin| self.installation(bin)).unwrap_or_default();
             parts.iter().for_each(|part| reach.read(part));
+        }
+        // npm's links lead to a file of a package, which needs the rest of it and the packages around.
+        let packages = real.ancestors().filter(|path| path.ends_with("node_modules")).last();
+        if let Some(packages) = packages.filter(|packages| !covered(packages) && self.is_small(packages)) {
+            reach.read(packages);
         }
         let usable = |bin: &PathBuf| bin.is_absolute() && !covered(bin) && bin.is_dir() && self.is_small(bin);
         for bin in std::env::split_paths(self.path).filter(usable) {

@@ -5,13 +5,13 @@ use std::ffi::{CString, NulError, OsStr};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nexus_core::attempt::{ExitStatus, Signal};
-use nexus_warden::protocol::{self, Exit, Fault, Groups, Order, Report as Told, Stage, Start};
+use nexus_warden::protocol::{self, Exit, Fault, Groups, Order, Report as Told, Stage, Start, Tier};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
@@ -81,7 +81,7 @@ impl Wardens {
         let id = link.trees;
         let start = Start {
             id,
-            program: c_string(program.as_os_str()).map_err(zero)?,
+            program: c_string(seen(&program, launch).as_os_str()).map_err(zero)?,
             argv: argv(command).map_err(zero)?,
             env: environment(command).map_err(zero)?,
             cwd: c_string(command.cwd.as_os_str()).map_err(zero)?,
@@ -370,6 +370,13 @@ fn meaning(command: &Command, program: &Path, launch: &Launch, fault: Fault) -> 
 fn output() -> io::Result<(Source, OwnedFd)> {
     let (sender, receiver) = pipe::pipe()?;
     Ok((Box::new(receiver), sender.into_blocking_fd()?))
+}
+
+/// The path of the program where it runs: of a link that leads to it only the other end may be there.
+fn seen(program: &Path, launch: &Launch) -> PathBuf {
+    let tier = launch.confinement.as_ref().map(|confinement| &confinement.tier);
+    let real = matches!(tier, Some(Tier::Namespaces { .. })).then(|| program.canonicalize().ok()).flatten();
+    real.unwrap_or_else(|| program.to_owned())
 }
 
 /// The program under the name it was asked for by, and its arguments.

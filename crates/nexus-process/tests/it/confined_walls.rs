@@ -250,6 +250,33 @@ async fn a_tool_of_the_home_comes_without_its_credentials() {
     }
 }
 
+/// As npm puts it into `~/.local`: the link lies on the `PATH`, and what it leads to elsewhere, in a package that needs others.
+#[tokio::test]
+async fn a_program_that_is_a_link_starts_with_its_package() {
+    for tier in tiers() {
+        let scene = Scene::new(tier.clone());
+        let home = scene.path("home");
+        let files = [
+            (".tool/bin/other", ""),
+            (".local/lib/node_modules/agent/dist/main", SHOW_PACKAGE),
+            (".local/lib/node_modules/helper/part", "part"),
+            (".local/secret", "secret"),
+        ];
+        for (file, text) in files {
+            let path = home.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        std::os::unix::fs::symlink("lib/node_modules/agent/dist/main", home.join(".local/between")).unwrap();
+        std::os::unix::fs::symlink("../../.local/between", home.join(".tool/bin/agent")).unwrap();
+        let story = run(&scene.launch(home.join(".tool/bin/agent").to_str().unwrap(), &[])).await;
+        assert_eq!(story.stdout, ["part"], "{tier:?}: {:?}", story.stderr);
+    }
+}
+
+const SHOW_PACKAGE: &str = "#!/bin/sh\ncat $SCENE/home/.local/lib/node_modules/helper/part $SCENE/home/.local/secret\n";
+
 const SHOW: &str = "#!/bin/sh\ncat $SCENE/home/.tool/lib/part $SCENE/home/.tool/credentials\n";
 
 /// The budget of the start of a confined agent is 15 ms more than that of a plain one. The fastest of some, as others use
