@@ -58,7 +58,7 @@ async fn it_says_what_failed_and_all_that_happened() {
     let failed = fail(&bus, &entry, 0, 3, 100).await;
     assert_eq!(bus.bury_task(&failed).await, Ok(true));
     let letter = letter(&server, &entry).await;
-    assert_eq!((letter.v, &letter.task, letter.failure), (1, &entry.task, failure()));
+    assert_eq!((letter.v, &letter.task, letter.failure), (nexus_core::task::STORED_VERSION, &entry.task, failure()));
     assert_eq!((letter.attempts, letter.left_out, letter.at), (3, 0, failed.event.at));
     let history: Vec<_> = letter.history.iter().map(|event| (event.what.name(), event.attempt)).collect();
     assert_eq!(history, [("attempt_failed", 1), ("attempt_failed", 2), ("failed", 3)]);
