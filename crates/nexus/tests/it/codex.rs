@@ -104,7 +104,7 @@ fn failure(company: &Company, task: &str) -> String {
 }
 
 /// A file, on a branch, and all that is told of it.
-fn writes_a_file(sandbox: &str) {
+fn writes_a_file(sandbox: &str, held_by: &[&str]) {
     let Some(scene) = Scene::with(&["work"], sandbox, KEY) else { return };
     let company = scene.up();
     let task = company.delegate(&[
@@ -114,6 +114,8 @@ fn writes_a_file(sandbox: &str) {
     let answer = company.ended(&task);
     assert_eq!(status(&answer), ("completed", 1, 0), "{answer:#}");
     assert_eq!(at(&answer, "task.result.output"), "All done.");
+    let protection = at(&answer, "task.result.protection.sandbox").as_str().unwrap();
+    assert!(held_by.contains(&protection), "{protection}");
     let run = at(&answer, "task.run");
     let counted = ["tokens.input", "tokens.output", "tokens.cached", "turns", "tool_calls", "tool_failures"];
     let counted = counted.map(|path| at(run, path).as_u64().unwrap());
@@ -135,12 +137,30 @@ fn writes_a_file(sandbox: &str) {
 
 #[test]
 fn a_file_is_on_the_task_s_branch_and_its_tokens_are_counted() {
-    writes_a_file(UNCONFINED);
+    writes_a_file(UNCONFINED, &["none"]);
 }
 
 #[test]
 fn a_confined_one_works_too() {
-    writes_a_file("");
+    writes_a_file("", &["namespaces", "landlock"]);
+}
+
+#[test]
+fn what_it_commits_in_a_clone_comes_back() {
+    let Some(scene) = Scene::with(&["work"], "", KEY) else { return };
+    let work = scene.place.read("config/departments/work.toml");
+    scene.place.department("work", &work.replace("\"worktree\"", "\"clone\""));
+    let company = scene.up();
+    let commit = "[[shell:printf hi > hello.txt; git add hello.txt; git commit -q -m 'by the agent']] [[text:Done.]]";
+    let task = company.delegate(&[commit]);
+    let answer = company.ended(&task);
+    assert_eq!(status(&answer), ("completed", 1, 0), "{answer:#}");
+    assert_eq!(at(&answer, "task.result.workspace.commits.0.subject"), "by the agent");
+    let (branch, project) = (format!("nexus/{task}"), company.path("project"));
+    assert_eq!(git(&project, &["log", "--format=%s", &format!("main..{branch}")]), "by the agent\n");
+    assert_eq!(git(&project, &["show", &format!("{branch}:hello.txt")]), "hi");
+    assert_eq!(git(&project, &["status", "--porcelain"]), "");
+    company.stop();
 }
 
 #[test]
@@ -166,7 +186,7 @@ fn it_goes_on_with_its_session_after_a_stop() {
     let task =
         company.delegate(&[&format!("[[usage:1000,10]] [[shell:echo one > one]] [[shell:{wait}]] [[text:Done.]]")]);
     let session = session(&company, &task);
-    scene.asked(2);
+    until("two turns", || (company.status(&task).pointer("/live/run/tokens/input")? == 2000).then_some(()));
     company.stop();
     let company = scene.up();
     company.open("gate");
@@ -174,6 +194,8 @@ fn it_goes_on_with_its_session_after_a_stop() {
     assert_eq!(status(&answer), ("completed", 1, 1), "{answer:#}");
     let run = at(&answer, "task.run");
     assert_eq!((at(run, "session"), at(run, "resumed")), (&session.as_str().into(), &true.into()));
+    // The session's five turns: two before, three in this run.
+    assert_eq!((at(&answer, "task.spent.tokens"), at(run, "tokens.input")), (&2020.into(), &3000.into()), "{answer:#}");
     let log = company.run(&["logs", &task]).done();
     assert!(log.contains(&format!("goes on with the session {session}")), "{log}");
     // In the same workspace: what was there is there.

@@ -28,9 +28,8 @@ fn told(tasks: &[Value]) -> Vec<(&str, &str)> {
     tasks.iter().map(|task| (at(task, "department").as_str().unwrap(), at(task, "status").as_str().unwrap())).collect()
 }
 
-#[test]
-fn product_asks_engineering_and_engineering_asks_qa() {
-    let Some(scene) = Scene::with(&DEPARTMENTS, UNCONFINED, KEY) else { return };
+fn a_tree_completes(sandbox: &str) {
+    let Some(scene) = Scene::with(&DEPARTMENTS, sandbox, KEY) else { return };
     let company = scene.up();
     let qa = "[[shell:echo tested > report]] [[text:Tested.]]";
     let engineering = format!("[[shell:echo code > code]] {} [[text:Built.]]", run("qa", qa));
@@ -46,6 +45,16 @@ fn product_asks_engineering_and_engineering_asks_qa() {
     }
     assert_eq!(at(&tasks[2], "result.output"), "Tested.");
     company.stop();
+}
+
+#[test]
+fn product_asks_engineering_and_engineering_asks_qa() {
+    a_tree_completes(UNCONFINED);
+}
+
+#[test]
+fn confined_ones_call_each_other_too() {
+    a_tree_completes("");
 }
 
 #[test]
