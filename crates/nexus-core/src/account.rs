@@ -21,7 +21,7 @@ pub struct AccountRecord {
     /// The agent's name, or the `account` that it shares with others.
     pub account: AgentName,
     pub state: AccountState,
-    /// Rate limits in a row that came without a reset time: each is waited out for longer.
+    /// Closings in a row: each is waited out for longer.
     #[serde(default)]
     pub strikes: u32,
     /// When this was written.
@@ -55,7 +55,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 const FURTHEST: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 /// Shortest: an account that is asked again at once is limited again at once.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// After that an account that was not signed in is tried again.
+/// After that an account that was not signed in is tried again, by a task that fails if it still isn't: so the wait doubles,
+/// up to the longest.
+const LONGEST_UNHEALTHY: Duration = Duration::from_secs(24 * 60 * 60);
 const UNHEALTHY: Duration = Duration::from_secs(15 * 60);
 /// Resets that are this close together are the same one, told twice.
 const SAME: Duration = Duration::from_secs(5);
@@ -74,13 +76,19 @@ impl AccountRecord {
         let reason = trouble.message.clone();
         let later = |delay: Duration| now.checked_add(delay).unwrap_or(now);
         let (state, strikes) = match trouble.kind {
-            TroubleKind::Authentication => (AccountState::Unhealthy { until: later(UNHEALTHY), reason }, 0),
+            TroubleKind::Authentication => {
+                let strikes = before.filter(|before| before.is_unhealthy()).map_or(0, |before| before.strikes);
+                let wait = UNHEALTHY.saturating_mul(1 << strikes.min(10)).min(LONGEST_UNHEALTHY);
+                (AccountState::Unhealthy { until: later(wait), reason }, strikes.saturating_add(1))
+            }
             TroubleKind::RateLimit => {
                 let strikes = before.filter(|before| before.counts(now)).map_or(0, |before| before.strikes);
-                let told = trouble.reset.map(|reset| reset.at(now).clamp(later(SHORTEST), later(FURTHEST)));
+                // One that is over at once, and then again, is not believed for ever.
+                let least = SHORTEST.saturating_mul(1 << strikes.min(10)).min(FIRST_WAIT);
+                let told = trouble.reset.map(|reset| reset.at(now).clamp(later(least), later(FURTHEST)));
                 let wait = FIRST_WAIT.saturating_mul(1 << strikes.min(10)).min(LONGEST_WAIT);
-                let next = if told.is_some() { 0 } else { strikes.saturating_add(1) };
-                (AccountState::Limited { until: told.unwrap_or_else(|| later(wait)), reason }, next)
+                let until = told.unwrap_or_else(|| later(wait));
+                (AccountState::Limited { until, reason }, strikes.saturating_add(1))
             }
             TroubleKind::Model | TroubleKind::Limit | TroubleKind::Protocol | TroubleKind::Crash => return None,
         };
@@ -128,6 +136,10 @@ impl AccountRecord {
         if ours_holds { self } else { other }
     }
 
+    const fn is_unhealthy(&self) -> bool {
+        matches!(self.state, AccountState::Unhealthy { .. })
+    }
+
     /// Its limits are still counted: the last one is not long over.
     fn counts(&self, now: Timestamp) -> bool {
         match &self.state {
@@ -168,12 +180,14 @@ pub struct Way {
     pub preferred: bool,
     /// When the account opens.
     pub opens: Timestamp,
+    /// That it isn't signed in was known before: another task has failed of it, and said so.
+    pub known: bool,
 }
 
 /// How an attempt ends whose agent had trouble with its account.
 #[must_use]
 pub fn follow(agent: &AgentName, trouble: &Trouble, way: Way, now: Timestamp) -> Conclusion {
-    if trouble.kind == TroubleKind::Authentication && !way.others {
+    if trouble.kind == TroubleKind::Authentication && !way.others && !way.known {
         return Conclusion::Failed(trouble.failure());
     }
     let reason = format!("{agent}: {}", trouble.message);

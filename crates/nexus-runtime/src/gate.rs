@@ -59,6 +59,8 @@ pub(crate) async fn settle(node: &Node, claim: &Claim, conclusion: Conclusion) -
     let charter = node.roster.load().get(&task.department).cloned();
     let spec = charter.as_ref().and_then(|charter| charter.agents.get(agent));
     let account = spec.map_or_else(|| agent.clone(), |spec| spec.account_of(agent));
+    // Looked at before this attempt adds to it.
+    let known = node.accounts.get(&account).is_some_and(|record| record.closed_until(now).is_some());
     node.accounts.trouble(&account, &trouble, now);
     if !node.alone {
         let _ = tokio::time::timeout(HEARD, node.accounts.written()).await;
@@ -70,5 +72,5 @@ pub(crate) async fn settle(node: &Node, claim: &Claim, conclusion: Conclusion) -
     };
     let others = charter.as_ref().is_some_and(|charter| charter.policy.agents.iter().any(|other| can(charter, other)));
     let opens = node.accounts.get(&account).and_then(|record| record.closed_until(now)).unwrap_or(now);
-    follow(agent, &trouble, Way { others: others && !preferred, preferred, opens }, now)
+    follow(agent, &trouble, Way { others: others && !preferred, preferred, opens, known }, now)
 }

@@ -47,6 +47,34 @@ fn a_limit_without_a_reset_is_waited_out_for_longer_each_time() {
 }
 
 #[test]
+fn a_limit_that_is_over_at_once_again_and_again_is_not_believed_for_ever() {
+    let (mut before, mut now, mut waits) = (None, 0, Vec::new());
+    for _ in 0..9 {
+        let told = limit(Some(Reset::In(Duration::from_secs(1))));
+        let record = AccountRecord::after(before.as_ref(), &name(), &told, at(now)).unwrap();
+        let until = closed(&record, now).unwrap();
+        waits.push(until - now);
+        now = until;
+        before = Some(record);
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+}
+
+#[test]
+fn a_login_that_stays_away_is_tried_more_and_more_seldom() {
+    let auth = Trouble::new(TroubleKind::Authentication, "401");
+    let (mut before, mut now, mut waits) = (None, 0, Vec::new());
+    for _ in 0..9 {
+        let record = AccountRecord::after(before.as_ref(), &name(), &auth, at(now)).unwrap();
+        let until = closed(&record, now).unwrap();
+        waits.push((until - now) / 60);
+        now = until;
+        before = Some(record);
+    }
+    assert_eq!(waits, [15, 30, 60, 120, 240, 480, 960, 1440, 1440]);
+}
+
+#[test]
 fn not_signed_in_is_tried_again_and_other_trouble_says_nothing_of_the_account() {
     let auth = Trouble::new(TroubleKind::Authentication, "401: run `codex login`");
     let record = AccountRecord::after(None, &name(), &auth, at(0)).unwrap();
@@ -60,7 +88,7 @@ fn not_signed_in_is_tried_again_and_other_trouble_says_nothing_of_the_account() 
 #[test]
 fn how_a_task_goes_on() {
     let auth = Trouble::new(TroubleKind::Authentication, "401");
-    let way = |others, preferred| Way { others, preferred, opens: at(3600) };
+    let way = |others, preferred| Way { others, preferred, opens: at(3600), known: false };
     let deferred =
         |until: Option<i64>, why: &str| Conclusion::Deferred { reason: format!("codex: {why}"), until: until.map(at) };
     let check =
@@ -71,6 +99,8 @@ fn how_a_task_goes_on() {
     check(&auth, way(true, false), deferred(None, "401"));
     let Conclusion::Failed(failure) = follow(&name(), &auth, way(false, false), at(0)) else { panic!("it goes on") };
     assert_eq!(failure.kind, FailureKind::Authentication);
+    // One task says it; the others that had begun wait.
+    check(&auth, Way { known: true, ..way(false, false) }, deferred(None, "401"));
 }
 
 /// What twenty agents say that hit the same limit at once.
@@ -91,9 +121,9 @@ fn what_changes_nothing_is_not_written() {
         (reset(60), 1, None),
         (limit(None), 1, None),
         (auth.clone(), 1, Some(901)),
-        // It was over.
+        // It was over; the second in a row.
         (reset(60), 600, Some(660)),
-        (limit(None), 600, Some(660)),
+        (limit(None), 600, Some(720)),
     ] {
         assert_eq!(struck(&first, &trouble, now), expected, "{trouble:?} at {now}");
     }

@@ -9,13 +9,18 @@ use crate::run::{Ending, Run};
 pub(super) fn conclusion(run: &mut Run, exit: Option<ExitStatus>) -> Conclusion {
     match said(run, exit) {
         // What it knows of the task is not there (any more): that is no fault of the task's, which begins anew.
-        Conclusion::Failed(failure) if run.is_lost() => {
+        Conclusion::Failed(failure) if is_broken(failure.kind) && run.is_lost() => {
             run.forget_session();
             let reason = format!("its session could not be gone on with, and it begins anew: {}", failure.message);
             Conclusion::Deferred { reason, until: None }
         }
         conclusion => conclusion,
     }
+}
+
+/// It failed by itself, and of nothing that its model or its account would have said.
+const fn is_broken(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::Crash | FailureKind::Protocol | FailureKind::Exit)
 }
 
 fn said(run: &Run, exit: Option<ExitStatus>) -> Conclusion {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use nexus_bus::{BusError, Submitted, new_traceparent};
 use nexus_core::api::Accepted;
+use nexus_core::budget::Spent;
 use nexus_core::company::{Company, Delegation};
 use nexus_core::event::{Event, What};
 use nexus_core::id::{DepartmentName, TaskId};
@@ -167,7 +168,8 @@ pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> 
     let now = Timestamp::now();
     let what = What::Retried { reason: "asked for".to_owned() };
     let event = Event::new(id, entry.task.department.clone(), 0, now, what);
-    let again = QueueEntry { attempt: 1, interruptions: 0, queued_at: now, ..entry };
+    let (spent, resume) = (Spent::default(), None);
+    let again = QueueEntry { attempt: 1, interruptions: 0, queued_at: now, spent, resume, ..entry };
     let seq = node.bus.append_and_queue(&event, last.seq, &again).await.map_err(|error| match error {
         BusError::Conflict => conflict(format!("task {id} was changed by somebody else just now")),
         error => error.into(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nexus_core::attempt::{Action, Attempt, Conclusion, ExitStatus, Input, Policy, Signal};
+use nexus_core::budget::Judgement;
 use nexus_core::department::{Limits, LimitsTier};
 use nexus_core::event::{Failure, FailureKind, Outcome, Protection, Usage};
 use nexus_core::run::Run;
@@ -72,7 +73,13 @@ impl Drive {
         let lease = AbortOnDropHandle::new(tokio::spawn(lease));
         let began = Instant::now();
         let (conclusion, outcome) = match self.log().await {
-            Ok(output) => self.live(output, began).await,
+            Ok(output) => match self.used_up() {
+                Some(failure) => {
+                    output.finish().await;
+                    (Conclusion::Failed(failure), Outcome::default())
+                }
+                None => self.live(output, began).await,
+            },
             Err(message) => {
                 let failure = Failure { kind: FailureKind::Spawn, message };
                 (Conclusion::Interrupted(failure.message), Outcome::default())
@@ -95,6 +102,17 @@ impl Drive {
         match conclusion {
             Conclusion::Completed => Finish::Completed { commit: self.job.policy.workspace.commit.then(commit) },
             _ => Finish::Unfinished,
+        }
+    }
+
+    /// What its task has spent by now is all that it may.
+    fn used_up(&self) -> Option<Failure> {
+        let budget = self.job.policy.limits.budget();
+        match budget.judge(&self.job.claim.entry.spent, "the task") {
+            Judgement::Over(words) if self.job.agent.kind.is_model() => {
+                Some(Failure { kind: FailureKind::Budget, message: format!("{words} (limits)") })
+            }
+            _ => None,
         }
     }
 
@@ -167,6 +185,8 @@ impl Drive {
                     }
                     continue;
                 }
+                // Time is spent without a word, too.
+                () = spending.due(), if attempt.is_running() && body.speech.is_some() => Input::Tick,
                 refusal = next_refusal(&mut body.gateway) => {
                     output.note(refusal, Timestamp::now());
                     continue;
@@ -181,8 +201,9 @@ impl Drive {
                     }
                 }
                 () = until(attempt.deadline().map(|deadline| began + deadline)) => {
-                    // An agent that nobody listens to, because its log has no room, is not idle.
-                    if output.is_full() {
+                    // An agent that nobody listens to, because its log has no room, is not idle, and neither is one that waits
+                    // for somebody's answer.
+                    if output.is_full() || body.speech.as_mut().is_some_and(|speech| speech.question().is_some()) {
                         attempt.step(Input::Output(0), began.elapsed());
                     }
                     Input::Tick

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nexus_core::attempt::{Attempt, Input};
 use nexus_core::budget::Spent;
 use nexus_core::id::{DepartmentName, TaskId};
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::node::Node;
 use crate::purse::Verdict;
@@ -19,14 +19,22 @@ pub(super) struct Spending {
     department: DepartmentName,
     began: Instant,
     told: Option<Spent>,
+    seconds: Interval,
 }
 
 /// How often time alone is told.
 const TIME: u64 = 1_000;
 
 impl Spending {
-    pub(super) const fn new(node: Arc<Node>, task: TaskId, department: DepartmentName, began: Instant) -> Self {
-        Self { node, task, department, began, told: None }
+    pub(super) fn new(node: Arc<Node>, task: TaskId, department: DepartmentName, began: Instant) -> Self {
+        let mut seconds = interval(Duration::from_millis(TIME));
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { node, task, department, began, told: None, seconds }
+    }
+
+    /// Resolves when time alone is worth telling.
+    pub(super) async fn due(&mut self) {
+        self.seconds.tick().await;
     }
 
     /// Tells what was spent by now, if that is more than was told; returns what follows for the attempt, and what its log is to
@@ -41,6 +49,8 @@ impl Spending {
         match self.node.purses.spend(self.task, &self.department, spent) {
             Verdict::Within => (None, None),
             Verdict::Warn(words) => (None, Some(words)),
+            // A command that has begun ends by itself: it has no session to go on with, and would begin anew every day.
+            Verdict::Over { .. } if attempt.run().is_none() => (None, None),
             // Its queue opens when there is a new budget, by the day or by a change of the configuration.
             Verdict::Over { reason, .. } => (Some(Input::Defer { reason, until: None }), None),
         }

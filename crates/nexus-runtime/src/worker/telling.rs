@@ -42,7 +42,7 @@ impl Telling {
         if self.under_way.is_some() || *report == self.told {
             return;
         }
-        let is_urgent = report.session.is_some() && report.session != self.told.session;
+        let is_urgent = report.session.is_some() && self.told.session.is_none();
         if !is_urgent && self.told_at.unwrap_or(self.began).elapsed() < pause(self.began.elapsed()) {
             return;
         }
