@@ -200,14 +200,7 @@ impl Drive {
                         None => continue,
                     }
                 }
-                () = until(attempt.deadline().map(|deadline| began + deadline)) => {
-                    // An agent that nobody listens to, because its log has no room, is not idle, and neither is one that waits
-                    // for somebody's answer.
-                    if output.is_full() || body.speech.as_mut().is_some_and(|speech| speech.question().is_some()) {
-                        attempt.step(Input::Output(0), began.elapsed());
-                    }
-                    Input::Tick
-                }
+                () = until(attempt.deadline().map(|deadline| began + deadline)) => Input::Tick,
                 event = next_event(&mut body.events, &mut output) => {
                     if let Some(failure) = too_big_a_file(event.as_ref(), &policy.limits) {
                         actions = attempt.step(Input::Exceeded(failure), began.elapsed());
@@ -234,6 +227,11 @@ impl Drive {
             // the agent.
             if !node.tenure.holds(self.job.hold.term) {
                 actions.extend(attempt.step(Input::LeaseLost, began.elapsed()));
+            }
+            // An agent that nobody listens to, because its log has no room, is not idle, and neither is one that waits for
+            // somebody's answer.
+            if input == Input::Tick && (output.is_full() || body.asks()) {
+                attempt.step(Input::Output(0), began.elapsed());
             }
             actions.extend(attempt.step(input, began.elapsed()));
             if attempt.is_running() {
@@ -308,6 +306,11 @@ fn failure() -> Failure {
 }
 
 impl Body {
+    /// Its agent waits for an answer.
+    fn asks(&mut self) -> bool {
+        self.speech.as_mut().is_some_and(|speech| speech.question().is_some())
+    }
+
     fn usage(&self) -> Option<Usage> {
         let report = self.tree.as_ref()?.gone().report()?;
         Some(Usage { peak_memory_bytes: report.peak_memory, cpu_ms: report.cpu_time.map(millis) })

@@ -81,6 +81,20 @@ fn a_person_is_asked_and_answers() {
 }
 
 #[test]
+fn who_waits_for_a_person_is_not_idle() {
+    let company = company("approval = \"ask\"\nlimits.idle_time = \"1s\"");
+    let gate = company.text("gate");
+    let task = company.delegate(&["--max-attempts", "1", "@ask run `make install`"]);
+    until("the question", || company.status(&task).pointer("/live/asks")?.as_str().map(drop));
+    // Longer than it may be idle: as long as another task takes that is.
+    let idle = company.delegate(&["--max-attempts", "1", &format!("@await {gate}")]);
+    let ended = company.ended(&idle);
+    assert!(at(&ended, "task.error").as_str().unwrap().contains("limits.idle_time"), "{ended:#}");
+    company.run(&["answer", &task, "allow"]).done();
+    assert_eq!(at(&company.ended(&task), "task.status"), "completed");
+}
+
+#[test]
 fn it_is_cancelled_in_its_own_words_and_an_interrupted_one_goes_on() {
     let place = place("");
     let company = Company::up(&place);
