@@ -138,6 +138,8 @@ impl Talk {
         if self.tools.contains_key(&id) {
             return;
         }
+        // Gemini CLI tells of a tool that it asks for only when that has ended: what asks for it is the model's answer.
+        self.model_speaks(todo);
         self.finish(todo);
         if self.tools.len() >= TOOLS {
             // Those that have ended, if there are any.
@@ -152,7 +154,8 @@ impl Talk {
     }
 
     /// What it asked for isn't to be: that is an answer to the model too. Some agents say no more of such a tool.
-    pub(crate) fn denied(&mut self) {
+    pub(crate) fn denied(&mut self, todo: &mut Vec<Action>) {
+        self.model_speaks(todo);
         self.waited = !self.tools.values().any(|runs| *runs);
     }
 

@@ -61,7 +61,7 @@ impl Machine {
         if allowed {
             self.talk.begin(&open.tool, todo);
         } else {
-            self.talk.denied();
+            self.talk.denied(todo);
             self.denied = Some(open.what);
         }
     }

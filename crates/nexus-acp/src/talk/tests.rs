@@ -95,6 +95,23 @@ fn calls_of_the_model_are_counted_and_add_up() {
         [tool("1", "pending"), tool("2", "pending"), went("1", "completed"), went("2", "completed"), text("x")];
     assert_eq!(last(&parallel), (2, 0));
     assert_eq!(last(&[text("a"), text("b")]), (1, 0));
+    // As Gemini CLI tells it where it may do without asking: at once how a tool went.
+    assert_eq!(last(&[went("1", "completed"), went("2", "completed"), text("x")]), (3, 0));
+}
+
+#[test]
+fn what_a_model_asks_for_is_an_answer_of_it() {
+    let (mut talk, mut todo) = (Talk::default(), Vec::new());
+    // Gemini CLI asks, says how it went, and nothing of what its model says.
+    for id in ["1", "2"] {
+        let asked = serde_json::from_value(json!({"toolCallId": id, "title": "ls", "kind": "execute"})).unwrap();
+        talk.begin(&asked, &mut todo);
+        talk.hear(serde_json::from_value(went(id, "completed")).unwrap(), &mut todo);
+    }
+    talk.denied(&mut todo);
+    talk.denied(&mut todo);
+    let turns: Vec<_> = todo.iter().filter(|action| matches!(action, Action::Say(Said::Turns(_)))).collect();
+    assert!(matches!(turns[..], [.., Action::Say(Said::Turns(4))]), "{turns:?}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ async fn silence_is_a_no() {
     ask(&mut agent, 10);
     let question = agent.questions.recv().await.unwrap();
     let late = agent.conversation.late().await;
-    assert_eq!(late, [Said::Asked { what: "make".to_owned(), allowed: false }]);
+    assert_eq!(late, [Said::Asked { what: "make".to_owned(), allowed: false }, Said::Turns(1)]);
     assert_eq!(chosen(&agent.read().await), "2");
     assert!(!agent.conversation.answer(question.id, true));
 }
