@@ -16,7 +16,8 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 
 use crate::files::{FileError, Files};
-use crate::machine::{Action, Brief, Look, Machine, Question};
+use crate::machine::{Action, Brief, Look, Machine, Offers, Question};
+use crate::terminals::{Desk, Later, Open, Served, Terminals};
 
 /// One conversation with one agent. Clones are the same one.
 ///
@@ -42,6 +43,8 @@ struct Inner {
     /// Until somebody writes them.
     messages: Option<mpsc::Receiver<Vec<u8>>>,
     looks: Option<mpsc::Sender<(RequestId, Look)>>,
+    /// Commands that are run for the agent. None: it gets none, or it is over.
+    desk: Option<Desk>,
     questions: mpsc::Sender<Question>,
     late: VecDeque<Said>,
     /// What it has last said on its standard error.
@@ -67,16 +70,28 @@ impl Conversation {
     /// Without `files` the agent is told that it gets none from us. Questions come only where the brief's approval is to ask.
     #[must_use]
     pub fn new(brief: Brief, files: Option<Arc<dyn Files>>) -> (Self, mpsc::Receiver<Question>) {
+        Self::with_terminals(brief, files, None)
+    }
+
+    /// The same, of an agent that may have commands run for it, if there is what runs them.
+    #[must_use]
+    pub fn with_terminals(
+        brief: Brief,
+        files: Option<Arc<dyn Files>>,
+        terminals: Option<Arc<dyn Terminals>>,
+    ) -> (Self, mpsc::Receiver<Question>) {
         let (sender, messages) = mpsc::channel(MESSAGES);
         let (asks, questions) = mpsc::channel(QUESTIONS);
         let (looks, looked) = mpsc::channel(LOOKS);
         let mut todo = Vec::new();
         let (patience, writes) = (brief.patience, files.as_ref().is_some_and(|files| files.writes()));
+        let offers = Offers { reads: files.is_some(), writes, terminals: terminals.is_some() };
         let inner = Inner {
-            machine: Machine::new(brief, files.is_some(), writes, &mut todo),
+            machine: Machine::new(brief, offers, &mut todo),
             sender: Some(sender),
             messages: Some(messages),
             looks: files.is_some().then_some(looks),
+            desk: terminals.map(Desk::new),
             questions: asks,
             late: VecDeque::new(),
             last_error: String::new(),
@@ -172,7 +187,19 @@ impl Conversation {
                         inner.machine.answer(id, false, &mut more);
                     }
                 }
-                Action::Close => (inner.sender, inner.looks) = (None, None),
+                Action::Terminal(id, want) => {
+                    let served = match &mut inner.desk {
+                        Some(desk) => desk.serve(want),
+                        None => Served::Now(Err(Error::method_not_found())),
+                    };
+                    let shared = Arc::downgrade(&self.shared);
+                    match served {
+                        Served::Now(result) => Machine::looked(&id, result, &mut more),
+                        Served::Start(starting) => drop(tokio::spawn(begin(starting, id, shared))),
+                        Served::Later(later) => drop(tokio::spawn(reply(later, id, shared))),
+                    }
+                }
+                Action::Close => (inner.sender, inner.looks, inner.desk) = (None, None, None),
             }
             more.into_iter().rev().for_each(|action| todo.push_front(action));
         }
@@ -264,6 +291,31 @@ async fn look(files: Arc<dyn Files>, mut looks: mpsc::Receiver<(RequestId, Look)
         Machine::looked(&id, result, &mut todo);
         conversation.perform(&mut conversation.lock(), todo, None);
     }
+}
+
+/// Dropped where nobody is left to have it, a command is ended.
+async fn begin(starting: Later<Result<Open, String>>, id: RequestId, shared: Weak<Shared>) {
+    let started = starting.await;
+    let Some(shared) = shared.upgrade() else { return };
+    let conversation = Conversation { shared };
+    let mut inner = conversation.lock();
+    let result = match (started, &mut inner.desk) {
+        (Ok(open), Some(desk)) => desk.started(open),
+        (Ok(_), None) => return,
+        (Err(why), _) => Err(Error::invalid_params().data(json!(why))),
+    };
+    let mut todo = Vec::new();
+    Machine::looked(&id, result, &mut todo);
+    conversation.perform(&mut inner, todo, None);
+}
+
+async fn reply(later: Later<Result<Value, Error>>, id: RequestId, shared: Weak<Shared>) {
+    let result = later.await;
+    let Some(shared) = shared.upgrade() else { return };
+    let conversation = Conversation { shared };
+    let mut todo = Vec::new();
+    Machine::looked(&id, result, &mut todo);
+    conversation.perform(&mut conversation.lock(), todo, None);
 }
 
 fn serve(files: &dyn Files, look: &Look) -> Result<Value, Error> {

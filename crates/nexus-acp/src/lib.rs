@@ -24,8 +24,10 @@ mod conversation;
 mod files;
 mod machine;
 mod talk;
+mod terminals;
 mod wire;
 
 pub use conversation::Conversation;
 pub use files::{FileError, Files, WorkspaceFiles};
 pub use machine::{Brief, Question};
+pub use terminals::{Errand, Later, Printed, Terminal, Terminals};

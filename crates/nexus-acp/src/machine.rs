@@ -26,11 +26,13 @@ mod ending;
 mod hello;
 mod permission;
 mod session;
+mod terminal;
 #[cfg(test)]
 mod tests;
 
 use hello::Hello;
 use permission::Open;
+pub(crate) use terminal::Want;
 
 /// What a conversation is about.
 #[derive(Clone, Debug)]
@@ -65,6 +67,7 @@ pub(crate) enum Action {
     Send(Vec<u8>),
     Say(Said),
     Look(RequestId, Look),
+    Terminal(RequestId, Want),
     Ask(Question),
     /// The end of the agent's standard input.
     Close,
@@ -99,10 +102,19 @@ const PLAIN: usize = 16 * 1024;
 /// Questions that are open at a time; more are refused.
 const QUESTIONS: usize = 16;
 
+/// What an agent may have from its client: of the workspace's files, and commands that are run for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offers {
+    pub(crate) reads: bool,
+    pub(crate) writes: bool,
+    pub(crate) terminals: bool,
+}
+
 #[derive(Debug)]
 pub(crate) struct Machine {
     brief: Brief,
     writes: bool,
+    terminals: bool,
     step: Step,
     /// The number of our last request, the only one that is ever open.
     asked: i64,
@@ -118,11 +130,13 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// `reads`, `writes`: what of the workspace's files the agent may have from us.
-    pub(crate) fn new(brief: Brief, reads: bool, writes: bool, todo: &mut Vec<Action>) -> Self {
+    /// `offers`: what the agent may have from us.
+    pub(crate) fn new(brief: Brief, offers: Offers, todo: &mut Vec<Action>) -> Self {
+        let Offers { reads, writes, terminals } = offers;
         let mut machine = Self {
             brief,
             writes,
+            terminals,
             step: Step::Hello,
             asked: 0,
             hello: Hello::default(),
@@ -136,7 +150,7 @@ impl Machine {
         };
         let fs = FileSystemCapabilities::new().read_text_file(reads).write_text_file(writes);
         let hello = InitializeRequest::new(ProtocolVersion::V1)
-            .client_capabilities(ClientCapabilities::new().fs(fs).terminal(false))
+            .client_capabilities(ClientCapabilities::new().fs(fs).terminal(terminals))
             .client_info(Implementation::new("nexus", env!("CARGO_PKG_VERSION")));
         machine.ask(Step::Hello, &hello, todo);
         machine
@@ -185,7 +199,7 @@ impl Machine {
         true
     }
 
-    /// What became of a look at a file.
+    /// What became of a look at a file, or of a command.
     pub(crate) fn looked(id: &RequestId, result: Result<Value, Error>, todo: &mut Vec<Action>) {
         todo.push(Action::Send(wire::answer(id, result)));
     }
@@ -337,6 +351,14 @@ impl Machine {
         if RequestPermissionRequest::matches_method(method) {
             return match RequestPermissionRequest::parse_message(method, params) {
                 Ok(request) => self.permission(id, request, todo),
+                Err(error) => Self::looked(&id, Err(bad(&error)), todo),
+            };
+        }
+        if self.terminals
+            && let Some(want) = terminal::read(method, params)
+        {
+            return match want {
+                Ok(want) => todo.push(Action::Terminal(id, want)),
                 Err(error) => Self::looked(&id, Err(bad(&error)), todo),
             };
         }

@@ -34,7 +34,7 @@ struct Talked {
 impl Talked {
     fn new(brief: Brief) -> Self {
         let mut todo = Vec::new();
-        let machine = Machine::new(brief, true, true, &mut todo);
+        let machine = Machine::new(brief, Offers { reads: true, writes: true, terminals: false }, &mut todo);
         let (sent, said, asked, looks) = (VecDeque::new(), Vec::new(), Vec::new(), Vec::new());
         let mut talked = Self { machine, sent, said, asked, looks, closed: false };
         talked.take(todo);
@@ -52,6 +52,7 @@ impl Talked {
                 Action::Say(said) => self.said.push(said),
                 Action::Ask(question) => self.asked.push(question),
                 Action::Look(id, look) => self.looks.push((id, look)),
+                Action::Terminal(..) => panic!("none were offered"),
                 Action::Close => self.closed = true,
             }
         }
@@ -441,7 +442,7 @@ fn it_can_be_cancelled_at_any_time() {
 #[test]
 fn one_that_only_reads_is_told_so() {
     let mut todo = Vec::new();
-    let mut machine = Machine::new(brief(), true, false, &mut todo);
+    let mut machine = Machine::new(brief(), Offers { reads: true, writes: false, terminals: false }, &mut todo);
     let Action::Send(hello) = &todo[0] else { panic!("{todo:?}") };
     let hello: Value = serde_json::from_slice(hello).unwrap();
     let can = &hello["params"]["clientCapabilities"];

@@ -39,8 +39,11 @@ pub(crate) struct Agent {
 impl Agent {
     /// `room`: bytes that its input holds before it is read.
     pub(crate) fn new(brief: Brief, files: Option<Arc<dyn Files>>, room: usize) -> Self {
+        Self::of(Conversation::new(brief, files), room)
+    }
+
+    pub(crate) fn of((conversation, questions): (Conversation, mpsc::Receiver<Question>), room: usize) -> Self {
         let (writer, input) = tokio::io::duplex(room);
-        let (conversation, questions) = Conversation::new(brief, files);
         conversation.connect(writer);
         Self { conversation, questions, said: Vec::new(), input: BufReader::new(input).lines() }
     }

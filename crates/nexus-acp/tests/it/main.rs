@@ -13,3 +13,4 @@ mod files;
 mod processes;
 mod questions;
 mod streams;
+mod terminals;
