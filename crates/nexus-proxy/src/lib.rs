@@ -19,7 +19,7 @@ pub use listener::Listener;
 pub use upstream::{Resolve, Resolved, System, Upstream};
 
 /// What one attempt may do.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rules {
     pub allowed: Allowed,
     pub injections: Vec<Injection>,

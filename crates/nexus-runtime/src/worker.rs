@@ -31,6 +31,7 @@ mod side;
 mod speech;
 mod spending;
 mod telling;
+mod terminals;
 
 #[cfg(target_os = "linux")]
 pub(crate) use door::pipes::writable as door_pipes;

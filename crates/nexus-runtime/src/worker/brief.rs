@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use nexus_acp::{Conversation, WorkspaceFiles};
 use nexus_agents::{Brief, Launch, ToolServer, adapter};
 use nexus_core::agent::AgentKind;
-use nexus_core::department::Approval;
+use nexus_core::department::{Approval, Department, SandboxTier};
 use nexus_core::event::{Failure, FailureKind};
 use nexus_core::prompt::Prompt;
 use nexus_core::protect::Plan;
@@ -21,6 +21,7 @@ use super::launch::NotSpawned;
 use super::output::Notes;
 use super::prompt::{Setting, compose};
 use super::speech::Speech;
+use super::terminals::Terminals;
 use crate::node::Node;
 use crate::protector::protected;
 
@@ -31,6 +32,8 @@ pub(super) struct Outfit {
     /// Who reads its output, if it speaks in messages.
     pub(super) speech: Option<Speech>,
     /// The files that were written for it, and what holds them.
+    /// Commands that are run for it, if any are.
+    pub(super) terminals: Option<Terminals>,
     pub(super) readable: Vec<PathBuf>,
     pub(super) prompt: Option<PromptFile>,
     /// Its way to the company's tools.
@@ -66,11 +69,11 @@ pub(super) async fn outfit(
     });
     let tools = door.as_ref().map(Door::tool_server);
     let mut outfit = match adapter(job.agent.kind) {
-        None if job.agent.kind == AgentKind::Acp => conversing(job, prompt, workspace, tools.as_ref())?,
+        None if job.agent.kind == AgentKind::Acp => conversing(job, plan, prompt, workspace, tools.as_ref())?,
         None => {
             let file = node.prompts.join(format!("{}-{}.md", entry.task.id, entry.attempt));
             let launch = nexus_agents::launch(&job.agent, prompt, file)?;
-            Outfit { launch, speech: None, readable: Vec::new(), prompt: None, door: None }
+            Outfit { launch, speech: None, terminals: None, readable: Vec::new(), prompt: None, door: None }
         }
         Some(adapter) => {
             let no_place = |message| NotSpawned::Failed(Failure { kind: FailureKind::Spawn, message });
@@ -93,7 +96,7 @@ pub(super) async fn outfit(
             let launch = adapter.launch(&brief)?;
             let mut speech = Speech::new(adapter.reader(&brief), launch.side_dir.clone());
             speech.begin().await;
-            Outfit { launch, speech: Some(speech), readable: vec![private], prompt: None, door: None }
+            Outfit { launch, speech: Some(speech), terminals: None, readable: vec![private], prompt: None, door: None }
         }
     };
     if let Some((path, text)) = outfit.launch.prompt_file.take() {
@@ -117,7 +120,13 @@ pub(super) async fn outfit(
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// An agent that is talked to by ACP, in which it is told all that others are told when they are started.
-fn conversing(job: &Job, prompt: &str, workspace: &Prepared, tools: Option<&ToolServer>) -> Result<Outfit, NotSpawned> {
+fn conversing(
+    job: &Job,
+    plan: Plan,
+    prompt: &str,
+    workspace: &Prepared,
+    tools: Option<&ToolServer>,
+) -> Result<Outfit, NotSpawned> {
     let spec = &job.agent;
     let (program, args) = spec.command.split_first().ok_or_else(|| Failure {
         kind: FailureKind::Spawn,
@@ -144,8 +153,19 @@ fn conversing(job: &Job, prompt: &str, workspace: &Prepared, tools: Option<&Tool
         writes: approval != Approval::Reject,
         protected: protected(workspace),
     };
-    let speech = Speech::conversing(Conversation::new(brief, Some(Arc::new(files))));
-    Ok(Outfit { launch, speech: Some(speech), readable: Vec::new(), prompt: None, door: None })
+    let terminals = has_terminals(&job.policy, plan).then(|| Terminals::new(workspace.root()));
+    let runs = terminals.clone().map(|terminals| Arc::new(terminals) as Arc<dyn nexus_acp::Terminals>);
+    let speech = Speech::conversing(Conversation::with_terminals(brief, Some(Arc::new(files)), runs));
+    Ok(Outfit { launch, speech: Some(speech), terminals, readable: Vec::new(), prompt: None, door: None })
+}
+
+/// Whether an agent may have commands run for it. Where it may not it runs them itself, and is asked or refused for each;
+/// nor may it where a limit is for all that it runs together, as each command is a tree of its own, or where all is in a
+/// container.
+fn has_terminals(policy: &Department, plan: Plan) -> bool {
+    let limits = &policy.limits;
+    let counts_together = limits.memory.is_some() || limits.processes.is_some() || limits.cpu.is_some();
+    policy.approval == Approval::Allow && !counts_together && plan.sandbox != Some(SandboxTier::Container)
 }
 
 /// Composes the prompt. What an agent of a model is told is stored, word for word.

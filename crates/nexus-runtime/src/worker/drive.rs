@@ -28,6 +28,7 @@ use super::renewal::renew;
 use super::speech::{Heard, Meanwhile, Speech};
 use super::spending::Spending;
 use super::telling::Telling;
+use super::terminals::Terminals;
 use crate::board::Slot;
 use crate::conclude::conclude;
 use crate::gate::settle;
@@ -56,6 +57,8 @@ struct Body {
     gateway: Option<Gateway>,
     /// Who reads what it says, if it speaks in messages.
     speech: Option<Speech>,
+    /// Commands that are run for it.
+    terminals: Option<Terminals>,
     /// Of a tree that isn't among this machine's processes.
     vitals: Option<Watch>,
     /// Kept until the attempt is over.
@@ -179,6 +182,7 @@ impl Drive {
                     self.slot.asks(body.speech.as_mut().and_then(Speech::question));
                     Input::Output(0)
                 }
+                () = stirred(body.terminals.as_ref()) => Input::Worked,
                 written = telling.written() => {
                     if let Some(seq) = written {
                         node.historian.wrote(seq);
@@ -217,6 +221,10 @@ impl Drive {
                                 let heard = speech.finish(attempt.exit()).await;
                                 actions.extend(listen(heard, &mut attempt, &mut output, &self.slot, began));
                             }
+                            // Nothing of the attempt is left only when nothing is left of these.
+                            if let Some(terminals) = body.terminals.take() {
+                                terminals.end().await;
+                            }
                             Input::TreeGone
                         }
                         event => hear(event, &mut output, &self.slot, &policy.limits),
@@ -245,11 +253,14 @@ impl Drive {
             for action in actions {
                 match action {
                     // What is asked for in its own words ends in order; what doesn't end by that is signalled in a moment.
-                    Action::Signal(Signal::Interrupt) if body.speech.as_ref().is_some_and(Speech::cancel) => {}
+                    Action::Signal(Signal::Interrupt) if body.speech.as_ref().is_some_and(Speech::cancel) => {
+                        body.terminals.iter().for_each(|terminals| terminals.signal(Signal::Interrupt));
+                    }
                     Action::Signal(signal) => {
                         if let Some(tree) = &body.tree {
                             tree.signal(signal);
                         }
+                        body.terminals.iter().for_each(|terminals| terminals.signal(signal));
                     }
                     // Too late: what is being started is heard of in a moment.
                     Action::Abandon if settling.load(Ordering::Acquire) => {}
@@ -341,7 +352,7 @@ impl Body {
 
     fn arrive(&mut self, started: Result<Started, NotStarted>, slot: &Slot) -> Input {
         match started {
-            Ok(Started { tree, events, workspace, prompt, speech, door, protection, gateway, vitals }) => {
+            Ok(Started { tree, events, workspace, prompt, speech, terminals, door, protection, gateway, vitals }) => {
                 slot.runs(&tree, vitals.clone(), protection.clone());
                 *self = Self {
                     tree: Some(tree),
@@ -350,6 +361,7 @@ impl Body {
                     protection: Some(protection),
                     gateway,
                     speech,
+                    terminals,
                     vitals,
                     _prompt: prompt,
                     _door: door,
@@ -438,6 +450,14 @@ async fn next_event(events: &mut Option<Events>, output: &mut Output) -> Option<
 async fn meanwhile(speech: &mut Option<Speech>) -> Meanwhile {
     match speech {
         Some(speech) => speech.meanwhile().await,
+        None => pending().await,
+    }
+}
+
+/// A command that is run for the agent has done something.
+async fn stirred(terminals: Option<&Terminals>) {
+    match terminals {
+        Some(terminals) => terminals.stirred().await,
         None => pending().await,
     }
 }

@@ -26,6 +26,7 @@ pub(super) struct Gateway {
 }
 
 /// What a proxy is to let through, and what is taken out of what is said of it.
+#[derive(Clone)]
 pub(super) struct Terms {
     rules: Rules,
     redact: Option<Redactor>,

@@ -23,6 +23,7 @@ use super::door::Door;
 use super::gateway::{self, Gateway, Terms};
 use super::output::Notes;
 use super::speech::Speech;
+use super::terminals::Terminals;
 use super::{Job, contain};
 use crate::former;
 use crate::node::Node;
@@ -36,6 +37,7 @@ pub(super) struct Started {
     pub(super) prompt: Option<PromptFile>,
     /// Who reads what it says.
     pub(super) speech: Option<Speech>,
+    pub(super) terminals: Option<Terminals>,
     pub(super) door: Option<Door>,
     pub(super) protection: Protection,
     pub(super) gateway: Option<Gateway>,
@@ -101,9 +103,9 @@ async fn step(
         }
     };
     match spawn(node, job, plan, &workspace, notes, settling).await {
-        Ok(Spawned { tree, events, prompt, speech, door, gateway, vitals }) => {
+        Ok(Spawned { tree, events, prompt, speech, terminals, door, gateway, vitals }) => {
             let protection = node.protector.describe(plan, &job.policy);
-            Ok(Started { tree, events, workspace, prompt, speech, door, protection, gateway, vitals })
+            Ok(Started { tree, events, workspace, prompt, speech, terminals, door, protection, gateway, vitals })
         }
         Err(error) => {
             settling.store(false, Ordering::Release);
@@ -145,6 +147,7 @@ struct Spawned {
     events: Events,
     prompt: Option<PromptFile>,
     speech: Option<Speech>,
+    terminals: Option<Terminals>,
     door: Option<Door>,
     gateway: Option<Gateway>,
     vitals: Option<Watch>,
@@ -159,7 +162,8 @@ async fn spawn(
     settling: &AtomicBool,
 ) -> Result<Spawned, NotSpawned> {
     let entry = &job.claim.entry;
-    let Outfit { launch, speech, readable, prompt, door } = outfit(node, job, plan, workspace, notes).await?;
+    let Outfit { launch, speech, terminals, readable, prompt, door } =
+        outfit(node, job, plan, workspace, notes).await?;
     let variables = nexus_agents::variables(&job.agent, entry, &workspace.path);
     let mut own: Vec<(String, String)> = Vec::new();
     let set = job.policy.environment.set.iter().map(|(name, value)| (name.clone(), value.clone()));
@@ -189,7 +193,7 @@ async fn spawn(
         let started = contained(node, job, &spec, &output, settling).await?;
         let nexus_container::Started { tree, events, vitals, stdin, .. } = started;
         connect(speech.as_ref(), stdin);
-        return Ok(Spawned { tree, events, prompt, speech, door, gateway, vitals: Some(vitals) });
+        return Ok(Spawned { tree, events, prompt, speech, terminals: None, door, gateway, vitals: Some(vitals) });
     }
     let mut env = user_environment(&job.policy.environment.pass);
     env.extend(own.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
@@ -203,6 +207,9 @@ async fn spawn(
     let started = node.protector.wardens.start(&launch).await;
     let started = started.map_err(|error| NotSpawned::new(error.to_string(), error.is_shortage()))?;
     let nexus_process::Started { tree, events, listener, stdin } = started;
+    if let Some(terminals) = &terminals {
+        terminals.equip(node, launch, terms.clone());
+    }
     connect(speech.as_ref(), stdin);
     let gateway = match open(terms, listener) {
         Ok(gateway) => gateway,
@@ -214,7 +221,7 @@ async fn spawn(
             return Err(error);
         }
     };
-    Ok(Spawned { tree, events, prompt, speech, door, gateway, vitals: None })
+    Ok(Spawned { tree, events, prompt, speech, terminals, door, gateway, vitals: None })
 }
 
 /// The conversation begins.
@@ -224,7 +231,7 @@ fn connect(speech: Option<&Speech>, stdin: Option<StdinWriter>) {
     }
 }
 
-fn open(terms: Option<Terms>, listener: Option<TcpListener>) -> Result<Option<Gateway>, NotSpawned> {
+pub(super) fn open(terms: Option<Terms>, listener: Option<TcpListener>) -> Result<Option<Gateway>, NotSpawned> {
     match (terms, listener) {
         (None, _) => Ok(None),
         (Some(_), None) => Err(NotSpawned::unprotected("its sandbox has no place for a proxy".to_owned())),

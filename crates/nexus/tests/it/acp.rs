@@ -1,4 +1,5 @@
-//! Agents that speak the Agent Client Protocol, by one that plays scripts: permissions, the workspace's files, cancel, resume.
+//! Agents that speak the Agent Client Protocol, by one that plays scripts: permissions, the workspace's files,
+//! commands that are run for it, cancel, resume.
 
 use std::sync::Arc;
 
@@ -9,8 +10,12 @@ use crate::support::{Company, Place, WORK, at};
 
 /// A place whose department works by the scripted agent, in the way of `more`.
 fn place(more: &str) -> Arc<Place> {
+    place_of(&format!("{more}\n{WORK}"))
+}
+
+fn place_of(department: &str) -> Arc<Place> {
     let place = Place::with(&[]);
-    place.department("work", &format!("agents = [\"scripted\"]\n{more}\n{WORK}"));
+    place.department("work", &format!("agents = [\"scripted\"]\n{department}"));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/scripted_acp.py");
     let agent = format!("[agents.scripted]\nkind = \"acp\"\ncommand = [\"python3\", \"{script}\"]\n");
     place.write("config/nexus.toml", &format!("shutdown_grace = \"300ms\"\n{agent}"));
@@ -114,4 +119,82 @@ fn it_is_cancelled_in_its_own_words_and_an_interrupted_one_goes_on() {
     let answer = company.ended(&task);
     assert_eq!(at(&answer, "task.status"), "completed", "{answer:#}");
     assert_eq!((at(&answer, "task.attempt"), at(&answer, "task.run.resumed")), (&1.into(), &true.into()));
+}
+
+#[test]
+fn commands_are_run_for_it_in_its_workspace() {
+    let company = company("environment.set = { WORD = \"hello\" }");
+    let script = "@terminal echo $WORD; echo oops >&2; exit 3
+        @terminal touch made; basename $PWD; kill -9 $$
+        @terminal ls made; sleep 1000 & echo $NEXUS_TASK_ID";
+    let script = script.replace("\n        ", "\n");
+    let answer = play(&company, &script);
+    let id = at(&answer, "task.task_id").as_str().unwrap();
+    let said = at(&answer, "task.result.output").as_str().unwrap();
+    let lines: Vec<_> = said.lines().collect();
+    // Between two streams there is no order.
+    assert!(matches!(lines[..2], ["hello", "oops [3]"] | ["oops", "hello [3]"]), "{answer:#}");
+    assert!(lines[2].ends_with(" [SIGKILL]"), "{said}");
+    assert_eq!(lines[3..], ["made", &format!("{id} [0]")], "{said}");
+    assert_none(&company.path("data/workspaces"));
+}
+
+/// In the ways in which commands of the client's are not what the department allows, they are the agent's own.
+#[test]
+fn commands_are_run_for_it_only_where_all_is_allowed() {
+    for (more, offered) in [
+        ("", true),
+        ("approval = \"reject\"", false),
+        ("approval = \"ask\"", false),
+        ("limits = { memory = \"2 GiB\" }", false),
+    ] {
+        let answer = play(&company(more), "@terminal echo did");
+        let said = at(&answer, "task.result.output").as_str().unwrap();
+        assert_eq!(said.trim(), if offered { "did [0]" } else { "no terminal: terminal/create" }, "{more}");
+    }
+}
+
+/// The files and the hosts that its department allows, and no others.
+#[cfg(target_os = "linux")]
+#[test]
+fn commands_that_are_run_for_it_are_confined_as_it_is() {
+    let (listed, other) = (crate::network::mirror(), crate::network::mirror());
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+    let sandbox = format!("sandbox.read = [\"{fixtures}\"]\nsandbox.network = [\"{listed}\"]");
+    let company = Company::up(&place_of(&WORK.replace("sandbox.level = \"none\"", &sandbox)));
+    let data = company.path("data").canonicalize().unwrap();
+    let data = data.display();
+    let get = |host| format!("python3 -c 'import urllib.request as it; print(it.urlopen(\"http://{host}/\").status)'");
+    let script = format!(
+        "@terminal cat {data}/company.json >/dev/null 2>&1 || echo no; touch {data}/evil 2>/dev/null; echo in > in; cat in
+@terminal {} 2>&1 | tail -n 1
+@terminal {} >/dev/null 2>&1 || echo no",
+        get(listed),
+        get(other)
+    );
+    let answer = play(&company, &script);
+    assert_eq!(at(&answer, "task.result.output"), "no\nin [0]\n200 [0]\nno [0]\n", "{answer:#}");
+    assert!(!company.path("data/evil").exists());
+    assert_ne!(at(&answer, "task.result.protection.sandbox"), "none");
+}
+
+#[test]
+fn commands_that_are_run_for_it_end_with_it() {
+    let company = company("");
+    let marked = |task: &str| crate::support::processes::marked(&format!("NEXUS_TASK_ID={task}"));
+    let gate = company.text("gate");
+    // Deaf to all that can be heard, and a child that is too.
+    let leave = format!("@leave trap '' INT TERM; (sleep 1000) & touch {gate}.left; while :; do sleep 1; done");
+    let left = || std::path::Path::new(&format!("{gate}.left")).exists().then_some(());
+    let task = company.delegate(&[&format!("{leave}\n@await {gate}.left\n@say done")]);
+    let answer = company.ended(&task);
+    assert_eq!(at(&answer, "task.result.output"), "done\n", "{answer:#}");
+    assert_eq!(marked(&task), []);
+    std::fs::remove_file(format!("{gate}.left")).unwrap();
+    let task = company.delegate(&[&format!("{leave}\n@await {gate}")]);
+    until("the command", left);
+    assert!(marked(&task).len() > 2, "the agent and its command are there");
+    company.run(&["cancel", &task]).done();
+    assert_eq!(marked(&task), []);
+    assert_eq!(at(&company.ended(&task), "task.status"), "cancelled");
 }
