@@ -36,13 +36,6 @@ impl Fault {
         Self(object)
     }
 
-    /// More calls of one agent than are answered at a time.
-    pub(crate) fn too_many() -> Self {
-        Refusal::new(RefusalKind::Busy, "too many calls of this agent are under way")
-            .with_help("wait for some of them; cde_delegateTask doesn't wait for its task")
-            .into()
-    }
-
     pub(crate) fn into_result(self) -> CallToolResult {
         CallToolResult::structured_error(self.0)
     }

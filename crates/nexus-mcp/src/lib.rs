@@ -7,6 +7,7 @@ mod answer;
 mod args;
 mod fault;
 mod http;
+mod pace;
 mod progress;
 mod resource;
 mod scope;

@@ -12,6 +12,7 @@ use rmcp::ServiceExt;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::pace::Paced;
 use crate::server::Server;
 
 /// The task whose agent is served.
@@ -36,7 +37,7 @@ const PAGE: u32 = 1000;
 pub async fn serve_agent(client: Client, scope: Scope, stream: impl AsyncRead + AsyncWrite + Send + 'static) {
     let task = scope.task;
     let (said, heard) = tokio::io::split(stream);
-    let transport = AsyncRwTransport::new(said, heard).with_max_line_length(MAX_LINE);
+    let transport = Paced::new(AsyncRwTransport::new(said, heard).with_max_line_length(MAX_LINE));
     match Server::for_task(client, scope).serve(transport).await {
         Ok(running) => {
             // Told apart by nobody: the agent's own log says how it fared.

@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use nexus_bus::Client;
+use nexus_core::refusal::{Refusal, RefusalKind};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, Implementation, ListResourceTemplatesResult, ListToolsResult,
     PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, sentence};
 use crate::scope::Scope;
 use crate::{resource, tools};
 
@@ -66,6 +67,18 @@ impl Server {
         self.directory = Some(Arc::new(directory));
         self
     }
+
+    /// Held for as long as a call is answered.
+    fn turn(&self) -> Result<Option<SemaphorePermit<'_>>, Refusal> {
+        self.calls.as_ref().map(|calls| calls.try_acquire()).transpose().map_err(|_| {
+            Refusal::new(RefusalKind::Busy, "too many calls of this agent are under way")
+                .with_help("wait for some of them; cde_delegateTask doesn't wait for its task")
+        })
+    }
+}
+
+fn busy(refusal: Refusal) -> ErrorData {
+    ErrorData::internal_error(sentence(&refusal), None)
 }
 
 impl ServerHandler for Server {
@@ -82,6 +95,7 @@ impl ServerHandler for Server {
         _page: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        let _turn = self.turn().map_err(busy)?;
         Ok(ListToolsResult::with_all_items(tools::offered(self.scope.is_some()).cloned().collect()))
     }
 
@@ -95,9 +109,9 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
-        let _turn = match self.calls.as_ref().map(|calls| calls.try_acquire()) {
-            Some(Err(_)) => return Ok(Fault::too_many().into_result().into()),
-            turn => turn,
+        let _turn = match self.turn() {
+            Ok(turn) => turn,
+            Err(refusal) => return Ok(Fault::from(refusal).into_result().into()),
         };
         match tools::call(self, &request.name, arguments, &context).await {
             Some(result) => Ok(result.into()),
@@ -110,6 +124,7 @@ impl ServerHandler for Server {
         _page: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let _turn = self.turn().map_err(busy)?;
         Ok(ListResourceTemplatesResult::with_all_items(vec![resource::template()]))
     }
 
@@ -118,6 +133,7 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
+        let _turn = self.turn().map_err(busy)?;
         resource::read(self, &request.uri).await.map(Into::into)
     }
 }

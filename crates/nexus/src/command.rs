@@ -21,11 +21,14 @@ mod up;
 /// Runs a command.
 pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
     let Cli { command, place, output, log } = cli;
-    let level = match &command {
-        Command::Up { .. } | Command::Broker(_) => "info",
-        _ => "warn",
+    let (level, mcp) = match &command {
+        // Its log is not for agents to fill: of each request that it refuses, and each answer that finds nobody, rmcp
+        // says a line.
+        Command::Up { .. } => ("info", "off"),
+        Command::Broker(_) => ("info", "warn"),
+        _ => ("warn", "warn"),
     };
-    logging::begin(log, level);
+    logging::begin(log, level, mcp);
     match command {
         Command::Up { listen, new_ledger } => up::up(&place, listen, new_ledger).await,
         Command::Mcp { start } => mcp::mcp(&place, start).await,

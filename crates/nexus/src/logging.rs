@@ -13,11 +13,11 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::cli::LogForm;
 use crate::show::{one_line, visible};
 
-/// Begins the log; `default` is the level of our own crates unless `NEXUS_LOG` says otherwise. What async-nats would say
-/// of the connection nexus-bus says already.
-pub(crate) fn begin(form: LogForm, default: &str) {
-    let filter =
-        std::env::var("NEXUS_LOG").unwrap_or_else(|_| format!("warn,async_nats=off,nexus={default},{}", ours(default)));
+/// Begins the log; `default` is the level of our own crates and `mcp` that of rmcp, unless `NEXUS_LOG` says otherwise.
+/// What async-nats would say of the connection nexus-bus says already.
+pub(crate) fn begin(form: LogForm, default: &str, mcp: &str) {
+    let filter = std::env::var("NEXUS_LOG")
+        .unwrap_or_else(|_| format!("warn,async_nats=off,rmcp={mcp},nexus={default},{}", ours(default)));
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
