@@ -17,15 +17,39 @@ pub(super) struct Family {
     _alone: OwnedMutexGuard<()>,
 }
 
-/// The place of one more task that `asker` asks for.
+/// The task that asks for another one.
+pub(super) async fn known(node: &Node, asker: TaskId) -> Result<Task, Refusal> {
+    node.bus.known(asker).await?.ok_or_else(|| Refusal::not_found(&asker.to_string()))
+}
+
+/// The project's directory, with no link in it: it has to be that of the task that asks, or lie below it. Whatever else is
+/// named gets one and the same answer, whether it is there or not.
+pub(super) async fn project(path: &str, asker: &Task) -> Result<String, Refusal> {
+    let own = &asker.project_path;
+    let refused = || {
+        Refusal::invalid(format!(
+            "project_path \"{path}\" is no directory at or below {own}, the project of the task {} that asks for this",
+            asker.id
+        ))
+        .with_help("leave project_path out to work on the same project, or name a directory within it")
+    };
+    let found = tokio::fs::canonicalize(path).await.map_err(|_| refused())?;
+    let within = tokio::fs::canonicalize(own).await.map_err(|_| refused())?;
+    if !found.starts_with(within) || !tokio::fs::metadata(&found).await.is_ok_and(|found| found.is_dir()) {
+        return Err(refused());
+    }
+    found.into_os_string().into_string().map_err(|_| refused())
+}
+
+/// The place of one more task that `task` asks for.
 pub(super) async fn admit(
     node: &Node,
-    asker: TaskId,
+    task: Task,
     limits: &Delegation,
     department: &DepartmentName,
     workers: u32,
 ) -> Result<Family, Refusal> {
-    let task = node.bus.known(asker).await?.ok_or_else(|| Refusal::not_found(&asker.to_string()))?;
+    let asker = task.id;
     let (root, depth) = (tree::root(&task), task.parent.map_or(0, |parent| parent.depth));
     let alone = node.trees.alone(root).await;
     let way = way(node, task).await?;

@@ -64,11 +64,18 @@ impl Plan {
         {
             return accept(node, same(task, &submission)?, true).await;
         }
-        let project = project(&submission.project_path).await?;
+        let asker = match submission.parent_task_id {
+            Some(asker) => Some(family::known(node, asker).await?),
+            None => None,
+        };
+        let project = match &asker {
+            Some(asker) => family::project(&submission.project_path, asker).await?,
+            None => project(&submission.project_path).await?,
+        };
         node.fill.check(&node.bus).await?;
         let department = route.department;
         // Held until the task is on the ledger: nobody else asks for one in this tree meanwhile, and no cancel of it passes by.
-        let family = match submission.parent_task_id {
+        let family = match asker {
             Some(asker) => Some(family::admit(node, asker, &delegation, &department, workers).await?),
             None => None,
         };

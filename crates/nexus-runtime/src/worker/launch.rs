@@ -12,6 +12,7 @@ use nexus_core::attempt::Policy;
 use nexus_core::department::SandboxTier;
 use nexus_core::event::{Failure, FailureKind, Protection};
 use nexus_core::protect::Plan;
+use nexus_core::task::Task;
 use nexus_process::{
     Command, Events, Launch, Limits, OutputPolicy, Redactor, Stdin, StdinWriter, Tree, Watch, is_shortage,
     resolve_secret, user_environment,
@@ -92,6 +93,7 @@ async fn step(
         Some(workspace) => workspace,
         None => {
             let wanted = job.policy.workspace.wanted(plan.sandbox.is_some());
+            still_there(task).await?;
             match node.workspaces.prepare(wanted, task.id, Path::new(&task.project_path)).await {
                 Ok(workspace) => workspace,
                 Err(error) if error.is_shortage() => return Err(NotSpawned::Short(format!("no workspace: {error}"))),
@@ -113,6 +115,20 @@ async fn step(
             Err(error)
         }
     }
+}
+
+/// The project of a task that another one has asked for was held against that one's with no link in it: a link that was
+/// put there since would lead elsewhere.
+async fn still_there(task: &Task) -> Result<(), NotSpawned> {
+    let path = Path::new(&task.project_path);
+    if task.parent.is_none() || tokio::fs::canonicalize(path).await.is_ok_and(|found| found == path) {
+        return Ok(());
+    }
+    let message = format!(
+        "the project {} is not what it was when this task was asked for: it is gone, or a link; ask for it anew",
+        task.project_path
+    );
+    Err(NotSpawned::Failed(Failure { kind: FailureKind::Workspace, message }))
 }
 
 /// Why nothing was started by one try.

@@ -296,6 +296,38 @@ cde_retryTask 1 Task not found success None
     assert_eq!(at(&company.status(&stranger), "task.status"), "failed");
 }
 
+/// An agent that is confined to its project has others begin in it too, and nowhere else.
+#[test]
+fn what_an_agent_asks_for_is_about_its_own_project_or_a_part_of_it() {
+    let place = place(CONFINED);
+    for directory in ["project/part", "secrets"] {
+        std::fs::create_dir(place.path(directory)).unwrap();
+    }
+    place.write("project/part/x", "");
+    place.write("secrets/key", "");
+    std::os::unix::fs::symlink(place.path("secrets"), place.path("project/link")).unwrap();
+    std::os::unix::fs::symlink("part", place.path("project/near")).unwrap();
+    let company = Company::up(&place);
+    let ask = format!(
+        "project, secrets = {:?}, {:?}\n{}",
+        company.text("project"),
+        company.text("secrets"),
+        r#"
+tools = Tools()
+ask = dict(task_description="true", department="qa", preferred_agent="shell")
+said = [tools.call("cde_delegateTask", project_path=path, **ask)
+    for path in [secrets, "..", project + "/../secrets", "link", "link/key", secrets + "/none", "part/x", "/"]]
+print(len(set(json.dumps(answer).count("no directory at or below " + project) for answer in said)),
+    *set(answer["kind"] for answer in said))
+for path in [".", "near"]:
+    child = tools.call("cde_delegateTask", project_path=path, **ask)
+    print(tools.call("cde_getTaskStatus", task_id=child["task_id"])["project_path"][len(project):])
+"#
+    );
+    let answer = company.ended(&company.delegate(&[&script(&ask)]));
+    assert_eq!(output(&answer), "1 invalid_input\n\n/part\n", "{answer:#}");
+}
+
 #[test]
 fn cancelling_the_first_ends_every_process_of_the_tree() {
     let company = Company::up(&place(UNCONFINED));
