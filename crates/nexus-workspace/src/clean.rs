@@ -135,7 +135,7 @@ async fn workspace(branch: Option<&Branch>, root: &Path, rehearsal: bool) -> Res
         return Ok(Left::kept(name, "it is no git repository: nothing tells what in it is new"));
     }
     let clone = PrivateClone::at(branch.clone(), root);
-    if let Some(odd) = clone.oddity() {
+    if let Some(odd) = clone.objection().await {
         return Ok(Left::kept(name, odd));
     }
     let changes = clone.changes(&Finish::Unfinished, &mut None).await?;

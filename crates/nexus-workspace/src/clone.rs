@@ -17,6 +17,7 @@ use crate::error::WorkspaceError;
 use crate::files::{Changes, Files, without_filters};
 use crate::finish::{Fate, Finish, commit_rest, is_half_done};
 use crate::git::Git;
+use crate::hazard;
 
 /// A task's clone.
 #[derive(Clone, Debug)]
@@ -72,7 +73,7 @@ impl PrivateClone {
     }
 
     fn source(&self) -> Git {
-        self.branch.repository.git()
+        self.branch.repository.git().brief()
     }
 
     /// Whole or not at all.
@@ -137,7 +138,7 @@ impl PrivateClone {
         if self.root.symlink_metadata().is_err() {
             return Ok(Fate { branch_kept: self.branch.tip().await?.is_some(), ..Fate::default() });
         }
-        if let Some(odd) = self.oddity() {
+        if let Some(odd) = self.objection().await {
             tracing::warn!(path = %self.root.display(), "the clone is kept, and nothing fetched from it: {odd}");
             return Ok(Fate { branch_kept: false, ..Fate::unknown(odd) });
         }
@@ -204,8 +205,16 @@ impl PrivateClone {
         compared
     }
 
+    /// Why git is not to be run on it.
+    pub(crate) async fn objection(&self) -> Option<String> {
+        match self.oddity() {
+            Some(odd) => Some(odd.to_owned()),
+            None => hazard::in_files(&self.root).await,
+        }
+    }
+
     /// What would lead git elsewhere than into this clone.
-    pub(crate) fn oddity(&self) -> Option<&'static str> {
+    fn oddity(&self) -> Option<&'static str> {
         let git = self.root.join(".git");
         let is_plain = [".git", ".git/objects", ".git/refs"].iter().all(|part| is_directory(&self.root.join(part)));
         let info = git.join("objects/info");

@@ -52,7 +52,7 @@ impl Files {
         let filters = Filters::of(repository).await?;
         // An index of our own has no files left out.
         let settings = filters.settings([("core.sparseCheckout", "false")]);
-        let git = Git::between(&repository.common, root).index(index).settings(&settings);
+        let git = Git::between(&repository.common, root).index(index).settings(&settings).brief();
         let files = Self { git, root: root.to_owned(), filters: filters.off };
         files.git.text("read the branch", ["read-tree", commit]).await?;
         files.refresh().await?;
@@ -67,7 +67,7 @@ impl Files {
         index: Option<&Path>,
     ) -> Result<Self, WorkspaceError> {
         let filters = Filters::of(repository).await?;
-        let git = Git::between(own, root).settings(&filters.settings([]));
+        let git = Git::between(own, root).settings(&filters.settings([])).brief();
         let git = if let Some(index) = index { git.index(index) } else { git };
         let files = Self { git, root: root.to_owned(), filters: filters.off };
         files.refresh().await?;

@@ -10,6 +10,8 @@ use crate::error::WorkspaceError;
 
 /// Checking out a big repository on a slow disk takes minutes.
 const TIMEOUT: Duration = Duration::from_secs(600);
+/// Looking at files, and at what is in a repository, does not.
+const BRIEF: Duration = Duration::from_secs(60);
 /// The names of about 100,000 changed files; only a list of these prints that much, and a patch.
 const LIMIT: usize = 16 * 1024 * 1024;
 /// Tries beside the first when somebody else's git holds a lock: some three seconds, all together.
@@ -39,11 +41,12 @@ pub(crate) struct Git {
     place: PathBuf,
     env: Vec<(OsString, OsString)>,
     limit: usize,
+    timeout: Duration,
 }
 
 impl Git {
     pub(crate) fn at(place: &Path) -> Self {
-        Self { place: place.to_owned(), env: Vec::new(), limit: LIMIT }
+        Self { place: place.to_owned(), env: Vec::new(), limit: LIMIT, timeout: TIMEOUT }
     }
 
     /// git with the repository of one place and the files of another, whose own repository is not looked at.
@@ -79,6 +82,13 @@ impl Git {
         self
     }
 
+    /// With less time, for what an agent has had in hand: it may be made to take long.
+    #[must_use]
+    pub(crate) const fn brief(mut self) -> Self {
+        self.timeout = BRIEF;
+        self
+    }
+
     /// Runs git, however it ends. `doing` completes the sentence "git could not ...".
     pub(crate) async fn run<A: Into<OsString>>(
         &self,
@@ -106,7 +116,7 @@ impl Git {
             .stdin(stdin);
         let mut tried = 0;
         loop {
-            let captured = capture(&command, TIMEOUT, self.limit).await.map_err(|error| match error {
+            let captured = capture(&command, self.timeout, self.limit).await.map_err(|error| match error {
                 CaptureError::Spawn(error @ SpawnError::NotInPath { .. }) => WorkspaceError::NoGit(error),
                 source => WorkspaceError::GitRun { doing, place: self.place.clone(), source },
             })?;

@@ -14,6 +14,7 @@ mod error;
 mod files;
 mod finish;
 mod git;
+mod hazard;
 mod lock;
 mod patch;
 mod repository;

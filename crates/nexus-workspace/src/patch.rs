@@ -11,6 +11,7 @@ use crate::copy;
 use crate::error::WorkspaceError;
 use crate::files::Files;
 use crate::git::Git;
+use crate::hazard;
 use crate::repository::Repository;
 use crate::workspaces::Workspaces;
 
@@ -95,7 +96,13 @@ impl Workspaces {
             uncommitted: 0,
             left_out: None,
         };
-        if !is_there {
+        let hazard = match (is_there, &own) {
+            (false, _) => None,
+            (true, Some(own)) => hazard::in_worktree(&root, own).await,
+            (true, None) => hazard::in_files(&root).await,
+        };
+        if !is_there || hazard.is_some() {
+            patch.left_out = hazard;
             patch.read(&branch.repository.git(), &committed, summary).await?;
             return Ok(Some(patch));
         }
@@ -148,7 +155,7 @@ async fn open(
 impl Patch {
     async fn read(&mut self, git: &Git, to: &str, summary: bool) -> Result<(), WorkspaceError> {
         let how = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--submodule=short"];
-        let git = git.clone().limit(MAX_PATCH);
+        let git = git.clone().limit(MAX_PATCH).brief();
         let form = if summary { "--stat=100" } else { "--patch" };
         let doing = "compare the commits";
         let printed = git.run(doing, how.into_iter().chain([form, &self.base, to])).await?;

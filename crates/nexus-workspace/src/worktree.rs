@@ -8,6 +8,7 @@ use crate::error::WorkspaceError;
 use crate::files::{Changes, Files, without_filters};
 use crate::finish::{Fate, Finish, commit_rest, is_half_done};
 use crate::git::Git;
+use crate::hazard;
 
 /// A task's worktree.
 #[derive(Clone, Debug)]
@@ -95,6 +96,10 @@ impl Worktree {
         let Some(own) = self.branch.repository.own_of(&self.root) else {
             return Ok(Fate::unknown("it is no worktree of the project's repository any more"));
         };
+        if let Some(hazard) = hazard::in_worktree(&self.root, &own).await {
+            tracing::warn!(path = %self.root.display(), "the worktree is kept unseen: {hazard}");
+            return Ok(Fate::unknown(hazard));
+        }
         let files = Files::of_worktree(&self.branch.repository, &self.root, &own, None).await?;
         let mut changes = files.changes("HEAD").await?;
         let mut reason = None;
@@ -147,7 +152,7 @@ impl Worktree {
     /// serialises this per repository.
     pub(crate) async fn remove(&self) -> Result<(), WorkspaceError> {
         let remove = ["worktree".into(), "remove".into(), self.root.clone().into_os_string()];
-        self.careful().await?.text("remove the worktree", remove).await.map(drop)
+        self.careful().await?.brief().text("remove the worktree", remove).await.map(drop)
     }
 
     /// git for files that an agent has had in hand.

@@ -8,6 +8,7 @@ mod clean;
 mod clone;
 mod copy;
 mod diff;
+mod hazard;
 mod leftovers;
 mod modes;
 mod support;
