@@ -47,17 +47,26 @@ fn look(root: &Path, is_git: bool, most: usize) -> Option<String> {
             }
             let (name, path) = (entry.file_name(), entry.path());
             let Ok(kind) = entry.file_type() else { continue };
+            let is_repository = name == ".git";
             let is_opened = is_git || OPENED.iter().any(|opened| name == *opened);
             if is_opened && let Some(what) = oddity(&path, kind) {
                 let shown = path.strip_prefix(root).map_or(path.clone(), Path::to_owned);
                 return Some(format!("{} is {what}: git is not run on it", shown.display()));
             }
             if kind.is_dir() {
-                pending.push((path, is_git || name == ".git"));
+                pending.push((path, is_git || is_repository));
+            } else if (is_git || is_repository && directory != root) && leads_elsewhere(&path, kind) {
+                let shown = path.strip_prefix(root).map_or(path.clone(), Path::to_owned);
+                return Some(format!("{} leads to a directory elsewhere: git is not run on it", shown.display()));
             }
         }
     }
     None
+}
+
+/// A link to a directory, and a repository's file that names where the repository is: what is there has not been looked at.
+fn leads_elsewhere(path: &Path, kind: FileType) -> bool {
+    kind.is_symlink() && path.is_dir() || path.file_name().is_some_and(|name| name == ".git") && path.is_file()
 }
 
 /// A socket can't be opened, and so is in nobody's way: git's own fsmonitor has one.

@@ -50,6 +50,29 @@ async fn pipes_under_names_that_git_opens() {
 }
 
 #[tokio::test]
+async fn what_leads_to_a_repository_elsewhere() {
+    for mode in [Worktree, Clone] {
+        for is_link in [false, true] {
+            let place = Place::repository().await;
+            let prepared = place.prepare(mode, task()).await;
+            for part in ["new", "other/objects", "other/refs"] {
+                std::fs::create_dir_all(prepared.path.join(part)).unwrap();
+            }
+            mkfifo(&prepared.path.join("other/HEAD")).await;
+            let link = prepared.path.join("new/.git");
+            match is_link {
+                true => std::os::unix::fs::symlink("../other", link).unwrap(),
+                false => std::fs::write(link, "gitdir: ../other\n").unwrap(),
+            }
+            let finished = place.workspaces.finish(prepared, completed());
+            let report = tokio::time::timeout(Duration::from_secs(30), finished).await.unwrap();
+            let said = "new/.git leads to a directory elsewhere: git is not run on it";
+            assert_eq!((report.kept, report.reason.as_deref()), (true, Some(said)), "{mode:?} {is_link}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_link_to_a_pipe_and_what_is_in_nobody_s_way() {
     for mode in [Worktree, Clone] {
         let place = Place::repository().await;
