@@ -145,6 +145,9 @@ async fn workspace(branch: Option<&Branch>, root: &Path, rehearsal: bool) -> Res
     if changes.count() > 0 {
         return Ok(Left::kept(name, uncommitted(Some(changes.count()))));
     }
+    if let Some(ignored) = changes.ignored() {
+        return Ok(Left::kept(name, ignored));
+    }
     if let Some(lost) = clone.lost().await? {
         return Ok(Left::kept(name, format!("its {lost} has commits that the project's repository doesn't have")));
     }

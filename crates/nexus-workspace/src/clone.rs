@@ -159,7 +159,8 @@ impl PrivateClone {
         } else if lost {
             reason.get_or_insert_with(|| "it has commits that are on no branch of the project's".to_owned());
         }
-        let kept = lost || changes.count() > 0;
+        reason = reason.or_else(|| changes.ignored());
+        let kept = lost || changes.is_any();
         let branch_kept = self.branch.settle().await?;
         let kept = kept || !self.remove().await;
         Ok(Fate { kept, branch_kept, changed_files: Some(changes.count()), reason: reason.filter(|_| kept) })

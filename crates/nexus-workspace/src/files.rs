@@ -9,6 +9,20 @@ use crate::error::WorkspaceError;
 use crate::git::{Git, entries};
 use crate::repository::Repository;
 
+/// Directories of what tools make again at will. What is ignored in them is not kept for.
+const CACHES: [&str; 10] = [
+    "target",
+    "node_modules",
+    "__pycache__",
+    ".venv",
+    "dist",
+    "build",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".gradle",
+    ".next",
+];
+
 /// More than this is not what somebody would commit, but what a tool has left (dependencies, a build).
 const MAX_FILES: usize = 10_000;
 const MAX_BYTES: u64 = 256 << 20;
@@ -33,9 +47,25 @@ pub(crate) struct Changes {
     pub(crate) paths: Vec<Vec<u8>>,
     /// Repositories of the agent's within: what lies in them is not looked into, and so not thrown away.
     pub(crate) repositories: usize,
+    /// What git ignores, outside of caches.
+    pub(crate) ignored: Vec<Vec<u8>>,
 }
 
 impl Changes {
+    /// Whether anything would be lost with the files.
+    pub(crate) fn is_any(&self) -> bool {
+        self.count() > 0 || !self.ignored.is_empty()
+    }
+
+    /// What is to be said of ignored files, where nothing else keeps a workspace.
+    pub(crate) fn ignored(&self) -> Option<String> {
+        let first = String::from_utf8_lossy(self.ignored.first().filter(|_| self.count() == 0)?);
+        Some(match self.ignored.len() {
+            1 => format!("1 file that git ignores: {first}"),
+            files => format!("{files} files that git ignores, such as {first}"),
+        })
+    }
+
     pub(crate) fn count(&self) -> u64 {
         (self.paths.len() + self.repositories) as u64
     }
@@ -109,7 +139,14 @@ impl Files {
         // git names a directory, and no file in it, where that is a repository of its own.
         let (within, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|path| path.ends_with(b"/"));
         let paths: BTreeSet<_> = changed.into_iter().chain(staged).chain(new).collect();
-        Ok(Changes { paths: paths.into_iter().collect(), repositories: filled + within.len() })
+        let ignored = self.ignored().await?;
+        Ok(Changes { paths: paths.into_iter().collect(), repositories: filled + within.len(), ignored })
+    }
+
+    async fn ignored(&self) -> Result<Vec<Vec<u8>>, WorkspaceError> {
+        let ignored = ["ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", "."].map(str::to_owned);
+        let caches = CACHES.map(|name| format!(":(exclude,glob)**/{name}/**"));
+        self.git.list("look for ignored files", ignored.into_iter().chain(caches)).await
     }
 
     /// Why what differs is not to be committed without having been looked at.

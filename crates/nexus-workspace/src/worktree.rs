@@ -120,7 +120,8 @@ impl Worktree {
             reason.get_or_insert_with(|| "it has commits that are on no branch".to_owned());
         }
         let branch_kept = self.branch.tip().await?.is_some();
-        let kept = changes.count() > 0 || lost;
+        reason = reason.or_else(|| changes.ignored());
+        let kept = changes.is_any() || lost;
         Ok(Fate { kept, branch_kept, changed_files: Some(changes.count()), reason: reason.filter(|_| kept) })
     }
 

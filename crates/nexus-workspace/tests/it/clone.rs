@@ -249,12 +249,12 @@ async fn closed_directories_are_removed_and_links_not_followed() {
     std::fs::create_dir(&outside).unwrap();
     std::fs::write(outside.join("file"), "kept").unwrap();
     let prepared = place.prepare(Clone, task()).await;
-    std::fs::write(prepared.path.join(".gitignore"), "ignored\n").unwrap();
+    std::fs::write(prepared.path.join(".gitignore"), "target\n").unwrap();
     commit(&prepared, "work").await;
-    std::fs::create_dir_all(prepared.path.join("ignored/deep")).unwrap();
-    std::fs::write(prepared.path.join("ignored/deep/file"), "x").unwrap();
-    std::os::unix::fs::symlink(&outside, prepared.path.join("ignored/link")).unwrap();
-    std::fs::set_permissions(prepared.path.join("ignored/deep"), std::fs::Permissions::from_mode(0o000)).unwrap();
+    std::fs::create_dir_all(prepared.path.join("target/deep")).unwrap();
+    std::fs::write(prepared.path.join("target/deep/file"), "x").unwrap();
+    std::os::unix::fs::symlink(&outside, prepared.path.join("target/link")).unwrap();
+    std::fs::set_permissions(prepared.path.join("target/deep"), std::fs::Permissions::from_mode(0o000)).unwrap();
     place.workspaces.finish(prepared, Finish::Unfinished).await;
     assert_eq!(std::fs::read_to_string(outside.join("file")).unwrap(), "kept");
     assert_eq!(place.left(), 0);

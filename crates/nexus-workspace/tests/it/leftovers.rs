@@ -33,8 +33,9 @@ async fn all_that_git_would_add() {
         let report = leave(&place, mode, async |path: &Path| {
             std::fs::write(path.join("README"), "changed\n").unwrap();
             std::fs::remove_file(path.join("sub/file")).unwrap();
-            std::fs::write(path.join(".gitignore"), "ignored\n").unwrap();
-            std::fs::write(path.join("ignored"), "x").unwrap();
+            std::fs::write(path.join(".gitignore"), "dist\n").unwrap();
+            std::fs::create_dir(path.join("dist")).unwrap();
+            std::fs::write(path.join("dist/ignored"), "x").unwrap();
             std::fs::create_dir(path.join("new")).unwrap();
             std::fs::write(path.join("new/two\nwords \u{fc}"), "2\n").unwrap();
             std::fs::write(path.join("run"), "#!/bin/sh\n").unwrap();
@@ -58,6 +59,41 @@ async fn all_that_git_would_add() {
         assert_eq!(who, "Ann <ann@example.org> Ann|Nexus-Task: it");
         assert_eq!(git(&place.project, &["status", "--porcelain"]).await, "");
         assert_eq!(place.left(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_git_ignores_is_kept_but_caches_are_not() {
+    let table: [(&str, &[&str], Option<&str>); 6] = [
+        ("out/", &["out/result.csv"], Some("1 file that git ignores: out/result.csv")),
+        ("out/", &["out/a", "out/deep/b"], Some("2 files that git ignores, such as out/a")),
+        ("*.log", &["new/a.log", "target/b.log"], Some("1 file that git ignores: new/a.log")),
+        ("*", &["targets/a", "sub/target"], Some("2 files that git ignores, such as sub/target")),
+        ("out/", &["out/empty/"], None),
+        ("*", &["target/a", "sub/node_modules/b/c", "__pycache__/d", ".venv/e", "dist/f", "sub/build/g"], None),
+    ];
+    for mode in MODES {
+        for (ignore, files, reason) in table {
+            let place = Place::repository().await;
+            std::fs::write(place.project.join(".git/info/exclude"), ignore).unwrap();
+            let task = task();
+            let prepared = place.prepare(mode, task).await;
+            for file in files {
+                let file = prepared.path.join(file);
+                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                if file.as_os_str().as_encoded_bytes().ends_with(b"/") {
+                    std::fs::create_dir_all(file).unwrap();
+                } else {
+                    std::fs::write(file, "x").unwrap();
+                }
+            }
+            let report = place.workspaces.finish(prepared, completed()).await;
+            let found = (report.kept, report.changed_files, report.reason.as_deref());
+            assert_eq!(found, (reason.is_some(), Some(0), reason), "{mode:?} {ignore} {files:?}");
+            let cleaned = place.workspaces.sweep(task, &place.project).await.unwrap().clean(None, false).await.unwrap();
+            let said = cleaned.workspace.as_ref().map(|left| (left.removed, left.reason.as_str()));
+            assert_eq!(said, reason.map(|reason| (false, reason)), "{mode:?} {ignore} {files:?}");
+        }
     }
 }
 
