@@ -18,6 +18,7 @@ use crate::files::{Changes, Files, without_filters};
 use crate::finish::{Fate, Finish, commit_rest, is_half_done};
 use crate::git::Git;
 use crate::hazard;
+use crate::lock::Locks;
 
 /// A task's clone.
 #[derive(Clone, Debug)]
@@ -28,6 +29,14 @@ pub(crate) struct PrivateClone {
     pub(crate) root: PathBuf,
     /// Where objects are borrowed from: the project's, and where that borrows from itself.
     pub(crate) objects: Vec<PathBuf>,
+}
+
+/// What is where a task's clone would be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Nothing,
+    Clone,
+    Other,
 }
 
 /// What is fetched from one repository into another: only that, by no other way than files, with nothing run on the way.
@@ -55,15 +64,16 @@ const FETCH: [&str; 17] = [
 const MANY: usize = 100;
 
 impl PrivateClone {
-    /// The task's clone: the one that is there from an attempt before, or a new one. None when something else is there.
-    pub(crate) async fn prepare(branch: Branch, root: &Path) -> Result<Option<Self>, WorkspaceError> {
-        let clone = Self::at(branch, root);
-        // An empty one is what an agent has emptied: the branch has the rest.
-        if fs::remove_dir(root).is_err() && root.symlink_metadata().is_ok() {
-            return Ok(is_directory(&root.join(".git")).then_some(clone));
+    /// What is there from an attempt before. An empty directory, which an agent has emptied, is removed: the branch has the
+    /// rest.
+    pub(crate) fn look(&self) -> Look {
+        if fs::remove_dir(&self.root).is_ok() || self.root.symlink_metadata().is_err() {
+            Look::Nothing
+        } else if is_directory(&self.root.join(".git")) {
+            Look::Clone
+        } else {
+            Look::Other
         }
-        clone.make().await?;
-        Ok(Some(clone))
     }
 
     /// The one that is there.
@@ -76,8 +86,8 @@ impl PrivateClone {
         self.branch.repository.git().brief()
     }
 
-    /// Whole or not at all.
-    async fn make(&self) -> Result<(), WorkspaceError> {
+    /// Makes it, whole or not at all.
+    pub(crate) async fn make(&self) -> Result<(), WorkspaceError> {
         let partial = self.root.with_extension("partial");
         // From a making that was cut off: nobody has worked in it yet.
         copy::remove(&partial).map_err(WorkspaceError::io("remove", &partial))?;
@@ -133,8 +143,8 @@ impl PrivateClone {
     }
 
     /// Fetches the branch back, commits what is to be committed, and removes the clone if nothing would be lost with it.
-    /// The caller serialises this per repository.
-    pub(crate) async fn finish(&self, finish: &Finish) -> Result<Fate, WorkspaceError> {
+    /// Nobody is kept waiting while its files are compared.
+    pub(crate) async fn finish(&self, finish: &Finish, locks: &Locks) -> Result<Fate, WorkspaceError> {
         if self.root.symlink_metadata().is_err() {
             return Ok(Fate { branch_kept: self.branch.tip().await?.is_some(), ..Fate::default() });
         }
@@ -143,6 +153,8 @@ impl PrivateClone {
             return Ok(Fate { branch_kept: false, ..Fate::unknown(odd) });
         }
         self.borrow_objects(&self.root)?;
+        let common = &self.branch.repository.common;
+        let lock = locks.lock(common).await;
         let fetched = self.fetch_back(&self.branch.reference()).await?;
         let mut reason = None;
         if let Err(said) = &fetched {
@@ -152,6 +164,7 @@ impl PrivateClone {
             // What the agent has committed on a branch of its own belongs on the task's too, if it goes on from there.
             let _elsewhere = self.fetch_back("HEAD").await?;
         }
+        drop(lock);
         let changes = self.changes(finish, &mut reason).await?;
         let lost = fetched.is_err() || self.lost().await?.is_some();
         if changes.repositories > 0 {
@@ -161,6 +174,7 @@ impl PrivateClone {
         }
         reason = reason.or_else(|| changes.ignored());
         let kept = lost || changes.is_any();
+        let _lock = locks.lock(common).await;
         let branch_kept = self.branch.settle().await?;
         let kept = kept || !self.remove().await;
         Ok(Fate { kept, branch_kept, changed_files: Some(changes.count()), reason: reason.filter(|_| kept) })

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use crate::base::Bases;
 use crate::branch::{self, Branch};
-use crate::clone::PrivateClone;
+use crate::clone::{Look, PrivateClone};
 use crate::copy;
 use crate::error::WorkspaceError;
 use crate::finish::{Fate, Finish};
@@ -133,6 +133,10 @@ impl Workspaces {
         };
         // No attempt follows that would need it.
         if matches!(finish, Finish::Completed { .. }) || !(fate.kept || fate.branch_kept) {
+            let _lock = match &on {
+                Some(branch) => Some(self.locks.lock(&branch.repository.common).await),
+                None => None,
+            };
             self.bases.forget(task);
         }
         let history = history.unwrap_or_default();
@@ -191,8 +195,17 @@ impl Workspaces {
     ) -> Result<Option<Prepared>, WorkspaceError> {
         let Some(repository) = Repository::find(project).await? else { return Ok(None) };
         let prefix = repository.prefix.clone();
+        // Who cleans up holds it until what is there is removed, so what is found here stays. Cloning disturbs nobody.
+        let lock = self.locks.lock(&repository.common).await;
         let branch = self.branch(task, repository, path).await?;
-        let Some(clone) = PrivateClone::prepare(branch, path).await? else { return Ok(None) };
+        let clone = PrivateClone::at(branch, path);
+        let found = clone.look();
+        drop(lock);
+        match found {
+            Look::Nothing => clone.make().await?,
+            Look::Clone => {}
+            Look::Other => return Ok(None),
+        }
         let path = path.join(prefix);
         // A directory that is not committed yet is missing in the clone.
         std::fs::create_dir_all(&path).map_err(WorkspaceError::io("create", &path))?;
@@ -201,8 +214,7 @@ impl Workspaces {
     }
 
     async fn finish_clone(&self, clone: &PrivateClone, finish: &Finish) -> Fate {
-        let _lock = self.locks.lock(&clone.branch.repository.common).await;
-        clone.finish(finish).await.unwrap_or_else(|error| {
+        clone.finish(finish, &self.locks).await.unwrap_or_else(|error| {
             tracing::warn!(path = %clone.root.display(), %error, "a workspace is kept");
             Fate::unknown(error.to_string())
         })

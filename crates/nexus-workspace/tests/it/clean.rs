@@ -1,5 +1,7 @@
 //! What is left is removed when nothing would be lost, and its reason is said when it stays.
 
+use std::time::Duration;
+
 use nexus_core::department::WorkspaceMode::{self, Clone, Copy, Scratch, Worktree};
 use nexus_core::id::TaskId;
 use nexus_workspace::{Cleaned, Finish, Left, Method};
@@ -83,6 +85,30 @@ async fn what_is_not_committed_stays() {
         let cleaned = clean(&place, task).await;
         assert_eq!(said(cleaned.workspace.as_ref()), Some((true, "all of it is committed")), "{mode:?}");
         assert!(cleaned.branch.unwrap().removed);
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_waits_for_who_cleans_up() {
+    for mode in [Worktree, Clone] {
+        let place = Place::repository().await;
+        let task = done(&place, mode, "more").await;
+        place.workspaces.apply(task, &place.project, None, Method::Merge).await.unwrap();
+        let workspace = place.directory.path().join("data/workspaces").join(task.to_string());
+        std::fs::remove_file(workspace.join("more")).unwrap();
+        let sweep = place.workspaces.sweep(task, &place.project).await.unwrap();
+        let attempt = place.prepare(mode, task);
+        tokio::pin!(attempt);
+        // It has all the time that it would need.
+        let early = tokio::time::timeout(Duration::from_millis(500), &mut attempt).await;
+        assert!(early.is_err(), "{mode:?}");
+        assert!(sweep.clean(None, false).await.unwrap().workspace.unwrap().removed);
+        // It has found that nothing is there any more, and has a whole one.
+        let prepared = attempt.await;
+        assert!(prepared.path.join("README").exists() && prepared.path.join(".git").exists(), "{mode:?}");
+        // And the other way round: who cleans up is not kept waiting by one that is at work.
+        let sweep = tokio::time::timeout(Duration::from_secs(30), place.workspaces.sweep(task, &place.project));
+        drop(sweep.await.unwrap().unwrap());
     }
 }
 
