@@ -178,7 +178,14 @@ pub(super) async fn clean(place: &PlaceArgs, output: Output, named: &[String], r
     let mut done = Vec::new();
     for task in &tasks {
         let id = task.task_id;
-        let sweep = workspaces.sweep(id, Path::new(&task.project_path)).await.map_err(|error| failed(&error))?;
+        let sweep = match workspaces.sweep(id, Path::new(&task.project_path)).await {
+            Ok(sweep) => sweep,
+            // The other tasks' repositories may be sound.
+            Err(error) => {
+                done.push(json!({ "task_id": id, "kept": error.to_string() }));
+                continue;
+            }
+        };
         // Asked for again: no attempt begins from here on.
         let now = client.status(&id.to_string()).await?.task;
         if !now.status.is_terminal() {

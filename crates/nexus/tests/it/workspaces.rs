@@ -202,6 +202,27 @@ fn what_runs_is_left_alone() {
 }
 
 #[test]
+fn a_repository_that_git_refuses_keeps_nobody_else_s() {
+    let company = company("clone");
+    let other = company.path("other");
+    git(&company.path("project"), &["clone", "-q", &company.text("project"), &company.text("other")]);
+    let mut ids = Vec::new();
+    for (file, project) in [("a", "project"), ("b", "other"), ("c", "project")] {
+        let id = company.delegate(&["--project", &company.text(project), &format!("echo new > {file}")]);
+        assert_eq!(at(&company.ended(&id), "task.status"), "completed");
+        company.run(&["apply", &id]).done();
+        ids.push(id);
+    }
+    std::fs::write(other.join(".git/config"), "no setting\n").unwrap();
+    let cleaned = company.run(&["clean", &ids[0], &ids[1], &ids[2]]).done();
+    let lines: Vec<&str> = cleaned.lines().collect();
+    assert_eq!(lines.len(), 3, "{cleaned}");
+    assert!(lines[0].starts_with(&format!("removed   branch nexus/{}", ids[0])), "{cleaned}");
+    assert!(lines[1].starts_with(&format!("kept      task {}: git could not", ids[1])), "{cleaned}");
+    assert!(lines[2].starts_with(&format!("removed   branch nexus/{}", ids[2])), "{cleaned}");
+}
+
+#[test]
 fn without_a_repository_there_is_nothing_to_apply() {
     let company = Company::up(&Place::with(&[("work", &WORK.replace("scratch", "in_place"))]));
     let (id, _) = run(&company, "echo x > file");
