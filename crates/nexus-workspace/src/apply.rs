@@ -97,7 +97,7 @@ impl Workspaces {
             return Err(WorkspaceError::NoProject(project.to_owned()).into());
         }
         let repository = Repository::find(project).await?.ok_or_else(none)?;
-        let _lock = self.locks.lock(&repository.common).await;
+        let _lock = self.locks.lock_or_refuse(&repository.common).await?;
         // It may have moved while the lock was waited for.
         let repository = Repository::find(project).await?.ok_or_else(none)?;
         let from = repository.head.clone();

@@ -74,7 +74,7 @@ impl Workspaces {
             false => None,
         };
         let lock = match &repository {
-            Some(repository) => Some(self.locks.lock(&repository.common).await),
+            Some(repository) => Some(self.locks.lock_or_refuse(&repository.common).await?),
             None => None,
         };
         Ok(Sweep { workspaces: self, task, repository, _lock: lock })

@@ -22,6 +22,11 @@ pub enum WorkspaceError {
     TooBig { project: PathBuf, files: usize, mib: u64 },
     #[error("the system could not {doing} {}: {source}", .path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error(
+        "another process has held the lock {} for a minute: a company whose task begins or ends there, or another `nexus \
+         apply` or `nexus clean`; nothing was changed: try again when that is done", .0.display()
+    )]
+    Busy(PathBuf),
     #[error("preparing the workspace was interrupted: the runtime shuts down")]
     ShutDown,
 }

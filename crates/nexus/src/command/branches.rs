@@ -29,7 +29,11 @@ fn base(task: &TaskView) -> Option<&str> {
 }
 
 fn failed(error: &WorkspaceError) -> Exit {
-    let code = if matches!(error, WorkspaceError::NoProject(_)) { Code::NotFound } else { Code::Failure };
+    let code = match error {
+        WorkspaceError::NoProject(_) => Code::NotFound,
+        WorkspaceError::Busy(_) => Code::Refused,
+        _ => Code::Failure,
+    };
     let exit = Exit::new(code, error.to_string());
     if code == Code::NotFound { exit.with_help("give this command on the machine that has the project") } else { exit }
 }
