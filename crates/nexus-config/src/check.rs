@@ -28,7 +28,9 @@ pub(crate) struct Parsed {
 /// not reported as unknown.
 pub(crate) fn all(parsed: &Parsed, layers: &Layers, decoder: &Decoder<'_>, whole: bool) -> Vec<ConfigError> {
     let agents = layers.names_under("agents");
-    let mut check = Check { decoder, agents: whole.then_some(agents), errors: Vec::new() };
+    let departments = parsed.departments.keys().cloned().collect();
+    let (agents, departments) = (whole.then_some(agents), whole.then_some(departments));
+    let mut check = Check { decoder, agents, departments, errors: Vec::new() };
     company::check(&mut check, parsed, whole);
     for (name, department) in &parsed.departments {
         department::check(&mut check, name, department, &parsed.file.agents);
@@ -40,6 +42,8 @@ struct Check<'a> {
     decoder: &'a Decoder<'a>,
     /// Names of declared agents, when all of them are known.
     agents: Option<Vec<String>>,
+    /// Names of all departments, when all of them are known.
+    departments: Option<Vec<DepartmentName>>,
     errors: Vec<ConfigError>,
 }
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::{Budget, Usd};
-use crate::id::{AgentName, Priority};
+use crate::id::{AgentName, DepartmentName, Priority};
 use crate::restart::RestartPolicy;
 use crate::retry::RetryPolicy;
 use crate::units::{Size, Span};
@@ -29,6 +29,10 @@ pub struct Department {
     /// Its agents, in order of preference. `shell` runs any command, and only where it is listed.
     #[serde(default = "default_agents")]
     pub agents: Vec<AgentName>,
+    /// The departments that its agents may ask for tasks, whatever those can reach. Absent: all whose agents can reach no more
+    /// than its own ([sandbox] level, minimum and network).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegates_to: Option<Vec<DepartmentName>>,
     /// Instructions for its agents, put before each task. These are filled in: `{{ department }}`, `{{ description }}` (the
     /// department's), `{{ task_type }}`, `{{ workspace }}`, `{{ branch }}`, `{{ departments }}` (who else there is),
     /// `{{ messages }}` (what was sent to the department lately).
@@ -86,6 +90,7 @@ impl Default for Department {
             workers: default_workers(),
             task_types: Vec::new(),
             agents: default_agents(),
+            delegates_to: None,
             role: None,
             role_file: None,
             approval: Approval::default(),

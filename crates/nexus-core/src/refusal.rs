@@ -31,7 +31,8 @@ pub enum RefusalKind {
     Ambiguous,
     /// The department's queue is at its bound, or the ledger is full; try again later.
     Busy,
-    /// One more task in this tree of tasks would go beyond a limit of `[delegation]`, or could never be done.
+    /// One more task in this tree of tasks would go beyond a limit of `[delegation]`, could never be done, or would be done by
+    /// a department that the one that asks may not ask. Or one more message of a task.
     Limit,
     /// The disk that the ledger is on is full or can't be written; try again when there is room.
     StorageFull,

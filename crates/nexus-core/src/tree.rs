@@ -7,6 +7,10 @@ use crate::refusal::{Refusal, RefusalKind};
 use crate::task::{Parent, Task};
 use crate::view::{Status, TaskView};
 
+mod reach;
+
+pub use reach::may_ask;
+
 /// How a task stands, as far as those that it asks for are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {

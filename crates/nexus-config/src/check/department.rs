@@ -32,6 +32,7 @@ pub(super) fn check(
         check.refuse_if(task_type.trim().is_empty(), &path, "a task type can't be empty");
     }
     agents(check, &own, department);
+    delegates_to(check, &own, department);
     let waiting = department.queue.max_waiting;
     check.refuse_if(waiting == 0, &at(&["queue", "max_waiting"]), "`max_waiting` must be at least 1");
     check.restart(&department.restart, &own);
@@ -60,6 +61,17 @@ fn agents(check: &mut Check<'_>, own: &[&str], department: &Department) {
         let path = [own, &["agents", &index]].concat();
         let known: Vec<&str> = declared.iter().map(String::as_str).collect();
         let (message, help) = unknown(&format!("there is no agent `{agent}`"), agent, &known, '`');
+        check.refuse_with(&path, message, help);
+    }
+}
+
+fn delegates_to(check: &mut Check<'_>, own: &[&str], department: &Department) {
+    let (Some(listed), Some(declared)) = (&department.delegates_to, check.departments.clone()) else { return };
+    for (index, name) in listed.iter().enumerate().filter(|(_, name)| !declared.contains(name)) {
+        let index = index.to_string();
+        let path = [own, &["delegates_to", &index]].concat();
+        let known: Vec<&str> = declared.iter().map(DepartmentName::as_str).collect();
+        let (message, help) = unknown(&format!("there is no department `{name}`"), name.as_str(), &known, '`');
         check.refuse_with(&path, message, help);
     }
 }

@@ -36,6 +36,17 @@ fn several_files_at_once() {
 }
 
 #[test]
+fn departments_to_delegate_to_exist() {
+    let files = [
+        ("departments/qa.toml", ""),
+        ("departments/ops.toml", "delegates_to = [\n  \"qa\",\n  \"qaa\",\n  \"Bad Name\",\n]\n"),
+    ];
+    insta::assert_snapshot!(errors(&files, &[]));
+    let files = [files[0], ("departments/ops.toml", "delegates_to = [\n  \"qa\",\n  \"qaa\",\n]\n")];
+    insta::assert_snapshot!(errors(&files, &[]));
+}
+
+#[test]
 fn wrong_types_and_units() {
     insta::assert_snapshot!(qa(
         "workers = -1\ntask_types = \"x\"\nagents = [\"shell\", 7, \"Bad Name\"]\ndescription = 5\n[queue]\nmax_waiting = 1.5\n\n[limits]\nwall_time = 30\nidle_time = \"5 parsecs\"\noutput = \"64\"\n\n[sandbox]\nnetwork = \"half\"\n\n[workspace]\nmode = 1\n\n[restart]\nmax_restarts = 99999999999\nstrategy = \"one_for_all\"\n[retry.backoff]\ninitial = 0\n"

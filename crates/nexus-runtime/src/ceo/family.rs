@@ -1,6 +1,6 @@
 //! Tasks that are asked for on behalf of others: how the tree stands on the ledger, and what that allows.
 
-use nexus_core::company::Delegation;
+use nexus_core::company::Company;
 use nexus_core::id::{DepartmentName, TaskId};
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::{Parent, Task};
@@ -45,10 +45,11 @@ pub(super) async fn project(path: &str, asker: &Task) -> Result<String, Refusal>
 pub(super) async fn admit(
     node: &Node,
     task: Task,
-    limits: &Delegation,
+    company: &Company,
     department: &DepartmentName,
     workers: u32,
 ) -> Result<Family, Refusal> {
+    tree::may_ask(company, &task.department, department)?;
     let asker = task.id;
     let (root, depth) = (tree::root(&task), task.parent.map_or(0, |parent| parent.depth));
     let alone = node.trees.alone(root).await;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use nexus_bus::{BusError, Submitted, new_traceparent};
 use nexus_core::api::Accepted;
 use nexus_core::budget::Spent;
-use nexus_core::company::{Company, Delegation};
+use nexus_core::company::Company;
 use nexus_core::event::{Event, What};
 use nexus_core::id::{DepartmentName, TaskId};
 use nexus_core::refusal::{Refusal, RefusalKind};
@@ -32,7 +32,7 @@ pub(super) struct Plan {
     order: Order,
     route: Route,
     bound: u64,
-    delegation: Delegation,
+    company: Arc<Company>,
     workers: u32,
 }
 
@@ -49,13 +49,13 @@ pub(super) fn plan(
     }
     let policy = company.departments.get(&route.department);
     let (bound, workers) = policy.map_or((0, 0), |policy| (policy.queue.max_waiting, policy.workers));
-    Ok(Plan { order, route, bound, delegation: company.delegation, workers })
+    Ok(Plan { order, route, bound, company: Arc::clone(company), workers })
 }
 
 impl Plan {
     /// Puts the task on the ledger. The answer is given when it is there.
     pub(super) async fn carry_out(self, node: &Node) -> Result<Accepted, Refusal> {
-        let Self { order, route, bound, delegation, workers } = self;
+        let Self { order, route, bound, company, workers } = self;
         let submission = order.submission;
         let id = submission.keyed_id().unwrap_or_else(|| TaskId::from_uuid(uuid::Uuid::now_v7()));
         // A key that is known is answered as it was the first time, whatever has changed in between.
@@ -76,7 +76,7 @@ impl Plan {
         let department = route.department;
         // Held until the task is on the ledger: nobody else asks for one in this tree meanwhile, and no cancel of it passes by.
         let family = match asker {
-            Some(asker) => Some(family::admit(node, asker, &delegation, &department, workers).await?),
+            Some(asker) => Some(family::admit(node, asker, &company, &department, workers).await?),
             None => None,
         };
         let state = node.historian.state();

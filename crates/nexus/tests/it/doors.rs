@@ -328,6 +328,33 @@ for path in [".", "near"]:
     assert_eq!(output(&answer), "1 invalid_input\n\n/part\n", "{answer:#}");
 }
 
+/// What a sandbox keeps from an agent it doesn't get by one that is confined less, unless its department's file says so.
+#[test]
+fn a_confined_agent_asks_no_department_that_reaches_more() {
+    let place = place(CONFINED);
+    place.department("qa", &format!("{DEPARTMENT}{UNCONFINED}\n"));
+    let company = Company::up(&place);
+    let ask = script(
+        r#"
+tools = Tools()
+for department in ["qa", "engineering"]:
+    answer = tools.call("cde_runTask", task_description="echo done", department=department, preferred_agent="shell")
+    print(answer.get("kind"), answer["result"]["output"].strip() if "result" in answer else answer["message"])
+"#,
+    );
+    let said = output(&company.ended(&company.delegate(&[&ask]))).to_owned();
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines[0].starts_with("limit the department product can't ask qa for tasks: it is confined less"), "{said}");
+    assert!(lines[0].contains("departments/product.toml"), "{said}");
+    assert_eq!(lines[1..], ["None done"]);
+    place.department("product", &format!("delegates_to = [\"qa\"]\n{DEPARTMENT}{CONFINED}\n"));
+    let said = until("the list", || {
+        let said = output(&company.ended(&company.delegate(&[&ask]))).to_owned();
+        (!said.starts_with("limit")).then_some(said)
+    });
+    assert!(said.starts_with("None done\nlimit "), "{said}");
+}
+
 #[test]
 fn cancelling_the_first_ends_every_process_of_the_tree() {
     let company = Company::up(&place(UNCONFINED));
