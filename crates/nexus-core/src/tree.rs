@@ -74,6 +74,8 @@ pub struct Asker {
     pub children: u64,
     /// Tasks below the first one, however they ended.
     pub tree: u64,
+    /// Tasks of the department that is asked, of any tree, which run and have asked for others that wait or run.
+    pub waiting: Vec<TaskId>,
 }
 
 impl Asker {
@@ -119,6 +121,23 @@ impl Asker {
             );
             return Err(Refusal::new(RefusalKind::Limit, message).with_help(format!(
                 "do the work in this task, ask another department, or have `workers` raised in \
+                 departments/{department}.toml"
+            )));
+        }
+        // Of several trees each could wait for a worker that another one holds.
+        let own = (parent.department == *department).then_some(parent.task);
+        let mut waiting: Vec<TaskId> = self.waiting.iter().copied().chain(own).collect();
+        waiting.sort_unstable();
+        waiting.dedup();
+        if waiting.len() >= workers as usize {
+            let waiting: Vec<String> = waiting.iter().map(TaskId::to_string).collect();
+            let message = format!(
+                "the department {department} has {workers} workers, and all of them would be taken by tasks that have asked \
+                 for others and may wait for them ({}): this one might never be done",
+                waiting.join(", ")
+            );
+            return Err(Refusal::new(RefusalKind::Limit, message).with_help(format!(
+                "do the work in this task, ask again when one of those has ended, or have `workers` raised in \
                  departments/{department}.toml"
             )));
         }

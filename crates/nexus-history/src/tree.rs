@@ -1,6 +1,6 @@
 //! Trees of tasks that agents have asked for.
 
-use nexus_core::id::TaskId;
+use nexus_core::id::{DepartmentName, TaskId};
 use nexus_core::view::{Status, TaskView};
 use sqlx::AssertSqlSafe;
 
@@ -28,6 +28,18 @@ impl History {
         const SQL: &str = "SELECT body FROM nexus_task WHERE root = $1 ORDER BY created_at, id";
         let bodies: Vec<String> =
             reading!(&self.db, pool => sqlx::query_scalar(SQL).bind(row::key(root)).fetch_all(pool).await)
+                .map_err(|error| self.failed(error))?;
+        row::views(&bodies, &self.url)
+    }
+
+    /// Tasks of a department that run and have asked for others that wait or run: which may be what they wait for.
+    pub async fn waiting(&self, department: &DepartmentName) -> Result<Vec<TaskView>, HistoryError> {
+        // By the index of orphans too.
+        const SQL: &str = "SELECT body FROM nexus_task WHERE department = $1 AND status = 'running' AND id IN \
+             (SELECT parent FROM nexus_task WHERE parent IS NOT NULL AND status IN ('queued', 'running')) \
+             ORDER BY created_at, id";
+        let bodies: Vec<String> =
+            reading!(&self.db, pool => sqlx::query_scalar(SQL).bind(department.as_str()).fetch_all(pool).await)
                 .map_err(|error| self.failed(error))?;
         row::views(&bodies, &self.url)
     }

@@ -24,7 +24,36 @@ fn way(departments: &[&str]) -> Vec<Link> {
 /// What asks at the lower end of this way.
 fn asker(way: Vec<Link>, children: u64, tree: u64) -> Asker {
     let depth = u32::try_from(way.len()).unwrap() - 1;
-    Asker { root: way.last().unwrap().task, depth, way, children, tree }
+    Asker { root: way.last().unwrap().task, depth, way, children, tree, waiting: Vec::new() }
+}
+
+/// Each tree alone could go on, but each waits for a worker that the other one holds.
+#[test]
+fn the_last_worker_is_not_left_to_those_that_wait() {
+    let refused = |departments: &[&str], waiting: &[u128], workers| {
+        let waiting = waiting.iter().copied().map(id).collect();
+        let asker = Asker { waiting, ..asker(way(departments), 0, 0) };
+        let refusal = asker.admit(&LIMITS, &department("qa"), workers).err()?;
+        assert_eq!(refusal.kind, RefusalKind::Limit);
+        Some(refusal.message)
+    };
+    for (departments, waiting, workers, is_refused) in [
+        (&["product"][..], &[][..], 1, false),
+        (&["product"], &[8], 1, true),
+        (&["product"], &[8], 2, false),
+        (&["product"], &[8, 9], 2, true),
+        // The one that asks will wait too; it is counted once.
+        (&["qa"], &[8], 2, true),
+        (&["qa"], &[1], 2, false),
+        (&["qa"], &[1, 8], 3, false),
+        (&["qa", "product"], &[1, 8, 9], 3, true),
+    ] {
+        let message = refused(departments, waiting, workers);
+        assert_eq!(message.is_some(), is_refused, "{departments:?} {waiting:?} {workers}: {message:?}");
+        assert!(
+            message.is_none_or(|message| message.contains("never be done") && message.contains(&id(8).to_string()))
+        );
+    }
 }
 
 const LIMITS: Delegation = Delegation { max_depth: 2, max_children: 3, max_tree: 5 };

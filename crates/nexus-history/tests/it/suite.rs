@@ -155,11 +155,18 @@ pub(crate) async fn trees_are_counted_and_orphans_found(url: &str) {
         found.into_iter().map(|(view, how)| (view.task_id, how)).collect::<Vec<_>>()
     };
     assert_eq!(orphans().await, []);
-    let ends = [(8, event(1, "product", 1, 8, cancelled())), (9, event(10, "product", 1, 9, failed()))];
-    history.fold(&ends, 9).await.unwrap();
+    let waiting = async |name| ids(history.waiting(&department(name)).await.unwrap());
+    let begun = [(8, event(10, "product", 1, 6, started("here"))), (9, event(4, "qa", 1, 7, started("here")))];
+    assert_eq!(waiting("product").await, []);
+    history.fold(&begun, 9).await.unwrap();
+    // The first hasn't begun, and the last has asked for nothing.
+    assert_eq!((waiting("product").await, waiting("qa").await), (vec![id(10)], vec![]));
+    let ends = [(10, event(1, "product", 1, 8, cancelled())), (11, event(10, "product", 1, 9, failed()))];
+    history.fold(&ends, 11).await.unwrap();
+    assert_eq!(waiting("product").await, []);
     // Its grandchild isn't one before its child is cancelled, and what has ended is none.
     assert_eq!(orphans().await, [(id(2), Status::Cancelled), (id(11), Status::Failed)]);
-    history.fold(&[(10, event(2, "qa", 1, 10, cancelled()))], 10).await.unwrap();
+    history.fold(&[(12, event(2, "qa", 1, 10, cancelled()))], 12).await.unwrap();
     assert_eq!(orphans().await, [(id(4), Status::Cancelled), (id(11), Status::Failed)]);
     history.close().await;
 }

@@ -10,11 +10,11 @@ use tokio::sync::OwnedMutexGuard;
 use crate::historian::refused;
 use crate::node::Node;
 
-/// The place of a new task in its tree, which is its own as long as this is held: what is counted stays as it is.
+/// The place of a new task in its tree. As long as this is held nobody else asks for any: what is counted stays as it is.
 #[derive(Debug)]
 pub(super) struct Family {
     pub(super) parent: Parent,
-    _alone: OwnedMutexGuard<()>,
+    _alone: [OwnedMutexGuard<()>; 2],
 }
 
 /// The task that asks for another one.
@@ -53,13 +53,19 @@ pub(super) async fn admit(
     let asker = task.id;
     let (root, depth) = (tree::root(&task), task.parent.map_or(0, |parent| parent.depth));
     let alone = node.trees.alone(root).await;
+    // Of two trees, the second to ask is to see what the first has asked for.
+    let first = node.trees.alone(TaskId::from_uuid(uuid::Uuid::nil())).await;
     let way = way(node, task).await?;
     // What was accepted in this tree is waited for, as whoever was alone with it has said that it was written.
     let history = node.historian.current().await?;
     let children = history.children(asker).await.map_err(|error| refused(&error))?;
     let tree = history.tree_size(root).await.map_err(|error| refused(&error))?;
-    let parent = Asker { way, root, depth, children, tree }.admit(limits, department, workers)?;
-    Ok(Family { parent, _alone: alone })
+    // Those that other nodes' workers hold leave this one's free.
+    let waiting = history.waiting(department).await.map_err(|error| refused(&error))?;
+    let waiting =
+        waiting.into_iter().filter(|view| view.node.as_ref() == Some(&node.id)).map(|view| view.task_id).collect();
+    let parent = Asker { way, root, depth, children, tree, waiting }.admit(&company.delegation, department, workers)?;
+    Ok(Family { parent, _alone: [alone, first] })
 }
 
 /// From a task up to its tree's first, as far as they are known: what ended long ago is forgotten.

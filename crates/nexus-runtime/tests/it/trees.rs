@@ -97,6 +97,33 @@ async fn only_what_runs_asks_and_never_for_what_would_wait_for_it() {
     office.stop().await;
 }
 
+/// Each of two trees asks for the department whose only worker the other one holds, at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_trees_never_wait_for_each_other() {
+    let server = Server::start().await;
+    let office = server.open(company([("product", department(1)), ("qa", department(1))])).await;
+    let roots = [office.submit("product", SLEEP).await, office.submit("qa", SLEEP).await];
+    for root in roots {
+        office.pid(root).await;
+    }
+    let (one, two) = tokio::join!(ask(&office, roots[0], "qa", "true"), ask(&office, roots[1], "product", "true"));
+    let (admitted, holder, refused) = match (one, two) {
+        (Ok(admitted), Err(refused)) => (admitted, roots[0], refused),
+        (Err(refused), Ok(admitted)) => (admitted, roots[1], refused),
+        both => panic!("{both:?}"),
+    };
+    assert_eq!(refused.kind, RefusalKind::Limit);
+    assert!(
+        refused.message.contains("might never be done") && refused.message.contains(&holder.to_string()),
+        "{refused}"
+    );
+    let other = roots.into_iter().find(|root| *root != holder).unwrap();
+    cancel(&office, other).await;
+    office.completed(admitted.task_id, (1, 0)).await;
+    cancel(&office, holder).await;
+    office.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_its_parents_and_finds_what_an_attempt_before_has_asked_for() {
     let server = Server::start().await;
