@@ -11,7 +11,7 @@ use nexus_core::event::{Event, What};
 use nexus_core::id::NodeId;
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::MAX_WORDS;
-use nexus_core::tree;
+use nexus_core::tree::{self, Standing};
 use nexus_core::view::{Status, TaskView};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -40,13 +40,19 @@ pub(super) async fn cancel(node: &Node, request: &CancelRequest, grace: Duration
     let (marked, mark) = oneshot::channel();
     let children = async {
         match mark.await {
-            Ok(()) => cancel_below(node, &view, began + grace + MARGIN).await,
+            Ok(()) => cancel_below(node, &view, began + grace + MARGIN).await.map(drop),
             // It was not cancelled: neither are they.
             Err(_) => Ok(()),
         }
     };
     let (own, below) = tokio::join!(cancel_one(node, &view, &reason, began + grace + MARGIN, Some(marked)), children);
-    let was = own?;
+    let was = match own {
+        // What a completed task has asked for goes on, until it is cancelled by the same name.
+        Err(refusal) if refusal.kind == RefusalKind::Conflict => {
+            left_below(node, &view, began + grace + MARGIN).await?.ok_or(refusal)?
+        }
+        own => own?,
+    };
     below?;
     Ok(Cancelled {
         task_id: view.task_id,
@@ -55,15 +61,24 @@ pub(super) async fn cancel(node: &Node, request: &CancelRequest, grace: Duration
     })
 }
 
-/// Cancels what is below a task that is marked as cancelled. Whoever asks for one more in this tree looks at that mark while
+/// Cancels what goes on below a task that has ended, and returns how that one stands; none: there is nothing, or it hasn't ended.
+async fn left_below(node: &Node, view: &TaskView, deadline: Instant) -> Result<Option<Status>, Refusal> {
+    let last = node.bus.last_event(view.task_id).await?;
+    let Standing::Ended(was) = Standing::of(last.as_ref().map(|last| &last.event)) else { return Ok(None) };
+    Ok((cancel_below(node, view, deadline).await? > 0).then_some(was))
+}
+
+/// Cancels what is below a task that is marked as cancelled or has ended, and returns how many that were. Whoever asks for one more in this tree looks at that mark while
 /// alone with it, so that after a moment alone with it all that there will ever be is known.
-async fn cancel_below(node: &Node, view: &TaskView, deadline: Instant) -> Result<(), Refusal> {
+async fn cancel_below(node: &Node, view: &TaskView, deadline: Instant) -> Result<usize, Refusal> {
     let root = view.parent.map_or(view.task_id, |parent| parent.root);
     drop(node.trees.alone(root).await);
     let history = node.historian.current().await?;
     let tree = history.tree(root).await.map_err(|error| refused(&error))?;
     let open = tree::below(view.task_id, tree).into_iter().filter(|view| !view.status.is_terminal());
-    let each = open.map(async |view| {
+    let open: Vec<_> = open.collect();
+    let count = open.len();
+    let each = open.into_iter().map(async |view| {
         let parent = view.parent.map_or(root, |parent| parent.task_id);
         let reason = tree::orphaned(parent, Status::Cancelled).unwrap_or_default();
         match cancel_one(node, &view, &reason, deadline, None).await {
@@ -76,7 +91,8 @@ async fn cancel_below(node: &Node, view: &TaskView, deadline: Instant) -> Result
             ended => ended.map(drop),
         }
     });
-    futures_util::future::join_all(each).await.into_iter().collect()
+    futures_util::future::join_all(each).await.into_iter().collect::<Result<(), _>>()?;
+    Ok(count)
 }
 
 /// Cancels one task, and returns what it was. `marked` is told when that is on the ledger and can't be taken back.

@@ -219,7 +219,14 @@ async fn a_failed_parent_takes_its_children_along_and_a_completed_one_does_not()
     }
     eventually("its end", async || (!is_alive(pid)).then_some(())).await;
     assert_eq!(office.status(children[1]).await.task.status, Status::Running);
-    cancel(&office, children[1]).await;
+    // By the name of the one that asked for it, for as long as there is something to cancel.
+    let request = CancelRequest { task_id: completing.to_string(), reason: None };
+    let cancelled = within("a cancel", office.client.cancel(&request)).await.unwrap();
+    assert_eq!((cancelled.task_id, cancelled.was), (completing, Status::Completed));
+    assert_eq!(office.status(children[1]).await.task.status, Status::Cancelled);
+    assert_eq!(office.status(completing).await.task.status, Status::Completed);
+    let refusal = within("a refusal", office.client.cancel(&request)).await.unwrap_err();
+    assert_eq!((refusal.kind, refusal.message.ends_with("is completed already")), (RefusalKind::Conflict, true));
     // One that was put back may have others.
     office.client.retry(&failing.to_string()).await.unwrap();
     office.client.retry(&children[0].to_string()).await.unwrap();

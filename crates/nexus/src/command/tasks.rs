@@ -156,7 +156,9 @@ pub(super) async fn cancel(
     } else {
         let how = match cancelled.was {
             Status::Running => format!("no process of it is left; it took {:.1} s", show::seconds(cancelled.took_ms)),
-            _ => "it had not started".to_owned(),
+            Status::Queued => "it had not started".to_owned(),
+            // It stays as it is.
+            ended => format!("it was {} already; what went on below it is ended", ended.as_str()),
         };
         show::line(&format!("cancelled  {}: {how}", cancelled.task_id));
     }
