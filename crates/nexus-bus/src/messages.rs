@@ -1,6 +1,6 @@
 //! What departments are told: the newest messages of each, kept for some days.
 
-use nexus_core::id::DepartmentName;
+use nexus_core::id::{DepartmentName, TaskId};
 use nexus_core::message::{MAX_KEPT, Message};
 
 use crate::bus::Bus;
@@ -20,10 +20,22 @@ impl Bus {
 
     /// The newest messages of a department, at most `limit`, the oldest of them first. What can't be read is left out.
     pub async fn messages(&self, department: &DepartmentName, limit: u32) -> Result<Vec<Message>, BusError> {
+        let mut messages = self.messages_at(&subject::message(department)).await?;
+        let surplus = messages.len().saturating_sub(limit as usize);
+        messages.drain(..surplus);
+        Ok(messages)
+    }
+
+    /// How many of the messages that are kept, of all departments, a task has left.
+    pub async fn messages_of(&self, task: TaskId) -> Result<usize, BusError> {
+        let messages = self.messages_at(subject::ALL_MESSAGES).await?;
+        Ok(messages.iter().filter(|message| message.from.as_ref().is_some_and(|from| from.task_id == task)).count())
+    }
+
+    async fn messages_at(&self, pattern: &str) -> Result<Vec<Message>, BusError> {
         let (mut messages, mut from) = (Vec::new(), 1);
         loop {
-            let (found, more) =
-                self.read(subject::MESSAGES, &subject::message(department), from, MAX_KEPT as usize).await?;
+            let (found, more) = self.read(subject::MESSAGES, pattern, from, MAX_KEPT as usize).await?;
             for stored in &found {
                 from = stored.seq + 1;
                 match stored.decode::<Message>() {
@@ -35,8 +47,6 @@ impl Bus {
                 }
             }
             if !more || found.is_empty() {
-                let surplus = messages.len().saturating_sub(limit as usize);
-                messages.drain(..surplus);
                 return Ok(messages);
             }
         }

@@ -5,11 +5,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DepartmentName, TaskId};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::task::STORED_VERSION;
 
 /// Longest text of a message, in bytes: every prompt of a department holds some of them.
 pub const MAX_TEXT: usize = 8 * 1024;
+/// Of a longer message prompts show this much, in bytes.
+pub const MAX_SHOWN: usize = 2 * 1024;
+/// Messages that one task may leave.
+pub const MAX_OF_TASK: usize = 5;
 /// Messages that are kept of a department, the newest.
 pub const MAX_KEPT: u32 = 100;
 /// Messages that are read unless a number is given.
@@ -43,6 +47,16 @@ impl Message {
     pub fn new(department: DepartmentName, text: String, from: Option<Sender>, at: Timestamp) -> Self {
         Self { v: STORED_VERSION, department, text, from, at }
     }
+
+    /// As it is shown to those that didn't ask for it: of a long text the beginning.
+    #[must_use]
+    pub fn shortened(mut self) -> Self {
+        if self.text.len() > MAX_SHOWN {
+            self.text.truncate(self.text.floor_char_boundary(MAX_SHOWN));
+            self.text.push_str(" [...]");
+        }
+        self
+    }
 }
 
 /// As a line for people and agents: when, from whom, and what.
@@ -73,9 +87,33 @@ pub fn check(text: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a task may leave one more, that has left so many.
+pub fn check_count(task: TaskId, left: usize) -> Result<(), Refusal> {
+    if left < MAX_OF_TASK {
+        return Ok(());
+    }
+    let message = format!("the task {task} has left {left} messages already; at most {MAX_OF_TASK} are accepted");
+    Err(Refusal::new(RefusalKind::Limit, message).with_help("say the rest in the task's report, or delegate a task"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_are_shown_in_part_and_no_task_leaves_many() {
+        let shown = |text: &str| {
+            let department = DepartmentName::new("qa").unwrap();
+            Message::new(department, text.to_owned(), None, Timestamp::UNIX_EPOCH).shortened().text
+        };
+        let fits = "x".repeat(MAX_SHOWN);
+        assert_eq!(shown(&fits), fits);
+        let long = format!("x{}", "ü".repeat(MAX_SHOWN));
+        assert_eq!(shown(&long), format!("{} [...]", &long[..MAX_SHOWN - 1]));
+        let task = TaskId::from_idempotency_key("sender");
+        assert!(check_count(task, MAX_OF_TASK - 1).is_ok());
+        assert_eq!(check_count(task, MAX_OF_TASK).unwrap_err().kind, RefusalKind::Limit);
+    }
 
     #[test]
     fn texts_are_bounded_and_say_something() {

@@ -1,8 +1,8 @@
 //! Messages to departments: bounded, the newest are kept, each department's its own.
 
 use jiff::Timestamp;
-use nexus_core::id::DepartmentName;
-use nexus_core::message::{MAX_KEPT, Message};
+use nexus_core::id::{DepartmentName, TaskId};
+use nexus_core::message::{MAX_KEPT, Message, Sender};
 
 use crate::support::{Server, qa};
 
@@ -25,4 +25,11 @@ async fn the_newest_are_kept_and_read_in_order() {
     // Two had to go: one for the last, one for what can't be read.
     assert_eq!(texts(&qa(), 1000).await.first().unwrap(), "2");
     assert!(texts(&DepartmentName::new("nobody").unwrap(), 5).await.is_empty());
+    // Those of one task are counted, wherever it has left them.
+    let [sender, other] = ["sender", "other"].map(TaskId::from_idempotency_key);
+    for (task_id, to) in [(sender, &product), (sender, &qa()), (other, &qa())] {
+        let from = Some(Sender { task_id, department: product.clone() });
+        bus.send_message(&Message { from, ..message(to, "x".into()) }).await.unwrap();
+    }
+    assert_eq!((bus.messages_of(sender).await.unwrap(), bus.messages_of(other).await.unwrap()), (2, 1));
 }

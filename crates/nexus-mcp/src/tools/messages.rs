@@ -20,6 +20,12 @@ pub(super) async fn send(server: &Server, args: SendMessage) -> Result<Sent, Fau
 pub(super) async fn read(server: &Server, args: ReadMessages) -> Result<MessageList, Fault> {
     let limit = limit_to(args.limit, DEFAULT_READ, MAX_KEPT)?;
     let own = server.scope.as_ref().map(|scope| scope.department.to_string());
+    if let Some((own, asked)) = own.as_ref().zip(args.department.as_ref())
+        && own != asked
+    {
+        let message = format!("an agent can read the messages of its own department, which is {own}, and no others'");
+        return Err(Fault::argument("department", &message));
+    }
     let department = args.department.or(own).ok_or_else(|| {
         Fault::argument("department", "the argument \"department\" is missing: whose messages are asked for?")
     })?;

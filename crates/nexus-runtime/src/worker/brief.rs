@@ -176,7 +176,7 @@ async fn told(node: &Node, job: &Job, workspace: &Prepared) -> Result<String, No
         true => node.bus.messages(&task.department, MESSAGES).await.unwrap_or_default(),
         false => Vec::new(),
     };
-    let messages: Vec<_> = messages.iter().map(ToString::to_string).collect();
+    let messages: Vec<_> = messages.into_iter().map(|message| message.shortened().to_string()).collect();
     let departments = node.directory.load_full();
     let setting = Setting {
         workspace: &workspace.path,

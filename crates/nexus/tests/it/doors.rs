@@ -388,17 +388,21 @@ fn messages_reach_a_department_from_agents_and_from_people() {
     let leave = r#"
 tools = Tools()
 print(tools.call("cde_sendMessage", department="qa", text="from an agent")["department"])
-print([message["text"] for message in tools.call("cde_readMessages", department="qa")["messages"]])
-print(tools.call("cde_readMessages")["department"])
+print(tools.call("cde_readMessages", department="qa")["message"])
+print([tools.call("cde_readMessages", **own)["department"] for own in [{}, dict(department="product")]])
 print(tools.call("cde_sendMessage", department="qaa", text="x")["message"])
 print(tools.call("cde_readMessages", limit=101)["argument"])
+left = [tools.call("cde_sendMessage", department=to, text="more") for to in ["qa", "product", "qa", "qa", "product"]]
+print([answer.get("kind") for answer in left])
 "#;
     let id = company.delegate(&[&script(leave)]);
     let said = output(&company.ended(&id)).to_owned();
     assert_eq!(
         said,
-        "qa\n['from a person', 'from an agent']\nproduct\nthere is no department \"qaa\"; did you mean qa? \
-         (departments: engineering, product, qa)\nlimit\n"
+        "qa\nan agent can read the messages of its own department, which is product, and no others'\n\
+         ['product', 'product']\nthere is no department \"qaa\"; did you mean qa? \
+         (departments: engineering, product, qa)\nlimit\n\
+         [None, None, None, None, 'limit']\n"
     );
     let messages = company.json(&["messages", "qa"]);
     assert_eq!((at(&messages, "1.from.task_id"), at(&messages, "1.from.department")), (&json!(id), &json!("product")));
