@@ -80,7 +80,6 @@ async fn across(common: &Path, tries: u32) -> Result<Option<File>, Held> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that can't go on says so by failing")]
 mod tests {
     use super::*;
 

@@ -123,7 +123,7 @@ async fn who_asks_without_reading_is_not_read_and_gets_every_answer_when_it_does
     for _ in 0..all {
         let answer = hear(&mut heard).await;
         assert!(answer["result"]["tools"].is_array(), "{answer}");
-        answered.push(answer["id"].as_u64().unwrap() as usize);
+        answered.push(usize::try_from(answer["id"].as_u64().unwrap()).unwrap());
     }
     // The order is that of whoever answers.
     answered.sort_unstable();
