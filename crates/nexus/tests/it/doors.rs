@@ -200,40 +200,6 @@ print(tools.call("cde_listDepartments")["company"], tools.close(), token)
     assert_eq!(output(&company.ended(&company.delegate(&["--agent", "plain", none]))), "False\n");
 }
 
-/// An agent that asks and asks is not read any more; its going away, and what it is refused, are no lines of the log.
-#[test]
-fn who_asks_without_reading_fills_neither_the_memory_nor_the_log() {
-    let company = Company::up(&place(UNCONFINED));
-    let flood = r#"
-import select
-def flood(most):
-    tools = Tools()
-    pipe = tools.bridge.stdin.fileno()
-    os.set_blocking(pipe, False)
-    sent, left = 0, b""
-    while sent < most:
-        left = left or json.dumps(dict(jsonrpc="2.0", id=1000 + sent, method="tools/list", params={})).encode() + b"\n"
-        if not select.select([], [pipe], [], 2)[1]: break
-        left = left[os.write(pipe, left):]
-        if not left: sent += 1
-    return tools, sent
-tools, sent = flood(100000)
-print("bounded" if sent < 20000 else sent)
-answered = [json.loads(tools.bridge.stdout.readline())["id"] for _ in range(sent)]
-print(sorted(answered) == list(range(1000, 1000 + sent)))
-tools.bridge.kill()
-tools, sent = flood(100000)
-tools.bridge.kill()
-tools = Tools()
-for _ in range(50): refused = tools.ask("tools/call", name="nothing", arguments={})
-print(refused["error"]["message"])
-"#;
-    let answer = company.ended(&company.delegate(&[&script(flood)]));
-    assert_eq!(output(&answer), "bounded\nTrue\nUnknown tool: nothing\n");
-    let log = company.read("log");
-    let lines: Vec<_> = log.lines().filter(|line| line.contains("rmcp") || line.contains("Unknown tool")).collect();
-    assert_eq!(lines, [""; 0]);
-}
 
 /// What each tool says of the agent's own child, of its own task, of a stranger's, and of none.
 #[test]
