@@ -200,7 +200,6 @@ print(tools.call("cde_listDepartments")["company"], tools.close(), token)
     assert_eq!(output(&company.ended(&company.delegate(&["--agent", "plain", none]))), "False\n");
 }
 
-
 /// What each tool says of the agent's own child, of its own task, of a stranger's, and of none.
 #[test]
 fn an_agent_can_see_to_what_is_below_its_task_and_to_nothing_else() {
