@@ -178,6 +178,10 @@ impl Drive {
                         (Meanwhile::SideFile, Some(speech)) => speech.aside().await,
                         (Meanwhile::SideFile, None) => continue,
                     };
+                    // Looking at its side file is no sign of it: what is new there is.
+                    if heard.is_nothing() {
+                        continue;
+                    }
                     actions = listen(heard, &mut attempt, &mut output, &self.slot, began);
                     self.slot.asks(body.speech.as_mut().and_then(Speech::question));
                     Input::Output(0)

@@ -57,6 +57,12 @@ pub(super) struct Heard {
     pub(super) lines: Vec<(Stream, String)>,
 }
 
+impl Heard {
+    pub(super) const fn is_nothing(&self) -> bool {
+        self.said.is_empty() && self.lines.is_empty()
+    }
+}
+
 impl Speech {
     pub(super) fn new(reader: Box<dyn Reader>, side_dir: Option<PathBuf>) -> Self {
         Self {

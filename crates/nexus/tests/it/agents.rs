@@ -110,6 +110,15 @@ fn one_that_is_silent_is_ended_and_one_that_lives_on_when_it_is_done_too() {
 }
 
 #[test]
+fn one_that_says_nothing_more_is_idle_whatever_file_is_looked_at_beside_it() {
+    let company = company("[limits]\nidle_time = \"1s\"\n");
+    let answer = play(&company, "@usage 10 1\n@say hello\n@silent");
+    let error = at(&answer, "task.error").as_str().unwrap();
+    assert!(error.contains("for 1s (limits.idle_time)"), "{error}");
+    assert_eq!(at(&answer, "task.run.tokens.input"), 10);
+}
+
+#[test]
 fn a_budget_ends_it_during_the_run() {
     let company = company("[limits]\ntokens = 1000\n");
     let gate = company.text("gate");
