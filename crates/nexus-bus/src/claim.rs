@@ -26,6 +26,7 @@ pub struct Claim {
     pub agent: AgentName,
     /// Something had happened to the task before: its log goes on where it ended.
     pub resumed: bool,
+    began: Timestamp,
     delivery: Subject,
     last: AtomicU64,
     /// A cancel is the task's last word.
@@ -61,6 +62,7 @@ impl Claim {
                 worker,
                 agent,
                 resumed,
+                began: now,
                 delivery,
                 last: AtomicU64::new(seq),
                 cancelled: AtomicBool::new(false),
@@ -96,7 +98,7 @@ impl Claim {
         at: Timestamp,
         now: Timestamp,
     ) -> Result<u64, BusError> {
-        let next = once_more(&self.entry.leaving(&self.node, &self.agent, run), now);
+        let next = once_more(&self.left(run, now), now);
         let seq = self.bus.append_and_schedule(&self.event(what, now), self.last(), &next, at).await?;
         self.bus.end_delivery(&self.delivery).await;
         Ok(seq)
@@ -109,7 +111,8 @@ impl Claim {
             return Err(BusError::Conflict);
         }
         let of = Hold { node: self.node.clone(), delivery: self.delivery.to_string() };
-        let event = self.event(What::Progressed { of, agent: self.agent.clone(), run }, now);
+        let ran_ms = u64::try_from(self.ran(now).as_millis()).unwrap_or(u64::MAX);
+        let event = self.event(What::Progressed { of, agent: self.agent.clone(), run, ran_ms }, now);
         let seq = self.bus.append(&event, self.last(), self.entry.task.traceparent.as_deref()).await?;
         self.last.store(seq, Ordering::Release);
         Ok(seq)
@@ -118,7 +121,7 @@ impl Claim {
     /// Gives the task back to the queue; no attempt is used up. `run` is what its agent's run had come to.
     pub async fn requeue(&self, reason: &str, run: Option<&RunReport>, now: Timestamp) -> Result<u64, BusError> {
         let event = self.event(What::Interrupted { reason: reason.to_owned(), run: run.cloned() }, now);
-        let next = again(&self.entry.leaving(&self.node, &self.agent, run), now);
+        let next = again(&self.left(run, now), now);
         let seq = self.bus.append_and_queue(&event, self.last(), &next).await?;
         self.bus.end_delivery(&self.delivery).await;
         Ok(seq)
@@ -133,7 +136,7 @@ impl Claim {
         now: Timestamp,
     ) -> Result<u64, BusError> {
         let event = self.event(What::Deferred { reason: reason.to_owned(), until, run: run.cloned() }, now);
-        let next = later(&self.entry.leaving(&self.node, &self.agent, run), now);
+        let next = later(&self.left(run, now), now);
         let seq = match until {
             Some(at) => self.bus.append_and_schedule(&event, self.last(), &next, at).await?,
             None => self.bus.append_and_queue(&event, self.last(), &next).await?,
@@ -167,6 +170,16 @@ impl Claim {
         };
         let seen = last.as_ref().map(|last| (&last.event, last.seq));
         Ok((fence(self.last(), &self.delivery, seen), last.as_ref().map_or(0, |last| last.seq)))
+    }
+
+    /// The task as this attempt leaves it.
+    fn left(&self, run: Option<&RunReport>, now: Timestamp) -> QueueEntry {
+        self.entry.leaving(&self.node, &self.agent, run, self.ran(now))
+    }
+
+    /// For how long the attempt has run. A clock that was set back counts as no time.
+    fn ran(&self, now: Timestamp) -> Duration {
+        now.duration_since(self.began).try_into().unwrap_or_default()
     }
 
     fn event(&self, what: What, now: Timestamp) -> Event {

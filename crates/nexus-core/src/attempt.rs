@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::budget::{Judgement, Spent};
+use crate::budget::{Judgement, Spent, WARN_AT};
 use crate::event::{Failure, FailureKind};
 use crate::run::{Ending, Run, Said, Trouble};
 
@@ -135,16 +135,16 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// An attempt that begins at time zero.
+    /// An attempt that begins at time zero; `spent` is what the task's attempts before have spent.
     #[must_use]
-    pub const fn new(policy: Policy) -> Self {
+    pub const fn new(policy: Policy, spent: Spent) -> Self {
         Self {
             policy,
             state: State::Starting,
             doomed: None,
             exit: None,
             run: None,
-            spent: NOTHING,
+            spent,
             warned: false,
             said_end: None,
             by_itself: false,
@@ -154,11 +154,10 @@ impl Attempt {
         }
     }
 
-    /// The same, of an agent that speaks in messages, by which it is judged: `spent` is what the task's attempts before have
-    /// spent.
+    /// The same, of an agent that speaks in messages, by which it is judged.
     #[must_use]
     pub fn speaking(policy: Policy, run: Run, spent: Spent) -> Self {
-        Self { run: Some(run), spent, ..Self::new(policy) }
+        Self { run: Some(run), ..Self::new(policy, spent) }
     }
 
     /// What its agent has said, if it is one that speaks in messages.
@@ -180,14 +179,17 @@ impl Attempt {
             State::Running => {
                 let idle = self.policy.idle_time.map(|idle| self.last_sign + idle);
                 let over = self.said_end.map(|end| end + LINGER);
-                idle.into_iter().chain(self.policy.wall_time).chain(self.first_event()).chain(over).min()
+                let limits = idle.into_iter().chain(self.policy.wall_time).chain(self.first_event());
+                limits.chain(self.time_is_spent()).chain(over).min()
             }
             State::Ending { rung: Signal::Interrupt, since, .. } => Some(*since + self.policy.interrupt_grace),
             State::Ending { rung: Signal::Terminate, since, .. } => Some(*since + self.policy.terminate_grace),
             // KILL again until the tree is gone: a process forked while the signal was delivered escapes it once.
             State::Ending { rung: Signal::Kill, since, .. } => Some(*since + KILL_AGAIN),
             // Preparing counts: a workspace that takes for ever is a run that takes for ever.
-            State::Starting if self.doomed.is_none() => self.policy.wall_time,
+            State::Starting if self.doomed.is_none() => {
+                self.policy.wall_time.into_iter().chain(self.time_is_spent()).min()
+            }
             State::Starting | State::Done => None,
         }
     }
@@ -196,6 +198,14 @@ impl Attempt {
     fn first_event(&self) -> Option<Duration> {
         let is_silent = self.run.as_ref().is_some_and(|run| !run.has_begun());
         is_silent.then_some(self.began + self.policy.first_event)
+    }
+
+    /// When the task's budget of time has to be looked at: to warn of it, and when it is used up.
+    fn time_is_spent(&self) -> Option<Duration> {
+        let whole = Spent::time(self.policy.budget.wall_time?.get()).wall_ms;
+        let due = if self.warned { whole } else { whole.saturating_mul(WARN_AT).div_ceil(100) };
+        // What has said that it is done has taken what it has taken.
+        self.said_end.is_none().then(|| Duration::from_millis(due.saturating_sub(self.spent.wall_ms)))
     }
 
     /// The leader's end, once it has come.
@@ -276,28 +286,31 @@ impl Attempt {
                 self.said_end.get_or_insert(now);
                 Vec::new()
             }
-            Said::Tokens(_) | Said::Turns(_) | Said::Cost(_) => self.judge(now),
+            Said::Tokens(_) | Said::Turns(_) | Said::Cost(_) => self.judge(Signal::Kill, now),
             _ => Vec::new(),
         }
     }
 
-    /// Looks at what the task has spent by now.
-    fn judge(&mut self, now: Duration) -> Vec<Action> {
-        let Some(run) = self.run.as_mut().filter(|_| self.state == State::Running) else { return Vec::new() };
-        let spent = self.spent.plus(Spent::of(run.report(), Duration::ZERO));
+    /// Looks at what the task has spent by now; what is over its budget is ended, by `first` at first.
+    fn judge(&mut self, first: Signal, now: Duration) -> Vec<Action> {
+        if !matches!(self.state, State::Starting | State::Running) {
+            return Vec::new();
+        }
+        let by_now = self.run.as_ref().map_or_else(|| Spent::time(now), |run| Spent::of(run.report(), now));
+        let spent = self.spent.plus(by_now);
         match self.policy.budget.judge(&spent, "the task") {
             Judgement::Within => Vec::new(),
             Judgement::Near(_) if self.warned => Vec::new(),
             Judgement::Near(words) => {
                 self.warned = true;
-                run.warn(&words);
+                self.run.iter_mut().for_each(|run| run.warn(&words));
                 vec![Action::Note(format!("{words} (limits)"))]
             }
             // What has said that it is done has cost what it has cost.
             Judgement::Over(_) if self.said_end.is_some() => Vec::new(),
             Judgement::Over(message) => {
                 let message = format!("{message} (limits)");
-                self.end(Conclusion::Failed(Failure { kind: FailureKind::Budget, message }), Signal::Kill, now)
+                self.end(Conclusion::Failed(Failure { kind: FailureKind::Budget, message }), first, now)
             }
         }
     }
@@ -373,6 +386,9 @@ impl Attempt {
             return self.end_by_itself(Signal::Terminate, now);
         }
         if matches!(self.state, State::Starting | State::Running) {
+            if self.time_is_spent().is_some_and(|due| due <= now) {
+                return self.judge(Signal::Interrupt, now);
+            }
             let failure = self.overdue(now);
             return self.end(Conclusion::Failed(failure), Signal::Interrupt, now);
         }
@@ -433,8 +449,6 @@ fn note(conclusion: &Conclusion) -> Option<String> {
         Conclusion::Completed | Conclusion::Blocked(_) => None,
     }
 }
-
-const NOTHING: Spent = Spent { tokens: 0, turns: 0, cost_micros: 0, wall_ms: 0 };
 
 fn by_exit(status: ExitStatus) -> Conclusion {
     let failed = |kind, message| Conclusion::Failed(Failure { kind, message });

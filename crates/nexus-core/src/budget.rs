@@ -78,13 +78,19 @@ pub struct Spent {
 }
 
 impl Spent {
+    /// Nothing but time.
+    #[must_use]
+    pub fn time(wall: Duration) -> Self {
+        Self { wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX), ..Self::default() }
+    }
+
     #[must_use]
     pub fn of(run: &RunReport, wall: Duration) -> Self {
         Self {
             tokens: run.tokens.total(),
             turns: run.turns.into(),
             cost_micros: run.cost_micros.unwrap_or(0),
-            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+            ..Self::time(wall)
         }
     }
 
@@ -142,10 +148,8 @@ impl Budget {
             self.tokens.map(|most| (spent.tokens, most, format!("{most} tokens"))),
             self.turns.map(|most| (spent.turns, most, format!("{most} model turns"))),
             self.cost.map(|most| (spent.cost_micros, most.micros(), most.to_string())),
-            self.wall_time.map(|most| {
-                let millis = u64::try_from(most.get().as_millis()).unwrap_or(u64::MAX);
-                (spent.wall_ms, millis, format!("{most} of agents' time"))
-            }),
+            self.wall_time
+                .map(|most| (spent.wall_ms, Spent::time(most.get()).wall_ms, format!("{most} of agents' time"))),
         ];
         let mut near = Judgement::Within;
         for (used, most, words) in parts.into_iter().flatten() {

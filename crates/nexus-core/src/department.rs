@@ -169,6 +169,8 @@ pub struct Limits {
     pub turns: Option<u64>,
     /// What a task may cost in US dollars, in all its attempts together, as its agents say.
     pub cost: Option<Usd>,
+    /// How long a task's agents may run, all its attempts together. More ends it.
+    pub task_time: Option<Span>,
     /// How memory, processes and cpu have to be limited at least: on a machine that can't do that, tasks are refused.
     pub minimum: Option<LimitsTier>,
 }
@@ -177,7 +179,7 @@ impl Limits {
     /// What a task may spend.
     #[must_use]
     pub const fn budget(&self) -> Budget {
-        Budget { tokens: self.tokens, turns: self.turns, cost: self.cost, wall_time: None }
+        Budget { tokens: self.tokens, turns: self.turns, cost: self.cost, wall_time: self.task_time }
     }
 }
 

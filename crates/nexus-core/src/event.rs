@@ -43,7 +43,14 @@ pub enum What {
         of: Option<Hold>,
     },
     /// What the agent's run has come to, now and then while it goes on; the first one names its session.
-    Progressed { of: Hold, agent: AgentName, run: RunReport },
+    Progressed {
+        of: Hold,
+        agent: AgentName,
+        run: RunReport,
+        /// For how long the attempt had run by then.
+        #[serde(default)]
+        ran_ms: u64,
+    },
     /// The attempt's end was not the agent's fault; the task is back in the queue and no attempt is used up.
     Interrupted {
         reason: String,

@@ -1,5 +1,7 @@
 //! How a task goes on whose attempt is over without an end of its own: what is written, and what is queued.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::event::{Event, Outcome, What};
@@ -20,8 +22,9 @@ pub struct Revival {
 #[must_use]
 pub fn revive(last: &Event, entry: &QueueEntry, reason: &str, now: Timestamp) -> Option<Revival> {
     let mut entry = QueueEntry { attempt: last.attempt, ..entry.clone() };
-    if let What::Progressed { of, agent, run } = &last.what {
-        entry = entry.leaving(&of.node, agent, Some(run));
+    // What it did after its last word, nobody knows.
+    if let What::Progressed { of, agent, run, ran_ms } = &last.what {
+        entry = entry.leaving(&of.node, agent, Some(run), Duration::from_millis(*ran_ms));
     }
     let (what, entry) = match &last.what {
         // A cancel that its holder didn't live to carry out is carried out now: no process of it is alive.

@@ -1,5 +1,7 @@
 //! A task as it is asked for (`Submission`), as it is accepted (`Task`), and as it waits (`QueueEntry`).
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -193,13 +195,13 @@ impl QueueEntry {
         Self { v: STORED_VERSION, task, attempt: 1, interruptions: 0, queued_at, spent, resume }
     }
 
-    /// The same after an attempt that has left this of its agent's run: what was spent is counted, and its session can be
-    /// gone on with.
+    /// The same after an attempt that has run for so long, and has left this of its agent's run: what was spent is counted,
+    /// and its session can be gone on with.
     #[must_use]
-    pub fn leaving(&self, node: &NodeId, agent: &AgentName, run: Option<&RunReport>) -> Self {
-        let Some(run) = run else { return self.clone() };
+    pub fn leaving(&self, node: &NodeId, agent: &AgentName, run: Option<&RunReport>, ran: Duration) -> Self {
+        let spent = self.spent.plus(run.map_or_else(|| Spent::time(ran), |run| Spent::of(run, ran)));
+        let Some(run) = run else { return Self { spent, ..self.clone() } };
         let session = run.session.clone().map(|session| Resume { agent: agent.clone(), node: node.clone(), session });
-        let spent = self.spent.plus(Spent::of(run, std::time::Duration::ZERO));
         Self { spent, resume: session, ..self.clone() }
     }
 }

@@ -18,6 +18,7 @@ use crate::intake::IntakeMsg;
 use crate::node::Node;
 use crate::tenure::Term;
 
+mod body;
 mod brief;
 mod contain;
 mod door;

@@ -105,6 +105,7 @@ fn limits(check: &mut Check<'_>, own: &[&str], limits: &Limits) {
         tokens,
         turns,
         cost,
+        task_time,
         first_event,
         minimum: _,
     } = *limits;
@@ -112,6 +113,7 @@ fn limits(check: &mut Check<'_>, own: &[&str], limits: &Limits) {
     check.refuse_if(tokens == Some(0), &at("tokens"), "`tokens` must be more than zero");
     check.refuse_if(turns == Some(0), &at("turns"), "`turns` must be more than zero");
     check.refuse_if(cost.is_some_and(|cost| cost.micros() == 0), &at("cost"), "`cost` must be more than zero");
+    check.more_than_zero(task_time, &at("task_time"));
     check.more_than_zero(first_event, &at("first_event"));
     check.more_than_zero(wall_time, &at("wall_time"));
     check.more_than_zero(idle_time, &at("idle_time"));

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Spent};
 use crate::department::{Limits, StopPolicy};
+use crate::units::Span;
 
 /// What an attempt may do, and how it is ended. Times are monotonic, since the attempt began.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,6 +36,13 @@ impl Policy {
             interrupt_grace: stop.interrupt_grace.get(),
             terminate_grace: stop.terminate_grace.get(),
         }
+    }
+
+    /// Longest run of an attempt that follows on what was spent, until it is asked to end.
+    #[must_use]
+    pub fn longest(&self, spent: &Spent) -> Option<Duration> {
+        let left = |whole: Span| whole.get().saturating_sub(Duration::from_millis(spent.wall_ms));
+        self.wall_time.into_iter().chain(self.budget.wall_time.map(left)).min()
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::budget::Budget;
 use crate::run::{Tokens, TroubleKind};
+use crate::units::Span;
 use proptest::prelude::*;
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -19,7 +20,7 @@ fn policy() -> Policy {
 
 /// Runs a script of (milliseconds, input) and returns what came out, in words.
 fn check(script: &[(u64, Input)], expected: &[&str]) {
-    check_of(Attempt::new(policy()), script, expected);
+    check_of(Attempt::new(policy(), Spent::default()), script, expected);
 }
 
 /// The same, of an agent that speaks in messages and has spent 50 tokens of 100 in attempts before.
@@ -159,6 +160,30 @@ fn a_budget_is_the_task_s_and_ends_it_during_the_run() {
 }
 
 #[test]
+fn time_is_a_budget_too() {
+    use Input::{LeaderExited, Said as Says, Spawned, Tick, TreeGone};
+    let budget = Budget { wall_time: Some(Span::from_secs(10)), ..Budget::default() };
+    let policy = Policy { budget, idle_time: None, first_event: MS(60_000), ..policy() };
+    // Seven seconds went by in the attempts before: one is left until the warning, three until the end.
+    let before = Spent { wall_ms: 7_000, ..Spent::default() };
+    let mut command = Attempt::new(policy, before);
+    assert_eq!(command.deadline(), Some(MS(1_000)), "preparing counts");
+    command.step(Spawned, MS(5));
+    let warned = command.step(Tick, MS(1_000));
+    assert!(matches!(&warned[..], [Action::Note(words)] if words.contains("80 % of its budget of 10s")), "{warned:?}");
+    assert_eq!(command.deadline(), Some(MS(3_000)));
+    let script = [(2_999, Tick), (3_000, Tick), (3_001, LeaderExited(ExitStatus::Code(0))), (3_002, TreeGone)];
+    check_of(command, &script, &["3000 Interrupt", "3002 Failed Budget"]);
+    // Nothing of it is there yet.
+    let script = [(1_000, Tick), (3_000, Tick), (3_001, Input::NotStarted(failure()))];
+    check_of(Attempt::new(policy, before), &script, &["3000 Abandon", "3001 Failed Budget"]);
+    // Done is done, however long it took.
+    let done = Says(Said::Ended(Ending::Done));
+    let speaking = Attempt::speaking(policy, Run::new(None), before);
+    check_of(speaking, &[(0, Spawned), (2_000, done), (3_500, Tick)], &[]);
+}
+
+#[test]
 fn what_is_deferred_is_ended_and_waits() {
     use Input::{Defer, LeaderExited, Spawned, TreeGone};
     let defer = Defer { reason: "b".into(), until: None };
@@ -263,7 +288,7 @@ proptest! {
     /// a cancel is never said before the tree is gone, and an attempt being ended always has a deadline.
     #[test]
     fn holds_its_invariants(script in prop::collection::vec((0_u64..5_000, inputs()), 1..60)) {
-        let mut attempt = Attempt::new(policy());
+        let mut attempt = Attempt::new(policy(), Spent::default());
         let (mut now, mut concluded, mut lost, mut spawned) = (0, false, false, false);
         for (wait, input) in script {
             now += wait;
@@ -290,7 +315,7 @@ proptest! {
     /// From any state, asking for the end and waiting reaches KILL within both graces.
     #[test]
     fn always_reaches_kill(script in prop::collection::vec((0_u64..500, inputs()), 0..30)) {
-        let mut attempt = Attempt::new(policy());
+        let mut attempt = Attempt::new(policy(), Spent::default());
         let mut now = 0;
         attempt.step(Input::Spawned, MS(0));
         for (wait, input) in script.into_iter().filter(|(_, input)| *input != Input::TreeGone) {
@@ -314,7 +339,7 @@ proptest! {
     fn an_obedient_worker_ends_every_attempt_once(
         script in prop::collection::vec((0_u64..3_000, inputs()), 0..40), spawns: bool,
     ) {
-        let mut attempt = Attempt::new(policy());
+        let mut attempt = Attempt::new(policy(), Spent::default());
         let (mut now, mut alive, mut over, mut ends) = (0, false, false, Vec::new());
         // What a worker can't report is left out: an agent spawns once, exits only while it lives, and is never not
         // started after it was.

@@ -22,7 +22,7 @@ fn only_a_cancel_of_the_very_attempt_leaves_the_claim() {
     let progressed = |delivery: &str| {
         let of = Hold { node: samples::node(), delivery: delivery.to_owned() };
         let agent = crate::id::AgentName::new("codex").unwrap();
-        samples::event(1, What::Progressed { of, agent, run: crate::run::RunReport::default() })
+        samples::event(1, What::Progressed { of, agent, run: crate::run::RunReport::default(), ran_ms: 0 })
     };
     check(&progressed("mine"), 7, Some(Fence::Own));
     check(&progressed("another's"), 7, Some(Fence::Lost));

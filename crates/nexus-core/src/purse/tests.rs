@@ -183,7 +183,7 @@ impl World {
                 if let Some(total) = self.running.get(&n).copied() {
                     let of = Hold { node: node(), delivery: String::new() };
                     let agent = AgentName::new("shell").unwrap();
-                    self.write(n, What::Progressed { of, agent, run: Self::run(total) });
+                    self.write(n, What::Progressed { of, agent, run: Self::run(total), ran_ms: 0 });
                 }
             }
             Step::End(n, first) => {

@@ -24,7 +24,7 @@ fn event(seconds: i64, what: What) -> Record {
 
 fn progressed(run: RunReport) -> What {
     let of = Hold { node: node(), delivery: String::new() };
-    What::Progressed { of, agent: AgentName::new("shell").unwrap(), run }
+    What::Progressed { of, agent: AgentName::new("shell").unwrap(), run, ran_ms: 0 }
 }
 
 fn outcome(run: Option<RunReport>, duration_ms: u64) -> Outcome {

@@ -66,6 +66,7 @@ pub(crate) fn events() -> impl Strategy<Value = Event> {
             of: Hold { node: node(), delivery: delivery.into() },
             agent: AgentName::new("codex").unwrap(),
             run: RunReport { session: Some("s".into()), turns: 2, ..RunReport::default() },
+            ran_ms: 1_000,
         }),
         Just(What::Interrupted { reason: String::new(), run: None }),
         Just(What::Deferred { reason: String::new(), until: None, run: None }),

@@ -71,6 +71,7 @@ pub(crate) fn progressed(tokens: u64, turns: u32) -> What {
         of: Hold { node: NodeId::new("here").unwrap(), delivery: String::new() },
         agent: AgentName::new("shell").unwrap(),
         run: RunReport { tokens: Tokens { input: tokens, ..Tokens::default() }, turns, ..RunReport::default() },
+        ran_ms: 0,
     }
 }
 

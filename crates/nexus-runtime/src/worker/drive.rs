@@ -9,26 +9,24 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nexus_core::attempt::{Action, Attempt, Conclusion, ExitStatus, Input, Policy, Signal};
 use nexus_core::budget::Judgement;
-use nexus_core::department::{Limits, LimitsTier};
-use nexus_core::event::{Failure, FailureKind, Outcome, Protection, Usage};
+use nexus_core::department::Limits;
+use nexus_core::event::{Failure, FailureKind, Outcome};
 use nexus_core::run::Run;
-use nexus_process::{Event, Events, Limit, Tree, Vitals, Watch};
-use nexus_workspace::{Finish, Prepared};
+use nexus_process::{Event, Events};
+use nexus_workspace::Finish;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Job;
-use super::brief::PromptFile;
-use super::door::Door;
+use super::body::{Body, excess, meanwhile, next_look, next_refusal, stirred, too_big_a_file};
 use super::gateway::Gateway;
-use super::launch::{NotStarted, Started, start};
+use super::launch::start;
 use super::output::Output;
 use super::renewal::renew;
 use super::speech::{Heard, Meanwhile, Speech};
 use super::spending::Spending;
 use super::telling::Telling;
-use super::terminals::Terminals;
 use crate::board::Slot;
 use crate::conclude::conclude;
 use crate::gate::settle;
@@ -45,26 +43,6 @@ pub(super) struct Drive {
     pub(super) answers: mpsc::Receiver<bool>,
     /// The other end of `inputs`, for the lease's renewal.
     pub(super) interrupts: mpsc::Sender<Input>,
-}
-
-/// What there is of an attempt's process.
-#[derive(Debug, Default)]
-struct Body {
-    tree: Option<Tree>,
-    events: Option<Events>,
-    workspace: Option<Prepared>,
-    protection: Option<Protection>,
-    gateway: Option<Gateway>,
-    /// Who reads what it says, if it speaks in messages.
-    speech: Option<Speech>,
-    /// Commands that are run for it.
-    terminals: Option<Terminals>,
-    /// Of a tree that isn't among this machine's processes.
-    vitals: Option<Watch>,
-    /// Kept until the attempt is over.
-    _prompt: Option<PromptFile>,
-    /// The same.
-    _door: Option<Door>,
 }
 
 impl Drive {
@@ -112,9 +90,7 @@ impl Drive {
     fn used_up(&self) -> Option<Failure> {
         let budget = self.job.policy.limits.budget();
         match budget.judge(&self.job.claim.entry.spent, "the task") {
-            Judgement::Over(words) if self.job.agent.kind.is_model() => {
-                Some(Failure { kind: FailureKind::Budget, message: format!("{words} (limits)") })
-            }
+            Judgement::Over(words) => Some(Failure { kind: FailureKind::Budget, message: format!("{words} (limits)") }),
             _ => None,
         }
     }
@@ -130,10 +106,10 @@ impl Drive {
         let policy = &self.job.policy;
         let timeout = self.job.claim.entry.task.timeout_seconds;
         let terms = Policy::new(&policy.limits, &policy.stop, timeout);
-        let resumed = self.job.resume();
+        let (resumed, spent) = (self.job.resume(), self.job.claim.entry.spent);
         let mut attempt = match self.job.agent.kind.is_model() {
-            true => Attempt::speaking(terms, Run::new(resumed), self.job.claim.entry.spent),
-            false => Attempt::new(terms),
+            true => Attempt::speaking(terms, Run::new(resumed), spent),
+            false => Attempt::new(terms, spent),
         };
         if let Some(session) = resumed {
             let words = format!("goes on with the session {session} of {}", self.job.claim.agent);
@@ -320,66 +296,6 @@ fn failure() -> Failure {
     Failure { kind: FailureKind::Workspace, message: "it was not started".to_owned() }
 }
 
-impl Body {
-    /// Its agent waits for an answer.
-    fn asks(&mut self) -> bool {
-        self.speech.as_mut().is_some_and(|speech| speech.question().is_some())
-    }
-
-    fn usage(&self) -> Option<Usage> {
-        let report = self.tree.as_ref()?.gone().report()?;
-        Some(Usage { peak_memory_bytes: report.peak_memory, cpu_ms: report.cpu_time.map(millis) })
-    }
-
-    /// What is more than it may be, where nothing but this look holds the limits.
-    fn excess(&self, vitals: Vitals, limits: &Limits) -> Option<Failure> {
-        if self.protection.as_ref()?.limits != LimitsTier::Sampled.as_str() {
-            return None;
-        }
-        if limits.memory.is_some_and(|limit| vitals.memory > limit.bytes()) {
-            return Some(excess(Limit::Memory, limits));
-        }
-        // The init of a namespace and who waits for it are none of the agent's.
-        let own = vitals.processes.saturating_sub(if self.is_in_a_namespace() { 2 } else { 0 });
-        limits.processes.is_some_and(|limit| own > limit).then(|| excess(Limit::Processes, limits))
-    }
-
-    fn is_in_a_namespace(&self) -> bool {
-        self.protection.as_ref().is_some_and(|protection| protection.tree == "pid_namespace")
-    }
-
-    /// What it uses, to be looked at now and then.
-    fn watch(&self, node: &Node) -> Option<Watch> {
-        let target = self.tree.as_ref().and_then(Tree::target);
-        self.vitals.clone().or_else(|| Some(node.sampler.watch(target?)))
-    }
-
-    fn arrive(&mut self, started: Result<Started, NotStarted>, slot: &Slot) -> Input {
-        match started {
-            Ok(Started { tree, events, workspace, prompt, speech, terminals, door, protection, gateway, vitals }) => {
-                slot.runs(&tree, vitals.clone(), protection.clone());
-                *self = Self {
-                    tree: Some(tree),
-                    events: Some(events),
-                    workspace: Some(workspace),
-                    protection: Some(protection),
-                    gateway,
-                    speech,
-                    terminals,
-                    vitals,
-                    _prompt: prompt,
-                    _door: door,
-                };
-                Input::Spawned
-            }
-            Err(NotStarted { failure, workspace }) => {
-                self.workspace = workspace;
-                Input::NotStarted(failure)
-            }
-        }
-    }
-}
-
 /// Shows what an agent says, and tells its attempt.
 fn listen(heard: Heard, attempt: &mut Attempt, output: &mut Output, slot: &Slot, began: Instant) -> Vec<Action> {
     let now = Timestamp::now();
@@ -412,34 +328,6 @@ fn hear(event: Option<Event>, output: &mut Output, slot: &Slot, limits: &Limits)
     }
 }
 
-/// What a limit that was hit means for the result.
-fn excess(limit: Limit, limits: &Limits) -> Failure {
-    let (kind, message) = match limit {
-        Limit::Memory => {
-            let limit = limits.memory.map(|limit| limit.to_string()).unwrap_or_default();
-            (FailureKind::Memory, format!("needed more than its {limit} of memory (limits.memory)"))
-        }
-        Limit::Processes => {
-            let limit = limits.processes.unwrap_or_default();
-            (FailureKind::Processes, format!("had more than its {limit} processes (limits.processes)"))
-        }
-        Limit::Time => (FailureKind::WallTime, "ran longer than its warden waits for the company to end it".to_owned()),
-    };
-    Failure { kind, message }
-}
-
-/// The signal of a process that writes a bigger file than it may, and the code that a shell makes of it.
-const XFSZ: [ExitStatus; 2] = [ExitStatus::Signal(25), ExitStatus::Code(128 + 25)];
-
-fn too_big_a_file(event: Option<&Event>, limits: &Limits) -> Option<Failure> {
-    let limit = limits.file_size?;
-    let Some(Event::LeaderExited(status)) = event else { return None };
-    XFSZ.contains(status).then(|| Failure {
-        kind: FailureKind::FileSize,
-        message: format!("wrote a file of more than {limit} (limits.file_size)"),
-    })
-}
-
 /// The next event, once the log has room for what it may bring: otherwise the agent waits.
 async fn next_event(events: &mut Option<Events>, output: &mut Output) -> Option<Event> {
     let Some(reader) = events else { return pending().await };
@@ -449,35 +337,6 @@ async fn next_event(events: &mut Option<Events>, output: &mut Output) -> Option<
         *events = None;
     }
     event
-}
-
-async fn meanwhile(speech: &mut Option<Speech>) -> Meanwhile {
-    match speech {
-        Some(speech) => speech.meanwhile().await,
-        None => pending().await,
-    }
-}
-
-/// A command that is run for the agent has done something.
-async fn stirred(terminals: Option<&Terminals>) {
-    match terminals {
-        Some(terminals) => terminals.stirred().await,
-        None => pending().await,
-    }
-}
-
-async fn next_refusal(gateway: &mut Option<Gateway>) -> String {
-    match gateway {
-        Some(gateway) => gateway.next().await,
-        None => pending().await,
-    }
-}
-
-async fn next_look(watch: &mut Option<Watch>) -> Vitals {
-    match watch {
-        Some(watch) => watch.next().await,
-        None => pending().await,
-    }
 }
 
 async fn wait_for<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> T {
@@ -494,6 +353,6 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -12,7 +12,7 @@ use nexus_core::attempt::Policy;
 use nexus_core::department::SandboxTier;
 use nexus_core::event::{Failure, FailureKind, Protection};
 use nexus_core::protect::Plan;
-use nexus_core::task::Task;
+use nexus_core::task::{QueueEntry, Task};
 use nexus_process::{
     Command, Events, Launch, Limits, OutputPolicy, Redactor, Stdin, StdinWriter, Tree, Watch, is_shortage,
     resolve_secret, user_environment,
@@ -324,9 +324,9 @@ async fn secrets(job: &Job) -> Result<Vec<Secret>, String> {
 /// Later than whatever this side does about an attempt that takes too long: the warden's own end is for a company that
 /// stands still.
 fn kill_after(job: &Job) -> Option<Duration> {
-    let Policy { wall_time, interrupt_grace, terminate_grace, .. } =
-        Policy::new(&job.policy.limits, &job.policy.stop, job.claim.entry.task.timeout_seconds);
-    Some(wall_time? + interrupt_grace + terminate_grace + MARGIN)
+    let QueueEntry { task, spent, .. } = &job.claim.entry;
+    let policy = Policy::new(&job.policy.limits, &job.policy.stop, task.timeout_seconds);
+    Some(policy.longest(spent)? + policy.interrupt_grace + policy.terminate_grace + MARGIN)
 }
 
 const MARGIN: Duration = Duration::from_secs(10);

@@ -41,7 +41,7 @@ impl Spending {
     /// say.
     pub(super) fn tell(&mut self, attempt: &Attempt) -> (Option<Input>, Option<String>) {
         let wall = self.began.elapsed();
-        let spent = attempt.run().map_or_else(|| time(wall), |run| Spent::of(run.report(), wall));
+        let spent = attempt.run().map_or_else(|| Spent::time(wall), |run| Spent::of(run.report(), wall));
         if self.told.is_some_and(|told| is_little(spent.since(told))) {
             return (None, None);
         }
@@ -61,12 +61,6 @@ impl Drop for Spending {
     fn drop(&mut self) {
         self.node.purses.end(self.task);
     }
-}
-
-const fn time(wall: Duration) -> Spent {
-    #[expect(clippy::cast_possible_truncation, reason = "half a billion years")]
-    let wall_ms = wall.as_millis() as u64;
-    Spent { tokens: 0, turns: 0, cost_micros: 0, wall_ms }
 }
 
 const fn is_little(more: Spent) -> bool {

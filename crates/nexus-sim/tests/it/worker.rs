@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nexus_core::attempt::{Action, Attempt, Conclusion, Input, Policy, Signal};
-use nexus_core::budget::Budget;
+use nexus_core::budget::{Budget, Spent};
 use nexus_core::event::{Failure, FailureKind, Outcome, What};
 use nexus_core::fence::{Fence, fence};
 use nexus_core::lane::Lane;
@@ -61,7 +61,7 @@ impl Hand {
         Self {
             id: sim.id(),
             claim: Claim { task: delivery.task, entry, token, last: seq },
-            attempt: Attempt::new(POLICY),
+            attempt: Attempt::new(POLICY, Spent::default()),
             began: sim.now,
             term: admission.term,
             tree: None,

@@ -30,3 +30,23 @@ fn agents_are_listed_and_a_budget_that_is_used_up_is_said() {
     company.becomes(&waiting, "completed");
     company.stop();
 }
+
+#[test]
+fn a_task_s_time_is_a_budget_of_all_its_attempts() {
+    let policy = r#"
+        limits.task_time = "3s"
+        retry = { max_attempts = 9, backoff = { initial = "1ms", factor = 1.0, max = "1ms", jitter = 0.0 } }
+    "#;
+    let company = Company::with(&[("work", &format!("{WORK}\n{policy}"))]);
+    let task = company.delegate(&["sleep 1.3; exit 1"]);
+    let failed = company.becomes(&task, "failed");
+    let words = "the task has used up its budget of 3s of agents' time (limits)";
+    assert_eq!(at(&failed, "task.error"), words, "{failed}");
+    // Two failed in time; a busy machine may have used all of it in the second one.
+    let attempts = at(&failed, "task.attempt").as_u64().unwrap();
+    assert!((2..=3).contains(&attempts), "{failed}");
+    let said = company.run(&["logs", &task]).done();
+    let words = ["% of its budget of 3s of agents' time", "has used up its budget of 3s of agents' time"];
+    assert!(words.iter().all(|words| said.contains(words)), "{said}");
+    company.stop();
+}
