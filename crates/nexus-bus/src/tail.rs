@@ -32,7 +32,7 @@ pub struct Batch {
     pub newer: Option<BusError>,
 }
 
-/// Records that are folded in one transaction at most.
+/// Records that are read together at most; twice as many are folded in one transaction.
 const BATCH: usize = 512;
 /// Batches read ahead of the folding: with messages of 1 KiB about 4 MiB.
 const AHEAD: usize = 8;
@@ -96,9 +96,15 @@ impl Bus {
 }
 
 impl Tail {
-    /// The next records; `None` when the ledger can't be followed any more and has to be opened again.
+    /// The next records, all that are there; `None` when the ledger can't be followed any more and has to be opened again.
     pub async fn next(&mut self) -> Option<Batch> {
-        self.batches.recv().await
+        let mut batch = self.batches.recv().await?;
+        while batch.newer.is_none() && batch.records.len() < BATCH {
+            let Ok(mut next) = self.batches.try_recv() else { break };
+            batch.records.append(&mut next.records);
+            batch = Batch { records: batch.records, upto: batch.upto.max(next.upto), ..next };
+        }
+        Some(batch)
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Historian {
     /// Sequence of the newest thing that this node has written itself: whoever asks after it may know of it.
     written: AtomicU64,
     rebuild: Arc<Notify>,
+    /// How many wait for what comes next.
+    waiting: Arc<watch::Sender<usize>>,
     estimates: Estimates,
     folder: AbortOnDropHandle<()>,
 }
@@ -52,6 +54,11 @@ pub(crate) struct State {
 
 /// How long a reader waits for the history to catch up with what this node wrote.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Pause between two transactions while nobody waits for them and little is to be folded. A task at work is told of three times
+/// in a moment: together they cost one transaction and one row, and a busy company writes twenty times a second at most.
+const PACE: Duration = Duration::from_millis(50);
+/// Records that are more than little.
+const MUCH: u64 = 256;
 /// How long records that are to come may stay away.
 const QUIET: Duration = Duration::from_secs(2);
 /// Wait after a failure to fold, so that a database that is away is not asked all the time.
@@ -76,14 +83,22 @@ impl Historian {
             ..State::default()
         };
         let (sender, state) = watch::channel(first);
-        let rebuild = Arc::new(Notify::new());
-        let folder =
-            Folder { bus, history: history.clone(), state: sender, rebuild: Arc::clone(&rebuild), retention, purses };
+        let (rebuild, waiting) = (Arc::new(Notify::new()), Arc::new(watch::Sender::new(0)));
+        let folder = Folder {
+            bus,
+            history: history.clone(),
+            state: sender,
+            rebuild: Arc::clone(&rebuild),
+            waiting: waiting.subscribe(),
+            retention,
+            purses,
+        };
         Ok(Self {
             history,
             state,
             written: AtomicU64::default(),
             rebuild,
+            waiting,
             estimates: Estimates::default(),
             folder: AbortOnDropHandle::new(tokio::spawn(folder.run())),
         })
@@ -99,6 +114,7 @@ impl Historian {
         let written = self.written.load(Ordering::Acquire);
         let mut state = self.state.clone();
         let is_told = |state: &State| state.halted.is_some() || state.position >= written;
+        let _waits = Waits::begin(&self.waiting);
         let caught_up = tokio::time::timeout(PATIENCE, state.wait_for(is_told)).await;
         match caught_up {
             Ok(Ok(state)) => match &state.halted {
@@ -152,6 +168,7 @@ impl Historian {
     /// Waits until everything up to `seq` is folded that can be.
     pub(crate) async fn reached(&self, seq: u64) {
         let is_there = |state: &State| state.position >= seq || state.halted.is_some();
+        let _waits = Waits::begin(&self.waiting);
         let _ = self.state.clone().wait_for(is_there).await;
     }
 
@@ -184,11 +201,28 @@ impl Historian {
     }
 }
 
+/// Counts one who waits for the history to come further.
+struct Waits<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waits<'a> {
+    fn begin(waiting: &'a watch::Sender<usize>) -> Self {
+        waiting.send_modify(|waiting| *waiting += 1);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
+    }
+}
+
 struct Folder {
     bus: Bus,
     history: History,
     state: watch::Sender<State>,
     rebuild: Arc<Notify>,
+    waiting: watch::Receiver<usize>,
     retention: Duration,
     purses: Arc<Purses>,
 }
@@ -284,6 +318,10 @@ impl Folder {
                 });
                 if let Some(error) = batch.newer {
                     return Err(error.into());
+                }
+                if batch.pending < MUCH {
+                    let mut waiting = self.waiting.clone();
+                    let _ = tokio::time::timeout(PACE, waiting.wait_for(|waiting| *waiting > 0)).await;
                 }
             }
             tracing::info!("making the history anew from the ledger");
