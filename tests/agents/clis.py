@@ -149,6 +149,17 @@ def opencode(place, base, key, mcp, resume, edits_only):
 
 
 CLIS = {"claude": claude, "codex": codex, "gemini": gemini, "qwen": qwen, "copilot": copilot, "opencode": opencode}
+# Agents that speak ACP: whose settings each takes, its program, its arguments.
+ACP = {
+    "acp-gemini": ("gemini", "gemini", ["--acp", "-m", MODEL]),
+    "acp-qwen": ("qwen", "qwen", ["--acp", "--auth-type", "openai"]),
+    "acp-copilot": ("copilot", "copilot", ["--acp"]),
+    "acp-opencode": ("opencode", "opencode", ["acp"]),
+    "acp-codex": ("codex", "codex-acp", []),
+    "acp-claude": ("claude", "claude-agent-acp", []),
+}
+# By itself it asks ten times with a refused key, which takes minutes, and waits out a limit without a word.
+ACP_ENV = {"acp-claude": {"CLAUDE_CODE_MAX_RETRIES": "0"}}
 
 
 def program(name):
