@@ -23,6 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // A client of the built program; it starts a broker for two nodes, and otherwise spawns as a user does.
     ("nexus-chaos", &["nexus-bus", "nexus-broker", "nexus-core"]),
+    // A client of the built program too, which bench/ drives.
+    ("nexus-bench", &["nexus-bus", "nexus-core"]),
     // Never runtime: a command, a tool call and a click all come in by bus::Client.
     ("nexus-mcp", &["nexus-bus", "nexus-core"]),
     ("nexus-web", &["nexus-bus", "nexus-core"]),

@@ -20,7 +20,8 @@ const KNOWLEDGE: &[Knows] = &[
     only("tower-http", &["nexus-web"]),
     only("ractor", &["nexus-runtime"]),
     only("minijinja", &["nexus-runtime"]),
-    only("async-nats", &["nexus-bus"]),
+    // The load generator measures the bus against the bare client.
+    only("async-nats", &["nexus-bus", "nexus-bench"]),
     only("sqlx", &["nexus-history"]),
     only("hyper", &["nexus-proxy"]),
     only("bollard", &["nexus-container"]),

@@ -1,0 +1,64 @@
+"""Tasks that do nothing but run /bin/true: how many a second, and how long one takes from delegate to completed."""
+
+import contextlib
+
+from .. import company, counts
+from ..company import Company, Department
+from ..framework import Aim, Case, Contender
+from ..peers import queues, xargs
+
+NAME = "run"
+TITLE = "/bin/true, from delegate to completed"
+FLOOR, WARDEN = "posix_spawn", "posix_spawn, warden"
+BEST_PEERS = ("huey", "huey-sqlite", "dramatiq", "celery", "rq")
+AIMS = [
+    Aim(f"{n} at once", "rate", f"{share} of posix_spawn's rate", at_least=share, against=FLOOR)
+    for n, share in ((8, 0.5), (32, 0.5), (8, 0.6), (32, 0.6))
+] + [
+    Aim(f"{n} at once", "rate", f"ahead of {peer}", at_least=1.0, against=peer)
+    for n in (2, 8, 32)
+    for peer in BEST_PEERS
+]
+
+
+def floor(site, name, count, at_once, *command):
+    @contextlib.contextmanager
+    def opened():
+        yield lambda: site.json([site.floor("spawn"), count, at_once, *command, "/bin/true"])
+
+    return Contender(name, "floor", opened, "nothing is stored")
+
+
+def nexus(running, name, department, count, at_once):
+    @contextlib.contextmanager
+    def opened():
+        running.load("run", department=department, count=at_once, at_once=at_once)
+        yield lambda: {
+            **running.load("run", department=department, count=count // 4, at_once=at_once),
+            "rate": running.load("run", department=department, count=count)["rate"],
+        }
+
+    return Contender(name, "nexus", opened, company.SYNC)
+
+
+def cases(site, results):
+    count = site.sized(800, 3000)
+    departments = {f"plain-{n}": Department(n) for n in (2, 8, 32)}
+    # Warnings of an unconfined department and a confined one on the same host don't concern the figures.
+    departments["confined"] = Department(8, sandbox=None)
+    departments["shell"] = Department(8, agent="shell")
+    with Company(site, departments) as running:
+        for at_once in (2, 8, 32):
+            contenders = [
+                floor(site, FLOOR, count, at_once),
+                floor(site, WARDEN, count, at_once, site.floor("warden")),
+                nexus(running, "nexus", f"plain-{at_once}", count, at_once),
+            ]
+            if at_once == 8:
+                contenders += [
+                    nexus(running, "nexus, confined", "confined", count // 4, at_once),
+                    nexus(running, "nexus, shell", "shell", count, at_once),
+                ]
+            contenders += [xargs.contender(site, count, at_once), *queues.runners(site, count, at_once)]
+            yield Case(f"{at_once} at once", contenders)
+    results.extra["Per task of nexus (8 at once)"] = counts.per_task(site, count)

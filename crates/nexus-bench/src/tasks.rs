@@ -1,0 +1,107 @@
+//! Asking the CEO for tasks, and waiting for their end.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use nexus_bus::Client;
+use nexus_core::task::Submission;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::watch::Watch;
+use crate::{LoadError, Site, timing};
+
+/// Submissions that wait for their answer while a batch is asked for.
+const WINDOW: usize = 64;
+/// How long a task may take: only a fault reaches it.
+const LONGEST: Duration = Duration::from_secs(120);
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Submit {
+    data_dir: Site,
+    department: String,
+    #[serde(default = "nothing")]
+    description: String,
+    project: String,
+    count: usize,
+    in_flight: usize,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Run {
+    data_dir: Site,
+    department: String,
+    #[serde(default = "nothing")]
+    description: String,
+    project: String,
+    count: usize,
+    /// So many are asked for and waited for at a time; absent: all are asked for at once.
+    at_once: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Drain {
+    data_dir: Site,
+    department: String,
+    seconds: f64,
+}
+
+/// What every agent can do, a shell too.
+fn nothing() -> String {
+    "/bin/true".to_owned()
+}
+
+fn submission(department: &str, project: &str, description: &str) -> Submission {
+    let department = Some(department.to_owned());
+    Submission { department, project_path: project.to_owned(), ..Submission::new(description) }
+}
+
+async fn submit(client: &Client, submission: &Submission) -> Result<String, LoadError> {
+    Ok(client.submit(submission).await?.task_id.to_string())
+}
+
+impl Submit {
+    pub(crate) async fn perform(self) -> Result<Value, LoadError> {
+        let client = self.data_dir.client().await?;
+        let submission = submission(&self.department, &self.project, &self.description);
+        timing::repeat(self.count, self.in_flight, |_| async { submit(&client, &submission).await.map(drop) }).await
+    }
+}
+
+impl Run {
+    pub(crate) async fn perform(self) -> Result<Value, LoadError> {
+        let client = self.data_dir.client().await?;
+        let watch = Watch::begin(&self.data_dir.raw().await?, &self.department).await?;
+        let submission = submission(&self.department, &self.project, &self.description);
+        if let Some(at_once) = self.at_once {
+            return timing::repeat(self.count, at_once, |_| async {
+                let id = submit(&client, &submission).await?;
+                watch.end_of(&id, LONGEST).await.map(drop)
+            })
+            .await;
+        }
+        let begun = Instant::now();
+        let asked = stream::iter(0..self.count).map(|_| async {
+            let asked = Instant::now();
+            Ok::<_, LoadError>((submit(&client, &submission).await?, asked))
+        });
+        let asked: Vec<_> = asked.buffer_unordered(WINDOW).try_collect().await?;
+        let (mut took, mut last) = (Vec::with_capacity(asked.len()), begun);
+        for (id, asked) in asked {
+            let ended = watch.end_of(&id, LONGEST).await?;
+            took.push(ended - asked);
+            last = last.max(ended);
+        }
+        Ok(timing::figures(took, last - begun))
+    }
+}
+
+impl Drain {
+    pub(crate) async fn perform(self) -> Result<Value, LoadError> {
+        let watch = Watch::begin(&self.data_dir.raw().await?, &self.department).await?;
+        let begun = Instant::now();
+        tokio::time::sleep(Duration::from_secs_f64(self.seconds)).await;
+        let (count, whole) = (watch.completed(), begun.elapsed());
+        Ok(serde_json::json!({ "count": count, "rate": timing::rate(count, whole) }))
+    }
+}
