@@ -20,7 +20,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run", description="Floor, Nexus and peers, measured in turns.")
     parser.add_argument("--short", action="store_true", help="fewer rounds, smaller counts: under 5 minutes")
     parser.add_argument("--job", default=",".join(JOBS), help="some of: " + ",".join(JOBS))
-    parser.add_argument("--rounds", type=int, help="rounds of each case (default 5; 3 when short)")
+    parser.add_argument("--rounds", type=int, help="rounds of each case (default 5; 2 when short)")
     parser.add_argument("--no-peers", action="store_true", help="floor and Nexus alone")
     parser.add_argument("--target", type=Path, default=ROOT / "target", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -41,7 +41,7 @@ def main() -> int:
     begun = time.monotonic()
     runs, failed = [], []
     with tempfile.TemporaryDirectory(prefix="nexus-bench-") as name:
-        rounds = given.rounds or (3 if given.short else 5)
+        rounds = given.rounds or (2 if given.short else 5)
         site = Site(Path(name), given.target, given.short, not given.no_peers, rounds)
         try:
             for job in jobs:

@@ -25,6 +25,7 @@ METRICS = {
     "rate": Metric("rate", "/s", more_is_better=True),
     "p50": Metric("p50", "µs"),
     "p99": Metric("p99", "µs"),
+    "taken": Metric("taken", "/s", more_is_better=True),
     "ready": Metric("ready", "ms"),
     "memory": Metric("memory", "MB"),
     "memory_server": Metric("memory with its server", "MB"),

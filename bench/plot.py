@@ -8,7 +8,7 @@ COLOURS = {"floor": "#9aa0a6", "nexus": "#1a73e8", "peer": "#e8a33d"}
 # One figure of each job, that which its aim is about.
 SHOWN = {
     "delegate": "p50", "run": "rate", "logs": "rate", "supervise": "p50", "recover": "ready",
-    "scale": "rate", "start": "ready", "ask": "p50",
+    "scale": "p50", "start": "ready", "ask": "p50",
 }  # fmt: skip
 
 

@@ -1,11 +1,16 @@
 """Durable submissions: how long one takes to be acknowledged, and how many a second are."""
 
 import contextlib
+import json
+import socket
+import sys
+from pathlib import Path
 
-from .. import company
+from .. import company, processes
 from ..company import Company, Department
 from ..framework import Aim, Case, Contender
 from ..peers import queues
+from ..site import ROOT
 
 NAME = "delegate"
 TITLE = "a durable submission"
@@ -42,3 +47,67 @@ def cases(site, results):
                 # Their clients wait for each answer, so there is no other way to ask them.
                 contenders += queues.submitters(site, site.sized(300, 1000))
             yield Case(name, contenders)
+        yield tool_calls(site, running)
+        yield publishes(site, running)
+
+
+def tool_calls(site, running) -> Case:
+    count = site.sized(200, 1000)
+    arguments = {"task_description": "/bin/true", "department": "bench", "project_path": str(running.project)}
+
+    def call(url, tool, count=count):
+        return site.python("mcp_client", url, tool, json.dumps(arguments), count)
+
+    @contextlib.contextmanager
+    def floor():
+        # It can't say which port it was given, so it is told one that was free a moment ago.
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        dir = site.new_dir("fastmcp")
+        if not list(Path(sys.prefix).glob("lib/python*/site-packages/fastmcp")):
+            raise processes.Unavailable("there is no fastmcp")
+        with open(dir / "log", "wb") as log:
+            command = [sys.executable, "-m", "bench.peers.fastmcp_app", port]
+            with processes.running(command, cwd=ROOT, stdout=log, stderr=log) as child:
+                processes.until(lambda: listens(port) or child.poll() is not None, what="FastMCP's port")
+                yield lambda: call(f"http://127.0.0.1:{port}/mcp", "noop")
+
+    @contextlib.contextmanager
+    def nexus():
+        yield lambda: call(running.address["mcp"], "cde_delegateTask")
+
+    sync = "nothing is stored"
+    return Case(
+        "MCP call",
+        [Contender("FastMCP, does nothing", "floor", floor, sync), Contender("nexus", "nexus", nexus, company.SYNC)],
+    )
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def publishes(site, running) -> Case:
+    count = site.sized(300, 2000)
+    submission = {"description": "/bin/true", "project_path": str(running.project)}
+
+    def contender(name, role, subject):
+        def measure():
+            to = running.address
+            address = [to["nats"], to["user"], to["password"]]
+            return site.python("nats_client", *address, subject, json.dumps(submission), count)
+
+        @contextlib.contextmanager
+        def opened():
+            if not list(Path(sys.prefix).glob("lib/python*/site-packages/nats")):
+                raise processes.Unavailable("there is no nats-py")
+            yield measure
+
+        return Contender(name, role, opened, company.SYNC)
+
+    return Case(
+        "nats-py publish",
+        [contender("nats-py to a stream", "floor", "bench.inbox.bench"), contender("nexus", "nexus", "nexus.inbox.bench")],
+    )

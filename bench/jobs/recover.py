@@ -32,15 +32,21 @@ def cases(site, results):
         agents = {"beacon": [site.floor("beacon"), beacons.path]}
         running = stack.enter_context(Company(site, {"bench": Department(agent="beacon")}, agents))
         running.load("submit", department="bench", count=queued, in_flight=64)
-        beacons.next()
+        task = task_of(beacons.next()[0])
         # The server's store lies in its own directory of the company's; what it holds is copied at each kill.
         store, copy = store_of(running), site.dir / "store"
+
+        def again() -> float:
+            pid, heard = beacons.next()
+            if (found := task_of(pid)) != task:
+                raise RuntimeError(f"task {task} was interrupted, and {found} ran instead of it")
+            return heard
 
         def floor():
             if not copy.exists():
                 killed(running, store, copy)
                 running.start()
-                beacons.next()
+                again()
             begun = time.perf_counter()
             with broker.running(site, copy):
                 return {"ready": (time.perf_counter() - begun) * 1e3}
@@ -49,8 +55,7 @@ def cases(site, results):
             killed(running, store, copy)
             begun = time.perf_counter()
             running.start()
-            _, heard = beacons.next()
-            return {"ready": (heard - begun) * 1e3}
+            return {"ready": (again() - begun) * 1e3}
 
         broker.program(site)
         contenders = [
@@ -58,6 +63,10 @@ def cases(site, results):
             Contender("nexus", "nexus", lambda: contextlib.nullcontext(nexus), company.SYNC),
         ]
         yield Case(name_of(queued), contenders)
+
+
+def task_of(pid: int) -> str:
+    return processes.environment(pid)["NEXUS_TASK_ID"]
 
 
 def store_of(running: Company):

@@ -20,7 +20,7 @@ def aims(queued: int, most_mb: float) -> list[Aim]:
     case, empty = name_of(queued), name_of(0)
     return [
         Aim(case, "p50", "submission within 1.3x of the empty queue's", at_most=1.3, against="nexus", against_case=empty),
-        Aim(case, "rate", "rate within 0.8x of the empty queue's", at_least=0.8, against="nexus", against_case=empty),
+        Aim(case, "taken", "rate within 0.8x of the empty queue's", at_least=0.8, against="nexus", against_case=empty),
         Aim(case, "memory", f"nexus under {most_mb:.0f} MB", at_most=most_mb),
     ]
 
@@ -46,7 +46,8 @@ def at_depth(site, queued: int):
         count = site.sized(300, 1000)
 
         def raw():
-            return running.load("publish", count=count, in_flight=1)
+            figures = running.load("publish", count=count, in_flight=1)
+            return {"p50": figures["p50"], "p99": figures["p99"]}
 
         def nexus():
             figures = running.load("submit", department="bench", description="0", count=count, in_flight=1)
@@ -59,7 +60,7 @@ def at_depth(site, queued: int):
             running.load("submit", department="bench", description="0", count=2000 * seconds // 3, in_flight=64)
             running.load("cancel", in_flight=WORKERS)
             rate = running.load("drain", department="bench", seconds=seconds)["rate"]
-            return {"rate": rate, "memory": memory, "memory_server": whole}
+            return {"taken": rate, "memory": memory, "memory_server": whole}
 
         def contender(name, role, measure):
             return Contender(name, role, lambda: contextlib.nullcontext(measure), company.SYNC)

@@ -6,7 +6,7 @@ from .. import company, processes
 from ..beacons import Beacons
 from ..company import Company, Department
 from ..framework import Aim, Case, Contender
-from ..peers import celery_supervises, erlang, runit
+from ..peers import celery_supervises, erlang, queues, runit
 
 NAME = "supervise"
 TITLE = "SIGKILL of an agent until its replacement works (p99 is the slowest)"
@@ -24,7 +24,7 @@ def contender(site, name, role, running, sync="-", pause=0.05, times=None):
             alive = [beacons.next()[0]]
 
             def measure():
-                figures, alive[0] = beacons.kill(alive[0], times or site.sized(10, 30), pause)
+                figures, alive[0] = beacons.kill(alive[0], times or site.sized(5, 30), pause)
                 return figures
 
             yield measure
@@ -52,6 +52,6 @@ def cases(site, results):
             contender(site, "erlang", "peer", lambda beacons: erlang.supervising(site, beacons), "nothing is stored"),
             # It waits for a second before it starts what has not run for one.
             contender(site, "runit", "peer", lambda beacons: runit.supervising(site, beacons), "nothing is stored", 1.1, 3),
-            contender(site, "celery", "peer", lambda beacons: celery_supervises.supervising(site, beacons), "Redis, appendonly everysec", times=3),
+            contender(site, "celery", "peer", lambda beacons: celery_supervises.supervising(site, beacons), queues.SYNC, times=site.sized(1, 3)),
         ],
     )
