@@ -1,12 +1,13 @@
 """A question to the CEO that it answers from memory, against a process that only answers."""
 
 import contextlib
-import subprocess
 import json
+import subprocess
 
 from .. import processes
 from ..company import Company, Department
 from ..framework import Aim, Case, Contender
+from ..peers import autogen, erlang
 
 NAME = "ask"
 TITLE = "request and reply"
@@ -33,4 +34,6 @@ def cases(site, results):
                     return Contender(title, role, opened, "nothing is stored")
 
                 contenders = [contender(RAW, "floor", SUBJECT), contender("nexus", "nexus", "nexus.ceo.ping")]
+                contenders.append(erlang.asked(site, count, in_flight))
+                contenders += autogen.contenders(site, count // 10, in_flight)
                 yield Case(name, contenders)
