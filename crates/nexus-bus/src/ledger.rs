@@ -217,14 +217,14 @@ fn whole_seconds_up(at: Timestamp) -> Timestamp {
     Timestamp::from_second(whole).unwrap_or(at)
 }
 
-fn queue_message(entry: &QueueEntry, lane: Lane) -> Result<Outgoing, BusError> {
+pub(crate) fn queue_message(entry: &QueueEntry, lane: Lane) -> Result<Outgoing, BusError> {
     let task = &entry.task;
     let subject = subject::queue(&task.department, lane, task.id);
     let id = task.id.to_string();
     outgoing(subject, "nexus.task.queued", &id, entry.queued_at, task.traceparent.as_deref(), entry)
 }
 
-fn event_message(event: &Event, traceparent: Option<&str>) -> Result<Outgoing, BusError> {
+pub(crate) fn event_message(event: &Event, traceparent: Option<&str>) -> Result<Outgoing, BusError> {
     let subject = subject::event(&event.department, event.task_id);
     let kind = format!("nexus.task.{}", event.what.name());
     outgoing(subject, &kind, &event.task_id.to_string(), event.at, traceparent, event)

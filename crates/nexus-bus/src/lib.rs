@@ -16,6 +16,8 @@ mod inbox;
 mod lease;
 mod ledger;
 mod logs;
+#[doc(hidden)]
+pub mod measured;
 mod messages;
 mod prompts;
 mod publish;

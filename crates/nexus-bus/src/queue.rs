@@ -163,7 +163,7 @@ fn consumer(department: &DepartmentName, lane: Lane) -> String {
     format!("{department}-{lane}")
 }
 
-fn delivery(message: Message) -> Option<Delivery> {
+pub(crate) fn delivery(message: Message) -> Option<Delivery> {
     let ack = message.reply?;
     let redelivered = ack_token(&ack, 0).unwrap_or(2) > 1;
     let subject = message.subject.to_string();

@@ -24,6 +24,8 @@ mod group;
 pub mod guard;
 mod lines;
 mod marked;
+#[doc(hidden)]
+pub mod measured;
 mod open_files;
 #[cfg(target_os = "linux")]
 mod pipe;

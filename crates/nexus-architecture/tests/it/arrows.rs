@@ -25,6 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nexus-chaos", &["nexus-bus", "nexus-broker", "nexus-core"]),
     // A client of the built program too, which bench/ drives.
     ("nexus-bench", &["nexus-bus", "nexus-core"]),
+    // Measures the inner loops of those that have one.
+    ("nexus-costs", &["nexus-bus", "nexus-agents", "nexus-process", "nexus-core"]),
     // Never runtime: a command, a tool call and a click all come in by bus::Client.
     ("nexus-mcp", &["nexus-bus", "nexus-core"]),
     ("nexus-web", &["nexus-bus", "nexus-core"]),

@@ -15,6 +15,7 @@ mod codex;
 mod completions;
 mod confined;
 mod containers;
+mod costs;
 mod crash;
 mod damaged_store;
 mod delay;

@@ -1,6 +1,8 @@
 //! A nats-server that is not a company's own, for those tests that share one.
 #![expect(clippy::disallowed_types, reason = "the server that somebody else runs")]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -12,6 +14,7 @@ pub(crate) struct Server {
     pub(crate) child: Child,
     pub(crate) dir: TempDir,
     pub(crate) port: String,
+    monitoring: String,
 }
 
 impl Server {
@@ -19,7 +22,7 @@ impl Server {
         let dir = tempfile::Builder::new().prefix("others-nats").tempdir().unwrap();
         let root = dir.path().display();
         let config = format!(
-            "listen: \"127.0.0.1:-1\"\nports_file_dir: \"{root}\"\njetstream {{ store_dir: \"{root}/store\" }}\n\
+            "listen: \"127.0.0.1:-1\"\nhttp: \"127.0.0.1:-1\"\nports_file_dir: \"{root}\"\njetstream {{ store_dir: \"{root}/store\" }}\n\
              authorization {{ user: ann, password: s3cret }}\n"
         );
         std::fs::write(dir.path().join("conf"), config).unwrap();
@@ -32,8 +35,18 @@ impl Server {
         ));
         let ports: serde_json::Value =
             until("the server's ports", || serde_json::from_str(&std::fs::read_to_string(&ports).ok()?).ok());
-        let port = ports["nats"][0].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
-        Self { child, dir, port }
+        let port = |of: &str| ports[of][0].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+        Self { child, dir, port: port("nats"), monitoring: port("monitoring") }
+    }
+
+    /// What its monitoring port says: `varz`, `jsz`.
+    pub(crate) fn monitor(&self, what: &str) -> serde_json::Value {
+        let mut stream = TcpStream::connect(format!("127.0.0.1:{}", self.monitoring)).unwrap();
+        // By 1.0 the answer is whole, and ends with the connection.
+        write!(stream, "GET /{what} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 
     pub(crate) fn url(&self) -> String {
