@@ -12,8 +12,11 @@ mod core;
 #[path = "../../nexus-process/benches/loops/table.rs"]
 mod process;
 
-/// Every inner loop: its name, and one round of it.
+/// An inner loop: its name, and one round of it.
+pub type Loop = (&'static str, Box<dyn FnMut()>);
+
+/// Every inner loop.
 #[must_use]
-pub fn loops() -> Vec<(&'static str, Box<dyn FnMut()>)> {
+pub fn loops() -> Vec<Loop> {
     [core::all(), bus::all(), agents::all(), process::all()].into_iter().flatten().collect()
 }
