@@ -90,7 +90,8 @@ impl Claim {
         Ok(seq)
     }
 
-    /// Writes a failed attempt and schedules the next one.
+    /// Writes a failed attempt and schedules the next one; what is due at once waits for no schedule, whose clock knows whole
+    /// seconds only.
     pub async fn conclude_and_retry(
         &self,
         what: What,
@@ -99,7 +100,11 @@ impl Claim {
         now: Timestamp,
     ) -> Result<u64, BusError> {
         let next = once_more(&self.left(run, now), now);
-        let seq = self.bus.append_and_schedule(&self.event(what, now), self.last(), &next, at).await?;
+        let event = self.event(what, now);
+        let seq = match at > now {
+            true => self.bus.append_and_schedule(&event, self.last(), &next, at).await?,
+            false => self.bus.append_and_queue(&event, self.last(), &next).await?,
+        };
         self.bus.end_delivery(&self.delivery).await;
         Ok(seq)
     }

@@ -114,21 +114,25 @@ fn chunks<T>(mut items: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-/// `($1, $2), ($3, $4)` and so on.
-fn tuples(rows: usize, columns: usize) -> String {
-    let tuple = |row: usize| {
-        let marks: Vec<_> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
-        format!("({})", marks.join(", "))
-    };
-    (0..rows).map(tuple).collect::<Vec<_>>().join(", ")
-}
-
 impl Tx {
+    /// Places for so many values: `($1, $2), ($3, $4)` and so on. SQLite looks named ones up in a list, one by one, whenever
+    /// one is bound: hundreds of them have no name there.
+    fn tuples(&self, rows: usize, columns: usize) -> String {
+        let tuple = |row: usize| {
+            let mark = |column: usize| match self {
+                Self::Sqlite(_) => "?".to_owned(),
+                Self::Postgres(_) => format!("${}", row * columns + column),
+            };
+            format!("({})", (1..=columns).map(mark).collect::<Vec<_>>().join(", "))
+        };
+        (0..rows).map(tuple).collect::<Vec<_>>().join(", ")
+    }
+
     async fn bodies(&mut self, ids: &[TaskId]) -> Result<Vec<String>, sqlx::Error> {
         let mut bodies = Vec::with_capacity(ids.len());
         for piece in chunks(ids) {
             // One tuple of as many columns as there are ids: `IN ($1, $2, ...)`.
-            let sql = format!("SELECT body FROM nexus_task WHERE id IN {}", tuples(1, piece.len()));
+            let sql = format!("SELECT body FROM nexus_task WHERE id IN {}", self.tuples(1, piece.len()));
             within!(self, tx => {
                 let mut query = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql));
                 for id in piece {
@@ -150,7 +154,7 @@ impl Tx {
                     completed_at = excluded.completed_at, task_type = excluded.task_type, node = excluded.node, \
                     duration_ms = excluded.duration_ms, parent = excluded.parent, root = excluded.root, \
                     body = excluded.body",
-                tuples(piece.len(), 11)
+                self.tuples(piece.len(), 11)
             );
             within!(self, tx => {
                 let mut query = sqlx::query(AssertSqlSafe(sql));
@@ -187,8 +191,10 @@ impl Tx {
     pub(crate) async fn forget(&mut self, ids: &[TaskId]) -> Result<(), sqlx::Error> {
         const COUNT: &str = "UPDATE nexus_count SET n = n - 1 WHERE department = $1 AND status = $2";
         for piece in chunks(ids) {
-            let sql =
-                format!("DELETE FROM nexus_task WHERE id IN {} RETURNING department, status", tuples(1, piece.len()));
+            let sql = format!(
+                "DELETE FROM nexus_task WHERE id IN {} RETURNING department, status",
+                self.tuples(1, piece.len())
+            );
             within!(self, tx => {
                 let mut query = sqlx::query_as::<_, (String, String)>(AssertSqlSafe(sql));
                 for id in piece {

@@ -1,10 +1,11 @@
 //! Keeps the history up with the ledger, and makes readers wait until it holds what they may know of.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use nexus_bus::{Bus, BusError};
 use nexus_core::event::What;
 use nexus_core::id::{DepartmentName, NodeId};
@@ -57,6 +58,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause between two transactions while nobody waits for them and little is to be folded. A task at work is told of three times
 /// in a moment: together they cost one transaction and one row, and a busy company writes twenty times a second at most.
 const PACE: Duration = Duration::from_millis(50);
+/// What is heard of sooner was put on the queue by who asked for it, who has told the department.
+const AT_ONCE: SignedDuration = SignedDuration::from_millis(200);
 /// Records that are more than little.
 const MUCH: u64 = 256;
 /// How long records that are to come may stay away.
@@ -295,6 +298,9 @@ impl Folder {
                         continue 'open;
                     }
                 };
+                if batch.pending < MUCH {
+                    self.wake(&batch.records).await;
+                }
                 // Before the position moves: what is folded has its letter, whenever this stops.
                 dead::keep(&self.bus, &batch.records, self.retention).await?;
                 self.history.fold(&batch.records, batch.upto).await?;
@@ -344,6 +350,20 @@ fn parts(record: &Record) -> bool {
 }
 
 impl Folder {
+    /// Wakes the departments whose entries have come due: the broker puts them on the queue by itself, and tells nobody.
+    async fn wake(&self, records: &[(u64, Record)]) {
+        let now = Timestamp::now();
+        let due = records.iter().filter_map(|(_, record)| match record {
+            Record::Entry(entry) if now.duration_since(entry.queued_at) > AT_ONCE => {
+                Some((&entry.task.department, entry.task.priority))
+            }
+            _ => None,
+        });
+        for (department, priority) in due.collect::<BTreeSet<_>>() {
+            self.bus.wake(department, priority.into()).await;
+        }
+    }
+
     /// Says what was spent today, unless it is counted further than what was heard: in a database that several nodes share.
     async fn count(&self, heard: u64) -> Result<(), HistoryError> {
         let today = day(Timestamp::now());

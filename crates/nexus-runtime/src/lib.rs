@@ -17,6 +17,7 @@ mod janitor;
 mod lease;
 mod ledger_memory;
 mod node;
+mod projects;
 mod protector;
 mod purse;
 mod reception;

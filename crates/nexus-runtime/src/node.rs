@@ -22,6 +22,7 @@ use crate::ceo::reign::Reigns;
 use crate::engine::Engines;
 use crate::gate::Roster;
 use crate::historian::Historian;
+use crate::projects::Projects;
 use crate::protector::Protector;
 use crate::purse::Purses;
 use crate::reception::Receptionist;
@@ -37,6 +38,7 @@ pub(crate) struct Node {
     pub(crate) historian: Historian,
     pub(crate) backlog: Backlog,
     pub(crate) fill: Fill,
+    pub(crate) projects: Projects,
     pub(crate) trees: Trees,
     pub(crate) board: Board,
     pub(crate) staff: StaffBook,

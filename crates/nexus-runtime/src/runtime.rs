@@ -38,6 +38,7 @@ use crate::historian::Historian;
 use crate::janitor;
 use crate::ledger_memory::{LedgerError, LedgerMemory};
 use crate::node::Node;
+use crate::projects::Projects;
 use crate::protector::Protector;
 use crate::purse::Purses;
 use crate::reception::Receptionist;
@@ -178,6 +179,7 @@ impl Runtime {
             historian,
             backlog: Backlog::default(),
             fill: Fill::new(options.streams.ledger_bytes),
+            projects: Projects::default(),
             trees: Trees::default(),
             board: Board::default(),
             staff,

@@ -37,7 +37,7 @@ const COMPLETED: &[u8] = include_bytes!("../../fixtures/v2/event.completed.json"
 pub(crate) fn all() -> Vec<Loop> {
     let (entry, event): (QueueEntry, Event) = (read(ENTRY).unwrap(), read(COMPLETED).unwrap());
     vec![
-        ("step_command", steps(command(), || Attempt::new(policy()))),
+        ("step_command", steps(command(), || Attempt::new(policy(), Spent::default()))),
         ("step_speaking", steps(speaking(), || Attempt::speaking(policy(), Run::new(None), Spent::default()))),
         ("route", routes()),
         ("pick_lane", picks()),

@@ -70,7 +70,7 @@ impl Plan {
         };
         let project = match &asker {
             Some(asker) => family::project(&submission.project_path, asker).await?,
-            None => project(&submission.project_path).await?,
+            None => project(node, &submission.project_path).await?,
         };
         node.fill.check(&node.bus).await?;
         let department = route.department;
@@ -137,15 +137,15 @@ fn same(task: Task, submission: &Submission) -> Result<Task, Refusal> {
 }
 
 /// The project's directory, absolute; it has to be there.
-async fn project(path: &str) -> Result<String, Refusal> {
+async fn project(node: &Node, path: &str) -> Result<String, Refusal> {
     let refused = |why: String| {
         Refusal::invalid(format!("project_path \"{path}\" {why}"))
             .with_help("name a directory that exists on the machine where the company runs")
     };
     let absolute = std::path::absolute(Path::new(path)).map_err(|error| refused(format!("is no path: {error}")))?;
-    match tokio::fs::metadata(&absolute).await {
-        Ok(found) if found.is_dir() => utf8(absolute).map_err(refused),
-        Ok(_) => Err(refused("is not a directory".to_owned())),
+    match node.projects.is_directory(&absolute).await {
+        Ok(true) => utf8(absolute).map_err(refused),
+        Ok(false) => Err(refused("is not a directory".to_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(refused("does not exist".to_owned())),
         Err(error) => Err(refused(format!("can't be read: {error}"))),
     }
