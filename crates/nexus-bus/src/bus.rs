@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use crate::address::{credentials, redacted, servers};
 use crate::error::BusError;
 use crate::room::Room;
+use crate::wake::Wakes;
 
 /// Where the broker is and who we are.
 #[derive(Clone, Default)]
@@ -76,6 +77,7 @@ pub struct Bus {
     pub(crate) nats: Nats,
     pub(crate) js: jetstream::Context,
     pub(crate) room: Room,
+    pub(crate) wakes: Wakes,
     story: Story,
     /// Events are written without compare-and-set.
     pub(crate) unfenced: bool,
@@ -163,7 +165,7 @@ impl Bus {
             _ => failed(error.to_string()),
         })?;
         let js = ContextBuilder::new().timeout(ANSWER).build(nats.clone());
-        Ok(Self { nats, js, room: Room::default(), story, unfenced: false })
+        Ok(Self { nats, js, room: Room::default(), wakes: Wakes::default(), story, unfenced: false })
     }
 
     /// A bus that breaks its promise on purpose: any writer of an event wins. For showing that the fault harness notices.

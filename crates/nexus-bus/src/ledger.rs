@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use nexus_core::event::{Event, What};
-use nexus_core::id::{DepartmentName, TaskId};
+use nexus_core::id::TaskId;
 use nexus_core::lane::Lane;
 use nexus_core::revival::later;
 use nexus_core::task::{QueueEntry, Task};
@@ -50,7 +50,10 @@ impl Bus {
             }
             None => queue_message(entry, lane)?,
         };
-        let message = message.expecting(&subject::any_queue(id), 0);
+        // Only a key can bring the same id a second time, and to another queue. A pattern costs the broker more than all else
+        // about a submission; a random id is expected on its own subject, so that publishing it again stores it once.
+        let pattern = if id.is_keyed() || delayed.is_some() { subject::any_queue(id) } else { message.subject.clone() };
+        let message = message.expecting(&pattern, 0);
         match self.publish(&message).await {
             Ok(seq) => {
                 self.wake(&entry.task.department, lane).await;
@@ -193,13 +196,6 @@ impl Bus {
         {
             // Not lost: it is delivered again, and then dropped by the ledger's last event.
             tracing::debug!("could not end a delivery: {error}");
-        }
-    }
-
-    /// Tells the department, wherever it is, that something may wait. Lost wake-ups only cost time: it looks by itself.
-    pub async fn wake(&self, department: &DepartmentName, lane: Lane) {
-        if let Err(error) = self.nats.publish(subject::wake(department), lane.to_string().into()).await {
-            tracing::debug!("could not wake {department}: {error}");
         }
     }
 }

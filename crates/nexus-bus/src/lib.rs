@@ -29,6 +29,7 @@ mod staff;
 mod streams;
 mod subject;
 mod tail;
+mod wake;
 
 pub use bus::{Access, Bus, Credentials, Tls};
 pub use claim::Claim;

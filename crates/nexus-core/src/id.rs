@@ -27,6 +27,12 @@ impl TaskId {
         Self(Uuid::new_v5(&KEY_NAMESPACE, key.as_bytes()))
     }
 
+    /// Made of an idempotency key: somebody else may have made the same. The others are random.
+    #[must_use]
+    pub fn is_keyed(&self) -> bool {
+        self.0.get_version_num() == 5
+    }
+
     #[must_use]
     pub const fn as_uuid(&self) -> &Uuid {
         &self.0

@@ -337,7 +337,8 @@ impl Memory {
                 use std::os::fd::AsRawFd;
                 let order = format!("{} {}", told.as_raw_fd(), events.as_raw_fd());
                 write(&path.join("cgroup.event_control"), &order)?;
-                (events, Some(told), None)
+                let peak = File::options().read(true).write(true).open(path.join("memory.max_usage_in_bytes")).ok();
+                (events, Some(told), peak)
             }
         };
         Ok(Self { version, path, events, told, peak, kills: 0 })
@@ -369,15 +370,10 @@ impl Memory {
         if let Some(told) = &self.told {
             let _ = rustix::io::read(told, &mut [0u8; 8]);
         }
-        match (self.version, &mut self.peak) {
-            // A kernel before 6.12 can't count anew.
-            (Version::V2, Some(peak)) => {
-                if peak.write_all(b"reset").is_err() {
-                    self.peak = None;
-                }
-            }
-            (Version::V2, None) => {}
-            (Version::V1, _) => drop(write(&self.path.join("memory.max_usage_in_bytes"), "0")),
+        // A kernel before 6.12 can't count anew in version 2.
+        let anew: &[u8] = if self.version == Version::V2 { b"reset" } else { b"0" };
+        if self.peak.as_mut().is_some_and(|peak| peak.write_all(anew).is_err()) {
+            self.peak = None;
         }
     }
 
@@ -389,10 +385,7 @@ impl Memory {
     }
 
     fn peak(&self) -> Option<u64> {
-        match self.version {
-            Version::V2 => text(self.peak.as_ref()?).trim().parse().ok(),
-            Version::V1 => fs::read_to_string(self.path.join("memory.max_usage_in_bytes")).ok()?.trim().parse().ok(),
-        }
+        text(self.peak.as_ref()?).trim().parse().ok()
     }
 }
 

@@ -110,7 +110,7 @@ pub(crate) fn priority(n: u64) -> Priority {
 /// A task of `qa` with this priority.
 pub(crate) fn entry(priority: u64) -> QueueEntry {
     QueueEntry::first(Task {
-        id: TaskId::from_uuid(Uuid::now_v7()),
+        id: TaskId::from_idempotency_key(&Uuid::now_v7().to_string()),
         department: qa(),
         description: "true".into(),
         task_type: "testing".into(),
