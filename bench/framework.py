@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from .processes import Unavailable
+from .processes import Unavailable, machine_busy
 from .site import Site
 
 Measure = Callable[[], dict[str, float]]
@@ -84,6 +84,9 @@ class Results:
     samples: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
     contenders: dict[str, dict[str, Contender]] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+    """Percent of the machine that others used before each case: ratios don't cancel that out, since whoever has more
+    processes gets more of what is left."""
     extra: dict = field(default_factory=dict)
 
     def median(self, case: str, name: str, metric: str) -> float | None:
@@ -133,6 +136,7 @@ def run(job, site: Site) -> Results:
 def run_case(case: Case, site: Site, results: Results):
     samples = results.samples.setdefault(case.name, {})
     known = results.contenders.setdefault(case.name, {})
+    results.busy.append(machine_busy())
     with contextlib.ExitStack() as stack:
         measures: dict[str, Measure] = {}
         for who in case.contenders:

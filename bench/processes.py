@@ -110,6 +110,19 @@ def busy(pid: int) -> float:
     return total / 1e9
 
 
+def machine_busy(seconds=0.5) -> float:
+    """Percent of all processors that something uses at the moment."""
+
+    def times() -> tuple[int, int]:
+        fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return sum(fields) - fields[3] - fields[4], sum(fields)
+
+    before = times()
+    time.sleep(seconds)
+    after = times()
+    return (after[0] - before[0]) / max(after[1] - before[1], 1) * 100
+
+
 def switches(pid: int) -> int:
     """Context switches of all its threads so far."""
     total = 0

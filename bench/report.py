@@ -3,9 +3,14 @@
 import json
 import os
 import platform
+import statistics
 from pathlib import Path
 
 from .framework import METRICS, Results
+
+
+QUIET = 10.0
+"""Percent of the machine that others may use for figures to be believed."""
 
 
 def number(value: float) -> str:
@@ -37,13 +42,27 @@ def verdicts(results: Results, job) -> list[dict]:
 
 
 def markdown(runs: list[tuple[object, Results]]) -> str:
-    lines = ["## Aims", "", "| job | case | aim | reached | met |", "|---|---|---|---|---|"]
+    lines = []
+    # The cases' own companies are up by then, and idle: what is seen is somebody else's.
+    busy = [percent for _, results in runs for percent in results.busy]
+    if busy and max(busy) > QUIET:
+        lines += [
+            f"**The machine wasn't quiet**: others used up to {max(busy):.0f} % of it ({statistics.median(busy):.0f} % in the "
+            "median) before the cases. Ratios suffer from that too: read no verdict below as settled.",
+            "",
+        ]
+    unmeasured = []
+    lines += ["## Aims", "", "| job | case | aim | reached | met |", "|---|---|---|---|---|"]
     for job, results in runs:
         for row in verdicts(results, job):
-            value = "not measured" if row["value"] is None else number(row["value"])
-            unit = "" if row["value"] is None else " x" if row["ratio"] else f" {row['unit']}"
-            met = {True: "yes", False: "no", None: "-"}[row["met"]]
-            lines.append(f"| {row['job']} | {row['case']} | {row['aim']} | {value}{unit} | {met} |")
+            if row["value"] is None:
+                unmeasured.append(f"{row['job']}, {row['case']}: {row['aim']}")
+                continue
+            unit = " x" if row["ratio"] else f" {row['unit']}"
+            met = "yes" if row["met"] else "no"
+            lines.append(f"| {row['job']} | {row['case']} | {row['aim']} | {number(row['value'])}{unit} | {met} |")
+    if unmeasured:
+        lines += ["", f"Not measured in this run: {'; '.join(unmeasured)}."]
     for job, results in runs:
         lines += ["", f"## {job.NAME}: {job.TITLE}", ""]
         lines += table(results)
@@ -101,6 +120,7 @@ def as_json(runs: list[tuple[object, Results]], facts: dict) -> dict:
             "aims": verdicts(results, job),
             "extra": results.extra,
             "skipped": results.skipped,
+            "busy_with_others": results.busy,
         }
     return {"machine": machine(), **facts, "jobs": jobs}
 
