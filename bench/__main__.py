@@ -34,6 +34,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     given = arguments()
     # An end from outside unwinds as Ctrl-C does, so that nothing is left running.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     jobs = [importlib.import_module(f".jobs.{name}", __package__) for name in given.job]
     out = given.target / "bench"

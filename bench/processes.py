@@ -25,7 +25,9 @@ def start(args, **options) -> subprocess.Popen:
 
 
 def end(child: subprocess.Popen, grace=10.0):
-    """Asks it to end, then ends it and what is left of its group."""
+    """Asks it to end, then ends it and what is left of its group and of what descended from it."""
+    # Some give their children groups of their own (Erlang its ports); known by when they began, too, as ids come again.
+    below = [(pid, began(pid)) for pid in descendants(child.pid)[1:]]
     if child.poll() is None:
         child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -34,6 +36,10 @@ def end(child: subprocess.Popen, grace=10.0):
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+    for pid, since in below:
+        if since and began(pid) == since:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     LIVE.discard(child)
 
 
@@ -130,6 +136,13 @@ def switches(pid: int) -> int:
         with contextlib.suppress(OSError):
             total += sum(int(line.split()[1]) for line in status.read_text().splitlines() if "ctxt_switches" in line)
     return total
+
+
+def began(pid: int) -> int:
+    """When a process began, in the kernel's ticks; 0 when there is none."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return 0
 
 
 def is_alive(pid: int) -> bool:
