@@ -5,6 +5,7 @@ import contextlib
 from .. import company, processes
 from ..company import Company, Department
 from ..framework import Aim, Case, Contender
+from ..peers import celery_scale
 
 NAME = "scale"
 TITLE = "with so many queued: submission, 8 workers' rate, memory"
@@ -21,6 +22,7 @@ def aims(queued: int, most_mb: float) -> list[Aim]:
     return [
         Aim(case, "p50", "submission within 1.3x of the empty queue's", at_most=1.3, against="nexus", against_case=empty),
         Aim(case, "taken", "rate within 0.8x of the empty queue's", at_least=0.8, against="nexus", against_case=empty),
+        Aim(case, "memory_server", "with its server, under Celery's and Redis's", at_most=1.0, against="celery"),
         Aim(case, "memory", f"nexus under {most_mb:.0f} MB", at_most=most_mb),
     ]
 
@@ -66,4 +68,5 @@ def at_depth(site, queued: int):
             return Contender(name, role, lambda: contextlib.nullcontext(measure), company.SYNC)
 
         yield Case(name_of(queued), [contender(RAW, "floor", raw), contender("nexus", "nexus", nexus)])
-        yield Case(name_of(queued), [contender("nexus", "nexus", drained)], rounds=1)
+        peer = celery_scale.contender(site, queued or 2000 * seconds // 3, count, WORKERS, seconds)
+        yield Case(name_of(queued), [contender("nexus", "nexus", drained), peer], rounds=1)

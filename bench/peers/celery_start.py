@@ -4,7 +4,7 @@ import contextlib
 import time
 
 from ..framework import Contender
-from ..processes import descendants, end, memory, start, until
+from ..processes import descendants, end, memory_of_all, start, until
 from ..site import ROOT, Site
 from . import queues
 
@@ -23,7 +23,7 @@ def contender(site: Site, idle) -> Contender:
                 until(said, what="Celery's worker")
                 ready = (time.perf_counter() - begun) * 1e3
                 pids = descendants(child.pid)
-                return {"ready": ready, "memory": sum(map(memory, pids)), "cpu": idle(pids)}
+                return {"ready": ready, "memory": memory_of_all(pids), "cpu": idle(pids)}
             finally:
                 end(child)
 

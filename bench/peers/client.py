@@ -55,3 +55,21 @@ def main(submit):
     what, count, *rest = sys.argv[1], int(sys.argv[2]), *map(int, sys.argv[3:])
     submit_once = submitting(submit, count) if what == "submit" else running(submit, count, rest[0])
     print(json.dumps(submit_once))
+
+
+def drained(seconds: float) -> dict:
+    """How many are done a second, from the first one that is heard of."""
+    DONE.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(DONE))
+        told.settimeout(60)
+        told.recv(32)
+        count, begun = 0, time.perf_counter()
+        while (whole := time.perf_counter() - begun) < seconds:
+            told.recv(32)
+            count += 1
+        return {"count": count, "rate": count / whole}
+
+
+if __name__ == "__main__":
+    print(json.dumps(drained(float(sys.argv[2]))))

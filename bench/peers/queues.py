@@ -32,8 +32,12 @@ QUEUES = [
         + ["--without-gossip", "--without-mingle", "--without-heartbeat"],
     ),
     Queue("huey", "huey_app", ["huey_consumer", "bench.peers.huey_app.app", "-w", "{n}", "-k", "thread", "-q"]),
-    Queue("huey-sqlite", "huey_sqlite_app", ["huey_consumer", "bench.peers.huey_sqlite_app.app", "-w", "{n}", "-k", "thread", "-q"],
-          sync="SQLite, WAL, synchronous off"),
+    Queue(
+        "huey-sqlite",
+        "huey_sqlite_app",
+        ["huey_consumer", "bench.peers.huey_sqlite_app.app", "-w", "{n}", "-k", "thread", "-q"],
+        sync="SQLite, WAL, synchronous off",
+    ),
     Queue("dramatiq", "dramatiq_app", ["dramatiq", "bench.peers.dramatiq_app", "-p", "2", "-t", "{half}"]),
     Queue("rq", "rq_app", ["rq", "worker-pool", "-n", "{n}", "-q", "bench"]),
 ]
@@ -55,8 +59,13 @@ def redis(site: Site):
 def environment(site: Site, queue: Queue):
     with redis(site) as (socket, _):
         dir = site.new_dir(queue.name)
-        path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
-        yield dir, {**os.environ, "PATH": path, "BENCH_REDIS": str(socket), "BENCH_DIR": str(dir), "PYTHONPATH": str(ROOT)}
+        yield dir, environment_of(socket, dir)
+
+
+def environment_of(socket, dir) -> dict:
+    """What a queue's processes are told by: its Redis, and where they find each other."""
+    path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "BENCH_REDIS": str(socket), "BENCH_DIR": str(dir), "PYTHONPATH": str(ROOT)}
 
 
 def submitters(site: Site, count: int) -> list[Contender]:
