@@ -30,8 +30,16 @@ pub(crate) async fn conclude(
     policy: &Department,
 ) -> Option<bool> {
     let end = async {
-        // Its tree is gone; what a warden that was lost has left behind goes before anybody is told of an end that needs proof.
-        if conclusion != Conclusion::Completed {
+        // Its tree is gone; what a warden that was lost has left behind goes before anybody is told of an end that needs proof. A
+        // warden that has lived to say what was used is that proof for a failure; a cancel is promised to a person.
+        let is_proven = match &conclusion {
+            Conclusion::Completed => true,
+            Conclusion::Failed(_) => {
+                cfg!(target_os = "linux") && outcome.usage.is_some_and(|usage| usage.cpu_ms.is_some())
+            }
+            _ => false,
+        };
+        if !is_proven {
             end_strays(node, claim.entry.task.id).await;
         }
         write(node, claim, conclusion, outcome, policy).await
