@@ -30,17 +30,8 @@ pub(crate) async fn conclude(
     policy: &Department,
 ) -> Option<bool> {
     let end = async {
-        // Its tree is gone; what a warden that was lost has left behind goes before anybody is told of an end that needs proof. A
-        // warden that has lived to say what was used is that proof for a failure; a cancel is promised to a person.
-        let is_proven = match &conclusion {
-            Conclusion::Completed => true,
-            Conclusion::Failed(_) => {
-                cfg!(target_os = "linux") && outcome.usage.is_some_and(|usage| usage.cpu_ms.is_some())
-            }
-            _ => false,
-        };
-        if !is_proven {
-            end_strays(node, claim.entry.task.id).await;
+        if conclusion != Conclusion::Completed {
+            see_it_gone(node, claim, outcome).await;
         }
         write(node, claim, conclusion, outcome, policy).await
     };
@@ -50,6 +41,16 @@ pub(crate) async fn conclude(
             tracing::warn!(task = %claim.entry.task.id, "its end could not be written; the next start puts it back");
             None
         }
+    }
+}
+
+/// Its tree is gone; what a warden that was lost has left behind goes before anybody is told of an end that needs proof. A warden
+/// that has lived to say what was used is that proof: it had no child left, and whatever detaches itself becomes its child. To
+/// look through a thousand processes for each of a thousand cancels takes half a minute.
+async fn see_it_gone(node: &Node, claim: &Claim, outcome: &Outcome) {
+    let has_word_of_warden = cfg!(target_os = "linux") && outcome.usage.is_some_and(|usage| usage.cpu_ms.is_some());
+    if !has_word_of_warden {
+        end_strays(node, claim.entry.task.id).await;
     }
 }
 
@@ -89,7 +90,7 @@ async fn write(
             Err(BusError::Conflict) => match claim.look().await {
                 Ok(Some(Fence::CancelRequested(reason))) => {
                     // It may have ended well until now: "cancelled" needs the proof that completed work doesn't.
-                    end_strays(node, claim.entry.task.id).await;
+                    see_it_gone(node, claim, &outcome).await;
                     conclusion = Conclusion::Cancelled(reason);
                     continue;
                 }
