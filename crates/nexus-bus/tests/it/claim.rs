@@ -102,8 +102,26 @@ async fn a_failed_attempt_brings_the_next_one_when_it_is_due() {
     assert!(queues.pull(priority(5), 1).await.unwrap().is_empty());
     let next = eventually("the next attempt", async || queues.pull(priority(5), 5).await.unwrap().pop()).await;
     assert!(Timestamp::now() >= retry_at, "not before it is due");
-    let expected = QueueEntry { attempt: 2, queued_at: now, ..entry.clone() };
-    assert_eq!(next.entry, Ok(expected));
+    let next_entry = next.entry.unwrap();
+    let expected = QueueEntry { attempt: 2, queued_at: now, spent: next_entry.spent, ..entry.clone() };
+    assert_eq!(next_entry, expected);
     assert!(!next.redelivered);
     assert_eq!(server.consumer(5).await, (0, 1));
+}
+
+#[tokio::test]
+async fn a_retry_that_is_due_at_once_waits_for_no_schedule_and_remembers_the_time_that_was_spent() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let entry = entry(5);
+    bus.submit(&entry).await.unwrap();
+    let mut queues = queues(&bus, LEASE).await;
+    let claim = claim(&bus, &take(&mut queues, 5).await, 0).await.unwrap();
+    let now = Timestamp::now() + SignedDuration::from_secs(7);
+    let failure = Failure { kind: FailureKind::Exit, message: "exit code 1".into() };
+    let what = What::AttemptFailed { failure, outcome: Outcome::default(), retry_at: now };
+    claim.conclude_and_retry(what, None, now, now).await.unwrap();
+    let brought = queues.pull(priority(5), 1).await.unwrap().pop().expect("it waits, now").entry.unwrap();
+    assert_eq!((brought.attempt, brought.resume), (2, None));
+    assert!((7_000..60_000).contains(&brought.spent.wall_ms), "{:?}", brought.spent);
 }

@@ -1,13 +1,16 @@
 //! Tasks that are tried again: after a failure, or because somebody asks for it.
 
+use futures_util::StreamExt;
+use jiff::{SignedDuration, Timestamp};
 use nexus_core::api::CancelRequest;
 use nexus_core::department::Department;
 use nexus_core::id::TaskId;
 use nexus_core::retry::RetryPolicy;
+use nexus_core::task::Submission;
 use nexus_core::view::Status;
 
 use crate::company::{company, department};
-use crate::support::{Gate, Office, Server, UNLESS_GO, eventually, go};
+use crate::support::{Gate, Office, Server, UNLESS_GO, eventually, go, within};
 
 async fn cancel(office: &Office, task: TaskId) {
     office.client.cancel(&CancelRequest { task_id: task.to_string(), reason: None }).await.unwrap();
@@ -32,6 +35,25 @@ async fn a_failed_attempt_is_followed_by_the_next_one_when_it_is_due() {
     assert_eq!(view.result.unwrap().output, "2\n");
     let view = office.end(lost).await;
     assert_eq!((view.status, view.attempt), (Status::Failed, 2));
+    office.stop().await;
+}
+
+/// The broker puts a delayed task on the queue by itself: whoever hears of it says so to the department.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_department_is_called_when_a_delayed_task_comes_due() {
+    let server = Server::start().await;
+    let office = server.open(company([("qa", department(1))])).await;
+    let bus = server.bus().await;
+    let mut calls = Box::pin(nexus_bus::Queues::wakes(&bus, &"qa".parse().unwrap()).await.unwrap());
+    bus.flush().await;
+    let due = Timestamp::now() + SignedDuration::from_millis(1500);
+    let delayed = Submission { not_before: Some(due), ..office.work("qa", "true") };
+    let task = office.client.submit(&delayed).await.unwrap().task_id;
+    // One as it was asked for, at once, and one as it comes due.
+    within("the first call", calls.next()).await.unwrap();
+    within("the second call", calls.next()).await.unwrap();
+    assert!(Timestamp::now() >= due, "called when it came due");
+    office.completed(task, (1, 0)).await;
     office.stop().await;
 }
 
