@@ -3,6 +3,7 @@
 //! A warden moves into its groups once, and what it starts is born there: moving a process costs milliseconds. With
 //! version 2 the tree has a group of its own below the warden's, where it can be ended without the warden.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -155,7 +156,7 @@ struct Nest {
     number: u64,
     /// `cgroup.kill` was used. Linux (6.18) compares how often the group of a child was killed with how often that of its
     /// parent was, and kills the child if they differ: so nothing can be born into this one any more.
-    used_up: std::cell::Cell<bool>,
+    used_up: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -166,6 +167,8 @@ struct Memory {
     events: File,
     /// Of version 1: told of them.
     told: Option<OwnedFd>,
+    /// Looks since it was told of one that isn't counted yet: it tells before the kill, and only once.
+    expected: Cell<Option<u32>>,
     /// Of version 2: counts from when it was last written to.
     peak: Option<File>,
     kills: u64,
@@ -269,11 +272,14 @@ impl Group {
         fds
     }
 
-    /// How often to look though nothing is readable: of forks that were refused, version 1 notifies nobody.
+    /// How often to look though nothing is readable: of forks that were refused, version 1 notifies nobody, and of a kill too
+    /// soon.
     #[must_use]
     pub fn period(&self) -> Option<Duration> {
-        let pids = self.pids.as_ref().filter(|_| self.limits.processes.is_some())?;
-        (pids.version == Version::V1).then_some(Duration::from_millis(500))
+        let memory = self.memory.as_ref().filter(|_| self.limits.memory.is_some());
+        let pids = self.pids.as_ref().filter(|_| self.limits.processes.is_some());
+        let refused = pids.filter(|pids| pids.version == Version::V1).map(|_| SELDOM);
+        memory.and_then(Memory::period).into_iter().chain(refused).min()
     }
 
     /// Since `begin`. Looked at, what was readable is so no more.
@@ -304,7 +310,7 @@ impl Nest {
         fs::create_dir_all(&path).map_err(|error| named(&path, &error))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(&path, flags, Mode::empty())?;
-        Ok(Self { fd, path, number, used_up: std::cell::Cell::new(false) })
+        Ok(Self { fd, path, number, used_up: Cell::new(false) })
     }
 
     fn renew(&mut self) -> io::Result<()> {
@@ -316,6 +322,11 @@ impl Nest {
         Ok(())
     }
 }
+
+/// Where nobody notifies.
+const SELDOM: Duration = Duration::from_millis(500);
+/// Looks in quick succession: a tenth of a second of them.
+const SOON: u32 = 20;
 
 impl Memory {
     fn open(version: Version, path: PathBuf) -> io::Result<Self> {
@@ -341,7 +352,7 @@ impl Memory {
                 (events, Some(told), peak)
             }
         };
-        Ok(Self { version, path, events, told, peak, kills: 0 })
+        Ok(Self { version, path, events, told, expected: Cell::new(None), peak, kills: 0 })
     }
 
     fn limit(&self, limit: Option<u64>) -> io::Result<()> {
@@ -367,9 +378,8 @@ impl Memory {
 
     fn begin(&mut self) {
         self.kills = counted(&self.events, "oom_kill");
-        if let Some(told) = &self.told {
-            let _ = rustix::io::read(told, &mut [0u8; 8]);
-        }
+        self.was_told();
+        self.expected.set(None);
         // A kernel before 6.12 can't count anew in version 2.
         let anew: &[u8] = if self.version == Version::V2 { b"reset" } else { b"0" };
         if self.peak.as_mut().is_some_and(|peak| peak.write_all(anew).is_err()) {
@@ -377,11 +387,21 @@ impl Memory {
         }
     }
 
+    fn was_told(&self) -> bool {
+        self.told.as_ref().is_some_and(|told| rustix::io::read(told, &mut [0u8; 8]).is_ok())
+    }
+
+    /// How often to look for what it was told of.
+    fn period(&self) -> Option<Duration> {
+        self.expected.get().map(|looks| if looks < SOON { Duration::from_millis(5) } else { SELDOM })
+    }
+
     fn hits(&self) -> u64 {
-        if let Some(told) = &self.told {
-            let _ = rustix::io::read(told, &mut [0u8; 8]);
-        }
-        counted(&self.events, "oom_kill").saturating_sub(self.kills)
+        let was_told = self.was_told();
+        let hits = counted(&self.events, "oom_kill").saturating_sub(self.kills);
+        let looks = if was_told { Some(0) } else { self.expected.get().map(|looks| looks.saturating_add(1)) };
+        self.expected.set(looks.filter(|_| hits == 0));
+        hits
     }
 
     fn peak(&self) -> Option<u64> {
