@@ -112,6 +112,11 @@ impl Historian {
         self.written.fetch_max(seq, Ordering::AcqRel);
     }
 
+    /// This node has written an event at `seq` and the queue entry that follows from it: they are told of together.
+    pub(crate) fn wrote_with_entry(&self, seq: u64) {
+        self.wrote(seq.saturating_add(1));
+    }
+
     /// The history, once it holds everything this node has written.
     pub(crate) async fn current(&self) -> Result<&History, Refusal> {
         let written = self.written.load(Ordering::Acquire);

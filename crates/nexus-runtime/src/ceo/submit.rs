@@ -181,7 +181,7 @@ pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> 
         BusError::Conflict => conflict(format!("task {id} was changed by somebody else just now")),
         error => error.into(),
     })?;
-    node.historian.wrote(seq);
+    node.historian.wrote_with_entry(seq);
     if let Err(error) = node.bus.exhume_task(&again.task.department, id, seq).await {
         // It goes when the history has come that far.
         tracing::debug!(task = %id, "its dead letter could not be taken away yet: {error}");

@@ -177,7 +177,7 @@ async fn claim(
                 let reason = format!("{name}: {}", closed.why);
                 match node.bus.put_off(&entry, expect, &reason, wait(closed.until, now), now).await {
                     Ok(seq) => {
-                        node.historian.wrote(seq);
+                        node.historian.wrote_with_entry(seq);
                         return Err(Declined::Dropped(delivery));
                     }
                     Err(BusError::Conflict) => away = false,
