@@ -257,6 +257,11 @@ impl Machine {
             (Step::New | Step::Old, Err(error)) if error.code == ErrorCode::AuthRequired && !self.has_logged_in => {
                 return self.log_in(todo);
             }
+            // Qwen Code says that it can, and can't.
+            (Step::Old, Err(error)) if error.code == ErrorCode::MethodNotFound && self.hello.resumes => {
+                self.hello.resumes = false;
+                return self.open(todo);
+            }
             (Step::Old, Err(error)) => {
                 let session = self.brief.resume.take().unwrap_or_default();
                 let warning =

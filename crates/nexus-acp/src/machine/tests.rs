@@ -192,6 +192,11 @@ fn sessions_are_gone_on_with_where_that_can_be() {
         talked.answer("session/new", json!({"result": {"sessionId": "t"}}));
         assert!(matches!(&talked.said[..], [Said::Warning(_), Said::Session(session)] if session == "t"));
     }
+    // One that says that it resumes, and then doesn't know how, may still load.
+    let mut talked = talk(json!({"loadSession": true, "sessionCapabilities": {"resume": {}}}));
+    talked.answer("session/resume", json!({"error": {"code": -32601, "message": "Method not found"}}));
+    talked.answer("session/load", json!({"result": {}}));
+    assert_eq!(talked.said, [Said::Session("s".to_owned())]);
     let mut talked = talk(json!({}));
     talked.answer("session/new", json!({"result": {"sessionId": "t"}}));
     assert!(matches!(&talked.said[..], [Said::Warning(_), Said::Session(session)] if session == "t"));
