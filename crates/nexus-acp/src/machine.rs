@@ -266,7 +266,7 @@ impl Machine {
                 let session = self.brief.resume.take().unwrap_or_default();
                 let warning =
                     format!("could not go on with its session {session} ({}); a new one is begun", error.message);
-                todo.push(Action::Say(Said::Warning(warning)));
+                todo.push(Action::Say(Said::Anew(warning)));
                 return self.open(todo);
             }
             (step, Err(error)) => return self.refused(step, &error, todo),

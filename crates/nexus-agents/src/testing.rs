@@ -135,7 +135,7 @@ pub(crate) fn told(said: &[Said]) -> String {
                 line(if *ok { "ended" } else { "failed" }, format!("[{id}] {}", shortened(about)));
             }
             Said::Asked { what, allowed } => line("asked", format!("{what}: {allowed}")),
-            Said::Warning(warning) => line("warning", shortened(warning)),
+            Said::Warning(warning) | Said::Anew(warning) => line("warning", shortened(warning)),
             Said::Plain(plain) => line("plain", shortened(plain)),
             _ => {}
         }

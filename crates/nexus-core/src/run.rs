@@ -45,6 +45,8 @@ pub enum Said {
     /// Cost so far, in millionths of a US dollar.
     Cost(u64),
     Warning(String),
+    /// It could not go on with the session that it was to go on with, for this reason, and begins a new one.
+    Anew(String),
     /// It asked for a permission, and this was the answer.
     Asked {
         what: String,
@@ -278,6 +280,10 @@ impl Run {
             Said::Turns(turns) => report.turns = report.turns.max(*turns),
             Said::Cost(cost) => report.cost_micros = report.cost_micros.max(Some(*cost)),
             Said::Warning(warning) => self.warn(warning),
+            Said::Anew(why) => {
+                (report.resumed, report.session) = (false, None);
+                self.warn(why);
+            }
             Said::Asked { what, allowed } => {
                 if !allowed {
                     report.denied = report.denied.saturating_add(1);

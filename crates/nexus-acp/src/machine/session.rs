@@ -27,7 +27,7 @@ impl Machine {
             Some(session) => {
                 let name = self.hello.name();
                 let warning = format!("{name} can't go on with a session ({session}); a new one is begun");
-                todo.push(Action::Say(Said::Warning(warning)));
+                todo.push(Action::Say(Said::Anew(warning)));
                 self.brief.resume = None;
                 self.ask(Step::New, &NewSessionRequest::new(cwd).mcp_servers(servers), todo);
             }

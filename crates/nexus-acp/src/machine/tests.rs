@@ -190,7 +190,7 @@ fn sessions_are_gone_on_with_where_that_can_be() {
         let mut talked = talk(can);
         talked.answer(method, json!({"error": {"code": -32002, "message": "Resource not found"}}));
         talked.answer("session/new", json!({"result": {"sessionId": "t"}}));
-        assert!(matches!(&talked.said[..], [Said::Warning(_), Said::Session(session)] if session == "t"));
+        assert!(matches!(&talked.said[..], [Said::Anew(_), Said::Session(session)] if session == "t"));
     }
     // One that says that it resumes, and then doesn't know how, may still load.
     let mut talked = talk(json!({"loadSession": true, "sessionCapabilities": {"resume": {}}}));
@@ -199,7 +199,7 @@ fn sessions_are_gone_on_with_where_that_can_be() {
     assert_eq!(talked.said, [Said::Session("s".to_owned())]);
     let mut talked = talk(json!({}));
     talked.answer("session/new", json!({"result": {"sessionId": "t"}}));
-    assert!(matches!(&talked.said[..], [Said::Warning(_), Said::Session(session)] if session == "t"));
+    assert!(matches!(&talked.said[..], [Said::Anew(_), Said::Session(session)] if session == "t"));
 }
 
 #[test]

@@ -72,3 +72,15 @@ fn warnings_are_bounded() {
     assert_eq!(warnings.len(), WARNINGS);
     assert!(warnings[0].starts_with("92") && warnings.iter().all(|warning| warning.chars().count() == SHORT));
 }
+
+#[test]
+fn what_begins_anew_has_not_resumed() {
+    let mut run = Run::new(Some("old"));
+    assert!(run.report().resumed && run.is_lost());
+    run.hear(&Said::Anew("could not go on with old; a new one is begun".to_owned()));
+    assert_eq!((run.report().resumed, run.report().session.as_deref()), (false, None));
+    assert!(!run.is_lost(), "what fails now is a run of its own");
+    run.hear(&Said::Session("new".to_owned()));
+    assert_eq!((run.report().resumed, run.report().session.as_deref()), (false, Some("new")));
+    assert_eq!(run.report().warnings.len(), 1);
+}

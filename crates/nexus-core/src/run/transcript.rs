@@ -37,7 +37,7 @@ impl Transcript {
                 let words = if why.is_empty() { "> failed".to_owned() } else { format!("> failed: {why}") };
                 lines.push((Stream::System, words));
             }
-            Said::Warning(warning) => {
+            Said::Warning(warning) | Said::Anew(warning) => {
                 self.finish(lines);
                 lines.push((Stream::System, format!("warning: {}", one_line(warning))));
             }
