@@ -46,14 +46,10 @@ impl Bus {
                 if let Some(task) = self.known(id).await? {
                     return Ok(Submitted::Known(Box::new(task)));
                 }
-                scheduled(queue_message(entry, lane)?, id, due)
+                scheduled(queue_message(entry, lane)?, id, due).expecting(&subject::any_queue(id), 0)
             }
-            None => queue_message(entry, lane)?,
+            None => first_message(entry)?,
         };
-        // Only a key can bring the same id a second time, and to another queue. A pattern costs the broker more than all else
-        // about a submission; a random id is expected on its own subject, so that publishing it again stores it once.
-        let pattern = if id.is_keyed() || delayed.is_some() { subject::any_queue(id) } else { message.subject.clone() };
-        let message = message.expecting(&pattern, 0);
         match self.publish(&message).await {
             Ok(seq) => {
                 self.wake(&entry.task.department, lane).await;
@@ -198,6 +194,16 @@ impl Bus {
             tracing::debug!("could not end a delivery: {error}");
         }
     }
+}
+
+/// The message that puts a new task on its queue, if the ledger holds none of that id.
+///
+/// Only a key can bring the same id a second time, and to another queue. A pattern costs the broker more than all else about a
+/// submission; a random id is expected on its own subject, so that publishing it again stores it once.
+pub(crate) fn first_message(entry: &QueueEntry) -> Result<Outgoing, BusError> {
+    let (id, message) = (entry.task.id, queue_message(entry, entry.task.priority.into())?);
+    let pattern = if id.is_keyed() { subject::any_queue(id) } else { message.subject.clone() };
+    Ok(message.expecting(&pattern, 0))
 }
 
 /// A message that the broker publishes to its own subject at `at`.

@@ -7,15 +7,13 @@ use nexus_core::task::QueueEntry;
 use nexus_core::view::Record;
 
 use crate::error::BusError;
-use crate::ledger::{event_message, queue_message};
+use crate::ledger::{event_message, first_message};
 use crate::queue::{Delivery, delivery};
-use crate::subject;
 use crate::tail;
 
 /// The message of a task's first entry, headers and all, as [`crate::Bus::submit`] sends it: something to drop.
 pub fn submission(entry: &QueueEntry) -> Result<impl std::fmt::Debug + use<>, BusError> {
-    let message = queue_message(entry, entry.task.priority.into())?;
-    Ok(message.expecting(&subject::any_queue(entry.task.id), 0))
+    first_message(entry)
 }
 
 /// The message of an event, as [`crate::Bus::append`] sends it.

@@ -1,15 +1,40 @@
 //! Which department a submission belongs to, and whether it can be accepted at all.
 
+use jiff::Timestamp;
+
 use crate::company::Company;
-use crate::id::{AgentName, DepartmentName};
+use crate::id::{AgentName, DepartmentName, TaskId};
 use crate::refusal::{Refusal, RefusalKind};
-use crate::task::{MAX_CONTEXT, MAX_DESCRIPTION, MAX_WORDS, Submission};
+use crate::task::{MAX_CONTEXT, MAX_DESCRIPTION, MAX_WORDS, Submission, Task};
 
 /// Where a submission goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     pub department: DepartmentName,
     pub preferred_agent: Option<AgentName>,
+}
+
+impl Route {
+    /// The task that a submission becomes there; who has asked for it on whose behalf, and by which trace, is not its own to say.
+    #[must_use]
+    pub fn task(self, submission: Submission, id: TaskId, project_path: String, created_at: Timestamp) -> Task {
+        Task {
+            id,
+            department: self.department,
+            description: submission.description,
+            task_type: submission.task_type,
+            project_path,
+            context: submission.context,
+            preferred_agent: self.preferred_agent,
+            priority: submission.priority,
+            timeout_seconds: submission.timeout_seconds,
+            max_attempts: submission.max_attempts,
+            not_before: submission.not_before,
+            created_at,
+            traceparent: None,
+            parent: None,
+        }
+    }
 }
 
 /// Routes a submission: an explicit department wins, then the task's type, then the company's default.

@@ -15,7 +15,7 @@ use nexus_core::id::DepartmentName;
 use nexus_core::restart::RestartPolicy;
 use nexus_core::route::route;
 use nexus_core::stored::read;
-use nexus_core::task::{QueueEntry, Submission, Task};
+use nexus_core::task::{QueueEntry, Submission};
 use nexus_core::units::Span;
 use nexus_core::view::fold;
 use serde_json::json;
@@ -47,22 +47,8 @@ fn routing() -> Box<dyn FnMut()> {
     Box::new(move || {
         let submission: Submission = serde_json::from_slice(black_box(&request)).unwrap();
         let route = route(&company, &submission).unwrap();
-        let task = Task {
-            id: first.id,
-            department: route.department,
-            description: submission.description,
-            task_type: submission.task_type,
-            project_path: submission.project_path,
-            context: submission.context,
-            preferred_agent: route.preferred_agent,
-            priority: submission.priority,
-            timeout_seconds: submission.timeout_seconds,
-            max_attempts: submission.max_attempts,
-            not_before: submission.not_before,
-            created_at: first.created_at,
-            traceparent: None,
-            parent: None,
-        };
+        let project = submission.project_path.clone();
+        let task = route.task(submission, first.id, project, first.created_at);
         black_box(measured::submission(&QueueEntry::first(task)).unwrap());
     })
 }

@@ -73,7 +73,7 @@ impl Plan {
             None => project(node, &submission.project_path).await?,
         };
         node.fill.check(&node.bus).await?;
-        let department = route.department;
+        let department = route.department.clone();
         // Held until the task is on the ledger: nobody else asks for one in this tree meanwhile, and no cancel of it passes by.
         let family = match asker {
             Some(asker) => Some(family::admit(node, asker, &company, &department, workers).await?),
@@ -89,20 +89,9 @@ impl Plan {
         })?;
         let again = submission.clone();
         let task = Task {
-            id,
-            department: department.clone(),
-            description: submission.description,
-            task_type: submission.task_type,
-            project_path: project,
-            context: submission.context,
-            preferred_agent: route.preferred_agent,
-            priority: submission.priority,
-            timeout_seconds: submission.timeout_seconds,
-            max_attempts: submission.max_attempts,
-            not_before: submission.not_before,
-            created_at: Timestamp::now(),
             traceparent: Some(order.traceparent.unwrap_or_else(new_traceparent)),
             parent: family.as_ref().map(|family| family.parent),
+            ..route.task(submission, id, project, Timestamp::now())
         };
         match node.bus.submit(&QueueEntry::first(task.clone())).await? {
             Submitted::New(seq) => {
