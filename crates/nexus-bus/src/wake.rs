@@ -36,7 +36,7 @@ impl Bus {
             }
             Entry::Vacant(place) => drop(place.insert(false)),
         }
-        self.call(department, lane).await;
+        // Before the call is waited for: whoever drops this halfway leaves no lane that nobody calls any more.
         let bus = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(MOMENT).await;
@@ -44,6 +44,7 @@ impl Bus {
                 bus.call(&key.0, lane).await;
             }
         });
+        self.call(department, lane).await;
     }
 
     async fn call(&self, department: &DepartmentName, lane: Lane) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use nexus_bus::{BusError, Delivery, Submitted};
 use nexus_core::event::What;
 use nexus_core::id::TaskId;
@@ -98,7 +99,6 @@ async fn an_entry_of_a_newer_nexus_is_told_from_one_that_cannot_be_read() {
 
 #[tokio::test]
 async fn a_submission_calls_those_who_take() {
-    use futures_util::StreamExt as _;
     let server = Server::start().await;
     let bus = server.bus().await;
     let mut calls = Box::pin(nexus_bus::Queues::wakes(&bus, &crate::support::qa()).await.unwrap());
@@ -111,6 +111,31 @@ async fn a_submission_calls_those_who_take() {
     bus.append_and_queue(&event(&interrupted, what), 0, &interrupted).await.unwrap();
     let called = crate::support::within("a call", calls.next()).await;
     assert_eq!(called, Some(Lane::Again));
+}
+
+/// A call says that something may wait, and so do a hundred: but the last one is never left out.
+#[tokio::test]
+async fn of_many_calls_in_a_moment_two_are_made() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let mut calls = Box::pin(nexus_bus::Queues::wakes(&bus, &crate::support::qa()).await.unwrap());
+    bus.flush().await;
+    let begun = std::time::Instant::now();
+    for _ in 0..1000 {
+        bus.wake(&crate::support::qa(), Lane::Priority(priority(7))).await;
+    }
+    // One at once, and one at the end of the moment for those behind it; a busy machine may take several moments.
+    let moments = usize::try_from(begun.elapsed().as_millis()).unwrap() + 1;
+    for _ in 0..2 {
+        let called = crate::support::within("a call", calls.next()).await;
+        assert_eq!(called, Some(Lane::Priority(priority(7))));
+    }
+    bus.wake(&crate::support::qa(), Lane::Again).await;
+    let mut made = 2;
+    while crate::support::within("the other lane's call", calls.next()).await != Some(Lane::Again) {
+        made += 1;
+    }
+    assert!(made <= 2 * moments, "{made} calls in {moments} ms");
 }
 
 /// Wherever it waits, the ledger knows it: it isn't submitted a second time.
