@@ -198,26 +198,26 @@ impl Claim {
 }
 
 impl Bus {
-    /// Requeues (or ends, see [`revive`]) an attempt whose holder is known to be gone. Returns the event's sequence;
-    /// `None`: it wasn't there to requeue any more.
+    /// Requeues (or ends, see [`revive`]) an attempt whose holder is known to be gone. Returns the sequences of
+    /// the event and of the last record that was written with it; `None`: it wasn't there to requeue any more.
     pub async fn requeue_orphan(
         &self,
         last: &crate::ledger::Last,
         reason: &str,
         now: Timestamp,
-    ) -> Result<Option<u64>, BusError> {
+    ) -> Result<Option<(u64, u64)>, BusError> {
         let Some(entry) = self.last_entry(last.event.task_id).await? else { return Ok(None) };
         let Some(Revival { event, entry: next }) = revive(&last.event, &entry, reason, now) else { return Ok(None) };
         let result = match next {
-            Some(next) => self.append_and_queue(&event, last.seq, &next).await,
-            None => self.append(&event, last.seq, entry.task.traceparent.as_deref()).await,
+            Some(next) => self.append_and_queue(&event, last.seq, &next).await.map(|seq| (seq, seq + 1)),
+            None => self.append(&event, last.seq, entry.task.traceparent.as_deref()).await.map(|seq| (seq, seq)),
         };
         match result {
-            Ok(seq) => {
+            Ok(written) => {
                 if let Some(delivery) = last.event.what.delivery() {
                     self.end_delivery(delivery).await;
                 }
-                Ok(Some(seq))
+                Ok(Some(written))
             }
             Err(BusError::Conflict) => Ok(None),
             Err(error) => Err(error),

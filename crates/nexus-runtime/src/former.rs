@@ -132,8 +132,8 @@ pub(crate) async fn put_back(
             }
         }
         match node.bus.requeue_orphan(&last, reason, Timestamp::now()).await {
-            Ok(Some(seq)) => {
-                node.historian.wrote(seq);
+            Ok(Some((_, written))) => {
+                node.historian.wrote(written);
                 requeued += 1;
             }
             Ok(None) => {}

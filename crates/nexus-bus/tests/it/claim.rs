@@ -85,6 +85,11 @@ async fn a_requeue_puts_one_entry_before_all_others_and_ends_the_delivery() {
     eventually("nothing left", async || (server.consumer(Lane::Again).await == (0, 0)).then_some(())).await;
 }
 
+fn failed(retry_at: Timestamp) -> What {
+    let failure = Failure { kind: FailureKind::Exit, message: "exit code 1".into() };
+    What::AttemptFailed { failure, outcome: Outcome::default(), retry_at }
+}
+
 #[tokio::test]
 async fn a_failed_attempt_brings_the_next_one_when_it_is_due() {
     let server = Server::start().await;
@@ -95,9 +100,7 @@ async fn a_failed_attempt_brings_the_next_one_when_it_is_due() {
     let claim = claim(&bus, &take(&mut queues, 5).await, 0).await.unwrap();
     let now = Timestamp::now();
     let retry_at = now + SignedDuration::from_millis(1200);
-    let failure = Failure { kind: FailureKind::Exit, message: "exit code 1".into() };
-    let what = What::AttemptFailed { failure, outcome: Outcome::default(), retry_at };
-    let seq = claim.conclude_and_retry(what.clone(), None, retry_at, now).await.unwrap();
+    let seq = claim.conclude_and_retry(failed(retry_at), None, retry_at, now).await.unwrap();
     assert_eq!(bus.last_event(entry.task.id).await.unwrap().unwrap().seq, seq);
     assert!(queues.pull(priority(5), 1).await.unwrap().is_empty());
     let next = eventually("the next attempt", async || queues.pull(priority(5), 5).await.unwrap().pop()).await;
@@ -118,9 +121,7 @@ async fn a_retry_that_is_due_at_once_waits_for_no_schedule_and_remembers_the_tim
     let mut queues = queues(&bus, LEASE).await;
     let claim = claim(&bus, &take(&mut queues, 5).await, 0).await.unwrap();
     let now = Timestamp::now() + SignedDuration::from_secs(7);
-    let failure = Failure { kind: FailureKind::Exit, message: "exit code 1".into() };
-    let what = What::AttemptFailed { failure, outcome: Outcome::default(), retry_at: now };
-    claim.conclude_and_retry(what, None, now, now).await.unwrap();
+    claim.conclude_and_retry(failed(now), None, now, now).await.unwrap();
     let brought = queues.pull(priority(5), 1).await.unwrap().pop().expect("it waits, now").entry.unwrap();
     assert_eq!((brought.attempt, brought.resume), (2, None));
     assert!((7_000..60_000).contains(&brought.spent.wall_ms), "{:?}", brought.spent);

@@ -101,7 +101,7 @@ async fn a_cancel_of_the_next_holder_s_attempt_is_not_the_former_one_s_to_carry_
     let mut queues = queues(&bus, LEASE).await;
     let former = claim(&bus, &take(&mut queues, 5).await, 0).await.unwrap();
     let started = bus.last_event(entry.task.id).await.unwrap().unwrap();
-    let revived = bus.requeue_orphan(&started, "it is gone", Timestamp::now()).await.unwrap().unwrap();
+    let (revived, _) = bus.requeue_orphan(&started, "it is gone", Timestamp::now()).await.unwrap().unwrap();
     let again = take(&mut queues, "again").await;
     let next = claim(&bus, &again, revived).await.unwrap();
     assert_eq!(next.entry.attempt, former.entry.attempt);

@@ -280,7 +280,8 @@ async fn turn(node: &Node, entry: &QueueEntry, delivery: &Delivery, fresh: bool)
     }
     if let (Turn::Revive, Some(last)) = (turn, &last) {
         // Where that is refused, somebody else has said how it goes on.
-        node.bus.requeue_orphan(last, "its worker's lease lapsed", Timestamp::now()).await?;
+        let requeued = node.bus.requeue_orphan(last, "its worker's lease lapsed", Timestamp::now()).await?;
+        requeued.into_iter().for_each(|(_, written)| node.historian.wrote(written));
     }
     Ok(turn)
 }
