@@ -34,7 +34,8 @@ class Company:
             dir.mkdir(parents=True)
         for name, department in departments.items():
             (self.config_dir / "departments" / f"{name}.toml").write_text(department.toml())
-        text = f'default_department = "{next(iter(departments))}"\n{more}\n'
+        # As SYNC says, whatever the default becomes.
+        text = f'default_department = "{next(iter(departments))}"\n{more}\n[bus]\nsync = "interval"\n'
         for name, command in {"true": ["/bin/true"], **(agents or {})}.items():
             text += f'[agents.{name}]\nkind = "command"\ncommand = {json.dumps([str(part) for part in command])}\n'
         (self.config_dir / "nexus.toml").write_text(text)

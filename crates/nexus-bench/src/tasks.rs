@@ -16,25 +16,28 @@ const WINDOW: usize = 64;
 /// How long a task may take: only a fault reaches it.
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// The tasks that are asked for.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Submit {
+struct Work {
     data_dir: Site,
     department: String,
     #[serde(default = "nothing")]
     description: String,
     project: String,
     count: usize,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Submit {
+    #[serde(flatten)]
+    work: Work,
     in_flight: usize,
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Run {
-    data_dir: Site,
-    department: String,
-    #[serde(default = "nothing")]
-    description: String,
-    project: String,
-    count: usize,
+    #[serde(flatten)]
+    work: Work,
     /// So many are asked for and waited for at a time; absent: all are asked for at once.
     at_once: Option<usize>,
 }
@@ -51,9 +54,11 @@ fn nothing() -> String {
     "/bin/true".to_owned()
 }
 
-fn submission(department: &str, project: &str, description: &str) -> Submission {
-    let department = Some(department.to_owned());
-    Submission { department, project_path: project.to_owned(), ..Submission::new(description) }
+impl Work {
+    fn submission(&self) -> Submission {
+        let (department, project_path) = (Some(self.department.clone()), self.project.clone());
+        Submission { department, project_path, ..Submission::new(self.description.as_str()) }
+    }
 }
 
 async fn submit(client: &Client, submission: &Submission) -> Result<String, LoadError> {
@@ -62,26 +67,26 @@ async fn submit(client: &Client, submission: &Submission) -> Result<String, Load
 
 impl Submit {
     pub(crate) async fn perform(self) -> Result<Value, LoadError> {
-        let client = self.data_dir.client().await?;
-        let submission = submission(&self.department, &self.project, &self.description);
-        timing::repeat(self.count, self.in_flight, |_| async { submit(&client, &submission).await.map(drop) }).await
+        let (client, submission) = (self.work.data_dir.client().await?, self.work.submission());
+        timing::repeat(self.work.count, self.in_flight, |_| async { submit(&client, &submission).await.map(drop) })
+            .await
     }
 }
 
 impl Run {
     pub(crate) async fn perform(self) -> Result<Value, LoadError> {
-        let client = self.data_dir.client().await?;
-        let watch = Watch::begin(&self.data_dir.raw().await?, &self.department).await?;
-        let submission = submission(&self.department, &self.project, &self.description);
+        let Work { data_dir, department, count, .. } = &self.work;
+        let (client, submission) = (data_dir.client().await?, self.work.submission());
+        let watch = Watch::begin(&data_dir.raw().await?, department).await?;
         if let Some(at_once) = self.at_once {
-            return timing::repeat(self.count, at_once, |_| async {
+            return timing::repeat(*count, at_once, |_| async {
                 let id = submit(&client, &submission).await?;
                 watch.end_of(&id, LONGEST).await.map(drop)
             })
             .await;
         }
         let begun = Instant::now();
-        let asked = stream::iter(0..self.count).map(|_| async {
+        let asked = stream::iter(0..*count).map(|_| async {
             let asked = Instant::now();
             Ok::<_, LoadError>((submit(&client, &submission).await?, asked))
         });
