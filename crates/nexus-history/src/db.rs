@@ -1,7 +1,7 @@
 //! The two databases behind one enum: connecting, reading, and one transaction that writes.
 //!
 //! Every statement is written once, in the SQL that both understand (`$1`, `ON CONFLICT`, row values); the macros only
-//! choose the driver.
+//! choose the driver. Only the places of long lists are written for each (`Tx::tuples`).
 
 use std::path::Path;
 use std::time::Duration;

@@ -169,7 +169,7 @@ struct Memory {
     told: Option<OwnedFd>,
     /// Looks since it was told of one that isn't counted yet: it tells before the kill, and only once.
     expected: Cell<Option<u32>>,
-    /// Of version 2: counts from when it was last written to.
+    /// Counts from when it was last written to.
     peak: Option<File>,
     kills: u64,
 }
