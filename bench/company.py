@@ -100,6 +100,14 @@ class Company:
             order["project"] = str(self.project)
         return self.site.load(do=do, data_dir=str(self.data_dir), **order)
 
+    @contextlib.contextmanager
+    def answering(self, subject: str, **order):
+        """Somebody answers on a subject of its broker meanwhile who is not the company: a floor."""
+        order = {"do": "respond", "data_dir": str(self.data_dir), "subject": subject, **order}
+        with processes.running(self.site.load_command(order), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            processes.first_line(child, b"answering")
+            yield
+
     def nexus(self, *args) -> dict:
         """What a command of the program says of it, as JSON."""
         args = [self.site.nexus, args[0], "--data-dir", self.data_dir, "-o", "json", *args[1:]]

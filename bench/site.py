@@ -40,7 +40,10 @@ class Site:
 
     def load(self, **order) -> dict:
         """Has the load generator do one order."""
-        return self.json([self.target / "release" / "nexus-bench", json.dumps(order, default=str)])
+        return self.json(self.load_command(order))
+
+    def load_command(self, order: dict) -> list:
+        return [self.target / "release" / "nexus-bench", json.dumps(order, default=str)]
 
     def json(self, args, patience=600.0, **options) -> dict:
         """What a program prints as JSON."""

@@ -1,10 +1,7 @@
 """A question to the CEO that it answers from memory, against a process that only answers."""
 
 import contextlib
-import json
-import subprocess
 
-from .. import processes
 from ..company import Company, Department
 from ..framework import Aim, Case, Contender
 from ..peers import autogen, erlang
@@ -19,9 +16,7 @@ SUBJECT = "bench.ask"
 
 def cases(site, results):
     with Company(site, {"bench": Department()}) as running:
-        order = {"do": "respond", "data_dir": str(running.data_dir), "subject": SUBJECT}
-        command = [site.target / "release" / "nexus-bench", json.dumps(order)]
-        with processes.running(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL):
+        with running.answering(SUBJECT):
             for name, count, in_flight in ((ONE, site.sized(1000, 5000), 1), (MANY, site.sized(10000, 50000), 64)):
 
                 def contender(title, role, subject):

@@ -16,6 +16,9 @@ NAME = "delegate"
 TITLE = "a durable submission"
 ONE, MANY = "one at a time", "64 in flight"
 RAW = "async-nats publish"
+STORED = "async-nats, asked, publishes, answers"
+"""What a submission is to whoever takes it by NATS and stores it there, without anything that makes it a task."""
+SUBJECT = "bench.store"
 AIMS = [
     Aim(ONE, "p50", "within 2x of the raw publish", at_most=2.0, against=RAW),
     Aim(MANY, "rate", "0.6 of the raw rate", at_least=0.6, against=RAW),
@@ -41,6 +44,7 @@ def cases(site, results):
             contenders = [
                 contender(RAW, "floor", "publish"),
                 contender(RAW + ", compare-and-set", "floor", "publish", compare_and_set=True),
+                stored(running, count, in_flight),
                 contender("nexus", "nexus", "submit", department="bench"),
             ]
             if in_flight == 1:
@@ -49,6 +53,18 @@ def cases(site, results):
             yield Case(name, contenders)
         yield tool_calls(site, running)
         yield publishes(site, running)
+
+
+def stored(running, count, in_flight) -> Contender:
+    order = {"subject": SUBJECT, "in_flight": in_flight}
+
+    @contextlib.contextmanager
+    def opened():
+        with running.answering(SUBJECT, stores=True):
+            running.load("ask", count=50, **order)
+            yield lambda: running.load("ask", count=count, **order)
+
+    return Contender(STORED, "floor", opened, company.SYNC)
 
 
 def tool_calls(site, running) -> Case:

@@ -9,7 +9,7 @@ from ..peers import queues, xargs
 
 NAME = "run"
 TITLE = "/bin/true, from delegate to completed"
-FLOOR, WARDEN = "posix_spawn", "posix_spawn, warden"
+FLOOR, WARDEN, LEDGER = "posix_spawn", "posix_spawn, warden", "posix_spawn, ledger"
 BEST_PEERS = ("huey", "huey-sqlite", "dramatiq", "celery", "rq")
 AIMS = [
     Aim(f"{n} at once", "rate", f"{share} of posix_spawn's rate", at_least=share, against=FLOOR)
@@ -27,6 +27,16 @@ def floor(site, name, count, at_once, *command):
         yield lambda: site.json([site.floor("spawn"), count, at_once, *command, "/bin/true"])
 
     return Contender(name, "floor", opened, "nothing is stored")
+
+
+def ledger(running, name, count, at_once, *command):
+    """The least for whoever writes down on NATS what becomes of each."""
+
+    @contextlib.contextmanager
+    def opened():
+        yield lambda: running.load("errand", command=[*map(str, command), "/bin/true"], count=count, at_once=at_once)
+
+    return Contender(name, "floor", opened, company.SYNC)
 
 
 def nexus(running, name, department, count, at_once):
@@ -48,10 +58,14 @@ def cases(site, results):
     departments["confined"] = Department(8, sandbox=None)
     departments["shell"] = Department(8, agent="shell")
     with Company(site, departments) as running:
+        # What the ledger's floor writes is like what the company has written.
+        running.load("run", department="plain-2", count=2)
         for at_once in (2, 8, 32):
             contenders = [
                 floor(site, FLOOR, count, at_once),
                 floor(site, WARDEN, count, at_once, site.floor("warden")),
+                ledger(running, LEDGER, count, at_once),
+                ledger(running, f"{LEDGER}, warden", count, at_once, site.floor("warden")),
                 nexus(running, "nexus", f"plain-{at_once}", count, at_once),
             ]
             if at_once == 8:

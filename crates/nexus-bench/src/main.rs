@@ -8,10 +8,12 @@ use serde::Deserialize;
 
 mod ask;
 mod cancel;
+mod errand;
 mod error;
 mod logs;
 mod publish;
 mod site;
+mod stream;
 mod tasks;
 mod timing;
 mod watch;
@@ -37,6 +39,8 @@ enum Order {
     Ask(ask::Ask),
     /// Answer on a subject of NATS until standard input ends.
     Respond(ask::Respond),
+    /// Run a program for each entry of a queue and write down what becomes of it, past the company: the floor of a task.
+    Errand(errand::Errand),
     /// Have an agent print lines, and follow them.
     Logs(logs::Logs),
 }
@@ -70,6 +74,7 @@ fn perform(order: Order) -> Result<serde_json::Value, LoadError> {
             Order::Cancel(order) => order.perform().await,
             Order::Ask(order) => order.perform().await,
             Order::Respond(order) => order.perform().await,
+            Order::Errand(order) => order.perform().await,
             Order::Logs(order) => order.perform().await,
         }
     })

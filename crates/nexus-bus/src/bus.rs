@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::jetstream::{self, context::ContextBuilder};
 use async_nats::{Client as Nats, ConnectErrorKind, ConnectOptions, Event};
 use futures_util::StreamExt;
+use tokio::sync::watch;
 
 use crate::address::{credentials, redacted, servers};
 use crate::error::BusError;
@@ -83,15 +84,25 @@ pub struct Bus {
     pub(crate) unfenced: bool,
 }
 
-/// What the log says of the connection: true once its end is expected.
+/// What becomes of the connection, and what the log says of it.
 #[derive(Clone, Debug, Default)]
-struct Story(Arc<AtomicBool>);
+struct Story {
+    /// Its end is expected.
+    closing: Arc<AtomicBool>,
+    /// How often it was lost.
+    lost: Arc<watch::Sender<u64>>,
+}
 
 impl Story {
     fn tell(&self, event: &Event) {
+        if matches!(event, Event::Disconnected) {
+            self.lost.send_modify(|times| *times += 1);
+        }
         match event {
             Event::Connected => tracing::debug!("connected to the broker"),
-            Event::Disconnected if self.0.load(Ordering::Relaxed) => tracing::debug!("disconnected from the broker"),
+            Event::Disconnected if self.closing.load(Ordering::Relaxed) => {
+                tracing::debug!("disconnected from the broker")
+            }
             Event::Disconnected => tracing::warn!("lost the connection to the broker; reconnecting"),
             Event::SlowConsumer(sid) => {
                 tracing::debug!(sid, "a subscription was full; its reader catches up by reading");
@@ -177,7 +188,12 @@ impl Bus {
 
     /// From now on a lost connection is as it should be.
     pub fn closing(&self) {
-        self.story.0.store(true, Ordering::Relaxed);
+        self.story.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Changes when the connection is lost: what the broker kept for it, or sent on it, may be gone.
+    pub(crate) fn lost(&self) -> watch::Receiver<u64> {
+        self.story.lost.subscribe()
     }
 
     /// Everything written so far has reached the broker; subscriptions too. (The client's own flush only empties its

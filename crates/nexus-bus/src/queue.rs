@@ -171,8 +171,9 @@ pub(crate) fn delivery(message: Message) -> Option<Delivery> {
     Some(Delivery { entry, redelivered, payload: message.payload, subject, ack })
 }
 
-/// The n-th number of an acknowledgement subject: how often it was delivered, then its sequence in the stream.
-fn ack_token(ack: &str, n: usize) -> Option<u64> {
+/// The n-th number of an acknowledgement subject: how often it was delivered, its sequence in the stream, its number at its
+/// consumer, the time, what followed it.
+pub(crate) fn ack_token(ack: &str, n: usize) -> Option<u64> {
     // $JS.ACK.<stream>.<consumer>.<delivered>... or, with a domain, $JS.ACK.<domain>.<account>.<stream>.<consumer>...
     let tokens: Vec<_> = ack.split('.').collect();
     let first = if tokens.len() >= 11 { 6 } else { 4 };

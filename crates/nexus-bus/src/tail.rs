@@ -1,23 +1,45 @@
 //! Reading the whole ledger in order, for those who fold it.
 
-use async_nats::jetstream::consumer::{DeliverPolicy, push};
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::{Message, StatusCode, Subscriber};
 use futures_util::StreamExt;
 use nexus_core::view::Record;
-use tokio::sync::mpsc;
-use tokio_util::task::AbortOnDropHandle;
+use serde_json::json;
+use tokio::sync::watch;
 
-use crate::bus::Bus;
+use crate::bus::{ANSWER, Bus};
 use crate::error::{BusError, unreachable};
+use crate::queue::ack_token;
 use crate::read::decode;
 use crate::subject;
 
-/// Records with their sequences, in order.
+/// Records with their sequences, in order. They are asked for, many at once, when their reader has use for them: delivered one by
+/// one as they are written, each would cost the broker and this process as much as writing it.
 #[derive(Debug)]
 pub struct Tail {
     /// Records that had to be read when the tail was opened.
     pub pending: u64,
-    batches: mpsc::Receiver<Batch>,
-    _reader: AbortOnDropHandle<()>,
+    bus: Bus,
+    request: String,
+    inbox: String,
+    messages: Subscriber,
+    lost: watch::Receiver<u64>,
+    pulls: u64,
+    /// Messages that were delivered: one that is lost on its way leaves a gap.
+    delivered: u64,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// More may be there.
+    Reading,
+    /// Everything was read.
+    Waiting,
+    /// Something can't be read by this nexus.
+    Ended,
 }
 
 /// What came together.
@@ -32,79 +54,162 @@ pub struct Batch {
     pub newer: Option<BusError>,
 }
 
-/// Records that are read together at most; twice as many are folded in one transaction.
+/// Records that are read together at most: with messages of 1 KiB half a MiB.
 const BATCH: usize = 512;
-/// Batches read ahead of the folding: with messages of 1 KiB about 4 MiB.
-const AHEAD: usize = 8;
+/// How long one pull waits for something to come, and how often the broker says meanwhile that it has not forgotten it.
+const WAIT: Duration = Duration::from_secs(60);
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long the broker keeps the place of a reader that asks for nothing.
+const ABSENCE: Duration = Duration::from_secs(300);
 
 impl Bus {
     /// Follows the ledger from the sequence after `position`; ends when the stream can't be read any more.
     pub async fn tail(&self, position: u64) -> Result<Tail, BusError> {
+        // From before the consumer is there: one that is lost with its connection is noticed.
+        let lost = self.lost();
         let stream = self.js.get_stream_no_info(subject::TASKS).await.map_err(unreachable)?;
         let consumer = stream
-            .create_consumer(push::OrderedConfig {
-                deliver_subject: self.nats.new_inbox(),
+            .create_consumer(pull::Config {
                 description: Some("folds the ledger into the history".to_owned()),
                 filter_subjects: [subject::ALL_QUEUES, subject::ALL_EVENTS, subject::ALL_SCHEDULES]
                     .map(str::to_owned)
                     .into(),
                 deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: position + 1 },
-                ..push::OrderedConfig::default()
+                ack_policy: AckPolicy::None,
+                memory_storage: true,
+                num_replicas: 1,
+                inactive_threshold: ABSENCE,
+                ..pull::Config::default()
             })
             .await
             .map_err(unreachable)?;
-        let pending = consumer.cached_info().num_pending;
-        let messages = consumer.messages().await.map_err(unreachable)?;
-        let (sender, batches) = mpsc::channel(AHEAD);
-        let reader = tokio::spawn(async move {
-            let mut chunks = messages.ready_chunks(BATCH);
-            while let Some(chunk) = chunks.next().await {
-                let mut batch = Batch::default();
-                for message in chunk {
-                    match message {
-                        Ok(message) => {
-                            let Ok(info) = message.info() else { continue };
-                            let subject = message.subject.as_str();
-                            let record = record(subject, info.stream_sequence, &message.payload);
-                            if let Err(error @ BusError::Newer { .. }) = record {
-                                // Left out, a task would be told wrongly of; so nothing after it is told at all.
-                                batch.pending = info.pending + 1;
-                                batch.newer = Some(error);
-                                let _ = sender.send(batch).await;
-                                return;
-                            }
-                            batch.upto = info.stream_sequence;
-                            batch.pending = info.pending;
-                            match record {
-                                Ok(record) => batch.records.push((info.stream_sequence, record)),
-                                Err(error) => tracing::warn!("left out of the history: {error}"),
-                            }
-                        }
-                        Err(error) => {
-                            tracing::warn!("the ledger can't be followed any more: {error}");
-                            return;
-                        }
-                    }
-                }
-                if sender.send(batch).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Tail { pending, batches, _reader: AbortOnDropHandle::new(reader) })
+        let info = consumer.cached_info();
+        let request = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", subject::TASKS, info.name);
+        let inbox = self.nats.new_inbox();
+        let messages = self.nats.subscribe(format!("{inbox}.*")).await.map_err(unreachable)?;
+        Ok(Tail {
+            pending: info.num_pending,
+            bus: self.clone(),
+            request,
+            inbox,
+            messages,
+            lost,
+            pulls: 0,
+            delivered: 0,
+            state: State::Reading,
+        })
     }
 }
 
+/// What a pull came to.
+enum Pulled {
+    Batch(Batch),
+    Nothing,
+    /// It isn't known what was delivered, or nothing will be.
+    Lost,
+}
+
 impl Tail {
-    /// The next records, all that are there; `None` when the ledger can't be followed any more and has to be opened again.
+    /// The next records, all that are there; `None` when the ledger can't be followed any more and has to be opened again. Dropped
+    /// halfway, it leaves a tail that ends.
     pub async fn next(&mut self) -> Option<Batch> {
-        let mut batch = self.batches.recv().await?;
-        while batch.newer.is_none() && batch.records.len() < BATCH {
-            let Ok(mut next) = self.batches.try_recv() else { break };
-            batch.records.append(&mut next.records);
-            batch = Batch { records: batch.records, upto: batch.upto.max(next.upto), ..next };
+        loop {
+            let waits = match self.state {
+                State::Reading => false,
+                State::Waiting => true,
+                State::Ended => return None,
+            };
+            self.state = State::Ended;
+            match self.pull(waits).await {
+                Pulled::Batch(batch) => {
+                    if batch.newer.is_none() {
+                        self.state = State::Reading;
+                    }
+                    return Some(batch);
+                }
+                Pulled::Nothing => self.state = State::Waiting,
+                Pulled::Lost => return None,
+            }
         }
-        Some(batch)
+    }
+
+    /// What is there now, or the first thing that comes.
+    async fn pull(&mut self, waits: bool) -> Pulled {
+        self.pulls += 1;
+        let reply = format!("{}.{}", self.inbox, self.pulls);
+        let (limit, patience, question) = if waits {
+            let question = json!({ "batch": 1, "expires": WAIT.as_nanos(), "idle_heartbeat": HEARTBEAT.as_nanos() });
+            (1, 2 * HEARTBEAT, question)
+        } else {
+            (BATCH, ANSWER, json!({ "batch": BATCH, "no_wait": true }))
+        };
+        let asked = self.bus.nats.publish_with_reply(self.request.clone(), reply.clone(), question.to_string().into());
+        if let Err(error) = asked.await {
+            tracing::warn!("the ledger can't be followed any more: {error}");
+            return Pulled::Lost;
+        }
+        let (mut batch, mut taken) = (Batch::default(), 0);
+        while taken < limit {
+            let message = tokio::select! {
+                biased;
+                _ = self.lost.changed() => {
+                    tracing::debug!("the ledger can't be followed any more: the connection is lost");
+                    return Pulled::Lost;
+                }
+                message = tokio::time::timeout(patience, self.messages.next()) => message,
+            };
+            let Ok(Some(message)) = message else {
+                tracing::warn!("the ledger can't be followed any more: the broker is silent");
+                return Pulled::Lost;
+            };
+            match message.status {
+                None => {
+                    taken += 1;
+                    match self.take(&message, &mut batch) {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(cause) => {
+                            tracing::warn!("the ledger is followed anew: {cause}");
+                            return Pulled::Lost;
+                        }
+                    }
+                }
+                // The end of some earlier pull, or a sign of life.
+                Some(_) if message.subject.as_str() != reply => {}
+                Some(StatusCode::IDLE_HEARTBEAT) => {}
+                Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => break,
+                Some(status) => {
+                    let cause = message.description.unwrap_or_default();
+                    tracing::debug!("the ledger is followed anew: {status} {cause}");
+                    return Pulled::Lost;
+                }
+            }
+        }
+        if taken == 0 { Pulled::Nothing } else { Pulled::Batch(batch) }
+    }
+
+    /// Adds a message to a batch; false when that ends with it.
+    fn take(&mut self, message: &Message, batch: &mut Batch) -> Result<bool, String> {
+        let token = |n| message.reply.as_ref().and_then(|reply| ack_token(reply, n));
+        let (Some(seq), Some(number), Some(pending)) = (token(1), token(2), token(4)) else {
+            return Err("a message does not say where it stands".to_owned());
+        };
+        if number != self.delivered + 1 {
+            return Err(format!("message {number} came after {}", self.delivered));
+        }
+        self.delivered = number;
+        match record(message.subject.as_str(), seq, &message.payload) {
+            // Left out, a task would be told wrongly of; so nothing after it is told at all.
+            Err(error @ BusError::Newer { .. }) => {
+                batch.pending = pending + 1;
+                batch.newer = Some(error);
+                return Ok(false);
+            }
+            Ok(record) => batch.records.push((seq, record)),
+            Err(error) => tracing::warn!("left out of the history: {error}"),
+        }
+        (batch.upto, batch.pending) = (seq, pending);
+        Ok(true)
     }
 }
 

@@ -242,8 +242,6 @@ enum Interruption {
     Bus(#[from] BusError),
     #[error("{0}")]
     History(#[from] HistoryError),
-    #[error("the ledger can't be followed any more")]
-    Ended,
 }
 
 impl Folder {
@@ -253,11 +251,10 @@ impl Folder {
             let newer = matches!(error, Interruption::Bus(BusError::Newer { .. }));
             tracing::warn!("the history waits: {error}");
             let waits = match &error {
-                Interruption::Bus(error) => Some(error.clone().into()),
-                Interruption::History(error) => Some(refused(error)),
-                Interruption::Ended => None,
+                Interruption::Bus(error) => error.clone().into(),
+                Interruption::History(error) => refused(error),
             };
-            self.state.send_modify(|state| (state.caught_up, state.waits) = (false, waits));
+            self.state.send_modify(|state| (state.caught_up, state.waits) = (false, Some(waits)));
             tokio::select! {
                 () = tokio::time::sleep(if newer { NEWER } else { AGAIN }) => {}
                 // To be heeded where the ledger is followed.
@@ -294,7 +291,13 @@ impl Folder {
             loop {
                 let behind = !self.state.borrow().caught_up;
                 let batch = tokio::select! {
-                    batch = tail.next() => batch.ok_or(Interruption::Ended)?,
+                    batch = tail.next() => match batch {
+                        Some(batch) => batch,
+                        None => {
+                            position = self.history.position().await?;
+                            continue 'open;
+                        }
+                    },
                     () = self.rebuild.notified() => break,
                     // What was to come has been purged on its way, and nothing may follow for long: asked for anew, the
                     // broker says that nothing is pending.

@@ -28,6 +28,8 @@ pub(crate) struct Tree {
     pub(crate) id: u64,
     /// The program, or the init of its namespace, or who waits for that.
     child: Pid,
+    /// It was reaped: its number may be another's.
+    reaped: bool,
     /// How the start failed comes this way; closed when it didn't.
     fault: Option<File>,
     failed: Option<Fault>,
@@ -38,6 +40,8 @@ pub(crate) struct Tree {
     told_exit: bool,
     limit: Option<Limit>,
     kill_at: Option<Instant>,
+    /// All of it is to be killed.
+    killing: bool,
     max_rss: u64,
     cpu: Duration,
 }
@@ -80,6 +84,7 @@ impl Tree {
         Ok(Self {
             id: start.id,
             child,
+            reaped: false,
             fault: Some(pipe),
             failed: None,
             control,
@@ -88,6 +93,7 @@ impl Tree {
             told_exit: false,
             limit: None,
             kill_at: start.kill_after_ms.map(|after| Instant::now() + Duration::from_millis(after)),
+            killing: false,
             max_rss: 0,
             cpu: Duration::ZERO,
         })
@@ -111,6 +117,10 @@ impl Tree {
         self.see_the_limits(group, told);
         // Also without a signal: it may have been for a child of the tree before.
         let empty = (died || self.failed.is_some()) && self.reap_all();
+        if self.killing && died && !empty {
+            // One that was forked while the others were looked for has lost its parent since, and is a child of ours.
+            self.kill(group);
+        }
         if let Some(fault) = self.failed.take_if(|_| empty) {
             told.push((Report::NotStarted { id: self.id, fault }, None));
             return true;
@@ -204,6 +214,7 @@ impl Tree {
                 Ok(Some(reaped)) => {
                     self.max_rss = self.max_rss.max(reaped.max_rss);
                     self.cpu += reaped.cpu;
+                    self.reaped |= reaped.pid == self.child;
                     if reaped.pid == self.child && self.control.is_none() && self.exit.is_none() {
                         self.exit = Some(reaped.exit);
                     }
@@ -235,11 +246,18 @@ impl Tree {
             Signal::Interrupt => drop(kill_process_group(self.child, rustix::process::Signal::INT)),
             Signal::Terminate => descendants::signal(rustix::process::Signal::TERM),
             Signal::Kill => {
-                if !group.is_some_and(Group::kill) {
-                    let _ = kill_process(self.child, rustix::process::Signal::KILL);
-                    descendants::signal(rustix::process::Signal::KILL);
-                }
+                self.killing = true;
+                self.kill(group);
             }
+        }
+    }
+
+    fn kill(&self, group: Option<&Group>) {
+        if !group.is_some_and(Group::kill) {
+            if !self.reaped {
+                let _ = kill_process(self.child, rustix::process::Signal::KILL);
+            }
+            descendants::signal(rustix::process::Signal::KILL);
         }
     }
 }

@@ -368,8 +368,9 @@ fn meaning(command: &Command, program: &Path, launch: &Launch, fault: Fault) -> 
 }
 
 fn output() -> io::Result<(Source, OwnedFd)> {
-    let (sender, receiver) = pipe::pipe()?;
-    Ok((Box::new(receiver), sender.into_blocking_fd()?))
+    // Of the end that an agent gets the runtime knows nothing: to be told of it and to forget it again are two system calls.
+    let (reader, writer) = io::pipe()?;
+    Ok((Box::new(pipe::Receiver::from_owned_fd(reader.into())?), writer.into()))
 }
 
 /// The path of the program where it runs: of a link that leads to it only the other end may be there.

@@ -7,7 +7,7 @@ use nexus_core::attempt::{ExitStatus, Signal};
 use nexus_process::confinement::{Policy, System, probe};
 use nexus_process::{Command, Event, Groups, Launch, Network, SpawnError, Tier, Wardens, user_environment};
 
-use crate::support::{Story, launch, line, marked, read, soon};
+use crate::support::{Story, launch, line, marked, read, said_and_left, soon};
 
 /// A user's machine in small: a home with secrets and settings, a company's data directory, and a workspace.
 pub(crate) struct Scene {
@@ -377,8 +377,7 @@ async fn signals_reach_a_confined_tree_and_its_end_is_told() {
         let escape = "trap '' INT TERM; for i in 1 2 3; do env -i setsid sh -c 'trap \"\" INT TERM; \
                       (trap \"\" INT TERM; while :; do sleep 60; done) & exit' >/dev/null 2>&1 & done; wait; echo ready";
         let mut started = soon(wardens.start(&scene.launch("sh", &["-c", escape]))).await.unwrap();
-        assert_eq!(line(&mut started.events).await, "ready");
-        while !matches!(soon(started.events.next()).await, Some(Event::LeaderExited(ExitStatus::Code(0)))) {}
+        said_and_left(&mut started.events, "ready").await;
         started.tree.signal(Signal::Terminate);
         started.tree.signal(Signal::Kill);
         assert_eq!(soon(started.events.next()).await, Some(Event::TreeGone), "{tier:?}");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nexus_core::attempt::{ExitStatus, Signal};
 use nexus_process::Event;
 
-use crate::support::{alive, line, read, run, sh, soon, spawn};
+use crate::support::{alive, line, read, run, said_and_left, sh, soon, spawn};
 
 #[tokio::test]
 async fn a_quick_end_waits_for_no_timer() {
@@ -49,8 +49,7 @@ async fn the_tree_is_gone_only_when_its_last_process_is() {
     // The grandchild ignores TERM and closes its output, so that only the look at the group can find it.
     let script = "(trap '' TERM; exec sleep 60 >/dev/null 2>&1) & echo ready";
     let (tree, mut events) = spawn(&sh(script));
-    assert_eq!(line(&mut events).await, "ready");
-    while !matches!(soon(events.next()).await, Some(Event::LeaderExited(ExitStatus::Code(0)))) {}
+    said_and_left(&mut events, "ready").await;
     assert_eq!(alive(tree.pid()).len(), 1);
     assert!(!tree.gone().is_gone());
     let early = tokio::time::timeout(Duration::from_millis(300), events.next()).await;

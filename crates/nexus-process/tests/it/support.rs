@@ -73,6 +73,22 @@ pub(crate) async fn line(events: &mut Events) -> String {
     }
 }
 
+/// Waits until the leader has said `words` and has ended well. Which of them is told first is open: its end is not held back until
+/// everything that it has printed is read.
+pub(crate) async fn said_and_left(events: &mut Events, words: &str) {
+    let (mut said, mut left) = (false, false);
+    while !(said && left) {
+        match soon(events.next()).await.expect("ended before its leader did") {
+            Event::Output { lines, .. } => said |= lines.iter().any(|line| line.bytes == words.as_bytes()),
+            Event::LeaderExited(status) => {
+                assert_eq!(status, ExitStatus::Code(0));
+                left = true;
+            }
+            other => panic!("{other:?} before its leader's end"),
+        }
+    }
+}
+
 /// The living processes of a group, by an own look at `/proc`: `pid (name) state`.
 pub(crate) fn alive(group: u32) -> Vec<String> {
     let stats = std::fs::read_dir("/proc").into_iter().flatten().flatten();

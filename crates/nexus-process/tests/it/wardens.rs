@@ -5,7 +5,7 @@ use std::time::Duration;
 use nexus_core::attempt::{ExitStatus, Signal};
 use nexus_process::{Event, Launch, Limit, SpawnError, Started, Stdin, Wardens};
 
-use crate::support::{Story, launch, line, marked, read, sh, soon, until};
+use crate::support::{Story, launch, line, marked, read, said_and_left, sh, soon, until};
 
 async fn start(wardens: &Wardens, launch: &Launch) -> Started {
     soon(wardens.start(launch)).await.unwrap()
@@ -48,8 +48,7 @@ async fn what_detaches_itself_is_of_the_tree_all_the_same() {
     let wardens = Wardens::new(nexus_process::Groups::default());
     let launch = launch(sh(&format!("{ESCAPE}\necho ready")));
     let mut started = start(&wardens, &launch).await;
-    assert_eq!(line(&mut started.events).await, "ready");
-    while !matches!(soon(started.events.next()).await, Some(Event::LeaderExited(ExitStatus::Code(0)))) {}
+    said_and_left(&mut started.events, "ready").await;
     let warden = started.tree.warden().unwrap();
     // Each daemon has a `sleep` of its own below it.
     until(|| below(warden) == 3).await;
@@ -72,10 +71,9 @@ async fn a_fork_bomb_is_ended() {
     assert_eq!(line(&mut started.events).await, "go");
     let warden = started.tree.warden().unwrap();
     until(|| below(warden) > 0).await;
+    // Once: whatever is forked meanwhile is found when its parent is reaped.
     started.tree.signal(Signal::Kill);
-    while soon(started.events.next()).await != Some(Event::TreeGone) {
-        started.tree.signal(Signal::Kill);
-    }
+    while soon(started.events.next()).await != Some(Event::TreeGone) {}
     assert_eq!(below(warden), 0);
 }
 
