@@ -101,7 +101,7 @@ impl Story {
         match event {
             Event::Connected => tracing::debug!("connected to the broker"),
             Event::Disconnected if self.closing.load(Ordering::Relaxed) => {
-                tracing::debug!("disconnected from the broker")
+                tracing::debug!("disconnected from the broker");
             }
             Event::Disconnected => tracing::warn!("lost the connection to the broker; reconnecting"),
             Event::SlowConsumer(sid) => {

@@ -24,6 +24,10 @@ impl Marked {
     }
 }
 
+/// How long it may take to become another program, in which nothing is seen of a process. Who shows nothing for longer is none
+/// that was started with a mark.
+const BECOMING: Duration = Duration::from_secs(1);
+
 /// Kills every process that was started with `name=value` in its environment, and waits until none is left or `limit`
 /// has passed. This process and those above it are spared: a company may be restarted by one of its own agents.
 pub async fn end_marked(name: &str, value: &str, limit: Duration) -> Marked {
@@ -31,12 +35,14 @@ pub async fn end_marked(name: &str, value: &str, limit: Duration) -> Marked {
     let deadline = tokio::time::Instant::now() + limit;
     let mut seen = std::collections::BTreeSet::new();
     let mut pause = Duration::from_millis(1);
+    let certain = tokio::time::Instant::now() + BECOMING;
     loop {
-        let (alive, unseen) = match system::carriers(&mark) {
-            Ok(alive) => (alive, None),
-            Err(error) => (Vec::new(), Some(error.to_string())),
+        let now = tokio::time::Instant::now();
+        let (alive, unsure, unseen) = match system::carriers(&mark) {
+            Ok((alive, becoming)) => (alive, becoming && now < certain, None),
+            Err(error) => (Vec::new(), false, Some(error.to_string())),
         };
-        if (alive.is_empty() && unseen.is_none()) || tokio::time::Instant::now() >= deadline {
+        if (alive.is_empty() && !unsure && unseen.is_none()) || now >= deadline {
             let ended = seen.iter().filter(|pid| !alive.contains(pid)).count();
             return Marked { ended, alive, unseen };
         }
@@ -57,18 +63,23 @@ mod system {
 
     use rustix::process::{Pid, Signal, getpid, kill_process};
 
-    /// Pids of live processes whose environment holds `mark`, without our own and those above.
-    /// An error means that it can't be told.
-    pub(super) fn carriers(mark: &[u8]) -> io::Result<Vec<u32>> {
+    /// Pids of live processes whose environment holds `mark`, without our own and those above; and whether there is one of which
+    /// that can't be seen just now. An error means that it can't be told.
+    pub(super) fn carriers(mark: &[u8]) -> io::Result<(Vec<u32>, bool)> {
         let spared = ancestors();
-        let mut found = Vec::new();
+        let (mut found, mut becoming) = (Vec::new(), false);
         for entry in fs::read_dir("/proc")? {
             let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-            if !spared.contains(&pid) && carries(pid, mark)? && !is_zombie(pid) {
-                found.push(pid);
+            if spared.contains(&pid) {
+                continue;
+            }
+            match carries(pid, mark)? {
+                Some(true) if !is_zombie(pid) => found.push(pid),
+                Some(_) => {}
+                None => becoming |= is_becoming_a_program(pid),
             }
         }
-        Ok(found)
+        Ok((found, becoming))
     }
 
     pub(super) fn kill(pid: u32) {
@@ -79,17 +90,28 @@ mod system {
         }
     }
 
-    /// The environment as it was at the start; one that belongs to somebody else can't be read, and isn't ours.
-    fn carries(pid: u32, mark: &[u8]) -> io::Result<bool> {
+    /// The environment as it was at the start; one that belongs to somebody else can't be read, and isn't ours. None: it is empty.
+    fn carries(pid: u32, mark: &[u8]) -> io::Result<Option<bool>> {
         use rustix::io::Errno;
         match fs::read(format!("/proc/{pid}/environ")) {
-            Ok(env) => Ok(env.split(|byte| *byte == 0).any(|var| var == mark)),
+            Ok(env) if env.is_empty() => Ok(None),
+            Ok(env) => Ok(Some(env.split(|byte| *byte == 0).any(|var| var == mark))),
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => Err(error),
-                _ => Ok(false),
+                _ => Ok(Some(false)),
             },
         }
     }
+
+    /// In the middle of an `exec` a process shows neither environment nor arguments, but has memory, unlike the kernel's own and
+    /// what has ended.
+    fn is_becoming_a_program(pid: u32) -> bool {
+        let has_no_arguments = fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|arguments| arguments.is_empty());
+        has_no_arguments && stat(pid).is_some_and(|fields| fields.get(VSIZE).is_some_and(|size| size != "0"))
+    }
+
+    /// Its place in [`stat`].
+    const VSIZE: usize = 20;
 
     /// The fields of a stat line that follow the command in parentheses: state, parent ...
     fn stat(pid: u32) -> Option<Vec<String>> {
@@ -115,8 +137,8 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    pub(super) const fn carriers(_: &[u8]) -> std::io::Result<Vec<u32>> {
-        Ok(Vec::new())
+    pub(super) const fn carriers(_: &[u8]) -> std::io::Result<(Vec<u32>, bool)> {
+        Ok((Vec::new(), false))
     }
 
     pub(super) const fn kill(_: u32) {}

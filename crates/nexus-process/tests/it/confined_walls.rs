@@ -278,33 +278,3 @@ async fn a_program_that_is_a_link_starts_with_its_package() {
 const SHOW_PACKAGE: &str = "#!/bin/sh\ncat $SCENE/home/.local/lib/node_modules/helper/part $SCENE/home/.local/secret\n";
 
 const SHOW: &str = "#!/bin/sh\ncat $SCENE/home/.tool/lib/part $SCENE/home/.tool/credentials\n";
-
-/// The budget of the start of a confined agent is 15 ms more than that of a plain one. The fastest of some, as others use
-/// this machine too; the plain ones are started in between.
-#[tokio::test]
-async fn a_confined_start_costs_little() {
-    let wardens = Wardens::new(Groups::default());
-    let mut costs = Vec::new();
-    for tier in tiers() {
-        let scene = Scene::new(tier.clone());
-        let confined = scene.launch("true", &[]);
-        let mut plain = confined.clone();
-        plain.confinement = None;
-        let (mut of_confined, mut of_plain) = (Vec::new(), Vec::new());
-        for _ in 0..20 {
-            for (launch, times) in [(&plain, &mut of_plain), (&confined, &mut of_confined)] {
-                let begin = Instant::now();
-                let mut started = soon(wardens.start(launch)).await.unwrap();
-                read(&mut started.events).await;
-                times.push(begin.elapsed());
-            }
-        }
-        let middle = |times: &mut Vec<Duration>| {
-            times.sort();
-            times[times.len() / 2]
-        };
-        costs.push((tier, middle(&mut of_plain), middle(&mut of_confined), of_confined[0].saturating_sub(of_plain[0])));
-    }
-    println!("{costs:?}");
-    assert!(costs.iter().all(|(.., least)| *least < Duration::from_millis(15)), "{costs:?}");
-}

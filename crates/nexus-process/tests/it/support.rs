@@ -78,13 +78,13 @@ pub(crate) async fn line(events: &mut Events) -> String {
 pub(crate) async fn said_and_left(events: &mut Events, words: &str) {
     let (mut said, mut left) = (false, false);
     while !(said && left) {
-        match soon(events.next()).await.expect("ended before its leader did") {
-            Event::Output { lines, .. } => said |= lines.iter().any(|line| line.bytes == words.as_bytes()),
-            Event::LeaderExited(status) => {
-                assert_eq!(status, ExitStatus::Code(0));
+        let event = soon(events.next()).await;
+        match &event {
+            Some(Event::Output { lines, .. }) => said |= lines.iter().any(|line| line.bytes == words.as_bytes()),
+            _ => {
+                assert_eq!(event, Some(Event::LeaderExited(ExitStatus::Code(0))), "before it has said: {words}");
                 left = true;
             }
-            other => panic!("{other:?} before its leader's end"),
         }
     }
 }
