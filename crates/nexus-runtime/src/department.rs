@@ -175,6 +175,7 @@ impl DepartmentState {
         }
         let args = WorkerArgs { node: Arc::clone(&self.node), slot, intake: self.intake.clone() };
         let (worker, _) = Actor::spawn_linked(None, Worker, args, myself.get_cell()).await?;
+        tracing::debug!(department = %self.charter.name, worker = %name, "started");
         self.workers.insert(name, worker);
         Ok(())
     }
@@ -298,6 +299,11 @@ impl DepartmentState {
     }
 
     fn later(&mut self, myself: &ActorRef<DepartmentMsg>, delay: Duration, message: DepartmentMsg) {
+        if delay.is_zero() {
+            // A timer's clock knows whole milliseconds.
+            let _ = myself.cast(message);
+            return;
+        }
         self.timers.retain(|timer| !timer.is_finished());
         let actor = myself.clone();
         self.timers.push(AbortOnDropHandle::new(tokio::spawn(async move {
