@@ -60,7 +60,7 @@ const BATCH: usize = 512;
 const WAIT: Duration = Duration::from_secs(60);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long the broker keeps the place of a reader that asks for nothing.
-const ABSENCE: Duration = Duration::from_secs(300);
+const ABSENCE: Duration = Duration::from_secs(30);
 
 impl Bus {
     /// Follows the ledger from the sequence after `position`; ends when the stream can't be read any more.

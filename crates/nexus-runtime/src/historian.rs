@@ -265,15 +265,16 @@ impl Folder {
 
     async fn follow(&self) -> Result<std::convert::Infallible, Interruption> {
         let mut position = self.history.position().await?;
-        let (_, end) = self.bus.ledger_extent().await?;
-        if position > end {
-            // After a power failure, say, or when a copy of the store was put back: what the history knows of is gone.
-            tracing::warn!("the ledger ends at {end}, before what the history holds ({position}); making it anew");
-            self.history.clear().await?;
-            position = 0;
-        }
+        // One that brings nothing and ends is not opened again at once.
+        let mut fruitful = true;
         'open: loop {
             let (_, end) = self.bus.ledger_extent().await?;
+            if position > end {
+                // After a power failure, say, or when a copy of the store was put back: what the history knows of is gone.
+                tracing::warn!("the ledger ends at {end}, before what the history holds ({position}); making it anew");
+                self.history.clear().await?;
+                position = 0;
+            }
             let mut tail = self.bus.tail(position).await?;
             // The last records may have been purged: what isn't there any more has been seen when nothing is pending.
             let seen = move |upto: u64, pending| if pending == 0 { upto.max(end) } else { upto };
@@ -294,6 +295,9 @@ impl Folder {
                     batch = tail.next() => match batch {
                         Some(batch) => batch,
                         None => {
+                            if !std::mem::take(&mut fruitful) {
+                                tokio::time::sleep(AGAIN).await;
+                            }
                             position = self.history.position().await?;
                             continue 'open;
                         }
@@ -306,6 +310,7 @@ impl Folder {
                         continue 'open;
                     }
                 };
+                fruitful = true;
                 if batch.pending < MUCH {
                     self.wake(&batch.records).await;
                 }

@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use nexus_bus::{BusError, Submitted};
 use nexus_core::view::Record;
 
-use crate::support::{Server, entry, within};
+use crate::support::{Server, entry, eventually, within};
 
 const TASKS: u64 = 400;
 
@@ -14,15 +14,11 @@ const TASKS: u64 = 400;
 async fn every_acknowledged_submission_outlives_the_server() {
     let server = Server::start().await;
     let bus = server.bus().await;
-    let first = server.broker.pid().unwrap();
     let submit = |n: u64| {
-        let (bus, broker) = (&bus, &server.broker);
+        let (bus, server) = (&bus, &server);
         async move {
             if n == TASKS / 2 {
-                let pid = rustix::process::Pid::from_raw(i32::try_from(first).unwrap()).unwrap();
-                rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-                let back = |status: &nexus_broker::Status| matches!(status, nexus_broker::Status::Running { pid } if *pid != first);
-                broker.status().wait_for(back).await.unwrap();
+                server.crash().await;
             }
             let entry = entry(n % 10);
             loop {
@@ -51,6 +47,25 @@ async fn every_acknowledged_submission_outlives_the_server() {
     for (id, seq) in acknowledged {
         assert!(seq.is_none_or(|seq| found[&id] == seq), "{id}");
     }
-    let second = server.broker.pid();
-    assert_ne!(second, Some(first));
+}
+
+/// What the broker had sent, or was about to, may be lost with the connection: so a tail doesn't go on as if nothing had been.
+#[tokio::test]
+async fn a_tail_ends_with_its_connection() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    bus.submit(&entry(5)).await.unwrap();
+    let mut tail = bus.tail(0).await.unwrap();
+    assert_eq!(within("a batch", tail.next()).await.unwrap().upto, 1);
+    server.crash().await;
+    assert!(within("its end", tail.next()).await.is_none());
+    assert!(tail.next().await.is_none(), "it stays ended");
+    let entry = entry(5);
+    eventually("a submission", async || bus.submit(&entry).await.ok()).await;
+    let mut tail = bus.tail(1).await.unwrap();
+    let batch = within("the rest", tail.next()).await.unwrap();
+    assert_eq!(
+        batch.records.iter().map(|(seq, record)| (*seq, record.task_id())).collect::<Vec<_>>(),
+        [(2, entry.task.id)]
+    );
 }

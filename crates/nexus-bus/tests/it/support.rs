@@ -69,6 +69,16 @@ impl Server {
         Self { broker, access, _dir: dir }
     }
 
+    /// Kills the server, and waits for the next one.
+    pub(crate) async fn crash(&self) {
+        let first = self.broker.pid().unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(first).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let is_next =
+            |status: &nexus_broker::Status| matches!(status, nexus_broker::Status::Running { pid } if *pid != first);
+        within("the next server", self.broker.status().wait_for(is_next)).await.unwrap();
+    }
+
     /// A connection to the prepared streams.
     pub(crate) async fn bus(&self) -> Bus {
         let bus = Bus::connect(&self.access, "test").await.unwrap();
