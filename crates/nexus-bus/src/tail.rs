@@ -27,6 +27,8 @@ pub struct Tail {
     messages: Subscriber,
     lost: watch::Receiver<u64>,
     pulls: u64,
+    /// The next one is larger than what a pull may bring.
+    large: bool,
     /// Messages that were delivered: one that is lost on its way leaves a gap.
     delivered: u64,
     state: State,
@@ -56,6 +58,8 @@ pub struct Batch {
 
 /// Records that are read together at most: with messages of 1 KiB half a MiB.
 const BATCH: usize = 512;
+/// Bytes of them at most, unless a single one has more: far below what the broker lets wait for a connection before it ends it.
+const BATCH_BYTES: usize = 16 << 20;
 /// How long one pull waits for something to come, and how often the broker says meanwhile that it has not forgotten it.
 const WAIT: Duration = Duration::from_secs(60);
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -95,6 +99,7 @@ impl Bus {
             messages,
             lost,
             pulls: 0,
+            large: false,
             delivered: 0,
             state: State::Reading,
         })
@@ -105,62 +110,67 @@ impl Bus {
 enum Pulled {
     Batch(Batch),
     Nothing,
-    /// It isn't known what was delivered, or nothing will be.
-    Lost,
+    /// It isn't known what was delivered, or nothing will be; why.
+    Lost(String),
 }
 
 impl Tail {
     /// The next records, all that are there; `None` when the ledger can't be followed any more and has to be opened again. Dropped
     /// halfway, it leaves a tail that ends.
     pub async fn next(&mut self) -> Option<Batch> {
+        self.next_within(2 * HEARTBEAT).await
+    }
+
+    /// The same, and `None` also when all is read and nothing comes for so long.
+    pub async fn next_within(&mut self, quiet: Duration) -> Option<Batch> {
         loop {
-            let waits = match self.state {
-                State::Reading => false,
-                State::Waiting => true,
+            let patience = match self.state {
+                State::Reading => ANSWER,
+                State::Waiting => quiet.min(2 * HEARTBEAT),
                 State::Ended => return None,
             };
-            self.state = State::Ended;
-            match self.pull(waits).await {
+            let waits = std::mem::replace(&mut self.state, State::Ended) == State::Waiting;
+            match self.pull(waits, patience).await {
                 Pulled::Batch(batch) => {
                     if batch.newer.is_none() {
                         self.state = State::Reading;
                     }
                     return Some(batch);
                 }
+                Pulled::Nothing if self.large => self.state = State::Reading,
                 Pulled::Nothing => self.state = State::Waiting,
-                Pulled::Lost => return None,
+                Pulled::Lost(cause) => {
+                    tracing::debug!("the ledger is followed anew: {cause}");
+                    return None;
+                }
             }
         }
     }
 
     /// What is there now, or the first thing that comes.
-    async fn pull(&mut self, waits: bool) -> Pulled {
+    async fn pull(&mut self, waits: bool, patience: Duration) -> Pulled {
         self.pulls += 1;
         let reply = format!("{}.{}", self.inbox, self.pulls);
-        let (limit, patience, question) = if waits {
-            let question = json!({ "batch": 1, "expires": WAIT.as_nanos(), "idle_heartbeat": HEARTBEAT.as_nanos() });
-            (1, 2 * HEARTBEAT, question)
+        let (limit, question) = if waits {
+            (1, json!({ "batch": 1, "expires": WAIT.as_nanos(), "idle_heartbeat": HEARTBEAT.as_nanos() }))
+        } else if std::mem::take(&mut self.large) {
+            (1, json!({ "batch": 1, "no_wait": true }))
         } else {
-            (BATCH, ANSWER, json!({ "batch": BATCH, "no_wait": true }))
+            (BATCH, json!({ "batch": BATCH, "max_bytes": BATCH_BYTES, "no_wait": true }))
         };
         let asked = self.bus.nats.publish_with_reply(self.request.clone(), reply.clone(), question.to_string().into());
         if let Err(error) = asked.await {
-            tracing::warn!("the ledger can't be followed any more: {error}");
-            return Pulled::Lost;
+            return Pulled::Lost(error.to_string());
         }
         let (mut batch, mut taken) = (Batch::default(), 0);
         while taken < limit {
             let message = tokio::select! {
                 biased;
-                _ = self.lost.changed() => {
-                    tracing::debug!("the ledger can't be followed any more: the connection is lost");
-                    return Pulled::Lost;
-                }
+                _ = self.lost.changed() => return Pulled::Lost("the connection is lost".to_owned()),
                 message = tokio::time::timeout(patience, self.messages.next()) => message,
             };
             let Ok(Some(message)) = message else {
-                tracing::warn!("the ledger can't be followed any more: the broker is silent");
-                return Pulled::Lost;
+                return Pulled::Lost(format!("nothing has come for {patience:?}"));
             };
             match message.status {
                 None => {
@@ -168,10 +178,7 @@ impl Tail {
                     match self.take(&message, &mut batch) {
                         Ok(true) => {}
                         Ok(false) => break,
-                        Err(cause) => {
-                            tracing::warn!("the ledger is followed anew: {cause}");
-                            return Pulled::Lost;
-                        }
+                        Err(cause) => return Pulled::Lost(cause),
                     }
                 }
                 // The end of some earlier pull, or a sign of life.
@@ -180,8 +187,12 @@ impl Tail {
                 Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => break,
                 Some(status) => {
                     let cause = message.description.unwrap_or_default();
-                    tracing::debug!("the ledger is followed anew: {status} {cause}");
-                    return Pulled::Lost;
+                    if cause.contains("MaxBytes") {
+                        self.large = taken == 0;
+                        break;
+                    }
+                    tracing::warn!("the ledger can't be followed: {status} {cause}");
+                    return Pulled::Lost(cause);
                 }
             }
         }

@@ -76,7 +76,13 @@ mod system {
             match carries(pid, mark)? {
                 Some(true) if !is_zombie(pid) => found.push(pid),
                 Some(_) => {}
-                None => becoming |= is_becoming_a_program(pid),
+                None if is_becoming_a_program(pid) => becoming = true,
+                // It has become one since.
+                None => {
+                    if carries(pid, mark)? == Some(true) && !is_zombie(pid) {
+                        found.push(pid);
+                    }
+                }
             }
         }
         Ok((found, becoming))

@@ -11,7 +11,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::conclude::{put_back, reclaim};
+use crate::conclude::put_back;
 use crate::intake::{Intake, IntakeMsg};
 use crate::node::{Charter, Node};
 use crate::worker::{Worker, WorkerArgs, WorkerMsg};
@@ -201,9 +201,12 @@ impl DepartmentState {
                 self.workers.remove(&name);
                 let slot = self.node.board.slot(department, &name);
                 slot.restarted();
-                let (node, policy) = (Arc::clone(&self.node), Arc::clone(&self.charter.policy));
-                // Not ours to drop: the task goes back to the queue whatever becomes of this department.
-                tokio::spawn(async move { reclaim(&node, &slot, "its worker failed", &policy).await });
+                // Taken now, so that it can't be what its successor is handed.
+                if let Some(unfinished) = slot.abandon(|_| true) {
+                    let (node, policy) = (Arc::clone(&self.node), Arc::clone(&self.charter.policy));
+                    // Not ours to drop: the task goes back to the queue whatever becomes of this department.
+                    tokio::spawn(async move { put_back(&node, &slot, unfinished, "its worker failed", &policy).await });
+                }
                 (name.to_string(), DepartmentMsg::StartWorker(name))
             }
             None if self.is_intake(who) => {
@@ -241,8 +244,11 @@ impl DepartmentState {
         let department = self.charter.name.clone();
         let back = self.wanted().any(|wanted| wanted == name) && !self.leaving;
         let slot = node.board.slot(&department, &name);
+        let unfinished = slot.abandon(|_| true);
         tokio::spawn(async move {
-            reclaim(&node, &slot, "its worker was leaving", &policy).await;
+            if let Some(unfinished) = unfinished {
+                put_back(&node, &slot, unfinished, "its worker was leaving", &policy).await;
+            }
             if !back {
                 node.board.remove(&slot);
             }

@@ -280,8 +280,9 @@ impl Folder {
             let seen = move |upto: u64, pending| if pending == 0 { upto.max(end) } else { upto };
             self.state.send_modify(|state| {
                 state.position = seen(state.position.min(position), tail.pending);
-                if tail.pending == 0 {
-                    (state.caught_up, state.halted) = (true, None);
+                state.caught_up = tail.pending == 0;
+                if state.caught_up {
+                    state.halted = None;
                 }
             });
             // While it is made anew, less is counted than was spent.
@@ -290,25 +291,20 @@ impl Folder {
                 self.count(u64::MAX).await?;
             }
             loop {
-                let behind = !self.state.borrow().caught_up;
+                // What was to come may have been purged on its way, and nothing may follow for long: asked for anew, the broker
+                // says that nothing is pending.
+                let quiet = if self.state.borrow().caught_up { Duration::MAX } else { QUIET };
                 let batch = tokio::select! {
-                    batch = tail.next() => match batch {
-                        Some(batch) => batch,
-                        None => {
-                            if !std::mem::take(&mut fruitful) {
-                                tokio::time::sleep(AGAIN).await;
-                            }
-                            position = self.history.position().await?;
-                            continue 'open;
-                        }
-                    },
+                    batch = tail.next_within(quiet) => batch,
                     () = self.rebuild.notified() => break,
-                    // What was to come has been purged on its way, and nothing may follow for long: asked for anew, the
-                    // broker says that nothing is pending.
-                    () = tokio::time::sleep(QUIET), if behind => {
-                        position = self.history.position().await?;
-                        continue 'open;
+                };
+                let Some(batch) = batch else {
+                    if !std::mem::take(&mut fruitful) {
+                        tracing::warn!("the ledger brings nothing; it is asked again");
+                        tokio::time::sleep(AGAIN).await;
                     }
+                    position = self.history.position().await?;
+                    continue 'open;
                 };
                 fruitful = true;
                 if batch.pending < MUCH {
