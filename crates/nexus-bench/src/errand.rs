@@ -54,10 +54,11 @@ impl Errand {
             .map(|_| entry.store(queue("errand"), Some(0)))
             .buffer_unordered(WINDOW)
             .try_for_each(|_| async { Ok(()) });
-        let workers = (0..self.at_once).map(|number| {
+        let at_once = self.at_once.max(1);
+        let workers = (0..at_once).map(|number| {
             let worker = Worker { consumer: consumer.clone(), event: event.clone(), command: self.command.clone() };
             // Those that are left over, one each for the first.
-            let share = self.count / self.at_once + usize::from(number < self.count % self.at_once);
+            let share = self.count / at_once + usize::from(number < self.count % at_once);
             worker.work(share)
         });
         let ((), took) = tokio::try_join!(written, try_join_all(workers))?;
@@ -87,7 +88,8 @@ impl Worker {
             self.command.split_first().ok_or_else(|| LoadError::Unmet("there is no command".to_owned()))?;
         #[expect(clippy::disallowed_types, reason = "a floor spawns, and does nothing else for it")]
         let mut command = tokio::process::Command::new(program);
-        let status = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).status().await?;
+        let command = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        let status = command.status().await?;
         if !status.success() {
             return Err(LoadError::Unmet(format!("{program} ended with {status}")));
         }

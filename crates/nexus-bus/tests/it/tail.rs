@@ -72,6 +72,24 @@ async fn a_tail_that_ends_with_something_unreadable_reaches_the_end() {
     assert_eq!((records.len(), position), (0, 1));
 }
 
+/// More bytes than one pull may bring come in several.
+#[tokio::test]
+async fn large_records_come_by_and_by() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let raw = server.raw().await;
+    let large = bytes::Bytes::from(vec![b'x'; 7 << 20]);
+    for _ in 0..5 {
+        raw.request("nexus.event.qa.x", large.clone()).await.unwrap();
+    }
+    write(&bus, 1).await;
+    let mut tail = bus.tail(0).await.unwrap();
+    let first = within("a batch", tail.next()).await.unwrap();
+    assert!(first.upto < 5 && first.pending > 0, "{} and {} more", first.upto, first.pending);
+    let (records, position) = read(&mut tail, 7).await;
+    assert_eq!((records.len(), position), (2, 7));
+}
+
 /// What a newer nexus wrote is not passed over: what comes after it may depend on it.
 #[tokio::test]
 async fn a_tail_ends_before_what_is_newer() {
