@@ -10,7 +10,8 @@ fn main() -> std::process::ExitCode {
             Some("relay") => nexus_warden::relay::relay(args),
             Some("bridge") => nexus_warden::bridge::bridge(args),
             Some("carry") => nexus_warden::relay::carry(args),
-            _ => nexus_warden::serve(),
+            Some("serve") => nexus_warden::serve(args),
+            _ => std::process::ExitCode::FAILURE,
         }
     }
     #[cfg(not(target_os = "linux"))]

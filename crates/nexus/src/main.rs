@@ -36,6 +36,9 @@ fn main() -> std::process::ExitCode {
     }
     // Every agent takes some; the usual limit of 1024 is that of a program which has none. What can't be had is waited for.
     let _ = nexus_process::raise_open_files();
+    if matches!(cli.command, Command::Up { .. } | Command::Run(_)) {
+        let _ = nexus_process::wait_for_turns();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Exit::failure(format!("the runtime could not start: {error}")).report(cli.output),

@@ -52,6 +52,7 @@ mod run;
 mod slow_workspace;
 mod staff;
 mod support;
+mod turns;
 mod upgrade;
 mod went_back;
 mod workspaces;
