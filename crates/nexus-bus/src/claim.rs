@@ -14,6 +14,7 @@ use nexus_core::task::QueueEntry;
 
 use crate::bus::Bus;
 use crate::error::{BusError, unreachable};
+use crate::ledger::Last;
 use crate::queue::Delivery;
 
 /// The right to write events of one attempt. It ends with the first write of somebody else.
@@ -28,7 +29,11 @@ pub struct Claim {
     pub resumed: bool,
     began: Timestamp,
     delivery: Subject,
+    /// Where its entry was queued, and its sequence there.
+    queued: (String, u64),
     last: AtomicU64,
+    /// Of the event that says that it failed and goes on at once, 0 without: the next entry is still to be queued.
+    failed: AtomicU64,
     /// A cancel is the task's last word.
     cancelled: AtomicBool,
 }
@@ -52,6 +57,7 @@ impl Claim {
         };
         let event = Event::new(entry.task.id, entry.task.department.clone(), entry.attempt, now, what);
         let seq = bus.append(&event, expect, entry.task.traceparent.as_deref()).await?;
+        let queued = (delivery.subject.clone(), delivery.seq());
         let delivery = delivery.ack.clone();
         let resumed = expect > 0;
         Ok((
@@ -64,7 +70,9 @@ impl Claim {
                 resumed,
                 began: now,
                 delivery,
+                queued,
                 last: AtomicU64::new(seq),
+                failed: AtomicU64::new(0),
                 cancelled: AtomicBool::new(false),
             },
             seq,
@@ -91,7 +99,7 @@ impl Claim {
     }
 
     /// Writes a failed attempt and schedules the next one; what is due at once waits for no schedule, whose clock knows whole
-    /// seconds only.
+    /// seconds only. Returns the sequence of the last record that it wrote, as those below do.
     pub async fn conclude_and_retry(
         &self,
         what: What,
@@ -102,11 +110,26 @@ impl Claim {
         let next = once_more(&self.left(run, now), now);
         let event = self.event(what, now);
         let seq = match at > now {
-            true => self.bus.append_and_schedule(&event, self.last(), &next, at).await?,
-            false => self.bus.append_and_queue(&event, self.last(), &next).await?,
+            true => self.bus.append_and_schedule(&event, self.last(), &next, at).await? + 1,
+            false => self.append_then_queue(&event, next).await?,
         };
         self.bus.end_delivery(&self.delivery).await;
         Ok(seq)
+    }
+
+    /// Writes the event, and then the entry that follows from it. A batch of both costs the broker several writes that it
+    /// waits for the disk with, ten times as much. Between the two nothing is lost: the delivery is ended after both, and
+    /// whoever is brought it again queues what is missing ([`Bus::queue_next`]).
+    async fn append_then_queue(&self, event: &Event, next: QueueEntry) -> Result<u64, BusError> {
+        let failed = match self.failed.load(Ordering::Acquire) {
+            0 => self.bus.append(event, self.last(), self.entry.task.traceparent.as_deref()).await?,
+            failed => failed,
+        };
+        self.failed.store(failed, Ordering::Release);
+        let next = QueueEntry { after: Some(failed), ..next };
+        let (subject, over) = &self.queued;
+        // Refused, it was queued already: this one's first try was heard, or the delivery was brought to somebody else.
+        Ok(self.bus.queue_behind(&next, (subject, *over)).await?.unwrap_or(failed))
     }
 
     /// Writes what the agent's run has come to; the claim goes on behind that. Not once a cancel was asked for: that has to
@@ -129,7 +152,7 @@ impl Claim {
         let next = again(&self.left(run, now), now);
         let seq = self.bus.append_and_queue(&event, self.last(), &next).await?;
         self.bus.end_delivery(&self.delivery).await;
-        Ok(seq)
+        Ok(seq + 1)
     }
 
     /// Lets the task wait, until then or until its department can go on; nothing is counted.
@@ -147,12 +170,17 @@ impl Claim {
             None => self.bus.append_and_queue(&event, self.last(), &next).await?,
         };
         self.bus.end_delivery(&self.delivery).await;
-        Ok(seq)
+        Ok(seq + 1)
     }
 
     /// After a refused write: what has been written in our place? Behind a cancel that was asked for, the claim goes on.
     pub async fn look(&self) -> Result<Option<Fence>, BusError> {
-        let (found, seq) = self.found().await?;
+        let (found, last) = self.found().await?;
+        let seq = last.as_ref().map_or(0, |last| last.seq);
+        if let (Some(Fence::Lost), Some(last)) = (&found, &last) {
+            // Perhaps it is ours, and its answer was lost: what follows would be queued when the lease lapses, at the latest.
+            self.bus.queue_next(last, Timestamp::now()).await?;
+        }
         if let Some(Fence::CancelRequested(_)) = &found {
             self.cancelled.store(true, Ordering::Release);
         }
@@ -167,14 +195,14 @@ impl Claim {
         self.found().await.map(|(found, _)| found)
     }
 
-    async fn found(&self) -> Result<(Option<Fence>, u64), BusError> {
+    async fn found(&self) -> Result<(Option<Fence>, Option<Last>), BusError> {
         let last = match self.bus.last_event(self.entry.task.id).await {
             // Nobody but another node, a newer one, can have written that.
-            Err(BusError::Newer { .. }) => return Ok((Some(Fence::Lost), 0)),
+            Err(BusError::Newer { .. }) => return Ok((Some(Fence::Lost), None)),
             last => last?,
         };
         let seen = last.as_ref().map(|last| (&last.event, last.seq));
-        Ok((fence(self.last(), &self.delivery, seen), last.as_ref().map_or(0, |last| last.seq)))
+        Ok((fence(self.last(), &self.delivery, seen), last))
     }
 
     /// The task as this attempt leaves it.
@@ -202,7 +230,7 @@ impl Bus {
     /// the event and of the last record that was written with it; `None`: it wasn't there to requeue any more.
     pub async fn requeue_orphan(
         &self,
-        last: &crate::ledger::Last,
+        last: &Last,
         reason: &str,
         now: Timestamp,
     ) -> Result<Option<(u64, u64)>, BusError> {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use nexus_core::event::{Event, What};
 use nexus_core::id::TaskId;
 use nexus_core::lane::Lane;
-use nexus_core::revival::later;
+use nexus_core::revival::{later, unqueued};
 use nexus_core::task::{QueueEntry, Task};
 use nexus_core::view::{TaskView, fold};
 
@@ -127,6 +127,40 @@ impl Bus {
         let seq = self.publish_all(subject::TASKS, &[event, queued]).await?;
         self.wake(&entry.task.department, lane).await;
         Ok(seq - 1)
+    }
+
+    /// Puts an entry on its queue that follows from an event which is on the ledger already, unless one is there that is newer than
+    /// `over`: its queue's subject and its sequence. Returns the sequence of what it wrote.
+    pub(crate) async fn queue_behind(
+        &self,
+        entry: &QueueEntry,
+        (subject, over): (&str, u64),
+    ) -> Result<Option<u64>, BusError> {
+        let lane = Lane::from(entry.task.priority);
+        let message = queue_message(entry, lane)?;
+        // A pattern costs the broker more; a task that was never interrupted has had one queue.
+        let pattern = if message.subject == subject { subject.to_owned() } else { subject::any_queue(entry.task.id) };
+        match self.publish(&message.expecting(&pattern, over)).await {
+            Ok(seq) => {
+                self.wake(&entry.task.department, lane).await;
+                Ok(Some(seq))
+            }
+            Err(BusError::Conflict) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Queues what follows an attempt that failed and goes on at once, if whoever wrote that has not lived to do it.
+    pub async fn queue_next(&self, last: &Last, now: Timestamp) -> Result<Option<u64>, BusError> {
+        let Some(newest) = self.last(subject::TASKS, &subject::any_queue(last.event.task_id)).await? else {
+            return Ok(None);
+        };
+        if newest.seq > last.seq {
+            return Ok(None);
+        }
+        let Some(next) = unqueued(&last.event, last.seq, &newest.decode()?, now) else { return Ok(None) };
+        // Whatever is the newest at the time: nobody knows which queue the next one would be written to.
+        self.queue_behind(&next, ("", newest.seq)).await
     }
 
     /// The same, with a queue entry that comes due at `at`.

@@ -145,6 +145,12 @@ impl Event {
     pub const fn new(task_id: TaskId, department: DepartmentName, attempt: u32, at: Timestamp, what: What) -> Self {
         Self { v: STORED_VERSION, task_id, department, attempt, at, what }
     }
+
+    /// True for an attempt that failed whose next one waits for no time: it is queued behind this event, and not with it.
+    #[must_use]
+    pub fn goes_on_at_once(&self) -> bool {
+        matches!(self.what, What::AttemptFailed { retry_at, .. } if retry_at <= self.at)
+    }
 }
 
 /// Why an attempt failed, as a kind for programs and a sentence for people.

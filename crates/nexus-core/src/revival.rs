@@ -54,19 +54,33 @@ fn outcome(last: &Event) -> Outcome {
 /// The entry that follows an interruption: the same attempt once more.
 #[must_use]
 pub fn again(entry: &QueueEntry, now: Timestamp) -> QueueEntry {
-    QueueEntry { interruptions: entry.interruptions.saturating_add(1), queued_at: now, ..entry.clone() }
+    QueueEntry { interruptions: entry.interruptions.saturating_add(1), queued_at: now, after: None, ..entry.clone() }
 }
 
 /// The entry that follows an attempt that was deferred: the same attempt, and nothing is counted.
 #[must_use]
 pub fn later(entry: &QueueEntry, now: Timestamp) -> QueueEntry {
-    QueueEntry { queued_at: now, ..entry.clone() }
+    QueueEntry { queued_at: now, after: None, ..entry.clone() }
 }
 
 /// The entry that follows an attempt that failed: the next one, which begins anew.
 #[must_use]
 pub fn once_more(entry: &QueueEntry, now: Timestamp) -> QueueEntry {
-    QueueEntry { attempt: entry.attempt.saturating_add(1), queued_at: now, resume: None, ..entry.clone() }
+    let attempt = entry.attempt.saturating_add(1);
+    QueueEntry { attempt, queued_at: now, resume: None, after: None, ..entry.clone() }
+}
+
+/// The entry that follows an attempt that failed and goes on at once, whose holder has not lived to queue it. `entry` is the one
+/// that the attempt came from, and `seq` is that of its last event. `None`: no such entry follows.
+#[must_use]
+pub fn unqueued(last: &Event, seq: u64, entry: &QueueEntry, now: Timestamp) -> Option<QueueEntry> {
+    let What::AttemptFailed { outcome, .. } = &last.what else { return None };
+    if !last.goes_on_at_once() {
+        return None;
+    }
+    let came_from = QueueEntry { attempt: last.attempt, ..entry.clone() };
+    let left = came_from.spending(outcome.run.as_ref(), Duration::from_millis(outcome.duration_ms));
+    Some(QueueEntry { after: Some(seq), ..once_more(&left, now) })
 }
 
 #[cfg(test)]

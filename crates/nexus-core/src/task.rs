@@ -175,6 +175,9 @@ pub struct QueueEntry {
     /// The session that an attempt has left which did not come to its end: the next one goes on with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
+    /// The sequence of the event that it follows from, where that was stored before it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
 }
 
 /// A session of an agent.
@@ -191,17 +194,23 @@ impl QueueEntry {
     #[must_use]
     pub fn first(task: Task) -> Self {
         let queued_at = task.created_at;
-        let (spent, resume) = (Spent::default(), None);
-        Self { v: STORED_VERSION, task, attempt: 1, interruptions: 0, queued_at, spent, resume }
+        let (spent, resume, after) = (Spent::default(), None, None);
+        Self { v: STORED_VERSION, task, attempt: 1, interruptions: 0, queued_at, spent, resume, after }
     }
 
     /// The same after an attempt that has run for so long, and has left this of its agent's run: what was spent is counted,
     /// and its session can be gone on with.
     #[must_use]
     pub fn leaving(&self, node: &NodeId, agent: &AgentName, run: Option<&RunReport>, ran: Duration) -> Self {
-        let spent = self.spent.plus(run.map_or_else(|| Spent::time(ran), |run| Spent::of(run, ran)));
-        let Some(run) = run else { return Self { spent, ..self.clone() } };
+        let left = self.spending(run, ran);
+        let Some(run) = run else { return left };
         let session = run.session.clone().map(|session| Resume { agent: agent.clone(), node: node.clone(), session });
-        Self { spent, resume: session, ..self.clone() }
+        Self { resume: session, ..left }
+    }
+
+    /// The same, with what such an attempt has spent counted.
+    pub(crate) fn spending(&self, run: Option<&RunReport>, ran: Duration) -> Self {
+        let spent = self.spent.plus(run.map_or_else(|| Spent::time(ran), |run| Spent::of(run, ran)));
+        Self { spent, ..self.clone() }
     }
 }

@@ -32,6 +32,9 @@ pub enum Turn {
     Later(Wait),
     /// The attempt on the ledger is nobody's any more: revive the task ([`crate::revival::revive`]), and drop this.
     Revive,
+    /// The attempt that this brought has failed, and the next one may never have been queued: queue it
+    /// ([`crate::revival::unqueued`]) unless a newer entry is there, and drop this.
+    QueueNext,
 }
 
 /// For what a delivery waits.
@@ -43,11 +46,14 @@ pub enum Wait {
     Lease,
 }
 
-/// True when nothing can have happened to the entry's task yet, so that it may be started, expecting no event, without
-/// a look at the ledger. Where that is wrong, the start is refused.
+/// The sequence of the task's last event, as the entry tells it (0: there is none), so that it may be started without a look at
+/// the ledger. Where that is wrong, the start is refused.
 #[must_use]
-pub const fn is_first(entry: &QueueEntry, arrival: Arrival) -> bool {
-    !arrival.redelivered && entry.attempt == 1 && entry.interruptions == 0
+pub const fn expected(entry: &QueueEntry, arrival: Arrival) -> Option<u64> {
+    if arrival.redelivered {
+        return None;
+    }
+    if entry.attempt == 1 && entry.interruptions == 0 { Some(0) } else { entry.after }
 }
 
 /// Decides by the task's last event and its sequence. `None`: nothing has happened to it yet.
@@ -64,6 +70,10 @@ pub fn turn(entry: &QueueEntry, arrival: Arrival, last: Option<(&Event, u64)>) -
         What::Deferred { .. } => event.attempt.max(1),
         What::AttemptFailed { .. } | What::Retried { .. } => event.attempt + 1,
     };
+    // Two writes, the second of which whoever had it may not have lived to make: its delivery was not ended either.
+    if event.goes_on_at_once() && arrival.seq < seq && entry.attempt == event.attempt {
+        return if arrival.held { Turn::Later(Wait::Lease) } else { Turn::QueueNext };
+    }
     // The event's own entry comes after it on the ledger, and is for the attempt that is due. Another one is left over:
     // its end was lost, or it was scheduled before the task was retried by hand.
     if arrival.seq < seq || entry.attempt != due {

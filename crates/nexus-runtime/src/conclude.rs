@@ -84,11 +84,7 @@ async fn write(
         };
         let error = match written {
             Ok(seq) => {
-                // What goes on was queued again with it.
-                match well {
-                    Some(_) => node.historian.wrote(seq),
-                    None => node.historian.wrote_with_entry(seq),
-                }
+                node.historian.wrote(seq);
                 return well;
             }
             Err(BusError::Conflict) => match claim.look().await {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use nexus_bus::{BusError, Delivery};
 use nexus_core::event::{Failure, FailureKind, Outcome, What};
+use nexus_core::fence::Fence;
 use nexus_core::lane::Lane;
 use nexus_core::task::QueueEntry;
 
@@ -38,8 +40,8 @@ async fn a_claim_writes_one_end() {
     let claim = claim(&bus, &take(&mut queues(&bus, LEASE).await, 5).await, 0).await.unwrap();
     let seq = claim.conclude(completed(0), Timestamp::now()).await.unwrap();
     let again = claim.requeue("its worker failed", None, Timestamp::now()).await;
-    assert!(matches!(again, Err(nexus_bus::BusError::Conflict)), "{again:?}");
-    assert_eq!(claim.look().await, Ok(Some(nexus_core::fence::Fence::Lost)));
+    assert!(matches!(again, Err(BusError::Conflict)), "{again:?}");
+    assert_eq!(claim.look().await, Ok(Some(Fence::Lost)));
     assert_eq!(bus.last_event(entry.task.id).await.unwrap().unwrap().seq, seq);
 }
 
@@ -101,7 +103,7 @@ async fn a_failed_attempt_brings_the_next_one_when_it_is_due() {
     let now = Timestamp::now();
     let retry_at = now + SignedDuration::from_millis(1200);
     let seq = claim.conclude_and_retry(failed(retry_at), None, retry_at, now).await.unwrap();
-    assert_eq!(bus.last_event(entry.task.id).await.unwrap().unwrap().seq, seq);
+    assert_eq!(bus.last_event(entry.task.id).await.unwrap().unwrap().seq, seq - 1, "the schedule comes behind it");
     assert!(queues.pull(priority(5), 1).await.unwrap().is_empty());
     let next = eventually("the next attempt", async || queues.pull(priority(5), 5).await.unwrap().pop()).await;
     assert!(Timestamp::now() >= retry_at, "not before it is due");
@@ -121,8 +123,59 @@ async fn a_retry_that_is_due_at_once_waits_for_no_schedule_and_remembers_the_tim
     let mut queues = queues(&bus, LEASE).await;
     let claim = claim(&bus, &take(&mut queues, 5).await, 0).await.unwrap();
     let now = Timestamp::now() + SignedDuration::from_secs(7);
-    claim.conclude_and_retry(failed(now), None, now, now).await.unwrap();
-    let brought = queues.pull(priority(5), 1).await.unwrap().pop().expect("it waits, now").entry.unwrap();
-    assert_eq!((brought.attempt, brought.resume), (2, None));
+    let seq = claim.conclude_and_retry(failed(now), None, now, now).await.unwrap();
+    let last = bus.last_event(entry.task.id).await.unwrap().unwrap();
+    let delivery = queues.pull(priority(5), 1).await.unwrap().pop().expect("it waits, now");
+    assert_eq!(delivery.seq(), seq);
+    let brought = delivery.entry.unwrap();
+    assert_eq!((brought.attempt, brought.resume, brought.after), (2, None, Some(last.seq)));
     assert!((7_000..60_000).contains(&brought.spent.wall_ms), "{:?}", brought.spent);
+    // Somebody who is brought the first entry again finds that nothing is to be done.
+    assert_eq!(bus.queue_next(&last, now).await.unwrap(), None);
+    assert!(queues.pull(priority(5), 1).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_its_holder_did_not_live_to_queue_is_queued_once() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let entry = entry(5);
+    bus.submit(&entry).await.unwrap();
+    let mut queues = queues(&bus, LEASE).await;
+    let delivery = take(&mut queues, 5).await;
+    let claim = claim(&bus, &delivery, 0).await.unwrap();
+    let now = Timestamp::now();
+    // As its holder writes it, who is killed then.
+    claim.conclude(failed(now), now).await.unwrap();
+    let last = bus.last_event(entry.task.id).await.unwrap().unwrap();
+    let written = bus.queue_next(&last, now).await.unwrap().expect("nothing follows yet");
+    assert_eq!(bus.queue_next(&last, now).await.unwrap(), None, "but once");
+    let brought = queues.pull(priority(5), 5).await.unwrap();
+    assert_eq!(brought.iter().map(Delivery::seq).collect::<Vec<_>>(), [written]);
+    let next = brought[0].entry.as_ref().unwrap();
+    assert_eq!((next.attempt, next.after), (2, Some(last.seq)));
+    // Its holder stood still and goes on: it writes no second one, and says so to nobody.
+    assert_eq!(
+        claim.conclude_and_retry(failed(now), None, now, now).await,
+        Err(BusError::Conflict),
+        "the event is there"
+    );
+    assert_eq!(claim.look().await.unwrap(), Some(Fence::Lost));
+    assert!(queues.pull(priority(5), 1).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn whoever_was_not_told_that_its_failure_was_stored_queues_what_follows() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let entry = entry(5);
+    bus.submit(&entry).await.unwrap();
+    let mut queues = queues(&bus, LEASE).await;
+    let claim = claim(&bus, &take(&mut queues, 5).await, 0).await.unwrap();
+    let now = Timestamp::now();
+    claim.conclude(failed(now), now).await.unwrap();
+    assert_eq!(claim.conclude_and_retry(failed(now), None, now, now).await, Err(BusError::Conflict));
+    assert_eq!(claim.look().await.unwrap(), Some(Fence::Lost));
+    let next = queues.pull(priority(5), 1).await.unwrap().pop().expect("queued by the look").entry.unwrap();
+    assert_eq!(next.attempt, 2);
 }

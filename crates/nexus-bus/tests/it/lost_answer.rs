@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use nexus_bus::{Access, Bus, Submitted};
+use nexus_core::event::{Failure, FailureKind, Outcome, What};
 use nexus_core::view::Record;
 
 use crate::proxy::Proxy;
@@ -53,7 +54,26 @@ async fn a_batch_whose_answer_was_lost_is_there_once() {
     assert!(proxy.has_lost_all());
     let records = ledger(&direct, 4).await;
     assert!(matches!(&records[2..], [Record::Event(_), Record::Entry(next)] if next.interruptions == 1), "{records:?}");
-    assert_eq!(direct.last_event(entry.task.id).await.unwrap().unwrap().seq, seq);
+    assert_eq!(direct.last_event(entry.task.id).await.unwrap().unwrap().seq, seq - 1);
+}
+
+#[tokio::test]
+async fn a_failure_whose_answer_was_lost_and_what_follows_at_once_are_there_once() {
+    let server = Server::start().await;
+    let direct = server.bus().await;
+    let (proxy, bus) = by_proxy(&server).await;
+    let entry = entry(5);
+    direct.submit(&entry).await.unwrap();
+    let delivery = take(&mut queues(&direct, LEASE).await, 5).await;
+    let claim = claim(&bus, &delivery, 0).await.unwrap();
+    let now = Timestamp::now();
+    let failure = Failure { kind: FailureKind::Exit, message: "exit code 1".into() };
+    let what = What::AttemptFailed { failure, outcome: Outcome::default(), retry_at: now };
+    proxy.lose_answers(1);
+    claim.conclude_and_retry(what, None, now, now).await.unwrap();
+    assert!(proxy.has_lost_all());
+    let records = ledger(&direct, 4).await;
+    assert!(matches!(&records[2..], [Record::Event(_), Record::Entry(next)] if next.attempt == 2), "{records:?}");
 }
 
 #[tokio::test]

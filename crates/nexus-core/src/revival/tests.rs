@@ -36,6 +36,21 @@ fn a_task_that_takes_its_company_down_each_time_is_failed_in_the_end() {
     assert_eq!(revival.entry, None);
 }
 
+#[test]
+fn what_was_not_queued_is_what_its_holder_would_have_queued() {
+    let outcome = Outcome { duration_ms: 1_500, ..Outcome::default() };
+    let failure = crate::event::Failure { kind: FailureKind::Exit, message: String::new() };
+    let retry_at = Timestamp::UNIX_EPOCH;
+    let failed = samples::event(3, What::AttemptFailed { failure, outcome, retry_at });
+    let now = Timestamp::from_second(9).unwrap();
+    let next = unqueued(&failed, 7, &interrupted(2), now).unwrap();
+    assert_eq!((next.attempt, next.interruptions, next.after, next.queued_at), (4, 2, Some(7), now));
+    assert_eq!(next.spent.wall_ms, 1_500);
+    // Nothing that follows by itself says what it followed.
+    assert_eq!([again(&next, now).after, later(&next, now).after, once_more(&next, now).after], [None; 3]);
+    assert_eq!(unqueued(&samples::event(3, samples::started("d")), 7, &interrupted(2), now), None);
+}
+
 proptest! {
     /// Revived is what is open, and nothing else; a task is queued again exactly when it hasn't ended; a chain of
     /// revivals ends.

@@ -73,6 +73,30 @@ fn an_attempt_is_revived_when_its_own_delivery_comes_again_and_nobody_here_holds
     check(&entry(1), FRESH, 1, asked(None), Turn::Later(Wait::Lease));
 }
 
+#[test]
+fn what_follows_an_attempt_that_goes_on_at_once_is_queued_by_whoever_is_brought_its_entry_again() {
+    check(&entry(1), LAPSED, 1, retry(), Turn::QueueNext);
+    // Whoever wrote that it failed is about to.
+    check(&entry(1), Arrival { held: true, ..LAPSED }, 1, retry(), Turn::Later(Wait::Lease));
+    // Of an earlier attempt; and what follows waits for its time on a schedule, which was written with the event.
+    check(&entry(1), LAPSED, 2, retry(), Turn::Drop);
+    let What::AttemptFailed { failure, outcome, .. } = retry() else { unreachable!() };
+    let retry_at = Timestamp::from_second(1).unwrap();
+    check(&entry(1), LAPSED, 1, What::AttemptFailed { failure, outcome, retry_at }, Turn::Drop);
+}
+
+#[test]
+fn an_entry_tells_what_it_follows() {
+    let behind = QueueEntry { after: Some(7), ..entry(2) };
+    assert_eq!(
+        [expected(&entry(1), FRESH), expected(&behind, FRESH), expected(&entry(2), FRESH)],
+        [Some(0), Some(7), None]
+    );
+    let redelivered = Arrival { redelivered: true, ..FRESH };
+    assert_eq!([expected(&entry(1), redelivered), expected(&behind, redelivered)], [None, None]);
+    assert_eq!(expected(&QueueEntry { interruptions: 1, ..entry(1) }, FRESH), None);
+}
+
 proptest! {
     /// Whatever comes: nothing starts over an end or over an open attempt, or beside what this node holds; only an
     /// open attempt that nobody here holds is revived, and only after a whole lease or where its holder would be; a
@@ -91,6 +115,10 @@ proptest! {
                 prop_assert!(!event.what.is_terminal() && !is_open(&event));
             }
             Turn::Revive => prop_assert!(is_open(&event) && !held && (waited || ours)),
+            Turn::QueueNext => {
+                let failed = matches!(event.what, What::AttemptFailed { .. });
+                prop_assert!(failed && !held && seq < last && entry.attempt == event.attempt);
+            }
             Turn::Later(_) => prop_assert!(!event.what.is_terminal()),
             Turn::Drop => {}
         }

@@ -146,7 +146,7 @@ async fn claim(
     for look in 0..LOOKS {
         let expect = match turn(node, &entry, &delivery, look == 0).await {
             Ok(Turn::Start { expect }) => expect,
-            Ok(Turn::Drop | Turn::Revive) => return Err(Declined::Dropped(delivery)),
+            Ok(Turn::Drop | Turn::Revive | Turn::QueueNext) => return Err(Declined::Dropped(delivery)),
             Ok(Turn::Later(Wait::Holder)) => {
                 away = false;
                 tokio::time::sleep(A_MOMENT).await;
@@ -259,12 +259,12 @@ impl Drop for Taking {
     }
 }
 
-/// Decides what is done with a delivery, and does it where that is a revival: then nothing is left to do.
+/// Decides what is done with a delivery, and does it where something is to be written for it: then nothing is left to do.
 async fn turn(node: &Node, entry: &QueueEntry, delivery: &Delivery, fresh: bool) -> Result<Turn, BusError> {
     let (seq, redelivered) = (delivery.seq(), delivery.redelivered);
     let mut arrival = Arrival { seq, redelivered, again: false, ours: false, held: false, waited: false };
-    if fresh && turn::is_first(entry, arrival) {
-        return Ok(Turn::Start { expect: 0 });
+    if let Some(expect) = turn::expected(entry, arrival).filter(|_| fresh) {
+        return Ok(Turn::Start { expect });
     }
     // Looked at before the ledger: whoever takes the task in hand after that has written so.
     arrival.held = node.board.holds(entry.task.id);
@@ -282,6 +282,10 @@ async fn turn(node: &Node, entry: &QueueEntry, delivery: &Delivery, fresh: bool)
         // Where that is refused, somebody else has said how it goes on.
         let requeued = node.bus.requeue_orphan(last, "its worker's lease lapsed", Timestamp::now()).await?;
         requeued.into_iter().for_each(|(_, written)| node.historian.wrote(written));
+    }
+    if let (Turn::QueueNext, Some(last)) = (turn, &last) {
+        let queued = node.bus.queue_next(last, Timestamp::now()).await?;
+        queued.into_iter().for_each(|written| node.historian.wrote(written));
     }
     Ok(turn)
 }

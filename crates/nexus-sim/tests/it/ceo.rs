@@ -132,7 +132,7 @@ impl Sim {
     }
 
     pub(crate) fn retry_entry(&mut self, node: usize, task: Task, expect: u64, told: Told) {
-        let Told::Entry(Some(entry)) = told else { return };
+        let Told::Entry(Some((entry, _))) = told else { return };
         let what = What::Retried { reason: "asked for".to_owned() };
         let lane = Lane::after(&what, entry.task.priority);
         let next = QueueEntry { attempt: 1, interruptions: 0, queued_at: self.timestamp(), ..entry };

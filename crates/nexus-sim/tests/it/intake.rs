@@ -3,7 +3,8 @@
 use nexus_core::event::{Event, What};
 use nexus_core::id::{AgentName, NodeId, WorkerName};
 use nexus_core::lane::Lane;
-use nexus_core::turn::{Arrival, Turn, Wait, is_first, turn};
+use nexus_core::revival::unqueued;
+use nexus_core::turn::{Arrival, Turn, Wait, expected, turn};
 
 use crate::ledger::{Body, Delivery, Millis, Outgoing, Pattern, Task, token_seq};
 use crate::node::{Admission, Local, Place, Revive, Then, Why};
@@ -64,10 +65,9 @@ impl Sim {
 
     fn admit(&mut self, node: usize, admission: Admission) {
         let arrival = self.arrival(&admission.delivery);
-        if is_first(&admission.delivery.entry, arrival) {
-            self.start(node, admission, 0);
-        } else {
-            self.look(node, admission);
+        match expected(&admission.delivery.entry, arrival) {
+            Some(expect) => self.start(node, admission, expect),
+            None => self.look(node, admission),
         }
     }
 
@@ -109,6 +109,44 @@ impl Sim {
                 let revive = Revive { task, why: Why::Delivered { admission: Box::new(admission) } };
                 self.ask(node, Ask::LastEntry(task), Then::Entry(revive, event, seq));
             }
+            Turn::QueueNext if !self.rules.queue_next => self.dropped(node, &admission),
+            Turn::QueueNext => {
+                let Some((event, seq)) = last else { return };
+                self.ask(node, Ask::LastEntry(task), Then::Newest { admission: Some(admission), task, event, seq });
+            }
+        }
+    }
+
+    /// Queues what follows an attempt that failed and goes on at once, unless it is queued already.
+    pub(crate) fn newest(
+        &mut self,
+        node: usize,
+        admission: Option<Admission>,
+        (event, seq): (&Event, u64),
+        task: Task,
+        told: Told,
+    ) {
+        let missing = match told {
+            Told::Entry(Some((entry, at))) if at < seq => {
+                unqueued(event, seq, &entry, self.timestamp()).map(|next| (next, at))
+            }
+            Told::Unreachable => return self.queued_next(node, admission, &Told::Unreachable),
+            _ => None,
+        };
+        let Some((next, at)) = missing else { return self.queued_next(node, admission, &Told::Done) };
+        self.say(|| format!("node {node} queues what follows attempt {} of task {task}", event.attempt));
+        self.count("queued by another");
+        let (id, lane) = (self.id(), self.jobs[task].work.priority.into());
+        let expect = Some((Pattern::AnyQueue, at));
+        let batch = vec![Outgoing { task, body: Body::Entry(next), lane, expect, id }];
+        self.ask(node, Ask::Append(batch), Then::QueuedNext { admission });
+    }
+
+    pub(crate) fn queued_next(&mut self, node: usize, admission: Option<Admission>, told: &Told) {
+        match (admission, told) {
+            (Some(admission), Told::Unreachable) => self.away(node, admission),
+            (Some(admission), _) => self.dropped(node, &admission),
+            (None, _) => {}
         }
     }
 

@@ -149,9 +149,9 @@ impl Ledger {
         })
     }
 
-    pub(crate) fn last_entry(&self, task: Task) -> Option<QueueEntry> {
-        self.messages.values().rev().find_map(|message| match (&message.body, message.subject) {
-            (Body::Entry(entry), Subject::Queue(_, about)) if about == task => Some(entry.clone()),
+    pub(crate) fn last_entry(&self, task: Task) -> Option<(QueueEntry, u64)> {
+        self.messages.iter().rev().find_map(|(seq, message)| match (&message.body, message.subject) {
+            (Body::Entry(entry), Subject::Queue(_, about)) if about == task => Some((entry.clone(), *seq)),
             _ => None,
         })
     }

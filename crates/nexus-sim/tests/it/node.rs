@@ -112,20 +112,58 @@ pub(crate) enum Then {
     Nothing,
     Submitted(Task),
     SubmitUnlessKnown(Task),
-    Pulled { lane: Lane, asked: usize },
-    Looked { admission: Admission, held: bool },
-    Started { admission: Admission },
-    Concluded { hand: u64 },
-    Fenced { hand: u64 },
-    Renewed { hand: u64 },
+    Pulled {
+        lane: Lane,
+        asked: usize,
+    },
+    Looked {
+        admission: Admission,
+        held: bool,
+    },
+    Started {
+        admission: Admission,
+    },
+    Concluded {
+        hand: u64,
+    },
+    /// That it failed and goes on at once is written; the next entry isn't yet.
+    Failed {
+        hand: u64,
+    },
+    Queued {
+        hand: u64,
+    },
+    Fenced {
+        hand: u64,
+    },
+    Newest {
+        admission: Option<Admission>,
+        task: Task,
+        event: Event,
+        seq: u64,
+    },
+    QueuedNext {
+        admission: Option<Admission>,
+    },
+    Renewed {
+        hand: u64,
+    },
     LeaseTaken,
     LeaseSeen(usize),
     PutBack(Revive),
     LookedAgain(Revive, Event, u64),
     Entry(Revive, Event, u64),
     Revived(Revive),
-    CancelLooked { task: Task, asked: bool, deadline: Millis },
-    CancelWritten { task: Task, holder: Option<usize>, deadline: Millis },
+    CancelLooked {
+        task: Task,
+        asked: bool,
+        deadline: Millis,
+    },
+    CancelWritten {
+        task: Task,
+        holder: Option<usize>,
+        deadline: Millis,
+    },
     RetryLooked(Task),
     RetryEntry(Task, u64),
 }
@@ -278,7 +316,11 @@ impl Sim {
             Then::Looked { admission, held } => self.looked(node, admission, held, told),
             Then::Started { admission } => self.started(node, admission, &told),
             Then::Concluded { hand } => self.concluded(node, hand, &told),
+            Then::Failed { hand } => self.failed(node, hand, &told),
+            Then::Queued { hand } => self.queued(node, hand, &told),
             Then::Fenced { hand } => self.fenced(node, hand, told),
+            Then::Newest { admission, task, event, seq } => self.newest(node, admission, (&event, seq), task, told),
+            Then::QueuedNext { admission } => self.queued_next(node, admission, &told),
             Then::Renewed { hand } => self.renewed(node, hand, asked, &told),
             Then::LeaseTaken => self.lease_taken(node, asked, &told),
             Then::LeaseSeen(other) => self.lease_seen(node, other, asked, &told),

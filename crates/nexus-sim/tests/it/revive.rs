@@ -79,7 +79,7 @@ impl Sim {
     }
 
     pub(crate) fn revive(&mut self, node: usize, it: Revive, event: &Event, seq: u64, told: Told) {
-        let Told::Entry(Some(entry)) = told else { return self.once_more(node, it) };
+        let Told::Entry(Some((entry, _))) = told else { return self.once_more(node, it) };
         let task = it.task;
         let Some(Revival { event, entry }) = revive(event, &entry, "its holder is gone", self.timestamp()) else {
             return self.put_back_done(node, it);

@@ -13,11 +13,14 @@ pub(crate) struct Rules {
     pub(crate) guard: bool,
     /// What was begun in one term of the node's lease is not gone on with in the next.
     pub(crate) terms: bool,
+    /// Whoever is brought the entry of an attempt again that failed and was to go on at once queues the next one.
+    pub(crate) queue_next: bool,
     /// Before another node's attempt is put back, its lease is looked at once more.
     pub(crate) look_again: bool,
 }
 
-pub(crate) const ALL: Rules = Rules { fenced_start: true, board: true, guard: true, terms: true, look_again: true };
+pub(crate) const ALL: Rules =
+    Rules { fenced_start: true, board: true, guard: true, terms: true, queue_next: true, look_again: true };
 
 /// A node's lease; the parts are those of the runtime.
 pub(crate) const LEASE: Millis = 10_000;

@@ -68,6 +68,7 @@ fn each_rule_is_missed_when_it_is_not_kept() {
         ("board", Rules { board: false, ..ALL }, 800),
         ("guard", Rules { guard: false, ..ALL }, 0),
         ("terms", Rules { terms: false, ..ALL }, 0),
+        ("queue_next", Rules { queue_next: false, ..ALL }, 0),
         ("look_again", Rules { look_again: false, ..ALL }, 3_500),
     ];
     for (name, rules, from) in without {

@@ -33,7 +33,7 @@ pub(crate) enum Told {
     Stored(u64),
     Conflict,
     Event(Option<(Event, u64)>),
-    Entry(Option<QueueEntry>),
+    Entry(Option<(QueueEntry, u64)>),
     Known(bool),
     Pulled(Vec<Delivery>),
     Lease(u64),

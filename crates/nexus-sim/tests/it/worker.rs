@@ -11,7 +11,7 @@ use nexus_core::retry::{Next, next};
 use nexus_core::revival::{again, later, once_more};
 use nexus_core::task::QueueEntry;
 
-use crate::ledger::{Body, Millis, Outgoing, Task};
+use crate::ledger::{Body, Millis, Outgoing, Pattern, Task, token_seq};
 use crate::node::{Admission, Local, Place, Then};
 use crate::rules::{TASK_HELD, TASK_PERIOD};
 use crate::wire::{Ask, Told};
@@ -38,6 +38,8 @@ pub(crate) struct Hand {
     /// Until when the task is this worker's.
     held_until: Millis,
     conclusion: Option<Conclusion>,
+    /// The event that says that it failed and goes on at once.
+    failed: Option<u64>,
     abandoned: bool,
     /// Its worker has failed.
     orphan: bool,
@@ -67,6 +69,7 @@ impl Hand {
             tree: None,
             held_until: sim.now + TASK_HELD,
             conclusion: None,
+            failed: None,
             abandoned: false,
             orphan: false,
             pause: 50,
@@ -217,6 +220,14 @@ impl Sim {
             Next::Complete => What::Completed { outcome },
             Next::Cancel(reason) => What::Cancelled { reason, outcome: Some(outcome) },
             Next::Fail(failure) => What::Failed { failure, outcome },
+            Next::RetryAfter(failure, delay) if delay.is_zero() => {
+                if let Some(failed) = hand.failed {
+                    return self.queue_behind(node, id, failed);
+                }
+                let event = self.event(task, entry.attempt, What::AttemptFailed { failure, outcome, retry_at: now });
+                let batch = vec![self.message(task, event, Some(last))];
+                return self.ask(node, Ask::Append(batch), Then::Failed { hand: id });
+            }
             Next::RetryAfter(failure, delay) => {
                 let retry_at = now.checked_add(delay).unwrap();
                 let due = u64::try_from(retry_at.as_millisecond()).unwrap().div_ceil(1_000) * 1_000;
@@ -237,6 +248,37 @@ impl Sim {
         let mut batch = vec![self.message(task, event, Some(last))];
         batch.extend(after.map(|body| Outgoing { task, body, lane, expect: None, id: self.id() }));
         self.ask(node, Ask::Append(batch), Then::Concluded { hand: id });
+    }
+
+    pub(crate) fn failed(&mut self, node: usize, id: u64, told: &Told) {
+        let Some(hand) = self.hand(node, id) else { return };
+        match told {
+            Told::Stored(seq) => {
+                hand.failed = Some(*seq);
+                self.queue_behind(node, id, *seq);
+            }
+            told => self.concluded(node, id, told),
+        }
+    }
+
+    /// The entry that follows, behind its event: if none is there that is newer than the attempt's own.
+    fn queue_behind(&mut self, node: usize, id: u64, failed: u64) {
+        let now = self.timestamp();
+        let Some(hand) = self.hand(node, id) else { return };
+        let Claim { task, entry, token, .. } = &hand.claim;
+        let (task, expect) = (*task, token_seq(token).map(|over| (Pattern::AnyQueue, over)));
+        let next = QueueEntry { after: Some(failed), ..once_more(entry, now) };
+        let (id_of_it, lane) = (self.id(), self.jobs[task].work.priority.into());
+        let batch = vec![Outgoing { task, body: Body::Entry(next), lane, expect, id: id_of_it }];
+        self.ask(node, Ask::Append(batch), Then::Queued { hand: id });
+    }
+
+    pub(crate) fn queued(&mut self, node: usize, id: u64, told: &Told) {
+        match told {
+            // Refused, somebody else has queued it.
+            Told::Stored(_) | Told::Conflict => self.concluded(node, id, &Told::Stored(0)),
+            _ => self.conclude_later(node, id),
+        }
     }
 
     pub(crate) fn concluded(&mut self, node: usize, id: u64, told: &Told) {
@@ -265,7 +307,14 @@ impl Sim {
                 hand.conclusion = Some(Conclusion::Cancelled(reason));
                 self.conclude(node, id);
             }
-            Some(Fence::Lost) => self.let_go(node, id),
+            Some(Fence::Lost) => {
+                let task = hand.claim.task;
+                self.let_go(node, id);
+                // Perhaps its own, whose answer was lost: then what follows is still to be queued.
+                if let Some((event, seq)) = last.filter(|(event, _)| matches!(event.what, What::AttemptFailed { .. })) {
+                    self.ask(node, Ask::LastEntry(task), Then::Newest { admission: None, task, event, seq });
+                }
+            }
             Some(Fence::Own) | None => self.conclude_later(node, id),
         }
     }
