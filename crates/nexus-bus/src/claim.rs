@@ -117,8 +117,8 @@ impl Claim {
         Ok(seq)
     }
 
-    /// Writes the event, and then the entry that follows from it. A batch of both costs the broker several writes that it
-    /// waits for the disk with, ten times as much. Between the two nothing is lost: the delivery is ended after both, and
+    /// Writes the event, and then the entry that follows from it (docs/decisions/0017). A batch of both costs the broker several
+    /// writes that wait for the disk, ten times as much. Between the two nothing is lost: the delivery is ended after both, and
     /// whoever is brought it again queues what is missing ([`Bus::queue_next`]).
     async fn append_then_queue(&self, event: &Event, next: QueueEntry) -> Result<u64, BusError> {
         let failed = match self.failed.load(Ordering::Acquire) {

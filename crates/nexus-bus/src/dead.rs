@@ -1,5 +1,6 @@
 //! Dead letters of tasks: one for each task that has failed for good, by compare-and-set, until it is retried.
 
+use async_nats::HeaderName;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::GetStreamErrorKind;
 use nexus_core::dead::{DeadTask, MAX_HISTORY, shorten};
@@ -47,7 +48,7 @@ impl Bus {
             let kind = "nexus.dead.task";
             let message = outgoing(subject.clone(), kind, &id.to_string(), letter.at, traceparent.as_deref(), &letter)?;
             let mut message = message.expecting(&subject, expect);
-            message.headers.insert(ABOUT, failed.seq.to_string());
+            message.headers.insert(HeaderName::from_static(ABOUT), failed.seq.to_string());
             match self.publish(&message).await {
                 Ok(_) => return Ok(true),
                 Err(BusError::Conflict) => {}

@@ -1,25 +1,61 @@
 //! Headers of what is published: CloudEvents 1.0 and W3C trace context, so that other programs can read along.
 
-use async_nats::HeaderMap;
+use std::borrow::Cow;
+
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 /// Content type of every payload.
 const JSON: &str = "application/json";
 
+/// Headers of one message, until it is published: each try needs a map of its own, and a map of names and values that have to be
+/// copied costs more than all else about a message.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Headers(Vec<(HeaderName, Cow<'static, str>)>);
+
+/// More than any message has.
+const HEADERS: usize = 12;
+
+const CE_SPECVERSION: HeaderName = HeaderName::from_static("ce-specversion");
+const CE_ID: HeaderName = HeaderName::from_static("ce-id");
+const CE_TYPE: HeaderName = HeaderName::from_static("ce-type");
+const CE_SOURCE: HeaderName = HeaderName::from_static("ce-source");
+const CE_SUBJECT: HeaderName = HeaderName::from_static("ce-subject");
+const CE_TIME: HeaderName = HeaderName::from_static("ce-time");
+const CONTENT_TYPE: HeaderName = HeaderName::from_static("content-type");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+impl Headers {
+    /// Sets one; of two with the same name the later holds.
+    pub(crate) fn insert(&mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) {
+        self.0.push((name, value.into()));
+    }
+
+    /// As the client wants them.
+    pub(crate) fn map(&self) -> HeaderMap {
+        self.0.iter().map(|(name, value)| (name.clone(), HeaderValue::from(&**value))).collect()
+    }
+}
+
 /// Headers of a CloudEvent in NATS's binary mode (the CloudEvents NATS binding: attributes as `ce-` headers).
-pub(crate) fn cloud_event(kind: &str, subject: &str, at: Timestamp, traceparent: Option<&str>) -> (HeaderMap, String) {
+pub(crate) fn cloud_event(
+    kind: impl Into<Cow<'static, str>>,
+    subject: &str,
+    at: Timestamp,
+    traceparent: Option<&str>,
+) -> (Headers, String) {
     let id = Uuid::now_v7().to_string();
-    let mut headers = HeaderMap::new();
-    headers.insert("ce-specversion", "1.0");
-    headers.insert("ce-id", id.as_str());
-    headers.insert("ce-type", kind);
-    headers.insert("ce-source", "/nexus");
-    headers.insert("ce-subject", subject);
-    headers.insert("ce-time", at.to_string());
-    headers.insert("content-type", JSON);
+    let mut headers = Headers(Vec::with_capacity(HEADERS));
+    headers.insert(CE_SPECVERSION, "1.0");
+    headers.insert(CE_ID, id.clone());
+    headers.insert(CE_TYPE, kind);
+    headers.insert(CE_SOURCE, "/nexus");
+    headers.insert(CE_SUBJECT, subject.to_owned());
+    headers.insert(CE_TIME, at.to_string());
+    headers.insert(CONTENT_TYPE, JSON);
     if let Some(traceparent) = traceparent {
-        headers.insert("traceparent", traceparent);
+        headers.insert(TRACEPARENT, traceparent.to_owned());
     }
     (headers, id)
 }

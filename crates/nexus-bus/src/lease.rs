@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use async_nats::Subscriber;
+use async_nats::{HeaderName, Subscriber};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use nexus_core::id::NodeId;
@@ -26,6 +26,7 @@ pub struct LeaseState {
     pub seq: u64,
 }
 
+const TTL: HeaderName = HeaderName::from_static("Nats-TTL");
 /// Nodes that are heard of at once at the most; more are listed in pages.
 const PAGE: usize = 256;
 
@@ -64,7 +65,7 @@ impl Bus {
         let mut message = outgoing(subject.clone(), "nexus.lease", &about, Timestamp::now(), None, holder)?;
         // Whole seconds, and at least one; a little longer than the lease, so that a renewal never finds it gone.
         let ttl = Duration::from_millis(holder.lease_ms).as_secs() + 1;
-        message.headers.insert("Nats-TTL", format!("{ttl}s"));
+        message.headers.insert(TTL, format!("{ttl}s"));
         self.publish(&message.expecting(&subject, over)).await
     }
 
@@ -73,9 +74,9 @@ impl Bus {
         let subject = subject::lease(key);
         let mut message = outgoing(subject.clone(), "nexus.lease", &key.to_string(), Timestamp::now(), None, &())?;
         message.payload = bytes::Bytes::new();
-        message.headers.insert("KV-Operation", "DEL");
+        message.headers.insert(HeaderName::from_static("KV-Operation"), "DEL");
         // It has been heard, or is seen by whoever looks within that time.
-        message.headers.insert("Nats-TTL", "60s");
+        message.headers.insert(TTL, "60s");
         self.publish(&message.expecting(&subject, over)).await.map(|_| ())
     }
 

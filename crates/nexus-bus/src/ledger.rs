@@ -1,5 +1,7 @@
 //! The ledger: work is submitted, events follow one another by compare-and-set, and the last one is the truth.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use nexus_core::event::{Event, What};
 use nexus_core::id::TaskId;
@@ -43,7 +45,7 @@ impl Bus {
         let message = match delayed {
             Some(due) => {
                 // No entry is there to be expected yet: what else is known of the task would be an earlier submission.
-                if let Some(task) = self.known(id).await? {
+                if let Some(task) = Box::pin(self.known(id)).await? {
                     return Ok(Submitted::Known(Box::new(task)));
                 }
                 scheduled(queue_message(entry, lane)?, id, due).expecting(&subject::any_queue(id), 0)
@@ -56,7 +58,7 @@ impl Bus {
                 Ok(Submitted::New(seq))
             }
             Err(BusError::Conflict) => {
-                let task = self.known(id).await?.ok_or(BusError::Conflict)?;
+                let task = Box::pin(self.known(id)).await?.ok_or(BusError::Conflict)?;
                 Ok(Submitted::Known(Box::new(task)))
             }
             Err(error) => Err(error),
@@ -243,7 +245,7 @@ pub(crate) fn first_message(entry: &QueueEntry) -> Result<Outgoing, BusError> {
 /// A message that the broker publishes to its own subject at `at`.
 fn scheduled(mut message: Outgoing, task: TaskId, at: Timestamp) -> Outgoing {
     message.headers.insert(async_nats::header::NATS_SCHEDULE, format!("@at {}", whole_seconds_up(at)));
-    message.headers.insert(async_nats::header::NATS_SCHEDULE_TARGET, message.subject.as_str());
+    message.headers.insert(async_nats::header::NATS_SCHEDULE_TARGET, message.subject.clone());
     Outgoing { subject: subject::schedule(task), ..message }
 }
 
@@ -263,12 +265,12 @@ pub(crate) fn queue_message(entry: &QueueEntry, lane: Lane) -> Result<Outgoing, 
 pub(crate) fn event_message(event: &Event, traceparent: Option<&str>) -> Result<Outgoing, BusError> {
     let subject = subject::event(&event.department, event.task_id);
     let kind = format!("nexus.task.{}", event.what.name());
-    outgoing(subject, &kind, &event.task_id.to_string(), event.at, traceparent, event)
+    outgoing(subject, kind, &event.task_id.to_string(), event.at, traceparent, event)
 }
 
 pub(crate) fn outgoing<T: serde::Serialize>(
     subject: String,
-    kind: &str,
+    kind: impl Into<Cow<'static, str>>,
     about: &str,
     at: Timestamp,
     traceparent: Option<&str>,

@@ -13,14 +13,16 @@ use crate::tail;
 
 /// The message of a task's first entry, headers and all, as [`crate::Bus::submit`] sends it: something to drop.
 pub fn submission(entry: &QueueEntry) -> Result<impl std::fmt::Debug + use<>, BusError> {
-    first_message(entry)
+    let message = first_message(entry)?;
+    Ok((message.headers.map(), message))
 }
 
 /// The message of an event, as [`crate::Bus::append`] sends it.
 pub fn event(event: &Event, expect: u64) -> Result<impl std::fmt::Debug + use<>, BusError> {
     let message = event_message(event, None)?;
     let pattern = message.subject.clone();
-    Ok(message.expecting(&pattern, expect))
+    let message = message.expecting(&pattern, expect);
+    Ok((message.headers.map(), message))
 }
 
 /// A message of the ledger, as it is folded.

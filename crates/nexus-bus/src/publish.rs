@@ -1,12 +1,13 @@
 //! Publishing with proof: one message or an atomic batch, by compare-and-set, resolved when an answer was lost.
 
 use async_nats::jetstream::response::Response;
-use async_nats::{HeaderMap, Request, RequestErrorKind};
+use async_nats::{HeaderName, Request, RequestErrorKind};
 use bytes::Bytes;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::bus::Bus;
+use crate::envelope::Headers;
 use crate::error::{BusError, unreachable};
 
 /// One message to be stored.
@@ -14,17 +15,19 @@ use crate::error::{BusError, unreachable};
 pub(crate) struct Outgoing {
     pub(crate) subject: String,
     pub(crate) payload: Bytes,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Headers,
     /// Its `ce-id`, by which it is known again after a lost answer.
     pub(crate) id: String,
 }
+
+const EXPECTED_SUBJECT: HeaderName = HeaderName::from_static("Nats-Expected-Last-Subject-Sequence-Subject");
 
 impl Outgoing {
     /// Refuse this unless the last message that `pattern` matches has the sequence `expect` (0: there is none).
     pub(crate) fn expecting(mut self, pattern: &str, expect: u64) -> Self {
         self.headers.insert(async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expect.to_string());
         if pattern != self.subject {
-            self.headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", pattern);
+            self.headers.insert(EXPECTED_SUBJECT, pattern.to_owned());
         }
         self
     }
@@ -52,21 +55,22 @@ impl Bus {
     /// Publishes all or none, atomically when there are several, and returns the sequence of the last.
     ///
     /// A lost answer means "unknown": it is published again, and when that is refused because something is there
-    /// already, the ledger tells whether that something is this very message.
+    /// already, the ledger tells whether that something is this very message. (What is seldom awaited is boxed: it would make every
+    /// task that publishes larger, and each is moved some times.)
     pub(crate) async fn publish_all(&self, stream: &str, messages: &[Outgoing]) -> Result<u64, BusError> {
         let mut unanswered = 0;
         let mut last_error = BusError::Refused("an empty batch".to_owned());
         for _ in 0..TRIES {
             match self.try_publish(messages).await {
-                Err(BusError::Conflict) if unanswered > 0 => return self.settle(stream, messages).await,
+                Err(BusError::Conflict) if unanswered > 0 => return Box::pin(self.settle(stream, messages)).await,
                 Err(BusError::Unreachable(cause)) => {
                     unanswered += 1;
                     last_error = BusError::Unreachable(cause);
                     // Once may be a lost answer. Not asked a third time: whoever waits for this has no more time either.
                     if (unanswered > 1 || self.room().is_err())
-                        && let Some(full) = self.stores_nothing(stream).await
+                        && let Some(full) = Box::pin(self.stores_nothing(stream)).await
                     {
-                        return self.settle(stream, messages).await.map_err(|_| full);
+                        return Box::pin(self.settle(stream, messages)).await.map_err(|_| full);
                     }
                 }
                 settled => return settled,
@@ -92,8 +96,8 @@ impl Bus {
             return Err(BusError::Refused("an empty batch".to_owned()));
         };
         let batch = (!before.is_empty()).then(|| Uuid::now_v7().simple().to_string());
-        let mark = |headers: &HeaderMap, position: usize| {
-            let mut headers = headers.clone();
+        let mark = |headers: &Headers, position: usize| {
+            let mut headers = headers.map();
             if let Some(batch) = &batch {
                 headers.insert("Nats-Batch-Id", batch.as_str());
                 headers.insert("Nats-Batch-Sequence", (position + 1).to_string());

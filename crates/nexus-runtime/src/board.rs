@@ -34,7 +34,7 @@ pub(crate) struct Slot {
     hand: Mutex<Hand>,
     /// What failed workers of this place had in hand and what isn't written down yet: one at a time, but for a broker
     /// that is away, and then at most one a restart, which the department bounds.
-    leaving: Mutex<Vec<TaskId>>,
+    leaving: watch::Sender<Vec<TaskId>>,
     completed: AtomicU64,
     failed: AtomicU64,
     restarts: AtomicU64,
@@ -99,7 +99,7 @@ impl Board {
                 department: department.clone(),
                 worker: worker.clone(),
                 hand: Mutex::default(),
-                leaving: Mutex::default(),
+                leaving: watch::Sender::default(),
                 completed: AtomicU64::default(),
                 failed: AtomicU64::default(),
                 restarts: AtomicU64::default(),
@@ -142,7 +142,7 @@ impl Board {
     /// behind by one that failed.
     pub(crate) fn holds(&self, task: TaskId) -> bool {
         // In the order of a task's way, so that it isn't overlooked on it.
-        let left = |slot: &Arc<Slot>| lock(&slot.leaving).contains(&task);
+        let left = |slot: &Arc<Slot>| slot.leaving.borrow().contains(&task);
         lock(&self.taking).contains(&task)
             || self.slots(None).iter().any(|slot| slot.task() == Some(task) || left(slot))
     }
@@ -273,17 +273,23 @@ impl Slot {
         let Hand { claim, left, gone, .. } = std::mem::take(&mut *hand);
         let claim = claim?;
         // Before the hands are seen to be empty: at no moment is the task in neither.
-        lock(&self.leaving).push(claim.entry.task.id);
+        self.leaving.send_modify(|leaving| leaving.push(claim.entry.task.id));
         Some(Unfinished { claim, left, gone })
     }
 
     /// No process of it is alive, and what became of it is written down.
     pub(crate) fn left(&self, unfinished: &Unfinished) {
-        lock(&self.leaving).retain(|task| *task != unfinished.claim.entry.task.id);
+        self.leaving.send_modify(|leaving| leaving.retain(|task| *task != unfinished.claim.entry.task.id));
+    }
+
+    /// Waits until nothing is left of what was abandoned here: whoever abandoned it sees to that.
+    pub(crate) async fn cleared(&self) {
+        // An error means that this place is gone, which it isn't.
+        let _ = self.leaving.subscribe().wait_for(Vec::is_empty).await;
     }
 
     fn is_empty(&self) -> bool {
-        self.task().is_none() && lock(&self.leaving).is_empty()
+        self.task().is_none() && self.leaving.borrow().is_empty()
     }
 
     pub(crate) fn task(&self) -> Option<TaskId> {

@@ -29,12 +29,13 @@ pub(crate) async fn conclude(
     outcome: &Outcome,
     policy: &Department,
 ) -> Option<bool> {
-    let end = async {
+    // Much of what it may await is seldom awaited: in line, it would make every attempt that larger that ends with it.
+    let end = Box::pin(async {
         if conclusion != Conclusion::Completed {
             see_it_gone(node, claim, outcome).await;
         }
         write(node, claim, conclusion, outcome, policy).await
-    };
+    });
     tokio::select! {
         well = end => well,
         () = node.give_up.cancelled() => {

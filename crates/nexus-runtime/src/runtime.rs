@@ -341,13 +341,15 @@ impl Root {
         }
     }
 
-    /// With the CEO went all actors below it: what they had in hand goes back to the queue.
+    /// With the CEO went all actors below it: what they had in hand goes back to the queue, and what failed workers had is on its
+    /// way there.
     async fn reclaim_all(&self) {
         let company = self.company.load_full();
         let default = Arc::new(nexus_core::department::Department::default());
         for slot in self.node.board.slots(None) {
             let policy = company.departments.get(&slot.department).unwrap_or(&default);
             reclaim(&self.node, &slot, "the CEO failed", policy).await;
+            slot.cleared().await;
         }
     }
 }

@@ -62,7 +62,7 @@ impl Plan {
         if submission.idempotency_key.is_some()
             && let Some(task) = node.bus.known(id).await?
         {
-            return accept(node, same(task, &submission)?, true).await;
+            return accept(node, same(task, &submission.description, &submission.task_type)?, true).await;
         }
         let asker = match submission.parent_task_id {
             Some(asker) => Some(family::known(node, asker).await?),
@@ -87,19 +87,20 @@ impl Plan {
             Refusal::new(RefusalKind::Busy, message)
                 .with_help(format!("try again later, or raise queue.max_waiting in departments/{department}.toml"))
         })?;
-        let again = submission.clone();
-        let task = Task {
+        let entry = QueueEntry::first(Task {
             traceparent: Some(order.traceparent.unwrap_or_else(new_traceparent)),
             parent: family.as_ref().map(|family| family.parent),
             ..route.task(submission, id, project, Timestamp::now())
-        };
-        match node.bus.submit(&QueueEntry::first(task.clone())).await? {
+        });
+        let submitted = node.bus.submit(&entry).await?;
+        let task = entry.task;
+        match submitted {
             Submitted::New(seq) => {
                 place.filled(seq);
                 node.historian.wrote(seq);
                 accept(node, task, false).await
             }
-            Submitted::Known(known) => accept(node, same(*known, &again)?, true).await,
+            Submitted::Known(known) => accept(node, same(*known, &task.description, &task.task_type)?, true).await,
         }
     }
 }
@@ -117,8 +118,8 @@ async fn accept(node: &Node, task: Task, duplicate: bool) -> Result<Accepted, Re
 }
 
 /// A key names one piece of work: used again for another, it would lose that one.
-fn same(task: Task, submission: &Submission) -> Result<Task, Refusal> {
-    if task.description == submission.description && task.task_type == submission.task_type {
+fn same(task: Task, description: &str, task_type: &str) -> Result<Task, Refusal> {
+    if task.description == description && task.task_type == task_type {
         return Ok(task);
     }
     let message = format!("the idempotency key is that of task {}, which asks for something else", task.id);
@@ -164,8 +165,8 @@ pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> 
     let now = Timestamp::now();
     let what = What::Retried { reason: "asked for".to_owned() };
     let event = Event::new(id, entry.task.department.clone(), 0, now, what);
-    let (spent, resume) = (Spent::default(), None);
-    let again = QueueEntry { attempt: 1, interruptions: 0, queued_at: now, spent, resume, ..entry };
+    let (spent, resume, after) = (Spent::default(), None, None);
+    let again = QueueEntry { attempt: 1, interruptions: 0, queued_at: now, spent, resume, after, ..entry };
     let seq = node.bus.append_and_queue(&event, last.seq, &again).await.map_err(|error| match error {
         BusError::Conflict => conflict(format!("task {id} was changed by somebody else just now")),
         error => error.into(),

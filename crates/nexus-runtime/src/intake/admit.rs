@@ -136,7 +136,8 @@ async fn claim(
         Err(error) => {
             tracing::error!(department = %charter.name, "a queue entry can't be read and goes to the dead letters: {error}");
             let refusal = Refusal::invalid(error.to_string());
-            let buried = node.bus.bury(charter.name.as_str(), &delivery.subject, &delivery.payload, refusal, now).await;
+            let burying = node.bus.bury(charter.name.as_str(), &delivery.subject, &delivery.payload, refusal, now);
+            let buried = Box::pin(burying).await;
             return Err(if buried.is_ok() { Declined::Dropped(delivery) } else { Declined::Later(delivery, AGAIN) });
         }
     };
@@ -175,7 +176,7 @@ async fn claim(
             Choice::Nobody => None,
             Choice::Wait(name, closed) => {
                 let reason = format!("{name}: {}", closed.why);
-                match node.bus.put_off(&entry, expect, &reason, wait(closed.until, now), now).await {
+                match Box::pin(node.bus.put_off(&entry, expect, &reason, wait(closed.until, now), now)).await {
                     Ok(seq) => {
                         node.historian.wrote_with_entry(seq);
                         return Err(Declined::Dropped(delivery));
@@ -280,11 +281,11 @@ async fn turn(node: &Node, entry: &QueueEntry, delivery: &Delivery, fresh: bool)
     }
     if let (Turn::Revive, Some(last)) = (turn, &last) {
         // Where that is refused, somebody else has said how it goes on.
-        let requeued = node.bus.requeue_orphan(last, "its worker's lease lapsed", Timestamp::now()).await?;
+        let requeued = Box::pin(node.bus.requeue_orphan(last, "its worker's lease lapsed", Timestamp::now())).await?;
         requeued.into_iter().for_each(|(_, written)| node.historian.wrote(written));
     }
     if let (Turn::QueueNext, Some(last)) = (turn, &last) {
-        let queued = node.bus.queue_next(last, Timestamp::now()).await?;
+        let queued = Box::pin(node.bus.queue_next(last, Timestamp::now())).await?;
         queued.into_iter().for_each(|written| node.historian.wrote(written));
     }
     Ok(turn)
