@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::{Message, StatusCode, Subject, Subscriber};
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use nexus_core::id::DepartmentName;
 use nexus_core::lane::Lane;
 use nexus_core::task::QueueEntry;
@@ -139,7 +139,8 @@ impl Queues {
     /// Calls when something may wait, and in which lane.
     pub async fn wakes(bus: &Bus, department: &DepartmentName) -> Result<impl Stream<Item = Lane> + use<>, BusError> {
         let calls = bus.nats.subscribe(subject::wake(department)).await.map_err(unreachable)?;
-        Ok(calls.filter_map(|message| async move { std::str::from_utf8(&message.payload).ok()?.parse().ok() }))
+        let calls = calls.filter_map(|message| async move { std::str::from_utf8(&message.payload).ok()?.parse().ok() });
+        Ok(stream::select(calls, bus.wakes.rung(department)))
     }
 }
 

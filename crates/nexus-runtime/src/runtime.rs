@@ -148,6 +148,9 @@ impl Runtime {
             memory.folded(&ledger, history.position().await?);
         }
         memory.check(bus.ledger().await?.as_ref())?;
+        if options.alone {
+            bus.call_here();
+        }
         let ledger = bus.prepare(&options.streams).await?;
         if let Some(found) = bus.ledger().await? {
             memory.begin(&found, Timestamp::now())?;
