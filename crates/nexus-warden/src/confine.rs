@@ -176,7 +176,7 @@ impl Inside {
         if let Err(error) = std::env::set_current_dir(OsStr::from_bytes(self.cwd.as_bytes())) {
             return fault(Stage::Directory, &error);
         }
-        fault(Stage::Exec, &fork::execute(&self.program, &self.argv, &self.env))
+        fault(Stage::Exec, &fork::Image::new(&self.program, &self.argv, &self.env).execute())
     }
 }
 

@@ -1,8 +1,8 @@
 //! The warden: a small program between the runtime and an agent that starts the agent's tree of processes within its limits
 //! and its confinement, ends it, and proves that nothing of it is left.
 //!
-//! It is linked statically and has no threads: what a fork of it costs is what an attempt's start costs. (In a container it is
-//! something else, and small too: [`relay`]. And to an agent it is the way to the company's tools: [`bridge`].)
+//! It is linked statically and has no threads: an attempt's start costs a fork of it at most. (In a container it is something
+//! else, and small too: [`relay`]. And to an agent it is the way to the company's tools: [`bridge`].)
 
 #[cfg(unix)]
 pub mod bridge;

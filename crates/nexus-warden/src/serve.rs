@@ -170,7 +170,13 @@ impl Warden {
                 };
                 self.fds.clear();
                 match started {
-                    Ok(tree) => self.tree = Some(tree),
+                    Ok(tree) => {
+                        let is_to_be_heard = tree.is_to_be_heard();
+                        self.tree = Some(tree);
+                        if is_to_be_heard {
+                            self.look(false)?;
+                        }
+                    }
                     Err(fault) => self.tell(&Report::NotStarted { id, fault }, None)?,
                 }
                 Ok(())

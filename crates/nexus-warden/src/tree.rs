@@ -20,6 +20,7 @@ mod descendants;
 pub(crate) mod fork;
 
 pub(crate) use fork::Children;
+use fork::Outcome;
 
 /// What is told, and a descriptor that goes with it.
 type Told = Vec<(Report, Option<OwnedFd>)>;
@@ -30,8 +31,8 @@ pub(crate) struct Tree {
     child: Pid,
     /// It was reaped: its number may be another's.
     reaped: bool,
-    /// How the start failed comes this way; closed when it didn't.
-    fault: Option<File>,
+    /// Of the start, until that is heard.
+    outcome: Option<Outcome>,
     failed: Option<Fault>,
     control: Option<Control>,
     /// The program runs (or has run).
@@ -80,12 +81,12 @@ impl Tree {
             None => None,
         };
         let stdio = [stdin.as_ref().map(AsFd::as_fd), Some(stdout.as_fd()), Some(stderr.as_fd())];
-        let (child, pipe, control) = fork::fork(start, &limits, plan, stdio, nest)?;
+        let (child, outcome, control) = fork::fork(start, &limits, plan, stdio, nest)?;
         Ok(Self {
             id: start.id,
             child,
             reaped: false,
-            fault: Some(pipe),
+            outcome: Some(outcome),
             failed: None,
             control,
             started: false,
@@ -104,10 +105,18 @@ impl Tree {
         self.kill_at
     }
 
+    /// There is something to tell that no descriptor will speak of.
+    pub(crate) fn is_to_be_heard(&self) -> bool {
+        matches!(self.outcome, Some(Outcome::Known(_)))
+    }
+
     /// What may have something to say.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let fault = self.fault.as_ref().map(AsFd::as_fd);
-        fault.into_iter().chain(self.control.as_ref().map(Control::fd))
+        let pipe = match &self.outcome {
+            Some(Outcome::Pipe(pipe)) => Some(pipe.as_fd()),
+            _ => None,
+        };
+        pipe.into_iter().chain(self.control.as_ref().map(Control::fd))
     }
 
     /// Sees what has happened; true: it is over, and all is told.
@@ -143,21 +152,26 @@ impl Tree {
     }
 
     fn hear_of_the_start(&mut self, told: &mut Told) {
-        let Some(pipe) = &mut self.fault else { return };
-        let mut bytes = Vec::new();
-        match pipe.read_to_end(&mut bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && bytes.is_empty() => return,
-            _ => self.fault = None,
-        }
-        if bytes.is_empty() {
-            if self.control.is_none() {
-                self.started = true;
-                let pid = self.child.as_raw_nonzero().get().unsigned_abs();
-                told.push((Report::Started { id: self.id, pid, listener: false }, None));
+        let failed = match &mut self.outcome {
+            None => return,
+            Some(Outcome::Known(fault)) => fault.take(),
+            Some(Outcome::Pipe(pipe)) => {
+                let mut bytes = Vec::new();
+                match pipe.read_to_end(&mut bytes) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && bytes.is_empty() => return,
+                    _ => {}
+                }
+                let unreadable = |_| fault(Stage::Exec, &io::Error::other("its fault can't be read"));
+                (!bytes.is_empty()).then(|| postcard::from_bytes(&bytes).unwrap_or_else(unreadable))
             }
-        } else {
-            let unreadable = |_| Fault { stage: Stage::Exec, errno: 0, detail: "its fault can't be read".to_owned() };
-            self.failed = Some(postcard::from_bytes(&bytes).unwrap_or_else(unreadable));
+        };
+        self.outcome = None;
+        if failed.is_some() {
+            self.failed = failed;
+        } else if self.control.is_none() {
+            self.started = true;
+            let pid = self.child.as_raw_nonzero().get().unsigned_abs();
+            told.push((Report::Started { id: self.id, pid, listener: false }, None));
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use nexus_core::attempt::{ExitStatus, Signal};
 use nexus_warden::protocol::{self, Exit, Fault, Groups, Order, Report as Told, Stage, Start, Tier};
+use rustix::process::{Pid, kill_process};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
@@ -294,12 +295,20 @@ impl Owner {
                     Some(signal) => self.signal(signal).await?,
                     None => {
                         self.abandoned = true;
-                        self.signal(Signal::Kill).await?;
+                        self.end(started.is_none()).await?;
                     }
                 },
-                () = sleep(KILL_AGAIN), if self.abandoned => self.signal(Signal::Kill).await?,
+                () = sleep(KILL_AGAIN), if self.abandoned => self.end(started.is_none()).await?,
             }
         }
+    }
+
+    /// Ends a tree that nobody holds.
+    async fn end(&self, has_begun: bool) -> io::Result<()> {
+        if !has_begun {
+            end_what_begins(self.link.pid);
+        }
+        self.signal(Signal::Kill).await
     }
 
     async fn signal(&self, signal: Signal) -> io::Result<()> {
@@ -309,6 +318,15 @@ impl Owner {
             Signal::Kill => protocol::Signal::Kill,
         };
         self.link.send(&Order::Signal { id: self.id, signal }, &[]).await
+    }
+}
+
+/// Ends what a warden is starting. Until that has become the program the warden may stand still, and so can't be told to: for
+/// long, where a file system doesn't answer. Nor does it reap meanwhile: the numbers are its children's.
+fn end_what_begins(warden: u32) {
+    let children = std::fs::read_to_string(format!("/proc/{warden}/task/{warden}/children")).unwrap_or_default();
+    for pid in children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok().and_then(Pid::from_raw)) {
+        let _ = kill_process(pid, rustix::process::Signal::KILL);
     }
 }
 

@@ -153,6 +153,13 @@ async fn limits_of_each_process_are_in_force() {
     let mut limited = launch(sh("ulimit -n; ulimit -f"));
     (limited.limits.open_files, limited.limits.file_size) = (Some(77), Some(512 * 100));
     assert_eq!(run(&wardens, &limited).await.0.stdout, ["77", "100"]);
+    // What is written for the child is not the warden's, whose memory it has at that time.
+    let mut limited = launch(sh("cat /proc/self/oom_score_adj"));
+    limited.limits.memory = Some(1 << 30);
+    let (story, warden) = run(&wardens, &limited).await;
+    assert_eq!(story.stdout, ["500"]);
+    let score = |process: &str| std::fs::read_to_string(format!("/proc/{process}/oom_score_adj")).unwrap();
+    assert_eq!(score(&warden.to_string()), score("self"));
     // The next one of this warden has its own.
     let free = run(&wardens, &launch(sh("ulimit -f"))).await.0.stdout;
     assert_eq!(free, ["unlimited"]);
@@ -180,7 +187,69 @@ async fn what_cannot_be_started_is_said_as_ever() {
     command.program = script.into();
     let error = wardens.start(&launch(command)).await.unwrap_err();
     assert!(matches!(error, SpawnError::Interpreter(_)), "{error:?}");
+    let mut command = sh("");
+    command.cwd = dir.path().join("none");
+    let error = wardens.start(&launch(command)).await.unwrap_err();
+    assert!(matches!(error, SpawnError::Directory { .. }), "{error:?}");
     let zero = wardens.start(&launch(sh("echo \0"))).await.unwrap_err();
     assert!(matches!(zero, SpawnError::System { .. }), "{zero:?}");
     assert_eq!(run(&wardens, &launch(sh("echo still there"))).await.0.stdout, ["still there"]);
+}
+
+#[tokio::test]
+async fn a_warden_does_not_grow_by_what_it_starts() {
+    let wardens = Wardens::new(nexus_process::Groups::default());
+    let mut launch = launch(sh("").env((0..200).map(|number| (format!("VARIABLE_{number}"), "value"))));
+    (launch.limits.memory, launch.limits.open_files) = (Some(1 << 30), Some(100));
+    let mut pages = Vec::new();
+    for count in [20, 200] {
+        let mut warden = 0;
+        for _ in 0..count {
+            warden = run(&wardens, &launch).await.1;
+        }
+        let sizes = std::fs::read_to_string(format!("/proc/{warden}/statm")).unwrap();
+        // Data and stack, used or not, which are counted exactly.
+        pages.push(sizes.split_whitespace().nth(5).unwrap().parse::<u64>().unwrap());
+    }
+    // A heap grows by 33 at once; the pointers to these variables alone are 80.
+    assert!(pages[1] <= pages[0] + 40, "{pages:?}");
+}
+
+#[tokio::test]
+async fn what_hangs_before_it_is_the_program_is_ended() {
+    let wardens = Wardens::new(nexus_process::Groups::default());
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("program");
+    std::fs::write(&program, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    // Who executes a file waits until another's lease of it is given back, for 45 seconds.
+    let lease = "import fcntl, signal, sys, time
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+file = open(sys.argv[1])
+try:
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    print('held', flush=True)
+    time.sleep(60)
+except OSError as error:
+    print(error)";
+    let mut command = sh("");
+    command.program = "python3".into();
+    command.args = ["-c", lease].map(Into::into).into_iter().chain([program.clone().into()]).collect();
+    let mut holder = start(&wardens, &launch(command)).await;
+    let said = line(&mut holder.events).await;
+    if said != "held" {
+        return eprintln!("skipped: a lease can't be had here: {said}");
+    }
+    let mut command = sh("");
+    (command.program, command.cwd) = (program.into(), dir.path().to_owned());
+    let launch = launch(command);
+    let hangs = || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        processes.filter_map(|entry| entry.path().join("cwd").read_link().ok()).any(|cwd| cwd == dir.path())
+    };
+    tokio::select! {
+        started = wardens.start(&launch) => panic!("it doesn't hang: {started:?}"),
+        () = until(hangs) => {}
+    }
+    until(|| !hangs()).await;
 }

@@ -58,7 +58,7 @@ impl Files {
             let words = ["--args", &args, "--", &program, "inside", &theirs, &spec, &stderr];
             let words = words.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
             let argv: Vec<CString> = std::iter::once(self.bwrap.clone()).chain(words).collect();
-            Ok(fork::execute(&self.bwrap, &argv, env))
+            Ok(fork::Image::new(&self.bwrap, &argv, env).execute())
         };
         become_it().unwrap_or_else(|error| error)
     }

@@ -4,7 +4,6 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
@@ -50,14 +49,29 @@ impl Children {
     }
 }
 
-/// Makes the child. Its faults come by the pipe, which is closed when it has become the program (or its init).
+/// How a start went.
+pub(super) enum Outcome {
+    /// It is over; none: the child has become the program.
+    Known(Option<Fault>),
+    /// Its faults come by this pipe, which is closed when it has become the program (or its init).
+    Pipe(File),
+}
+
+/// Makes the child.
 pub(super) fn fork(
     start: &Start,
     limits: &Limits,
     plan: Option<Plan>,
     stdio: [Option<BorrowedFd<'_>>; 3],
     nest: Option<BorrowedFd<'_>>,
-) -> Result<(Pid, File, Option<Control>), Fault> {
+) -> Result<(Pid, Outcome, Option<Control>), Fault> {
+    let image = Image::new(&start.program, &start.argv, &start.env);
+    if plan.is_none() && nest.is_none() {
+        let mut failed = None;
+        let child = vfork(&mut || failed = Some(become_program(&start.cwd, &image, limits, None, stdio)))
+            .map_err(|error| fault(Stage::Fork, &error))?;
+        return Ok((child, Outcome::Known(failed), None));
+    }
     let (read, write) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|error| fault(Stage::Fork, &error.into()))?;
     let flags = plan.as_ref().map_or(0, Plan::clone_flags);
@@ -65,14 +79,39 @@ pub(super) fn fork(
     let Some(child) = fork else {
         drop(read);
         let mut pipe = File::from(write);
-        let fault = become_program(start, limits, plan, stdio);
+        let fault = become_program(&start.cwd, &image, limits, plan, stdio);
         confess(&mut pipe, &fault);
         exit(127)
     };
     drop(write);
     rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK).map_err(|error| fault(Stage::Fork, &error.into()))?;
-    Ok((child, File::from(read), plan.and_then(Plan::into_control)))
+    Ok((child, Outcome::Pipe(File::from(read)), plan.and_then(Plan::into_control)))
 }
+
+/// Makes a child that has this process's memory, and not a copy of it: what it allocates and doesn't free before it becomes
+/// a program is lost, and what it writes is seen here. Returns when it has become one or has ended.
+fn vfork(mut child: &mut dyn FnMut()) -> io::Result<Pid> {
+    #[expect(unsafe_code, reason = "a new process can be given one address only")]
+    extern "C" fn run(child: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: it is the address of `child` of the caller, who does nothing with it before this process is done with it.
+        let child = unsafe { &mut *child.cast::<&mut dyn FnMut()>() };
+        child();
+        exit(127)
+    }
+    let mut stack = Box::<[u128]>::new_uninit_slice(STACK / size_of::<u128>());
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    #[expect(unsafe_code, reason = "there is no safe clone")]
+    // SAFETY: the stack is the child's alone and aligned, and grows down from its end. It and all that the child uses outlive
+    // the child's use of this memory, as the only thread here stands still until then.
+    let pid = unsafe { libc::clone(run, stack.as_mut_ptr_range().end.cast(), flags, (&raw mut child).cast()) };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Pid::from_raw(pid).ok_or_else(|| io::ErrorKind::Other.into())
+}
+
+/// Bytes of stack for [`become_program`]: much more than it needs, as nothing stops it at the end. Untouched ones cost nothing.
+const STACK: usize = 64 * 1024;
 
 /// Forks; none: this is the child.
 pub(crate) fn clone(flags: u64, nest: Option<BorrowedFd<'_>>) -> io::Result<Option<Pid>> {
@@ -95,8 +134,14 @@ pub(crate) fn clone(flags: u64, nest: Option<BorrowedFd<'_>>) -> io::Result<Opti
 
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// Returns only what went wrong.
-fn become_program(start: &Start, limits: &Limits, plan: Option<Plan>, stdio: [Option<BorrowedFd<'_>>; 3]) -> Fault {
+/// Returns only what went wrong. Without a plan nothing is allocated but for that: see [`vfork`].
+fn become_program(
+    cwd: &CStr,
+    image: &Image<'_>,
+    limits: &Limits,
+    plan: Option<Plan>,
+    stdio: [Option<BorrowedFd<'_>>; 3],
+) -> Fault {
     // A group of its own, and no terminal: what is typed into the company's, or shown there, is not the agent's.
     if let Err(error) = rustix::process::setsid() {
         return fault(Stage::Fork, &error.into());
@@ -113,11 +158,10 @@ fn become_program(start: &Start, limits: &Limits, plan: Option<Plan>, stdio: [Op
     if let Err(error) = redirect(stdio) {
         return fault(Stage::Fork, &error);
     }
-    let cwd = std::ffi::OsStr::from_bytes(start.cwd.as_bytes());
-    if let Err(error) = std::env::set_current_dir(cwd) {
-        return fault(Stage::Directory, &error);
+    if let Err(error) = rustix::process::chdir(cwd) {
+        return fault(Stage::Directory, &error.into());
     }
-    fault(Stage::Exec, &execute(&start.program, &start.argv, &start.env))
+    fault(Stage::Exec, &image.execute())
 }
 
 /// Ends a forked child, without the exit handlers of its parent.
@@ -280,18 +324,30 @@ pub(crate) fn redirect(stdio: [Option<BorrowedFd<'_>>; 3]) -> io::Result<()> {
     Ok(())
 }
 
-/// Becomes the program; returns why not.
-pub(crate) fn execute(program: &CString, argv: &[CString], env: &[CString]) -> io::Error {
-    let pointers = |strings: &[CString]| {
-        strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
-    };
-    let (argv, env) = (pointers(argv), pointers(env));
-    #[expect(unsafe_code, reason = "there is no safe execve")]
-    // SAFETY: both arrays end with a null, and all that they point to outlives the call.
-    unsafe {
-        libc::execve(program.as_ptr(), argv.as_ptr(), env.as_ptr());
+/// A program, its arguments and its environment, as the kernel takes them.
+pub(crate) struct Image<'a> {
+    program: &'a CStr,
+    argv: Vec<*const libc::c_char>,
+    env: Vec<*const libc::c_char>,
+}
+
+impl<'a> Image<'a> {
+    pub(crate) fn new(program: &'a CStr, argv: &'a [CString], env: &'a [CString]) -> Self {
+        let pointers = |strings: &[CString]| {
+            strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
+        };
+        Self { program, argv: pointers(argv), env: pointers(env) }
     }
-    io::Error::last_os_error()
+
+    /// Becomes the program; returns why not.
+    pub(crate) fn execute(&self) -> io::Error {
+        #[expect(unsafe_code, reason = "there is no safe execve")]
+        // SAFETY: both arrays end with a null, and all that they point to is borrowed for as long as this lives.
+        unsafe {
+            libc::execve(self.program.as_ptr(), self.argv.as_ptr(), self.env.as_ptr());
+        }
+        io::Error::last_os_error()
+    }
 }
 
 /// Reaps one child that has ended, if any has. An error: there is none.
