@@ -113,6 +113,35 @@ async fn a_submission_calls_those_who_take() {
     assert_eq!(called, Some(Lane::Again));
 }
 
+/// Where every department lives in one process, none is called over NATS; whoever calls one there is heard all the same.
+#[tokio::test]
+async fn a_department_that_lives_here_is_called_here() {
+    let server = Server::start().await;
+    let (bus, raw) = (server.bus().await, server.raw().await);
+    bus.call_here();
+    let subject = format!("nexus.wake.{}", crate::support::qa());
+    let mut elsewhere = raw.subscribe(subject.clone()).await.unwrap();
+    raw.flush().await.unwrap();
+    // Nobody of that name is known here yet: it may be anywhere.
+    bus.wake(&crate::support::qa(), Lane::Priority(priority(2))).await;
+    let heard = crate::support::within("a call over NATS", elsewhere.next()).await.unwrap();
+    assert_eq!(heard.payload, "2");
+    let mut calls = Box::pin(nexus_bus::Queues::wakes(&bus, &crate::support::qa()).await.unwrap());
+    bus.flush().await;
+    bus.wake(&crate::support::qa(), Lane::Priority(priority(7))).await;
+    bus.wake(&crate::support::qa(), Lane::Again).await;
+    // Served in the order of the lanes, however many were called meanwhile.
+    let mut both = Vec::new();
+    while both.len() < 2 {
+        both.extend(crate::support::within("a call", calls.next()).await);
+    }
+    assert_eq!(both, [Lane::Again, Lane::Priority(priority(7))]);
+    raw.publish(subject, "3".into()).await.unwrap();
+    assert_eq!(crate::support::within("a call", calls.next()).await, Some(Lane::Priority(priority(3))));
+    let next = crate::support::within("that call, over NATS too", elsewhere.next()).await.unwrap();
+    assert_eq!(next.payload, "3", "none of the calls before went there");
+}
+
 /// A call says that something may wait, and so do a hundred: but the last one is never left out.
 #[tokio::test]
 async fn of_many_calls_in_a_moment_two_are_made() {
