@@ -1,5 +1,6 @@
 //! A claim: one attempt's right to write what happens to a task, fenced by the sequence of its last event.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct Claim {
     last: AtomicU64,
     /// Of the event that says that it failed and goes on at once, 0 without: the next entry is still to be queued.
     failed: AtomicU64,
+    /// Lines in the task's log, once that is known.
+    logged: OnceLock<u64>,
     /// A cancel is the task's last word.
     cancelled: AtomicBool,
 }
@@ -73,10 +76,22 @@ impl Claim {
                 queued,
                 last: AtomicU64::new(seq),
                 failed: AtomicU64::new(0),
+                logged: OnceLock::new(),
                 cancelled: AtomicBool::new(false),
             },
             seq,
         ))
+    }
+
+    /// Lines that its task's log has now, to which nobody adds any more.
+    pub fn logged(&self, lines: u64) {
+        let _ = self.logged.set(lines);
+    }
+
+    /// Lines that its task's log had when it began; none: that isn't known.
+    #[must_use]
+    pub const fn began_behind(&self) -> Option<u64> {
+        if self.resumed { self.entry.logged } else { Some(0) }
     }
 
     /// Renews the lease; `Ok` means that the broker has confirmed it within `limit`.
@@ -107,7 +122,8 @@ impl Claim {
         at: Timestamp,
         now: Timestamp,
     ) -> Result<u64, BusError> {
-        let next = once_more(&self.left(run, now), now);
+        let logged = self.logged.get().copied();
+        let next = QueueEntry { logged, ..once_more(&self.left(run, now), now) };
         let event = self.event(what, now);
         let seq = match at > now {
             true => self.bus.append_and_schedule(&event, self.last(), &next, at).await? + 1,

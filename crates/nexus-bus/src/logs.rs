@@ -33,18 +33,20 @@ const WINDOW: usize = 32;
 const LONGEST: Duration = Duration::from_secs(2);
 
 impl Bus {
-    /// Begins the log of an attempt.
+    /// Begins the log of an attempt, behind so many lines of the task's; none: it is looked how many there are.
     pub async fn log_writer(
         &self,
         department: &DepartmentName,
         task: TaskId,
         attempt: u32,
-        resumed: bool,
+        lines: Option<u64>,
     ) -> Result<LogWriter, BusError> {
-        let last = if resumed { self.last(subject::LOGS, &subject::any_log(task)).await? } else { None };
-        let next = match last {
-            Some(stored) => stored.decode::<LogChunk>()?.next(),
-            None => 1,
+        let next = match lines {
+            Some(lines) => lines + 1,
+            None => match self.last(subject::LOGS, &subject::any_log(task)).await? {
+                Some(stored) => stored.decode::<LogChunk>()?.next(),
+                None => 1,
+            },
         };
         Ok(LogWriter {
             bus: self.clone(),

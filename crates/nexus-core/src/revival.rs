@@ -54,20 +54,19 @@ fn outcome(last: &Event) -> Outcome {
 /// The entry that follows an interruption: the same attempt once more.
 #[must_use]
 pub fn again(entry: &QueueEntry, now: Timestamp) -> QueueEntry {
-    QueueEntry { interruptions: entry.interruptions.saturating_add(1), queued_at: now, after: None, ..entry.clone() }
+    QueueEntry { interruptions: entry.interruptions.saturating_add(1), ..later(entry, now) }
 }
 
 /// The entry that follows an attempt that was deferred: the same attempt, and nothing is counted.
 #[must_use]
 pub fn later(entry: &QueueEntry, now: Timestamp) -> QueueEntry {
-    QueueEntry { queued_at: now, after: None, ..entry.clone() }
+    QueueEntry { queued_at: now, after: None, logged: None, ..entry.clone() }
 }
 
 /// The entry that follows an attempt that failed: the next one, which begins anew.
 #[must_use]
 pub fn once_more(entry: &QueueEntry, now: Timestamp) -> QueueEntry {
-    let attempt = entry.attempt.saturating_add(1);
-    QueueEntry { attempt, queued_at: now, resume: None, after: None, ..entry.clone() }
+    QueueEntry { attempt: entry.attempt.saturating_add(1), resume: None, ..later(entry, now) }
 }
 
 /// The entry that follows an attempt that failed and goes on at once, whose holder has not lived to queue it. `entry` is the one

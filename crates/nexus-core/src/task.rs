@@ -178,6 +178,9 @@ pub struct QueueEntry {
     /// The sequence of the event that it follows from, where that was stored before it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
+    /// Lines in the task's log, where whoever wrote this knew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logged: Option<u64>,
 }
 
 /// A session of an agent.
@@ -194,8 +197,17 @@ impl QueueEntry {
     #[must_use]
     pub fn first(task: Task) -> Self {
         let queued_at = task.created_at;
-        let (spent, resume, after) = (Spent::default(), None, None);
-        Self { v: STORED_VERSION, task, attempt: 1, interruptions: 0, queued_at, spent, resume, after }
+        Self {
+            v: STORED_VERSION,
+            task,
+            attempt: 1,
+            interruptions: 0,
+            queued_at,
+            spent: Spent::default(),
+            resume: None,
+            after: None,
+            logged: None,
+        }
     }
 
     /// The same after an attempt that has run for so long, and has left this of its agent's run: what was spent is counted,

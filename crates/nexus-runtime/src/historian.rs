@@ -55,8 +55,9 @@ pub(crate) struct State {
 
 /// How long a reader waits for the history to catch up with what this node wrote.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Pause between two transactions while nobody waits for them and little is to be folded. A task at work is told of three times
-/// in a moment: together they cost one transaction and one row, and a busy company writes twenty times a second at most.
+/// How long little is kept that was heard before it is folded, while nobody waits for it. A task at work is told of three times
+/// in a moment: together they cost one transaction and one row, and a busy company writes twenty times a second at most. Nor
+/// does it write while whoever was told of goes on with what comes next.
 const PACE: Duration = Duration::from_millis(50);
 /// What is heard of sooner was put on the queue by who asked for it, who has told the department.
 const AT_ONCE: SignedDuration = SignedDuration::from_millis(200);
@@ -182,6 +183,7 @@ impl Historian {
 
     /// Waits until nothing is left to fold that can be.
     pub(crate) async fn caught_up(&self) {
+        let _waits = Waits::begin(&self.waiting);
         let _ = self.state.clone().wait_for(|state| state.caught_up || state.halted.is_some()).await;
     }
 
@@ -190,6 +192,7 @@ impl Historian {
         let mut state = self.state.clone();
         let before = state.borrow_and_update().rebuilds;
         self.rebuild.notify_one();
+        let _waits = Waits::begin(&self.waiting);
         let is_over = |state: &State| state.rebuilds > before && (state.caught_up || state.halted.is_some());
         match state.wait_for(is_over).await {
             Ok(state) => state.halted.clone().map_or(Ok(()), |error| Err(error.into())),
@@ -309,6 +312,8 @@ impl Folder {
                 fruitful = true;
                 if batch.pending < MUCH {
                     self.wake(&batch.records).await;
+                    let mut waiting = self.waiting.clone();
+                    let _ = tokio::time::timeout(PACE, waiting.wait_for(|waiting| *waiting > 0)).await;
                 }
                 // Before the position moves: what is folded has its letter, whenever this stops.
                 dead::keep(&self.bus, &batch.records, self.retention).await?;
@@ -333,10 +338,6 @@ impl Folder {
                 });
                 if let Some(error) = batch.newer {
                     return Err(error.into());
-                }
-                if batch.pending < MUCH {
-                    let mut waiting = self.waiting.clone();
-                    let _ = tokio::time::timeout(PACE, waiting.wait_for(|waiting| *waiting > 0)).await;
                 }
             }
             tracing::info!("making the history anew from the ledger");

@@ -51,7 +51,7 @@ async fn scene() -> Scene {
 async fn live_lines_come_as_they_are_written() {
     let Scene { bus, client, entry, id, .. } = &scene().await;
     let mut lines = client.follow_log(id, 1).await.unwrap();
-    let mut log = bus.log_writer(&entry.task.department, entry.task.id, 1, false).await.unwrap();
+    let mut log = bus.log_writer(&entry.task.department, entry.task.id, 1, Some(0)).await.unwrap();
     for n in 1..=20 {
         log.write(crate::logs::lines(n..n + 1), jiff::Timestamp::now()).await;
         assert_eq!(next(&mut lines).await, n);

@@ -93,7 +93,7 @@ fn a_disk_filled_by_others_to_the_last_byte() {
         let bus = server.bus().await;
         let first = entry(5);
         bus.submit(&first).await.unwrap();
-        let mut log = bus.log_writer(&qa(), first.task.id, 1, false).await.unwrap();
+        let mut log = bus.log_writer(&qa(), first.task.id, 1, Some(0)).await.unwrap();
         let pid = server.broker.pid().unwrap();
         let filler = fill(&disk, 0);
         let (mut taken, refused) = until_refused(&bus).await;
@@ -112,7 +112,7 @@ fn a_disk_filled_by_others_to_the_last_byte() {
         all_there(&bus, &taken).await;
         // It was started again, which was no failure of its own.
         assert_ne!(server.broker.pid(), Some(pid));
-        let stored = bus.log_writer(&qa(), first.task.id, 2, true).await.unwrap();
+        let stored = bus.log_writer(&qa(), first.task.id, 2, None).await.unwrap();
         assert_eq!((log.lines(), stored.lines()), (2, 2));
     });
 }

@@ -17,7 +17,8 @@ pub(crate) fn lines(range: std::ops::Range<u64>) -> Vec<ChunkLine> {
 /// Writes lines from `first` to before `end`, `chunk` at a time, as one attempt.
 pub(crate) async fn write(bus: &Bus, entry: &QueueEntry, attempt: u32, (first, end): (u64, u64), chunk: u64) -> u64 {
     let resumed = attempt > 1;
-    let mut log = bus.log_writer(&entry.task.department, entry.task.id, attempt, resumed).await.unwrap();
+    let mut log =
+        bus.log_writer(&entry.task.department, entry.task.id, attempt, (!resumed).then_some(0)).await.unwrap();
     assert_eq!(log.lines() + 1, first, "it goes on where the last attempt ended");
     let mut next = first;
     while next < end {

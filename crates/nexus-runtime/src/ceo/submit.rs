@@ -11,6 +11,7 @@ use nexus_core::company::Company;
 use nexus_core::event::{Event, What};
 use nexus_core::id::{DepartmentName, TaskId};
 use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::revival::later;
 use nexus_core::route::{Route, route};
 use nexus_core::task::{QueueEntry, Submission, Task};
 use nexus_core::view::Status;
@@ -165,8 +166,8 @@ pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> 
     let now = Timestamp::now();
     let what = What::Retried { reason: "asked for".to_owned() };
     let event = Event::new(id, entry.task.department.clone(), 0, now, what);
-    let (spent, resume, after) = (Spent::default(), None, None);
-    let again = QueueEntry { attempt: 1, interruptions: 0, queued_at: now, spent, resume, after, ..entry };
+    let again =
+        QueueEntry { attempt: 1, interruptions: 0, spent: Spent::default(), resume: None, ..later(&entry, now) };
     let seq = node.bus.append_and_queue(&event, last.seq, &again).await.map_err(|error| match error {
         BusError::Conflict => conflict(format!("task {id} was changed by somebody else just now")),
         error => error.into(),

@@ -98,7 +98,7 @@ impl Drive {
     async fn log(&self) -> Result<Output, String> {
         let claim = &self.job.claim;
         let (task, attempt) = (&claim.entry.task, claim.entry.attempt);
-        let writer = self.node.bus.log_writer(&task.department, task.id, attempt, claim.resumed).await;
+        let writer = self.node.bus.log_writer(&task.department, task.id, attempt, claim.began_behind()).await;
         writer.map(Output::new).map_err(|error| format!("its log could not be opened: {error}"))
     }
 
@@ -269,6 +269,9 @@ impl Drive {
             Conclusion::Lost => output.abandon(),
             _ => output.finish().await,
         };
+        if let Some(lines) = ends.log_lines {
+            self.job.claim.logged(lines);
+        }
         // Of an agent that speaks in messages the last of them is what it has to say; its stream is for machines.
         let (output, cut) = match attempt.run() {
             Some(run) => (run.message().0.to_owned(), run.message().1),
@@ -280,7 +283,7 @@ impl Drive {
             output,
             error_output: ends.error_output,
             truncated: ends.truncated || cut,
-            log_lines: ends.log_lines,
+            log_lines: ends.log_lines.unwrap_or_default(),
             duration_ms: 0,
             workspace,
             usage: body.usage(),

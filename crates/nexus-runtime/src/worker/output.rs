@@ -46,7 +46,8 @@ pub(super) struct Ends {
     pub(super) output: String,
     pub(super) error_output: String,
     pub(super) truncated: bool,
-    pub(super) log_lines: u64,
+    /// None: it isn't known.
+    pub(super) log_lines: Option<u64>,
 }
 
 impl Output {
@@ -129,7 +130,7 @@ impl Output {
     pub(super) fn abandon(self) -> Ends {
         self.writer.abort();
         let truncated = self.stdout.cut || self.stderr.cut;
-        Ends { output: self.stdout.text(), error_output: self.stderr.text(), truncated, log_lines: 0 }
+        Ends { output: self.stdout.text(), error_output: self.stderr.text(), truncated, log_lines: None }
     }
 
     /// Waits until every line is stored.
@@ -139,10 +140,10 @@ impl Output {
         }
         drop(self.chunks);
         let log_lines = match self.writer.await {
-            Ok(log) => log.lines(),
+            Ok(log) => Some(log.lines()),
             Err(error) => {
                 tracing::error!("a log's writer failed: {error}");
-                0
+                None
             }
         };
         let truncated = self.stdout.cut || self.stderr.cut;
