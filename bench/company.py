@@ -101,9 +101,9 @@ class Company:
         return self.site.load(do=do, data_dir=str(self.data_dir), **order)
 
     @contextlib.contextmanager
-    def answering(self, subject: str, **order):
+    def answering(self, do: str = "respond", **order):
         """Somebody answers on a subject of its broker meanwhile who is not the company: a floor."""
-        order = {"do": "respond", "data_dir": str(self.data_dir), "subject": subject, **order}
+        order = {"do": do, "data_dir": str(self.data_dir), **order}
         with processes.running(self.site.load_command(order), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             processes.first_line(child, b"answering")
             yield

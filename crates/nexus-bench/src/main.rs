@@ -11,6 +11,7 @@ mod cancel;
 mod errand;
 mod error;
 mod logs;
+mod program;
 mod publish;
 mod site;
 mod stream;
@@ -41,6 +42,8 @@ enum Order {
     Respond(ask::Respond),
     /// Run a program for each entry of a queue and write down what becomes of it, past the company: the floor of a task.
     Errand(errand::Errand),
+    /// Ask who does these for them, and wait until they are completed.
+    AskErrands(errand::AskErrands),
     /// Have an agent print lines, and follow them.
     Logs(logs::Logs),
 }
@@ -75,6 +78,7 @@ fn perform(order: Order) -> Result<serde_json::Value, LoadError> {
             Order::Ask(order) => order.perform().await,
             Order::Respond(order) => order.perform().await,
             Order::Errand(order) => order.perform().await,
+            Order::AskErrands(order) => order.perform().await,
             Order::Logs(order) => order.perform().await,
         }
     })
