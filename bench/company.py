@@ -84,10 +84,7 @@ class Company:
 
     def kill(self):
         """SIGKILL for all of it at once: runtime, broker, wardens, agents."""
-        for pid in processes.descendants(self.child.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 9)
-        processes.end(self.child)
+        processes.kill(self.child)
         self.child.stdout.close()
         self.child = None
 
