@@ -26,7 +26,16 @@ class Department:
 
 
 class Company:
-    def __init__(self, site: Site, departments: dict[str, Department], agents: dict[str, list] | None = None, more="", nats=None):
+    def __init__(
+        self,
+        site: Site,
+        departments: dict[str, Department],
+        agents: dict[str, list] | None = None,
+        more="",
+        nats=None,
+        faults=False,
+    ):
+        """`faults`: it can be made to fail as only a company for tests can, and its log, in JSON, tells of what is restarted."""
         self.site, self.dir = site, site.new_dir("company")
         self.data_dir, self.config_dir = self.dir / "data", self.dir / "config"
         self.project = self.dir / "project"
@@ -39,7 +48,11 @@ class Company:
         for name, command in {"true": ["/bin/true"], **(agents or {})}.items():
             text += f'[agents.{name}]\nkind = "command"\ncommand = {json.dumps([str(part) for part in command])}\n'
         (self.config_dir / "nexus.toml").write_text(text)
-        self.nats = ["--nats", nats] if nats else []
+        self.options = ["--nats", nats] if nats else []
+        self.env = {}
+        if faults:
+            self.options += ["--log", "json"]
+            self.env = {"NEXUS_FAULTS": "1", "NEXUS_LOG": "warn,nexus_runtime=debug"}
         self.child = None
 
     def __enter__(self):
@@ -55,8 +68,8 @@ class Company:
         with open(self.dir / "log", "ab") as log:
             self.child = processes.start(
                 [self.site.nexus, "up", "--config", self.config_dir, "--data-dir", self.data_dir]
-                + ["--listen", "127.0.0.1:0", *self.nats],
-                env=env,
+                + ["--listen", "127.0.0.1:0", *self.options],
+                env=env | self.env,
                 cwd=self.dir,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -71,10 +84,7 @@ class Company:
 
     def kill(self):
         """SIGKILL for all of it at once: runtime, broker, wardens, agents."""
-        for pid in processes.descendants(self.child.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 9)
-        processes.end(self.child)
+        processes.kill(self.child)
         self.child.stdout.close()
         self.child = None
 
@@ -101,9 +111,9 @@ class Company:
         return self.site.load(do=do, data_dir=str(self.data_dir), **order)
 
     @contextlib.contextmanager
-    def answering(self, subject: str, **order):
+    def answering(self, do: str = "respond", **order):
         """Somebody answers on a subject of its broker meanwhile who is not the company: a floor."""
-        order = {"do": "respond", "data_dir": str(self.data_dir), "subject": subject, **order}
+        order = {"do": do, "data_dir": str(self.data_dir), **order}
         with processes.running(self.site.load_command(order), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             processes.first_line(child, b"answering")
             yield

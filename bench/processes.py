@@ -43,6 +43,15 @@ def end(child: subprocess.Popen, grace=10.0):
     LIVE.discard(child)
 
 
+def kill(*children: subprocess.Popen):
+    """SIGKILL for these and all that descends from them at once."""
+    for pid in [pid for child in children for pid in descendants(child.pid)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for child in children:
+        end(child)
+
+
 def end_all():
     for child in list(LIVE):
         end(child, grace=2.0)

@@ -16,7 +16,7 @@ SUBJECT = "bench.ask"
 
 def cases(site, results):
     with Company(site, {"bench": Department()}) as running:
-        with running.answering(SUBJECT):
+        with running.answering(subject=SUBJECT):
             for name, count, in_flight in ((ONE, site.sized(1000, 5000), 1), (MANY, site.sized(10000, 50000), 64)):
 
                 def contender(title, role, subject):

@@ -60,7 +60,7 @@ def stored(running, count, in_flight) -> Contender:
 
     @contextlib.contextmanager
     def opened():
-        with running.answering(SUBJECT, stores=True):
+        with running.answering(subject=SUBJECT, stores=True):
             running.load("ask", count=50, **order)
             yield lambda: running.load("ask", count=count, **order)
 

@@ -8,6 +8,7 @@ from .. import broker, company, processes
 from ..beacons import Beacons
 from ..company import Company, Department
 from ..framework import Aim, Case, Contender
+from ..peers import celery_recovers
 
 NAME = "recover"
 TITLE = "SIGKILL of everything until the first interrupted task runs again"
@@ -18,7 +19,6 @@ def name_of(queued: int) -> str:
     return f"{queued:,} queued"
 
 
-# Celery gives a task that was interrupted back after its visibility timeout, an hour by default: it isn't measured.
 AIMS = [
     Aim(name_of(n), "ready", "within 1 s of the server's restart", at_most=1000.0, against=FLOOR, beyond=1.0)
     for n in (2_000, 10_000)
@@ -61,6 +61,7 @@ def cases(site, results):
         contenders = [
             Contender(FLOOR, "floor", lambda: contextlib.nullcontext(floor), company.SYNC),
             Contender("nexus", "nexus", lambda: contextlib.nullcontext(nexus), company.SYNC),
+            celery_recovers.contender(site),
         ]
         yield Case(name_of(queued), contenders)
 

@@ -10,6 +10,8 @@ from ..peers import queues, xargs
 NAME = "run"
 TITLE = "/bin/true, from delegate to completed"
 FLOOR, WARDEN, LEDGER = "posix_spawn", "posix_spawn, warden", "posix_spawn, ledger"
+ASKED = "posix_spawn, asked, ledger, kept warden"
+"""All that a task of nexus needs, by whoever does that and nothing else."""
 BEST_PEERS = ("huey", "huey-sqlite", "dramatiq", "celery", "rq")
 AIMS = [
     Aim(f"{n} at once", "rate", f"{share} of posix_spawn's rate", at_least=share, against=FLOOR)
@@ -39,6 +41,22 @@ def ledger(running, name, count, at_once, *command):
     return Contender(name, "floor", opened, company.SYNC)
 
 
+def asked(running, count, at_once):
+    """Asked for by a process of its own and told to it, as tasks of nexus are, and kept by the same wardens."""
+
+    @contextlib.contextmanager
+    def opened():
+        with running.answering("errand", command=["/bin/true"], at_once=at_once, asked=True, kept=True):
+            # The first ones find their wardens started, as nexus's do.
+            running.load("ask-errands", count=at_once, at_once=at_once)
+            yield lambda: {
+                **running.load("ask-errands", count=count // 4, at_once=at_once),
+                "rate": running.load("ask-errands", count=count)["rate"],
+            }
+
+    return Contender(ASKED, "floor", opened, company.SYNC)
+
+
 def nexus(running, name, department, count, at_once):
     @contextlib.contextmanager
     def opened():
@@ -66,6 +84,7 @@ def cases(site, results):
                 floor(site, WARDEN, count, at_once, site.floor("warden")),
                 ledger(running, LEDGER, count, at_once),
                 ledger(running, f"{LEDGER}, warden", count, at_once, site.floor("warden")),
+                asked(running, count, at_once),
                 nexus(running, "nexus", f"plain-{at_once}", count, at_once),
             ]
             if at_once == 8:

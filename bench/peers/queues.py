@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..framework import Contender
 from ..processes import end, running, start, until
@@ -44,10 +45,12 @@ QUEUES = [
 
 
 @contextlib.contextmanager
-def redis(site: Site):
-    """A Redis of its own, on a Unix socket; yields its socket and its process."""
-    dir = site.new_dir("redis")
+def redis(site: Site, dir: Path | None = None):
+    """A Redis of its own, on a Unix socket; yields its socket and its process. `dir` has what an earlier one has stored."""
+    dir = dir or site.new_dir("redis")
     socket = dir / "socket"
+    # One that was killed has left it.
+    socket.unlink(missing_ok=True)
     options = ["--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "", "--daemonize", "no"]
     options += ["--appendonly", "yes", "--appendfsync", "everysec"]
     with open(dir / "log", "wb") as log, running([site.find("redis-server"), *options], stdout=log, stderr=log) as child:

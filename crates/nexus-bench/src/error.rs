@@ -17,6 +17,8 @@ pub(crate) enum LoadError {
     Bus(#[from] BusError),
     #[error("the company: {0}")]
     Refused(#[from] Refusal),
+    #[error("a program: {0}")]
+    Spawn(#[from] nexus_process::SpawnError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("{0}")]

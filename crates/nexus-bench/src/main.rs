@@ -11,7 +11,10 @@ mod cancel;
 mod errand;
 mod error;
 mod logs;
+mod panic;
+mod program;
 mod publish;
+mod respawn;
 mod site;
 mod stream;
 mod tasks;
@@ -41,6 +44,12 @@ enum Order {
     Respond(ask::Respond),
     /// Run a program for each entry of a queue and write down what becomes of it, past the company: the floor of a task.
     Errand(errand::Errand),
+    /// Ask who does these for them, and wait until they are completed.
+    AskErrands(errand::AskErrands),
+    /// Keep a program alive and write down its ends, past the company: the floor of supervision.
+    Respawn(respawn::Respawn),
+    /// Have a worker panic, in a company that was started for faults.
+    Panic(panic::Panic),
     /// Have an agent print lines, and follow them.
     Logs(logs::Logs),
 }
@@ -75,6 +84,9 @@ fn perform(order: Order) -> Result<serde_json::Value, LoadError> {
             Order::Ask(order) => order.perform().await,
             Order::Respond(order) => order.perform().await,
             Order::Errand(order) => order.perform().await,
+            Order::AskErrands(order) => order.perform().await,
+            Order::Respawn(order) => order.perform().await,
+            Order::Panic(order) => order.perform().await,
             Order::Logs(order) => order.perform().await,
         }
     })

@@ -31,13 +31,24 @@ impl Site {
 
     /// The company's own client.
     pub(crate) async fn client(&self) -> Result<Client, LoadError> {
+        Ok(Client::new(self.bus().await?))
+    }
+
+    /// The company's own connection.
+    pub(crate) async fn bus(&self) -> Result<Bus, LoadError> {
         let Address { nats: url, user, password } = self.address()?;
         let credentials = match (user, password) {
             (Some(user), Some(password)) => Credentials::UserPassword { user, password },
             _ => Credentials::None,
         };
         let access = Access { url, credentials, tls: Tls::default() };
-        Ok(Client::new(Bus::connect(&access, "nexus-bench").await?))
+        Ok(Bus::connect(&access, "nexus-bench").await?)
+    }
+
+    /// What its node is called.
+    pub(crate) fn node(&self) -> Result<String, LoadError> {
+        let path = self.0.join("node");
+        std::fs::read_to_string(&path).map_err(|error| LoadError::Address(path.display().to_string(), error))
     }
 
     /// A connection with nothing of ours in between.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{Config, StorageType, Stream};
 use bytes::Bytes;
 
@@ -44,13 +45,33 @@ impl Template {
     pub(crate) async fn of(jetstream: &Context, subject: &str) -> Result<Self, LoadError> {
         let ledger = jetstream.get_stream(nexus_bus::LEDGER).await.map_err(nats)?;
         let message = ledger.get_last_raw_message_by_subject(subject).await.map_err(nats)?;
+        Ok(Self::like(jetstream, message))
+    }
+
+    /// One like an event of this kind, of the task of which the company has written last: a kind has a size of its own, and whoever
+    /// follows events knows them by it.
+    pub(crate) async fn of_event(jetstream: &Context, kind: &str) -> Result<Self, LoadError> {
+        let ledger = jetstream.get_stream(nexus_bus::LEDGER).await.map_err(nats)?;
+        let last = ledger.get_last_raw_message_by_subject("nexus.event.*.*").await.map_err(nats)?;
+        let mut from = 1;
+        loop {
+            let event = ledger.get_first_raw_message_by_subject(last.subject.as_str(), from).await;
+            let event = event.map_err(|error| LoadError::Unmet(format!("the last task has no {kind}: {error}")))?;
+            if event.headers.get("ce-type").is_some_and(|found| found.as_str() == kind) {
+                return Ok(Self::like(jetstream, event));
+            }
+            from = event.sequence + 1;
+        }
+    }
+
+    fn like(jetstream: &Context, message: StreamMessage) -> Self {
         let mut headers = HeaderMap::new();
         let own =
             message.headers.iter().filter(|(name, _)| !name.to_string().to_lowercase().starts_with(OF_THE_STREAM));
         for (name, value) in own.flat_map(|(name, values)| values.iter().map(move |value| (name.clone(), value))) {
             headers.append(name, value.clone());
         }
-        Ok(Self { jetstream: jetstream.clone(), headers, payload: message.payload })
+        Self { jetstream: jetstream.clone(), headers, payload: message.payload }
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -61,6 +61,10 @@ impl Work {
     }
 }
 
+fn events_of(department: &str) -> String {
+    format!("nexus.event.{department}.*")
+}
+
 async fn submit(client: &Client, submission: &Submission) -> Result<String, LoadError> {
     Ok(client.submit(submission).await?.task_id.to_string())
 }
@@ -77,33 +81,46 @@ impl Run {
     pub(crate) async fn perform(self) -> Result<Value, LoadError> {
         let Work { data_dir, department, count, .. } = &self.work;
         let (client, submission) = (data_dir.client().await?, self.work.submission());
-        let watch = Watch::begin(&data_dir.raw().await?, department).await?;
-        if let Some(at_once) = self.at_once {
-            return timing::repeat(*count, at_once, |_| async {
-                let id = submit(&client, &submission).await?;
-                watch.end_of(&id, LONGEST).await.map(drop)
-            })
-            .await;
-        }
-        let begun = Instant::now();
-        let asked = stream::iter(0..*count).map(|_| async {
-            let asked = Instant::now();
-            Ok::<_, LoadError>((submit(&client, &submission).await?, asked))
-        });
-        let asked: Vec<_> = asked.buffer_unordered(WINDOW).try_collect().await?;
-        let (mut took, mut last) = (Vec::with_capacity(asked.len()), begun);
-        for (id, asked) in asked {
-            let ended = watch.end_of(&id, LONGEST).await?;
-            took.push(ended - asked);
-            last = last.max(ended);
-        }
-        Ok(timing::figures(took, last - begun))
+        let watch = Watch::begin(&data_dir.raw().await?, events_of(department)).await?;
+        until_ended(&watch, *count, self.at_once, || submit(&client, &submission)).await
     }
+}
+
+/// Asks for tasks and waits for the end of each: for so many at a time, or for all at once.
+pub(crate) async fn until_ended<F>(
+    watch: &Watch,
+    count: usize,
+    at_once: Option<usize>,
+    submit: impl Fn() -> F,
+) -> Result<Value, LoadError>
+where
+    F: Future<Output = Result<String, LoadError>>,
+{
+    if let Some(at_once) = at_once {
+        return timing::repeat(count, at_once, |_| async {
+            let id = submit().await?;
+            watch.end_of(&id, LONGEST).await.map(drop)
+        })
+        .await;
+    }
+    let begun = Instant::now();
+    let asked = stream::iter(0..count).map(|_| async {
+        let asked = Instant::now();
+        Ok::<_, LoadError>((submit().await?, asked))
+    });
+    let asked: Vec<_> = asked.buffer_unordered(WINDOW).try_collect().await?;
+    let (mut took, mut last) = (Vec::with_capacity(asked.len()), begun);
+    for (id, asked) in asked {
+        let ended = watch.end_of(&id, LONGEST).await?;
+        took.push(ended - asked);
+        last = last.max(ended);
+    }
+    Ok(timing::figures(took, last - begun))
 }
 
 impl Drain {
     pub(crate) async fn perform(self) -> Result<Value, LoadError> {
-        let watch = Watch::begin(&self.data_dir.raw().await?, &self.department).await?;
+        let watch = Watch::begin(&self.data_dir.raw().await?, events_of(&self.department)).await?;
         let begun = Instant::now();
         tokio::time::sleep(Duration::from_secs_f64(self.seconds)).await;
         let (count, whole) = (watch.completed(), begun.elapsed());

@@ -1,4 +1,4 @@
-//! The ends of a department's tasks, as they are told on NATS.
+//! The ends of tasks, as they are told on NATS.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ struct Ends {
     completed: usize,
 }
 
-/// A subscription to a department's events; only their subjects and headers are read, to be light.
+/// A subscription to the events of some, such as a department's; only their subjects and headers are read, to be light.
 pub(crate) struct Watch(Arc<Mutex<Ends>>);
 
 fn lock(ends: &Mutex<Ends>) -> MutexGuard<'_, Ends> {
@@ -30,8 +30,8 @@ fn lock(ends: &Mutex<Ends>) -> MutexGuard<'_, Ends> {
 }
 
 impl Watch {
-    pub(crate) async fn begin(nats_client: &async_nats::Client, department: &str) -> Result<Self, LoadError> {
-        let mut events = nats_client.subscribe(format!("nexus.event.{department}.*")).await.map_err(nats)?;
+    pub(crate) async fn begin(nats_client: &async_nats::Client, events: String) -> Result<Self, LoadError> {
+        let mut events = nats_client.subscribe(events).await.map_err(nats)?;
         // The server has taken the subscription when it answers what was sent after it.
         let echo = nats_client.new_inbox();
         let mut echoed = nats_client.subscribe(echo.clone()).await.map_err(nats)?;

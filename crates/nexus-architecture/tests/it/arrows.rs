@@ -23,8 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // A client of the built program; it starts a broker for two nodes, and otherwise spawns as a user does.
     ("nexus-chaos", &["nexus-bus", "nexus-broker", "nexus-core"]),
-    // A client of the built program too, which bench/ drives.
-    ("nexus-bench", &["nexus-bus", "nexus-core"]),
+    // A client of the built program too, which bench/ drives; a floor of it starts programs as the built one does.
+    ("nexus-bench", &["nexus-bus", "nexus-process", "nexus-core"]),
     // Measures the inner loops of those that have one.
     ("nexus-costs", &["nexus-bus", "nexus-agents", "nexus-process", "nexus-core"]),
     // Never runtime: a command, a tool call and a click all come in by bus::Client.
