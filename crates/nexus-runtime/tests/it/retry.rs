@@ -42,7 +42,8 @@ async fn a_failed_attempt_is_followed_by_the_next_one_when_it_is_due() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_department_is_called_when_a_delayed_task_comes_due() {
     let server = Server::start().await;
-    let office = server.open(company([("qa", department(1))])).await;
+    // Not alone: where all departments live in one process, they are called there.
+    let office = server.open_node(company([("qa", department(1))]), "one").await;
     let bus = server.bus().await;
     let mut calls = Box::pin(nexus_bus::Queues::wakes(&bus, &"qa".parse().unwrap()).await.unwrap());
     bus.flush().await;
