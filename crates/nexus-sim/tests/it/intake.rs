@@ -112,7 +112,11 @@ impl Sim {
             Turn::QueueNext if !self.rules.queue_next => self.dropped(node, &admission),
             Turn::QueueNext => {
                 let Some((event, seq)) = last else { return };
-                self.ask(node, Ask::LastEntry(task), Then::Newest { admission: Some(admission), task, event, seq });
+                self.ask(
+                    node,
+                    Ask::LastEntry(task),
+                    Then::Newest { admission: Some(Box::new(admission)), task, event: Box::new(event), seq },
+                );
             }
         }
     }
@@ -121,7 +125,7 @@ impl Sim {
     pub(crate) fn newest(
         &mut self,
         node: usize,
-        admission: Option<Admission>,
+        admission: Option<Box<Admission>>,
         (event, seq): (&Event, u64),
         task: Task,
         told: Told,
@@ -142,9 +146,9 @@ impl Sim {
         self.ask(node, Ask::Append(batch), Then::QueuedNext { admission });
     }
 
-    pub(crate) fn queued_next(&mut self, node: usize, admission: Option<Admission>, told: &Told) {
+    pub(crate) fn queued_next(&mut self, node: usize, admission: Option<Box<Admission>>, told: &Told) {
         match (admission, told) {
-            (Some(admission), Told::Unreachable) => self.away(node, admission),
+            (Some(admission), Told::Unreachable) => self.away(node, *admission),
             (Some(admission), _) => self.dropped(node, &admission),
             (None, _) => {}
         }

@@ -137,13 +137,13 @@ pub(crate) enum Then {
         hand: u64,
     },
     Newest {
-        admission: Option<Admission>,
+        admission: Option<Box<Admission>>,
         task: Task,
-        event: Event,
+        event: Box<Event>,
         seq: u64,
     },
     QueuedNext {
-        admission: Option<Admission>,
+        admission: Option<Box<Admission>>,
     },
     Renewed {
         hand: u64,

@@ -312,7 +312,11 @@ impl Sim {
                 self.let_go(node, id);
                 // Perhaps its own, whose answer was lost: then what follows is still to be queued.
                 if let Some((event, seq)) = last.filter(|(event, _)| matches!(event.what, What::AttemptFailed { .. })) {
-                    self.ask(node, Ask::LastEntry(task), Then::Newest { admission: None, task, event, seq });
+                    self.ask(
+                        node,
+                        Ask::LastEntry(task),
+                        Then::Newest { admission: None, task, event: Box::new(event), seq },
+                    );
                 }
             }
             Some(Fence::Own) | None => self.conclude_later(node, id),
