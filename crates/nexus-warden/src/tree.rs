@@ -18,6 +18,8 @@ use crate::protocol::{End, Exit, Fault, Limit, Report, Signal, Stage, Start};
 
 mod descendants;
 pub(crate) mod fork;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod vfork;
 
 pub(crate) use fork::Children;
 use fork::Outcome;

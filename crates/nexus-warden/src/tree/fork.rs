@@ -9,6 +9,8 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Resource, Rlimit};
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::vfork;
 use super::{Reaped, confess, fault};
 use crate::confine::{Control, Plan};
 use crate::protocol::{Exit, Fault, Limits, Stage, Start};
@@ -66,9 +68,10 @@ pub(super) fn fork(
     nest: Option<BorrowedFd<'_>>,
 ) -> Result<(Pid, Outcome, Option<Control>), Fault> {
     let image = Image::new(&start.program, &start.argv, &start.env);
-    if plan.is_none() && nest.is_none() {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    if plan.is_none() {
         let mut failed = None;
-        let child = vfork(&mut || failed = Some(become_program(&start.cwd, &image, limits, None, stdio)))
+        let child = vfork::vfork(&mut || failed = Some(become_program(&start.cwd, &image, limits, None, stdio)), nest)
             .map_err(|error| fault(Stage::Fork, &error))?;
         return Ok((child, Outcome::Known(failed), None));
     }
@@ -88,43 +91,23 @@ pub(super) fn fork(
     Ok((child, Outcome::Pipe(File::from(read)), plan.and_then(Plan::into_control)))
 }
 
-/// Makes a child that has this process's memory, and not a copy of it: what it allocates and doesn't free before it becomes
-/// a program is lost, and what it writes is seen here. Returns when it has become one or has ended.
-fn vfork(mut child: &mut dyn FnMut()) -> io::Result<Pid> {
-    #[expect(unsafe_code, reason = "a new process can be given one address only")]
-    extern "C" fn run(child: *mut libc::c_void) -> libc::c_int {
-        // SAFETY: it is the address of `child` of the caller, who does nothing with it before this process is done with it.
-        let child = unsafe { &mut *child.cast::<&mut dyn FnMut()>() };
-        child();
-        exit(127)
-    }
-    let mut stack = Box::<[u128]>::new_uninit_slice(STACK / size_of::<u128>());
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    #[expect(unsafe_code, reason = "there is no safe clone")]
-    // SAFETY: the stack is the child's alone and aligned, and grows down from its end. It and all that the child uses outlive
-    // the child's use of this memory, as the only thread here stands still until then.
-    let pid = unsafe { libc::clone(run, stack.as_mut_ptr_range().end.cast(), flags, (&raw mut child).cast()) };
-    if pid < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Pid::from_raw(pid).ok_or_else(|| io::ErrorKind::Other.into())
+pub(super) fn clone_args(flags: u64, nest: Option<BorrowedFd<'_>>) -> libc::clone_args {
+    let into_cgroup = u64::from(nest.is_some()) * CLONE_INTO_CGROUP;
+    #[expect(unsafe_code, reason = "the structure has no other value to begin with")]
+    // SAFETY: it is plain numbers, for which zero is a value.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = flags | into_cgroup;
+    args.exit_signal = u64::try_from(libc::SIGCHLD).unwrap_or_default();
+    args.cgroup = nest.map_or(0, |fd| u64::try_from(fd.as_raw_fd()).unwrap_or_default());
+    args
 }
-
-/// Bytes of stack for [`become_program`]: much more than it needs, as nothing stops it at the end. Untouched ones cost nothing.
-const STACK: usize = 64 * 1024;
 
 /// Forks; none: this is the child.
 pub(crate) fn clone(flags: u64, nest: Option<BorrowedFd<'_>>) -> io::Result<Option<Pid>> {
-    let into_cgroup = u64::from(nest.is_some()) * CLONE_INTO_CGROUP;
+    let args = clone_args(flags, nest);
     #[expect(unsafe_code, reason = "there is no safe fork")]
     // SAFETY: this process has one thread, and no memory is shared with the child: it goes on with a copy of everything.
-    let result = unsafe {
-        let mut args: libc::clone_args = std::mem::zeroed();
-        args.flags = flags | into_cgroup;
-        args.exit_signal = u64::try_from(libc::SIGCHLD).unwrap_or_default();
-        args.cgroup = nest.map_or(0, |fd| u64::try_from(fd.as_raw_fd()).unwrap_or_default());
-        libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>())
-    };
+    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) };
     match result {
         0 => Ok(None),
         pid if pid > 0 => Ok(i32::try_from(pid).ok().and_then(Pid::from_raw)),
@@ -134,7 +117,7 @@ pub(crate) fn clone(flags: u64, nest: Option<BorrowedFd<'_>>) -> io::Result<Opti
 
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// Returns only what went wrong. Without a plan nothing is allocated but for that: see [`vfork`].
+/// Returns only what went wrong. Without a plan nothing is allocated but for that: see `vfork`.
 fn become_program(
     cwd: &CStr,
     image: &Image<'_>,
