@@ -14,7 +14,7 @@ from ..peers import celery_supervises, erlang, queues, runit
 NAME = "supervise"
 TITLE = "SIGKILL of an agent until its replacement works (p99 is the slowest)"
 FLOOR, LEDGER = "respawn in C", "respawn, ledger"
-CASE, PANIC = "no backoff", "a worker's panic"
+CASE, PANIC = "no backoff", "a panic that is heard of"
 AIMS = [
     Aim(CASE, "p50", "at most Erlang's", at_most=1.0, against="erlang"),
     Aim(PANIC, "p50", "replaced within 1 ms", at_most=1000.0),

@@ -125,7 +125,7 @@ impl Claim {
         let logged = self.logged.get().copied();
         let next = QueueEntry { logged, ..once_more(&self.left(run, now), now) };
         let event = self.event(what, now);
-        let seq = match at > now {
+        let seq = match at > now && self.failed.load(Ordering::Acquire) == 0 {
             true => self.bus.append_and_schedule(&event, self.last(), &next, at).await? + 1,
             false => self.append_then_queue(&event, next).await?,
         };
@@ -144,8 +144,8 @@ impl Claim {
         self.failed.store(failed, Ordering::Release);
         let next = QueueEntry { after: Some(failed), ..next };
         let (subject, over) = &self.queued;
-        // Refused, it was queued already: this one's first try was heard, or the delivery was brought to somebody else.
-        Ok(self.bus.queue_behind(&next, (subject, *over)).await?.unwrap_or(failed))
+        // None: it was queued already, as this one's first try was heard, or the delivery was brought to somebody else.
+        Ok(self.bus.queue_behind(&next, failed, (subject, *over)).await?.unwrap_or(failed))
     }
 
     /// Writes what the agent's run has come to; the claim goes on behind that. Not once a cancel was asked for: that has to
@@ -195,7 +195,7 @@ impl Claim {
         let seq = last.as_ref().map_or(0, |last| last.seq);
         if let (Some(Fence::Lost), Some(last)) = (&found, &last) {
             // Perhaps it is ours, and its answer was lost: what follows would be queued when the lease lapses, at the latest.
-            self.bus.queue_next(last, Timestamp::now()).await?;
+            self.bus.queue_next(last, &self.entry, Timestamp::now()).await?;
         }
         if let Some(Fence::CancelRequested(_)) = &found {
             self.cancelled.store(true, Ordering::Release);

@@ -20,6 +20,9 @@ use crate::tail::record;
 /// Records of one task that are read at a time: it has a handful.
 const PAGE: usize = 64;
 
+/// Looks at a task's newest entry that changes under our hands.
+const LOOKS: u32 = 10;
+
 /// What became of a submission.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Submitted {
@@ -131,38 +134,48 @@ impl Bus {
         Ok(seq - 1)
     }
 
-    /// Puts an entry on its queue that follows from an event which is on the ledger already, unless one is there that is newer than
-    /// `over`: its queue's subject and its sequence. Returns the sequence of what it wrote.
+    /// Puts an entry on its queue that follows from the event at `after`, which is on the ledger already, unless one for that
+    /// attempt is there that is newer than the event. `queued`: the subject and the sequence of the newest one that is known. Returns
+    /// the sequence of what it wrote.
     pub(crate) async fn queue_behind(
         &self,
         entry: &QueueEntry,
-        (subject, over): (&str, u64),
+        after: u64,
+        queued: (&str, u64),
     ) -> Result<Option<u64>, BusError> {
-        let lane = Lane::from(entry.task.priority);
+        let (id, lane) = (entry.task.id, Lane::from(entry.task.priority));
         let message = queue_message(entry, lane)?;
         // A pattern costs the broker more; a task that was never interrupted has had one queue.
-        let pattern = if message.subject == subject { subject.to_owned() } else { subject::any_queue(entry.task.id) };
-        match self.publish(&message.expecting(&pattern, over)).await {
-            Ok(seq) => {
-                self.wake(&entry.task.department, lane).await;
-                Ok(Some(seq))
+        let mut pattern = if message.subject == queued.0 { queued.0.to_owned() } else { subject::any_queue(id) };
+        let mut over = queued.1;
+        for _ in 0..LOOKS {
+            match self.publish(&message.clone().expecting(&pattern, over)).await {
+                Ok(seq) => {
+                    self.wake(&entry.task.department, lane).await;
+                    return Ok(Some(seq));
+                }
+                Err(BusError::Conflict) => {}
+                Err(error) => return Err(error),
             }
-            Err(BusError::Conflict) => Ok(None),
-            Err(error) => Err(error),
+            // Another one may be there that is no use: one that was on a schedule since before the task was retried by hand.
+            pattern = subject::any_queue(id);
+            let newest = self.last(subject::TASKS, &pattern).await?;
+            over = newest.as_ref().map_or(0, |newest| newest.seq);
+            if let Some(newest) = newest.filter(|newest| newest.seq > after)
+                && newest.decode::<QueueEntry>()?.attempt == entry.attempt
+            {
+                return Ok(None);
+            }
         }
+        Err(BusError::Conflict)
     }
 
-    /// Queues what follows an attempt that failed and goes on at once, if whoever wrote that has not lived to do it.
-    pub async fn queue_next(&self, last: &Last, now: Timestamp) -> Result<Option<u64>, BusError> {
-        let Some(newest) = self.last(subject::TASKS, &subject::any_queue(last.event.task_id)).await? else {
-            return Ok(None);
-        };
-        if newest.seq > last.seq {
-            return Ok(None);
-        }
-        let Some(next) = unqueued(&last.event, last.seq, &newest.decode()?, now) else { return Ok(None) };
-        // Whatever is the newest at the time: nobody knows which queue the next one would be written to.
-        self.queue_behind(&next, ("", newest.seq)).await
+    /// Queues what follows an attempt that failed and goes on at once, if whoever wrote that has not lived to do it. `entry` is
+    /// one that the attempt came from.
+    pub async fn queue_next(&self, last: &Last, entry: &QueueEntry, now: Timestamp) -> Result<Option<u64>, BusError> {
+        let Some(next) = unqueued(&last.event, last.seq, entry, now) else { return Ok(None) };
+        // Expecting none is refused, and then it is looked which is the newest.
+        self.queue_behind(&next, last.seq, ("", 0)).await
     }
 
     /// The same, with a queue entry that comes due at `at`.

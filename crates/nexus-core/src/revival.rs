@@ -69,7 +69,7 @@ pub fn once_more(entry: &QueueEntry, now: Timestamp) -> QueueEntry {
     QueueEntry { attempt: entry.attempt.saturating_add(1), resume: None, ..later(entry, now) }
 }
 
-/// The entry that follows an attempt that failed and goes on at once, whose holder has not lived to queue it. `entry` is the one
+/// The entry that follows an attempt that failed and goes on at once, whose holder has not lived to queue it. `entry` is one
 /// that the attempt came from, and `seq` is that of its last event. `None`: no such entry follows.
 #[must_use]
 pub fn unqueued(last: &Event, seq: u64, entry: &QueueEntry, now: Timestamp) -> Option<QueueEntry> {

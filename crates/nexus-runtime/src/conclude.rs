@@ -143,7 +143,13 @@ pub(crate) async fn reclaim_one(node: &Node, slot: &Slot, claim: &Arc<Claim>, re
 
 /// Gives back what was abandoned, when no process of it is alive.
 pub(crate) async fn put_back(node: &Node, slot: &Slot, mut unfinished: Unfinished, reason: &str, policy: &Department) {
-    unfinished.over().await;
+    tokio::select! {
+        () = unfinished.over() => {}
+        () = node.give_up.cancelled() => {
+            tracing::warn!(task = %unfinished.claim.entry.task.id, "its processes could not be ended; the next start sees to it");
+            return;
+        }
+    }
     let conclusion = Conclusion::Interrupted(reason.to_owned());
     conclude(node, &unfinished.claim, conclusion, &Outcome::default(), policy).await;
     slot.left(&unfinished);

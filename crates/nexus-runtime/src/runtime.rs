@@ -352,7 +352,13 @@ impl Root {
         for slot in self.node.board.slots(None) {
             let policy = company.departments.get(&slot.department).unwrap_or(&default);
             reclaim(&self.node, &slot, "the CEO failed", policy).await;
-            slot.cleared().await;
+            // A CEO that is restarted need not wait for that; whoever stops has to, or it is left to the next start.
+            if self.stopping.load(Ordering::Acquire) {
+                tokio::select! {
+                    () = slot.cleared() => {}
+                    () = self.node.give_up.cancelled() => {}
+                }
+            }
         }
     }
 }

@@ -165,8 +165,8 @@ impl Warden {
                 let started = match (&mut self.group, &self.tree) {
                     (_, Some(_)) => Err(Fault { stage: Stage::Fork, errno: 0, detail: "a tree is alive".to_owned() }),
                     (Some(Err(fault)), None) => Err(fault.clone()),
-                    (Some(Ok(group)), None) => Tree::start(&start, &mut self.fds, Some(group)),
-                    (None, None) => Tree::start(&start, &mut self.fds, None),
+                    (Some(Ok(group)), None) => Tree::start(&start, &mut self.fds, Some(group), self.socket.as_fd()),
+                    (None, None) => Tree::start(&start, &mut self.fds, None, self.socket.as_fd()),
                 };
                 self.fds.clear();
                 match started {

@@ -58,8 +58,13 @@ pub(crate) struct Reaped {
 }
 
 impl Tree {
-    /// Starts a program; its descriptors are the first ones of `fds`.
-    pub(crate) fn start(start: &Start, fds: &mut VecDeque<OwnedFd>, group: Option<&mut Group>) -> Result<Self, Fault> {
+    /// Starts a program; its descriptors are the first ones of `fds`. `runtime` is the way to whoever has asked for it.
+    pub(crate) fn start(
+        start: &Start,
+        fds: &mut VecDeque<OwnedFd>,
+        group: Option<&mut Group>,
+        runtime: BorrowedFd<'_>,
+    ) -> Result<Self, Fault> {
         let missing = || Fault { stage: Stage::Fork, errno: 0, detail: "a descriptor did not arrive".to_owned() };
         let stdout = fds.pop_front().ok_or_else(missing)?;
         let stderr = fds.pop_front().ok_or_else(missing)?;
@@ -83,7 +88,7 @@ impl Tree {
             None => None,
         };
         let stdio = [stdin.as_ref().map(AsFd::as_fd), Some(stdout.as_fd()), Some(stderr.as_fd())];
-        let (child, outcome, control) = fork::fork(start, &limits, plan, stdio, nest)?;
+        let (child, outcome, control) = fork::fork(start, &limits, plan, stdio, nest, runtime)?;
         Ok(Self {
             id: start.id,
             child,

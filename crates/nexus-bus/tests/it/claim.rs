@@ -131,7 +131,7 @@ async fn a_retry_that_is_due_at_once_waits_for_no_schedule_and_remembers_the_tim
     assert_eq!((brought.attempt, brought.resume, brought.after), (2, None, Some(last.seq)));
     assert!((7_000..60_000).contains(&brought.spent.wall_ms), "{:?}", brought.spent);
     // Somebody who is brought the first entry again finds that nothing is to be done.
-    assert_eq!(bus.queue_next(&last, now).await.unwrap(), None);
+    assert_eq!(bus.queue_next(&last, &entry, now).await.unwrap(), None);
     assert!(queues.pull(priority(5), 1).await.unwrap().is_empty());
 }
 
@@ -148,8 +148,8 @@ async fn what_its_holder_did_not_live_to_queue_is_queued_once() {
     // As its holder writes it, who is killed then.
     claim.conclude(failed(now), now).await.unwrap();
     let last = bus.last_event(entry.task.id).await.unwrap().unwrap();
-    let written = bus.queue_next(&last, now).await.unwrap().expect("nothing follows yet");
-    assert_eq!(bus.queue_next(&last, now).await.unwrap(), None, "but once");
+    let written = bus.queue_next(&last, &entry, now).await.unwrap().expect("nothing follows yet");
+    assert_eq!(bus.queue_next(&last, &entry, now).await.unwrap(), None, "but once");
     let brought = queues.pull(priority(5), 5).await.unwrap();
     assert_eq!(brought.iter().map(Delivery::seq).collect::<Vec<_>>(), [written]);
     let next = brought[0].entry.as_ref().unwrap();
@@ -162,6 +162,27 @@ async fn what_its_holder_did_not_live_to_queue_is_queued_once() {
     );
     assert_eq!(claim.look().await.unwrap(), Some(Fence::Lost));
     assert!(queues.pull(priority(5), 1).await.unwrap().is_empty());
+}
+
+/// One that was on a schedule since before the task was retried by hand, say, comes due while it runs, and is no use to anybody.
+#[tokio::test]
+async fn what_follows_is_queued_behind_an_entry_that_is_left_over() {
+    let server = Server::start().await;
+    let bus = server.bus().await;
+    let entry = entry(5);
+    bus.submit(&entry).await.unwrap();
+    let mut queues = queues(&bus, LEASE).await;
+    let claim = claim(&bus, &take(&mut queues, 5).await, 0).await.unwrap();
+    let now = Timestamp::now();
+    let queue = format!("nexus.queue.{}.5.{}", entry.task.department, entry.task.id);
+    let left_over = serde_json::to_vec(&QueueEntry { attempt: 2, ..entry.clone() }).unwrap();
+    server.raw().await.request(queue, left_over.into()).await.unwrap();
+    let stray = queues.pull(priority(5), 1).await.unwrap().pop().expect("the one that is left over").seq();
+    let seq = claim.conclude_and_retry(failed(now), None, now, now).await.unwrap();
+    let event = bus.last_event(entry.task.id).await.unwrap().unwrap().seq;
+    assert!(stray < event && event < seq, "{stray}, {event}, {seq}");
+    let next = queues.pull(priority(5), 1).await.unwrap().pop().expect("one that follows the failure");
+    assert_eq!((next.seq(), next.entry.unwrap().after), (seq, Some(event)));
 }
 
 #[tokio::test]

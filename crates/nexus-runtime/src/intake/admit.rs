@@ -285,7 +285,7 @@ async fn turn(node: &Node, entry: &QueueEntry, delivery: &Delivery, fresh: bool)
         requeued.into_iter().for_each(|(_, written)| node.historian.wrote(written));
     }
     if let (Turn::QueueNext, Some(last)) = (turn, &last) {
-        let queued = Box::pin(node.bus.queue_next(last, Timestamp::now())).await?;
+        let queued = Box::pin(node.bus.queue_next(last, entry, Timestamp::now())).await?;
         queued.into_iter().for_each(|written| node.historian.wrote(written));
     }
     Ok(turn)

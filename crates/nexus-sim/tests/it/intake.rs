@@ -4,10 +4,11 @@ use nexus_core::event::{Event, What};
 use nexus_core::id::{AgentName, NodeId, WorkerName};
 use nexus_core::lane::Lane;
 use nexus_core::revival::unqueued;
+use nexus_core::task::QueueEntry;
 use nexus_core::turn::{Arrival, Turn, Wait, expected, turn};
 
 use crate::ledger::{Body, Delivery, Millis, Outgoing, Pattern, Task, token_seq};
-use crate::node::{Admission, Local, Place, Revive, Then, Why};
+use crate::node::{Admission, Behind, Local, Place, Revive, Then, Whose, Why};
 use crate::rules::TASK_LEASE;
 use crate::wire::{Ask, Told};
 use crate::worker::Hand;
@@ -112,45 +113,69 @@ impl Sim {
             Turn::QueueNext if !self.rules.queue_next => self.dropped(node, &admission),
             Turn::QueueNext => {
                 let Some((event, seq)) = last else { return };
-                self.ask(
-                    node,
-                    Ask::LastEntry(task),
-                    Then::Newest { admission: Some(Box::new(admission)), task, event: Box::new(event), seq },
-                );
+                let entry = admission.delivery.entry.clone();
+                self.queue_next(node, &event, seq, (task, &entry), Whose::Admission(Box::new(admission)));
             }
         }
     }
 
     /// Queues what follows an attempt that failed and goes on at once, unless it is queued already.
-    pub(crate) fn newest(
+    pub(crate) fn queue_next(
         &mut self,
         node: usize,
-        admission: Option<Box<Admission>>,
-        (event, seq): (&Event, u64),
-        task: Task,
-        told: Told,
+        event: &Event,
+        after: u64,
+        (task, entry): (Task, &QueueEntry),
+        whose: Whose,
     ) {
-        let missing = match told {
-            Told::Entry(Some((entry, at))) if at < seq => {
-                unqueued(event, seq, &entry, self.timestamp()).map(|next| (next, at))
-            }
-            Told::Unreachable => return self.queued_next(node, admission, &Told::Unreachable),
-            _ => None,
-        };
-        let Some((next, at)) = missing else { return self.queued_next(node, admission, &Told::Done) };
-        self.say(|| format!("node {node} queues what follows attempt {} of task {task}", event.attempt));
-        self.count("queued by another");
-        let (id, lane) = (self.id(), self.jobs[task].work.priority.into());
-        let expect = Some((Pattern::AnyQueue, at));
-        let batch = vec![Outgoing { task, body: Body::Entry(next), lane, expect, id }];
-        self.ask(node, Ask::Append(batch), Then::QueuedNext { admission });
+        let Some(next) = unqueued(event, after, entry, self.timestamp()) else { return self.is_queued(node, whose) };
+        self.count("looked for by another");
+        self.queue_behind(node, Behind { next, task, after, over: 0, whose });
     }
 
-    pub(crate) fn queued_next(&mut self, node: usize, admission: Option<Box<Admission>>, told: &Told) {
-        match (admission, told) {
-            (Some(admission), Told::Unreachable) => self.away(node, *admission),
-            (Some(admission), _) => self.dropped(node, &admission),
-            (None, _) => {}
+    /// Unless one for that attempt is there that is newer than the event.
+    pub(crate) fn queue_behind(&mut self, node: usize, behind: Behind) {
+        let (id, task) = (self.id(), behind.task);
+        let lane = self.jobs[task].work.priority.into();
+        let (body, expect) = (Body::Entry(behind.next.clone()), Some((Pattern::AnyQueue, behind.over)));
+        let batch = vec![Outgoing { task, body, lane, expect, id }];
+        self.ask(node, Ask::Append(batch), Then::Queued(Box::new(behind)));
+    }
+
+    pub(crate) fn queued(&mut self, node: usize, behind: Behind, told: &Told) {
+        match told {
+            Told::Stored(_) => self.is_queued(node, behind.whose),
+            Told::Conflict => self.ask(node, Ask::LastEntry(behind.task), Then::Newest(Box::new(behind))),
+            _ => self.is_not_queued(node, behind.whose),
+        }
+    }
+
+    pub(crate) fn newest(&mut self, node: usize, behind: Behind, told: Told) {
+        match told {
+            Told::Entry(Some((newest, at))) if at > behind.after && newest.attempt == behind.next.attempt => {
+                self.is_queued(node, behind.whose);
+            }
+            Told::Entry(newest) => {
+                let over = newest.map_or(0, |(_, at)| at);
+                self.queue_behind(node, Behind { over, ..behind });
+            }
+            _ => self.is_not_queued(node, behind.whose),
+        }
+    }
+
+    fn is_queued(&mut self, node: usize, whose: Whose) {
+        match whose {
+            Whose::Hand(id) => self.concluded(node, id, &Told::Stored(0)),
+            Whose::Admission(admission) => self.dropped(node, &admission),
+            Whose::Nobody => {}
+        }
+    }
+
+    fn is_not_queued(&mut self, node: usize, whose: Whose) {
+        match whose {
+            Whose::Hand(id) => self.conclude_later(node, id),
+            Whose::Admission(admission) => self.away(node, *admission),
+            Whose::Nobody => {}
         }
     }
 

@@ -6,6 +6,7 @@ use nexus_core::attempt::Input;
 use nexus_core::event::Event;
 use nexus_core::intake::Shares;
 use nexus_core::lane::Lane;
+use nexus_core::task::QueueEntry;
 
 use crate::ledger::{Delivery, Millis, Task};
 use crate::rules::{HELD, LAST_CALL, PERIOD};
@@ -130,21 +131,11 @@ pub(crate) enum Then {
     Failed {
         hand: u64,
     },
-    Queued {
-        hand: u64,
-    },
+    Queued(Box<Behind>),
     Fenced {
         hand: u64,
     },
-    Newest {
-        admission: Option<Box<Admission>>,
-        task: Task,
-        event: Box<Event>,
-        seq: u64,
-    },
-    QueuedNext {
-        admission: Option<Box<Admission>>,
-    },
+    Newest(Box<Behind>),
     Renewed {
         hand: u64,
     },
@@ -166,6 +157,26 @@ pub(crate) enum Then {
     },
     RetryLooked(Task),
     RetryEntry(Task, u64),
+}
+
+/// An entry that follows from an event which is on the ledger already.
+#[derive(Clone, Debug)]
+pub(crate) struct Behind {
+    pub(crate) next: QueueEntry,
+    pub(crate) task: Task,
+    pub(crate) after: u64,
+    /// The newest entry that is known.
+    pub(crate) over: u64,
+    pub(crate) whose: Whose,
+}
+
+/// Who queues it.
+#[derive(Clone, Debug)]
+pub(crate) enum Whose {
+    Hand(u64),
+    Admission(Box<Admission>),
+    /// One that has let go of it.
+    Nobody,
 }
 
 /// An attempt that is to be put back.
@@ -317,10 +328,9 @@ impl Sim {
             Then::Started { admission } => self.started(node, admission, &told),
             Then::Concluded { hand } => self.concluded(node, hand, &told),
             Then::Failed { hand } => self.failed(node, hand, &told),
-            Then::Queued { hand } => self.queued(node, hand, &told),
+            Then::Queued(behind) => self.queued(node, *behind, &told),
             Then::Fenced { hand } => self.fenced(node, hand, told),
-            Then::Newest { admission, task, event, seq } => self.newest(node, admission, (&event, seq), task, told),
-            Then::QueuedNext { admission } => self.queued_next(node, admission, &told),
+            Then::Newest(behind) => self.newest(node, *behind, told),
             Then::Renewed { hand } => self.renewed(node, hand, asked, &told),
             Then::LeaseTaken => self.lease_taken(node, asked, &told),
             Then::LeaseSeen(other) => self.lease_seen(node, other, asked, &told),

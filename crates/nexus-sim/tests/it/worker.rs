@@ -11,8 +11,8 @@ use nexus_core::retry::{Next, next};
 use nexus_core::revival::{again, later, once_more};
 use nexus_core::task::QueueEntry;
 
-use crate::ledger::{Body, Millis, Outgoing, Pattern, Task, token_seq};
-use crate::node::{Admission, Local, Place, Then};
+use crate::ledger::{Body, Millis, Outgoing, Task, token_seq};
+use crate::node::{Admission, Behind, Local, Place, Then, Whose};
 use crate::rules::{TASK_HELD, TASK_PERIOD};
 use crate::wire::{Ask, Told};
 use crate::world::Sim;
@@ -209,9 +209,12 @@ impl Sim {
 
     /// Writes down how an attempt ended: until it is written, or somebody else has written.
     pub(crate) fn conclude(&mut self, node: usize, id: u64) {
-        let (random, now, policy) = (self.rng.f64(), self.timestamp(), self.policy);
+        let (random, now, policy) = (self.rng.f64(), self.timestamp(), self.policy());
         let Some(hand) = self.hand(node, id) else { return };
         let Some(conclusion) = hand.conclusion.clone() else { return };
+        if let Some(failed) = hand.failed {
+            return self.queue_after(node, id, failed);
+        }
         let Claim { task, last, .. } = hand.claim;
         let entry = hand.claim.entry.clone();
         let outcome = Outcome::default();
@@ -221,9 +224,6 @@ impl Sim {
             Next::Cancel(reason) => What::Cancelled { reason, outcome: Some(outcome) },
             Next::Fail(failure) => What::Failed { failure, outcome },
             Next::RetryAfter(failure, delay) if delay.is_zero() => {
-                if let Some(failed) = hand.failed {
-                    return self.queue_behind(node, id, failed);
-                }
                 let event = self.event(task, entry.attempt, What::AttemptFailed { failure, outcome, retry_at: now });
                 let batch = vec![self.message(task, event, Some(last))];
                 return self.ask(node, Ask::Append(batch), Then::Failed { hand: id });
@@ -255,30 +255,20 @@ impl Sim {
         match told {
             Told::Stored(seq) => {
                 hand.failed = Some(*seq);
-                self.queue_behind(node, id, *seq);
+                self.queue_after(node, id, *seq);
             }
             told => self.concluded(node, id, told),
         }
     }
 
-    /// The entry that follows, behind its event: if none is there that is newer than the attempt's own.
-    fn queue_behind(&mut self, node: usize, id: u64, failed: u64) {
+    /// The entry that follows, behind its event.
+    fn queue_after(&mut self, node: usize, id: u64, after: u64) {
         let now = self.timestamp();
         let Some(hand) = self.hand(node, id) else { return };
         let Claim { task, entry, token, .. } = &hand.claim;
-        let (task, expect) = (*task, token_seq(token).map(|over| (Pattern::AnyQueue, over)));
-        let next = QueueEntry { after: Some(failed), ..once_more(entry, now) };
-        let (id_of_it, lane) = (self.id(), self.jobs[task].work.priority.into());
-        let batch = vec![Outgoing { task, body: Body::Entry(next), lane, expect, id: id_of_it }];
-        self.ask(node, Ask::Append(batch), Then::Queued { hand: id });
-    }
-
-    pub(crate) fn queued(&mut self, node: usize, id: u64, told: &Told) {
-        match told {
-            // Refused, somebody else has queued it.
-            Told::Stored(_) | Told::Conflict => self.concluded(node, id, &Told::Stored(0)),
-            _ => self.conclude_later(node, id),
-        }
+        let next = QueueEntry { after: Some(after), ..once_more(entry, now) };
+        let (task, over) = (*task, token_seq(token).unwrap_or_default());
+        self.queue_behind(node, Behind { next, task, after, over, whose: Whose::Hand(id) });
     }
 
     pub(crate) fn concluded(&mut self, node: usize, id: u64, told: &Told) {
@@ -308,22 +298,18 @@ impl Sim {
                 self.conclude(node, id);
             }
             Some(Fence::Lost) => {
-                let task = hand.claim.task;
+                let (task, entry) = (hand.claim.task, hand.claim.entry.clone());
                 self.let_go(node, id);
                 // Perhaps its own, whose answer was lost: then what follows is still to be queued.
                 if let Some((event, seq)) = last.filter(|(event, _)| matches!(event.what, What::AttemptFailed { .. })) {
-                    self.ask(
-                        node,
-                        Ask::LastEntry(task),
-                        Then::Newest { admission: None, task, event: Box::new(event), seq },
-                    );
+                    self.queue_next(node, &event, seq, (task, &entry), Whose::Nobody);
                 }
             }
             Some(Fence::Own) | None => self.conclude_later(node, id),
         }
     }
 
-    fn conclude_later(&mut self, node: usize, id: u64) {
+    pub(crate) fn conclude_later(&mut self, node: usize, id: u64) {
         if let Some(hand) = self.hand(node, id) {
             let pause = hand.pause;
             hand.pause = (pause * 2).min(5_000);

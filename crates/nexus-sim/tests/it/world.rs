@@ -85,7 +85,9 @@ pub(crate) struct Sim {
     pub(crate) trees: Vec<Tree>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) stories: Vec<Story>,
-    pub(crate) policy: RetryPolicy,
+    policy: RetryPolicy,
+    /// The policy is another one each time.
+    changing: bool,
     /// Faults happen, and messages get lost.
     pub(crate) stormy: bool,
     pub(crate) violation: Option<String>,
@@ -101,8 +103,8 @@ impl Sim {
     pub(crate) fn new(seed: u64, rules: Rules, traced: bool) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let (nodes, tasks) = (rng.usize(1..4), rng.usize(3..12));
-        // Of every other run, retries wait for no time.
-        let initial = Span::from_secs(2 * (seed % 2));
+        // Retries wait for some time, for none, or for the one or the other: a department's file may change at any time.
+        let initial = Span::from_secs(2 * u64::from(seed.is_multiple_of(3)));
         let backoff = Backoff { initial, ..Backoff::default() };
         let policy = RetryPolicy { max_attempts: rng.u32(1..4), backoff };
         let mut sim = Self {
@@ -119,6 +121,7 @@ impl Sim {
             jobs: Vec::new(),
             stories: Vec::new(),
             policy,
+            changing: seed % 3 == 2,
             stormy: true,
             violation: None,
             counts: BTreeMap::new(),
@@ -183,6 +186,15 @@ impl Sim {
     pub(crate) fn id(&mut self) -> u64 {
         self.ids += 1;
         self.ids
+    }
+
+    pub(crate) fn policy(&mut self) -> RetryPolicy {
+        let mut policy = self.policy;
+        if self.changing {
+            // Long enough to come due when somebody has put the task back by hand, and it runs again.
+            policy.backoff.initial = Span::from_secs(self.rng.choice([0, 2, 20]).unwrap_or_default());
+        }
+        policy
     }
 
     pub(crate) fn timestamp(&self) -> Timestamp {

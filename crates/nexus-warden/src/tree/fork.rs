@@ -59,20 +59,24 @@ pub(super) enum Outcome {
     Pipe(File),
 }
 
-/// Makes the child.
+/// Makes the child. `runtime` is the way to whoever has asked for it.
 pub(super) fn fork(
     start: &Start,
     limits: &Limits,
     plan: Option<Plan>,
     stdio: [Option<BorrowedFd<'_>>; 3],
     nest: Option<BorrowedFd<'_>>,
+    runtime: BorrowedFd<'_>,
 ) -> Result<(Pid, Outcome, Option<Control>), Fault> {
     let image = Image::new(&start.program, &start.argv, &start.env);
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     if plan.is_none() {
         let mut failed = None;
-        let child = vfork::vfork(&mut || failed = Some(become_program(&start.cwd, &image, limits, None, stdio)), nest)
-            .map_err(|error| fault(Stage::Fork, &error))?;
+        let child = vfork::vfork(
+            &mut || failed = Some(become_program(&start.cwd, &image, limits, None, stdio, Some(runtime))),
+            nest,
+        )
+        .map_err(|error| fault(Stage::Fork, &error))?;
         return Ok((child, Outcome::Known(failed), None));
     }
     let (read, write) =
@@ -82,7 +86,7 @@ pub(super) fn fork(
     let Some(child) = fork else {
         drop(read);
         let mut pipe = File::from(write);
-        let fault = become_program(&start.cwd, &image, limits, plan, stdio);
+        let fault = become_program(&start.cwd, &image, limits, plan, stdio, None);
         confess(&mut pipe, &fault);
         exit(127)
     };
@@ -124,6 +128,7 @@ fn become_program(
     limits: &Limits,
     plan: Option<Plan>,
     stdio: [Option<BorrowedFd<'_>>; 3],
+    runtime: Option<BorrowedFd<'_>>,
 ) -> Fault {
     // A group of its own, and no terminal: what is typed into the company's, or shown there, is not the agent's.
     if let Err(error) = rustix::process::setsid() {
@@ -144,7 +149,18 @@ fn become_program(
     if let Err(error) = rustix::process::chdir(cwd) {
         return fault(Stage::Directory, &error.into());
     }
+    // The warden, which would see it, stands still: and the directory may have kept both waiting for long.
+    if runtime.is_some_and(has_hung_up) {
+        exit(127);
+    }
     fault(Stage::Exec, &image.execute())
+}
+
+fn has_hung_up(socket: BorrowedFd<'_>) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::HUP)
 }
 
 /// Ends a forked child, without the exit handlers of its parent.
