@@ -10,6 +10,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// How often it is looked at: more often than a model answers.
 const PERIOD: Duration = Duration::from_millis(200);
+/// How long after the agent has said something: a budget that its model has used up is to end it before its next call.
+const A_MOMENT: Duration = Duration::from_millis(20);
 /// How deep it is looked for, and among how many files.
 const DEPTH: usize = 6;
 const FILES: usize = 4096;
@@ -27,17 +29,37 @@ pub(super) struct SideFileTail {
     line: Vec<u8>,
     too_long: bool,
     ticks: Option<Interval>,
+    /// The next tick is in a moment.
+    stirred: bool,
 }
 
 impl SideFileTail {
     pub(super) const fn new(dir: Option<PathBuf>) -> Self {
-        Self { dir, wanted: None, found: None, offset: 0, line: Vec::new(), too_long: false, ticks: None }
+        Self {
+            dir,
+            wanted: None,
+            found: None,
+            offset: 0,
+            line: Vec::new(),
+            too_long: false,
+            ticks: None,
+            stirred: false,
+        }
     }
 
     /// Asks which file it is, until that is known.
     pub(super) fn look_for(&mut self, which: impl FnOnce() -> Option<SideFile>) {
         if self.dir.is_some() && self.wanted.is_none() {
             self.wanted = which();
+        }
+    }
+
+    /// The agent has said something, and may have written something too.
+    pub(super) fn stir(&mut self) {
+        if let Some(ticks) = &mut self.ticks
+            && !std::mem::replace(&mut self.stirred, true)
+        {
+            ticks.reset_after(A_MOMENT);
         }
     }
 
@@ -65,6 +87,7 @@ impl SideFileTail {
             ticks
         });
         ticks.tick().await;
+        self.stirred = false;
     }
 
     /// The lines that are complete and were not read yet. A file that can't be read says nothing: what it would have said is

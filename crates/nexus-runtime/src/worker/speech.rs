@@ -153,6 +153,7 @@ impl Speech {
             }
         }
         self.side.look_for(|| self.reader.side_file());
+        self.side.stir();
         self.heard(said, shown)
     }
 

@@ -101,6 +101,7 @@ fn a_budget_is_overspent_by_one_turn_at_most() {
     assert_eq!(failure(&company, &task), "budget");
     // 1100 a turn: the fifth goes over it, and one more may be under way.
     let asked = scene.model.requests(KEY);
+    println!("{asked} turns");
     assert!((5..=6).contains(&asked), "{asked} turns");
     let counted = ["input", "output"].map(|which| at(&answer, &format!("task.run.tokens.{which}")).as_u64().unwrap());
     let spent: u64 = counted.iter().sum();
