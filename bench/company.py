@@ -117,8 +117,3 @@ class Company:
         with processes.running(self.site.load_command(order), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             processes.first_line(child, b"answering")
             yield
-
-    def nexus(self, *args) -> dict:
-        """What a command of the program says of it, as JSON."""
-        args = [self.site.nexus, args[0], "--data-dir", self.data_dir, "-o", "json", *args[1:]]
-        return self.site.json(args)
