@@ -27,7 +27,7 @@ pub struct Claim {
     pub worker: WorkerName,
     pub agent: AgentName,
     /// Something had happened to the task before: its log goes on where it ended.
-    pub resumed: bool,
+    resumed: bool,
     began: Timestamp,
     delivery: Subject,
     /// Where its entry was queued, and its sequence there.
@@ -125,9 +125,10 @@ impl Claim {
         let logged = self.logged.get().copied();
         let next = QueueEntry { logged, ..once_more(&self.left(run, now), now) };
         let event = self.event(what, now);
-        let seq = match at > now && self.failed.load(Ordering::Acquire) == 0 {
-            true => self.bus.append_and_schedule(&event, self.last(), &next, at).await? + 1,
-            false => self.append_then_queue(&event, next).await?,
+        let at_once = event.goes_on_at_once() || self.failed.load(Ordering::Acquire) > 0;
+        let seq = match at_once {
+            true => self.append_then_queue(&event, next).await?,
+            false => self.bus.append_and_schedule(&event, self.last(), &next, at).await? + 1,
         };
         self.bus.end_delivery(&self.delivery).await;
         Ok(seq)
@@ -191,12 +192,7 @@ impl Claim {
 
     /// After a refused write: what has been written in our place? Behind a cancel that was asked for, the claim goes on.
     pub async fn look(&self) -> Result<Option<Fence>, BusError> {
-        let (found, last) = self.found().await?;
-        let seq = last.as_ref().map_or(0, |last| last.seq);
-        if let (Some(Fence::Lost), Some(last)) = (&found, &last) {
-            // Perhaps it is ours, and its answer was lost: what follows would be queued when the lease lapses, at the latest.
-            self.bus.queue_next(last, &self.entry, Timestamp::now()).await?;
-        }
+        let (found, seq) = self.found().await?;
         if let Some(Fence::CancelRequested(_)) = &found {
             self.cancelled.store(true, Ordering::Release);
         }
@@ -211,14 +207,23 @@ impl Claim {
         self.found().await.map(|(found, _)| found)
     }
 
-    async fn found(&self) -> Result<(Option<Fence>, Option<Last>), BusError> {
+    async fn found(&self) -> Result<(Option<Fence>, u64), BusError> {
         let last = match self.bus.last_event(self.entry.task.id).await {
             // Nobody but another node, a newer one, can have written that.
-            Err(BusError::Newer { .. }) => return Ok((Some(Fence::Lost), None)),
+            Err(BusError::Newer { .. }) => return Ok((Some(Fence::Lost), 0)),
             last => last?,
         };
         let seen = last.as_ref().map(|last| (&last.event, last.seq));
-        Ok((fence(self.last(), &self.delivery, seen), last))
+        Ok((fence(self.last(), &self.delivery, seen), last.as_ref().map_or(0, |last| last.seq)))
+    }
+
+    /// Where the claim is lost to a failure that goes on at once, it may be its own, whose answer was lost: then what follows is
+    /// still to be queued, and waits for the lease to lapse otherwise. Returns the sequence of what it wrote.
+    pub async fn queue_next(&self, now: Timestamp) -> Result<Option<u64>, BusError> {
+        match self.bus.last_event(self.entry.task.id).await? {
+            Some(last) => self.bus.queue_next(&last, &self.entry, now).await,
+            None => Ok(None),
+        }
     }
 
     /// The task as this attempt leaves it.

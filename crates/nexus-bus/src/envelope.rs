@@ -11,7 +11,7 @@ const JSON: &str = "application/json";
 
 /// Headers of one message, until it is published: each try needs a map of its own, and a map of names and values that have to be
 /// copied costs more than all else about a message.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Headers(Vec<(HeaderName, Cow<'static, str>)>);
 
 /// More than any message has.

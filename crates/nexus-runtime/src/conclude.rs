@@ -96,6 +96,12 @@ async fn write(
                     continue;
                 }
                 Ok(Some(Fence::Lost)) => {
+                    match claim.queue_next(now).await {
+                        Ok(queued) => queued.into_iter().for_each(|seq| node.historian.wrote(seq)),
+                        Err(error) => {
+                            tracing::debug!(task = %claim.entry.task.id, "what follows waits for its lease: {error}");
+                        }
+                    }
                     tracing::warn!(task = %claim.entry.task.id, "somebody else owns the task now; nothing is written");
                     return None;
                 }

@@ -197,6 +197,8 @@ async fn whoever_was_not_told_that_its_failure_was_stored_queues_what_follows() 
     claim.conclude(failed(now), now).await.unwrap();
     assert_eq!(claim.conclude_and_retry(failed(now), None, now, now).await, Err(BusError::Conflict));
     assert_eq!(claim.look().await.unwrap(), Some(Fence::Lost));
-    let next = queues.pull(priority(5), 1).await.unwrap().pop().expect("queued by the look").entry.unwrap();
-    assert_eq!(next.attempt, 2);
+    let written = claim.queue_next(now).await.unwrap();
+    let next = queues.pull(priority(5), 1).await.unwrap().pop().expect("what follows");
+    assert_eq!((Some(next.seq()), next.entry.unwrap().attempt), (written, 2));
+    assert_eq!(claim.queue_next(now).await.unwrap(), None, "but once");
 }
