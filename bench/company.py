@@ -47,6 +47,9 @@ class Company:
         text = f'default_department = "{next(iter(departments))}"\n{more}\n[bus]\nsync = "interval"\n'
         for name, command in {"true": ["/bin/true"], **(agents or {})}.items():
             text += f'[agents.{name}]\nkind = "command"\ncommand = {json.dumps([str(part) for part in command])}\n'
+            if name == "true":
+                # The very command line that floors and peers run: given an argument, /bin/true sets up its language first.
+                text += 'prompt = "none"\n'
         (self.config_dir / "nexus.toml").write_text(text)
         self.options = ["--nats", nats] if nats else []
         self.env = {}

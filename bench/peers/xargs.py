@@ -12,7 +12,7 @@ from ..site import Site
 def contender(site: Site, count: int, at_once: int) -> Contender:
     def measure() -> dict:
         begun = time.perf_counter()
-        child = start(["xargs", "-n", "1", "-P", at_once, "/bin/true"], stdin=subprocess.PIPE)
+        child = start(["xargs", "-I", "{}", "-P", at_once, "/bin/true"], stdin=subprocess.PIPE)
         try:
             child.communicate(b"x\n" * count)
         finally:

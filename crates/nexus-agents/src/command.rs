@@ -36,6 +36,7 @@ pub fn launch(spec: &AgentSpec, prompt: &str, prompt_file: PathBuf) -> Result<La
     let mut launch = Launch { program: program.clone(), args: args.to_vec(), ..Launch::default() };
     match spec.prompt {
         PromptVia::Arg => launch.args.push(prompt.to_owned()),
+        PromptVia::None => {}
         PromptVia::Stdin => launch.stdin = Some(prompt.to_owned()),
         PromptVia::File => {
             launch.env.push(("NEXUS_PROMPT_FILE".to_owned(), prompt_file.display().to_string()));

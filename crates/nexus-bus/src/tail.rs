@@ -56,8 +56,8 @@ pub struct Batch {
     pub newer: Option<BusError>,
 }
 
-/// Records that are read together at most: with messages of 1 KiB half a MiB.
-const BATCH: usize = 512;
+/// Records that are read together at most: with messages of 1 KiB two MiB.
+const BATCH: usize = 2048;
 /// Bytes of them at most, unless a single one has more: far below what the broker lets wait for a connection before it ends it.
 const BATCH_BYTES: usize = 16 << 20;
 /// How long one pull waits for something to come, and how often the broker says meanwhile that it has not forgotten it.

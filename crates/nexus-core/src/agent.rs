@@ -58,6 +58,8 @@ pub enum PromptVia {
     Stdin,
     /// In a file whose path is in `NEXUS_PROMPT_FILE`.
     File,
+    /// Not at all: the command says all that is to be done, such as `["make", "test"]`.
+    None,
 }
 
 /// `[agents.NAME]` of `nexus.toml`: declares an agent, or changes a built-in one.

@@ -1,13 +1,19 @@
 //! What a child may see of our own environment: a short list of names, and those that are asked for.
 
 use std::ffi::OsString;
+use std::sync::LazyLock;
+
+/// The basic variables of our own environment, as it was when they were first asked for: nobody changes it, and each start
+/// of an agent asks.
+static OWN: LazyLock<Vec<(OsString, OsString)>> =
+    LazyLock::new(|| std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_basic)).collect());
 
 /// The basic variables of our own environment, and those named in `pass`. Everything else stays here: it may be a secret.
 #[must_use]
 pub fn user_environment(pass: &[String]) -> Vec<(OsString, OsString)> {
-    std::env::vars_os()
-        .filter(|(name, _)| name.to_str().is_some_and(|name| is_basic(name) || pass.iter().any(|p| p == name)))
-        .collect()
+    let more = pass.iter().filter(|name| !is_basic(name));
+    let more = more.filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
+    OWN.iter().cloned().chain(more).collect()
 }
 
 /// Whether this process is root's; never on Windows.

@@ -19,6 +19,13 @@ pub fn wait_for_turns() -> io::Result<()> {
     Ok(())
 }
 
+/// Threads for a program of the company's: one for every other processor. The others of it and the agents, which do the work,
+/// need some too, and what one thread hands on to another costs more than what it does itself.
+#[must_use]
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
+}
+
 /// Whether that was done, and a warden has to undo it for what it starts.
 pub(crate) fn waits_for_them() -> bool {
     WAITS.load(Ordering::Relaxed)

@@ -56,13 +56,13 @@ pub(crate) struct State {
 /// How long a reader waits for the history to catch up with what this node wrote.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long little is kept that was heard before it is folded, while nobody waits for it. A task at work is told of three times
-/// in a moment: together they cost one transaction and one row, and a busy company writes twenty times a second at most. Nor
+/// in a moment: together they cost one transaction and one row, and a busy company writes ten times a second at most. Nor
 /// does it write while whoever was told of goes on with what comes next.
-const PACE: Duration = Duration::from_millis(50);
+const PACE: Duration = Duration::from_millis(100);
 /// What is heard of sooner was put on the queue by who asked for it, who has told the department.
 const AT_ONCE: SignedDuration = SignedDuration::from_millis(200);
 /// Records that are more than little.
-const MUCH: u64 = 256;
+const MUCH: u64 = 2048;
 /// How long records that are to come may stay away.
 const QUIET: Duration = Duration::from_secs(2);
 /// Wait after a failure to fold, so that a database that is away is not asked all the time.

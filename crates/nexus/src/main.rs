@@ -41,7 +41,7 @@ fn main() -> std::process::ExitCode {
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
-        builder.worker_threads(threads());
+        builder.worker_threads(nexus_process::threads());
     }
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
@@ -55,12 +55,6 @@ fn main() -> std::process::ExitCode {
         Ok(code) => code.into(),
         Err(exit) => exit.report(output),
     }
-}
-
-/// A thread for every other processor: the broker and the agents, which do the work, need some too, and what one thread hands
-/// on to another costs more than what it does itself.
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
 #[cfg(target_os = "linux")]

@@ -44,6 +44,10 @@ fn the_prompt_goes_where_the_agent_wants_it_and_nowhere_else() {
     check(PromptVia::Stdin, |launch| {
         assert_eq!((launch.stdin.as_ref(), launch.args.len()), (Some(&description), 1));
     });
+    check(PromptVia::None, |launch| {
+        assert_eq!((launch.stdin, launch.prompt_file, launch.args), (None, None, vec!["-c".to_owned()]));
+        assert!(launch.env.is_empty());
+    });
     check(PromptVia::File, |launch| {
         assert_eq!(launch.prompt_file, Some((PathBuf::from("/p"), description.clone())));
         assert!(launch.env.contains(&("NEXUS_PROMPT_FILE".into(), "/p".into())));
