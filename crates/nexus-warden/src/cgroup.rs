@@ -1,7 +1,9 @@
 //! Control groups, of version 2 or 1, whichever the machine gives: limits of a whole tree, what it has used, and its end.
 //!
-//! A warden moves into its groups once, and what it starts is born there: moving a process costs milliseconds. With
-//! version 2 the tree has a group of its own below the warden's, where it can be ended without the warden.
+//! A warden moves into its groups once, and what it starts is born there: moving a process costs milliseconds. Where a
+//! controller has a hierarchy of its own (version 1), and nothing to do but to hold a limit, it moves when there is one: each
+//! that a process is in makes it dearer. With version 2 the tree has a group of its own below the warden's, where it can be
+//! ended without the warden.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -15,7 +17,7 @@ use rustix::event::PollFlags;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::Limits;
+use crate::protocol::{Limit, Limits};
 
 mod probe;
 
@@ -40,16 +42,6 @@ pub struct Place {
 pub enum Version {
     V1,
     V2,
-}
-
-/// What has happened since [`Group::begin`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Bytes.
-    pub peak_memory: Option<u64>,
-    /// How often memory or a process was refused.
-    pub memory_hits: u64,
-    pub process_hits: u64,
 }
 
 impl Root {
@@ -140,7 +132,7 @@ fn end_all(group: &Path) -> usize {
 pub struct Group {
     memory: Option<Memory>,
     pids: Option<Pids>,
-    cpu: Option<(Version, PathBuf)>,
+    cpu: Option<Cpu>,
     nest: Option<Nest>,
     /// In force.
     limits: Limits,
@@ -178,8 +170,17 @@ struct Memory {
 struct Pids {
     version: Version,
     path: PathBuf,
-    events: File,
+    /// Counts refusals; none: this process isn't in there yet.
+    events: Option<File>,
     refusals: u64,
+}
+
+#[derive(Debug)]
+struct Cpu {
+    version: Version,
+    path: PathBuf,
+    /// This process is in there.
+    entered: bool,
 }
 
 impl Group {
@@ -188,23 +189,24 @@ impl Group {
     /// # Errors
     /// When a group can't be made.
     pub fn enter(root: &Root, name: &str) -> io::Result<Self> {
-        for path in root.paths() {
-            let group = path.join(name);
-            match fs::create_dir(&group) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(named(&group, &error)),
-                _ => {}
-            }
-            write(&group.join("cgroup.procs"), "0")?;
+        let always = Root { pids: None, cpu: None, ..root.clone() }.paths();
+        for path in &always {
+            join(&path.join(name))?;
         }
         let nest = match &root.end {
             Some(path) => Some(Nest::make(&path.join(name), 0)?),
             None => None,
         };
-        let within = |place: &Place| (place.version, place.path.join(name));
+        let within = |place: &Place| (place.version, place.path.join(name), always.contains(&place.path));
         Ok(Self {
-            memory: root.memory.as_ref().map(within).map(|(version, path)| Memory::open(version, path)).transpose()?,
-            pids: root.pids.as_ref().map(within).map(|(version, path)| Pids::open(version, path)).transpose()?,
-            cpu: root.cpu.as_ref().map(within),
+            memory: root
+                .memory
+                .as_ref()
+                .map(within)
+                .map(|(version, path, _)| Memory::open(version, path))
+                .transpose()?,
+            pids: root.pids.as_ref().map(within).map(Pids::new).transpose()?,
+            cpu: root.cpu.as_ref().map(within).map(|(version, path, entered)| Cpu { version, path, entered }),
             nest,
             limits: Limits::default(),
             allowed: 0,
@@ -225,19 +227,16 @@ impl Group {
             if limits.memory != self.limits.memory {
                 memory.limit(limits.memory)?;
             }
-            memory.begin();
+            memory.begin(limits.memory.is_some());
         }
         if let Some(pids) = &mut self.pids {
             if allowed != self.allowed {
-                let text = if allowed == 0 { "max".to_owned() } else { allowed.to_string() };
-                write(&pids.path.join("pids.max"), &text)?;
+                pids.limit(allowed)?;
             }
-            pids.refusals = counted(&pids.events, "max");
+            pids.refusals = pids.counted();
         }
-        if let Some((version, path)) = &self.cpu
-            && limits.cpu_milli != self.limits.cpu_milli
-        {
-            limit_cpu(*version, path, limits.cpu_milli)?;
+        if let Some(cpu) = self.cpu.as_mut().filter(|_| limits.cpu_milli != self.limits.cpu_milli) {
+            cpu.limit(limits.cpu_milli)?;
         }
         self.limits = *limits;
         self.allowed = allowed;
@@ -266,8 +265,9 @@ impl Group {
                 None => (memory.events.as_fd(), PollFlags::PRI),
             });
         }
-        if let Some(pids) = self.pids.as_ref().filter(|_| self.limits.processes.is_some()) {
-            fds.push((pids.events.as_fd(), PollFlags::PRI));
+        let pids = self.pids.as_ref().filter(|_| self.limits.processes.is_some());
+        if let Some(events) = pids.and_then(|pids| pids.events.as_ref()) {
+            fds.push((events.as_fd(), PollFlags::PRI));
         }
         fds
     }
@@ -282,17 +282,21 @@ impl Group {
         memory.and_then(Memory::period).into_iter().chain(refused).min()
     }
 
-    /// Since `begin`. Looked at, what was readable is so no more.
+    /// The limit that was hit since `begin`. Looked at, what was readable is so no more.
     #[must_use]
-    pub fn usage(&self) -> Usage {
-        let memory = self.memory.as_ref();
-        let limited = memory.filter(|_| self.limits.memory.is_some());
+    pub fn hit(&self) -> Option<Limit> {
+        let memory = self.memory.as_ref().filter(|_| self.limits.memory.is_some());
         let pids = self.pids.as_ref().filter(|_| self.limits.processes.is_some());
-        Usage {
-            peak_memory: memory.and_then(Memory::peak),
-            memory_hits: limited.map_or(0, |memory| memory.hits()),
-            process_hits: pids.map_or(0, |pids| counted(&pids.events, "max").saturating_sub(pids.refusals)),
-        }
+        // Both are looked at, whatever the first has seen.
+        let memory = memory.filter(|memory| memory.hits() > 0).map(|_| Limit::Memory);
+        let processes = pids.filter(|pids| pids.counted() > pids.refusals).map(|_| Limit::Processes);
+        memory.or(processes)
+    }
+
+    /// Bytes, since `begin`.
+    #[must_use]
+    pub fn peak_memory(&self) -> Option<u64> {
+        self.memory.as_ref().and_then(Memory::peak)
     }
 
     /// Ends all of the tree at once, but for this process. False: there is no group for that.
@@ -376,9 +380,11 @@ impl Memory {
         }
     }
 
-    fn begin(&mut self) {
-        self.kills = counted(&self.events, "oom_kill");
-        self.was_told();
+    fn begin(&mut self, limited: bool) {
+        if limited {
+            self.kills = counted(&self.events, "oom_kill");
+            self.was_told();
+        }
         self.expected.set(None);
         // A kernel before 6.12 can't count anew in version 2.
         let anew: &[u8] = if self.version == Version::V2 { b"reset" } else { b"0" };
@@ -410,27 +416,64 @@ impl Memory {
 }
 
 impl Pids {
-    fn open(version: Version, path: PathBuf) -> io::Result<Self> {
-        let events = path.join("pids.events");
-        let events = File::open(&events).map_err(|error| named(&events, &error))?;
-        Ok(Self { version, path, events, refusals: 0 })
+    fn new((version, path, entered): (Version, PathBuf, bool)) -> io::Result<Self> {
+        let mut pids = Self { version, path, events: None, refusals: 0 };
+        if entered {
+            pids.open()?;
+        }
+        Ok(pids)
+    }
+
+    fn open(&mut self) -> io::Result<()> {
+        let events = self.path.join("pids.events");
+        self.events = Some(File::open(&events).map_err(|error| named(&events, &error))?);
+        Ok(())
+    }
+
+    /// At most so many processes; 0: as many as there may be.
+    fn limit(&mut self, allowed: u32) -> io::Result<()> {
+        if self.events.is_none() {
+            join(&self.path)?;
+            self.open()?;
+        }
+        let text = if allowed == 0 { "max".to_owned() } else { allowed.to_string() };
+        write(&self.path.join("pids.max"), &text)
+    }
+
+    fn counted(&self) -> u64 {
+        self.events.as_ref().map_or(0, |events| counted(events, "max"))
     }
 }
 
-/// A tenth of a second at a time.
-fn limit_cpu(version: Version, path: &Path, milli: Option<u32>) -> io::Result<()> {
-    let quota = milli.map(|milli| (u64::from(milli) * 100).max(1000));
-    match version {
-        Version::V2 => {
-            let quota = quota.map_or_else(|| "max".to_owned(), |quota| quota.to_string());
-            write(&path.join("cpu.max"), &format!("{quota} 100000"))
+impl Cpu {
+    /// A tenth of a second at a time.
+    fn limit(&mut self, milli: Option<u32>) -> io::Result<()> {
+        if !self.entered {
+            join(&self.path)?;
+            self.entered = true;
         }
-        Version::V1 => {
-            write(&path.join("cpu.cfs_period_us"), "100000")?;
-            let quota = quota.map_or_else(|| "-1".to_owned(), |quota| quota.to_string());
-            write(&path.join("cpu.cfs_quota_us"), &quota)
+        let quota = milli.map(|milli| (u64::from(milli) * 100).max(1000));
+        match self.version {
+            Version::V2 => {
+                let quota = quota.map_or_else(|| "max".to_owned(), |quota| quota.to_string());
+                write(&self.path.join("cpu.max"), &format!("{quota} 100000"))
+            }
+            Version::V1 => {
+                write(&self.path.join("cpu.cfs_period_us"), "100000")?;
+                let quota = quota.map_or_else(|| "-1".to_owned(), |quota| quota.to_string());
+                write(&self.path.join("cpu.cfs_quota_us"), &quota)
+            }
         }
     }
+}
+
+/// Makes a group, unless it is there, and moves this process into it.
+fn join(group: &Path) -> io::Result<()> {
+    match fs::create_dir(group) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(named(group, &error)),
+        _ => {}
+    }
+    write(&group.join("cgroup.procs"), "0")
 }
 
 /// The number beside a word in a file of such pairs.

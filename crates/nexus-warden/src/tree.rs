@@ -212,12 +212,8 @@ impl Tree {
             self.hit(Limit::Time, told);
             self.signal(Signal::Kill, group);
         }
-        if let Some(usage) = group.map(Group::usage).filter(|_| self.limit.is_none()) {
-            if usage.memory_hits > 0 {
-                self.hit(Limit::Memory, told);
-            } else if usage.process_hits > 0 {
-                self.hit(Limit::Processes, told);
-            }
+        if let Some(limit) = group.and_then(Group::hit) {
+            self.hit(limit, told);
         }
     }
 
@@ -247,10 +243,9 @@ impl Tree {
     }
 
     fn end(&self, exit: Exit, group: Option<&Group>) -> End {
-        let usage = group.map(Group::usage).unwrap_or_default();
         End {
             exit,
-            peak_memory: usage.peak_memory.or(Some(self.max_rss)),
+            peak_memory: group.and_then(Group::peak_memory).or(Some(self.max_rss)),
             cpu_us: u64::try_from(self.cpu.as_micros()).unwrap_or(u64::MAX),
             limit: self.limit,
         }

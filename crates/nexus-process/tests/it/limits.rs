@@ -100,6 +100,33 @@ async fn processors() {
 }
 
 #[tokio::test]
+async fn a_group_that_only_holds_a_limit_is_entered_when_there_is_one() {
+    let own = Own::new();
+    let Some(pids) = &own.0.pids else {
+        return eprintln!("skipped: this user may use no control group for processes");
+    };
+    let others = [own.0.memory.as_ref().map(|memory| &memory.path), own.0.end.as_ref()];
+    let is_shared = others.contains(&Some(&pids.path));
+    let wardens = Wardens::new(own.0.clone());
+    for (limits, is_held) in
+        [(Limits::default(), is_shared), (Limits { processes: Some(50), ..Limits::default() }, true)]
+    {
+        let mut started = soon(wardens.start(&Launch { limits, ..launch(sh("echo ready; sleep 60")) })).await.unwrap();
+        crate::support::line(&mut started.events).await;
+        let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", started.tree.pid())).unwrap();
+        let group = format!("/{}/", pids.path.file_name().unwrap().to_str().unwrap());
+        let held = groups.lines().filter(|line| line.contains(":pids:") || line.starts_with("0::"));
+        // Of version 2 there is a group in any case where it can be used to end a tree.
+        let held = held.filter(|line| is_shared || line.contains(":pids:"));
+        assert_eq!(held.filter(|line| line.contains(&group)).count(), usize::from(is_held), "{groups}");
+        started.tree.signal(nexus_core::attempt::Signal::Kill);
+        read(&mut started.events).await;
+    }
+    wardens.close().await;
+    own.0.remove_whole();
+}
+
+#[tokio::test]
 async fn what_a_killed_company_has_left_in_its_groups_is_ended() {
     let own = Own::new();
     let Some(pids) = &own.0.pids else {
@@ -112,7 +139,9 @@ async fn what_a_killed_company_has_left_in_its_groups_is_ended() {
     assert!(own.0.reconcile() >= 2);
     let story = read(&mut started.events).await;
     assert!(story.status.is_some() && begin.elapsed() < Duration::from_secs(10));
-    assert_eq!(std::fs::read_dir(&pids.path).unwrap().flatten().filter(|entry| entry.path().is_dir()).count(), 0);
+    for path in [own.0.memory.as_ref().map(|memory| &memory.path), Some(&pids.path)].into_iter().flatten() {
+        assert_eq!(std::fs::read_dir(path).unwrap().flatten().filter(|entry| entry.path().is_dir()).count(), 0);
+    }
     own.0.remove_whole();
 }
 
