@@ -47,12 +47,19 @@ class Contender:
     sync: str = "-"
 
 
+CALM = 0.4
+"""Seconds in which Linux forgets how busy a processor was."""
+
+
 @dataclass
 class Case:
     name: str
     contenders: list[Contender]
     rounds: int | None = None
     """Rounds, where it takes another number than the run's."""
+    calm: bool = False
+    """Each begins on a machine that has done nothing for a moment: whether two who talk share a processor, which makes a round
+    trip three times as quick, goes by how busy it was just before."""
 
 
 @dataclass
@@ -154,6 +161,8 @@ def run_case(case: Case, site: Site, results: Results):
             for name in turn:
                 if name not in measures:
                     continue
+                if case.calm:
+                    time.sleep(CALM)
                 try:
                     figures = measures[name]()
                 except (RuntimeError, OSError, TimeoutError) as error:

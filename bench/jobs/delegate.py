@@ -50,7 +50,8 @@ def cases(site, results):
             if in_flight == 1:
                 # Their clients wait for each answer, so there is no other way to ask them.
                 contenders += queues.submitters(site, site.sized(300, 1000))
-            yield Case(name, contenders)
+            rounds, calm = (site.sized(5, 9), True) if in_flight == 1 else (None, False)
+            yield Case(name, contenders, rounds, calm)
         yield tool_calls(site, running)
         yield publishes(site, running)
 

@@ -14,6 +14,8 @@ from ..peers import celery_supervises, erlang, queues, runit
 NAME = "supervise"
 TITLE = "SIGKILL of an agent until its replacement works (p99 is the slowest)"
 FLOOR, LEDGER = "respawn in C", "respawn, ledger"
+QUEUED = "respawn, ledger, queue, kept warden"
+"""All that a replacement by nexus needs, by whoever does that and nothing else."""
 CASE, PANIC = "no backoff", "a panic that is heard of"
 AIMS = [
     Aim(CASE, "p50", "at most Erlang's", at_most=1.0, against="erlang"),
@@ -46,7 +48,7 @@ def cases(site, results):
         return f'[retry]\nmax_attempts = {attempts}\nbackoff = {{ initial = "0s", max = "0s", jitter = 0.0 }}\n'
 
     @contextlib.contextmanager
-    def ledger(beacons):
+    def ledger(beacons, queued=False):
         # What the floor writes of an end is like what this company has written of one.
         department = Department(agent="false", more=retry(2))
         with Company(site, {"bench": department}, {"false": ["/bin/false"]}) as running:
@@ -54,7 +56,7 @@ def cases(site, results):
                 # It says that the task has failed, as it should.
                 running.load("run", department="bench", count=1)
             command = [site.floor("beacon"), beacons.path]
-            order = {"do": "respawn", "data_dir": running.data_dir, "command": [*map(str, command)]}
+            order = {"do": "respawn", "data_dir": running.data_dir, "command": [*map(str, command)], "queued": queued}
             with processes.running(site.load_command(order)):
                 yield
 
@@ -70,6 +72,7 @@ def cases(site, results):
         [
             contender(site, FLOOR, "floor", floor, "nothing is stored"),
             contender(site, LEDGER, "floor", ledger, company.SYNC),
+            contender(site, QUEUED, "floor", lambda beacons: ledger(beacons, True), company.SYNC),
             contender(site, "nexus", "nexus", nexus, company.SYNC),
             contender(site, "erlang", "peer", lambda beacons: erlang.supervising(site, beacons), "nothing is stored"),
             # It waits for a second before it starts what has not run for one.

@@ -8,8 +8,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
-use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::consumer::PullConsumer;
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
@@ -18,7 +17,7 @@ use serde_json::Value;
 use crate::ask::{ask, respond};
 use crate::error::nats;
 use crate::program::Program;
-use crate::stream::{Template, open, queue};
+use crate::stream::{Template, emptied, open, queue, take};
 use crate::tasks::until_ended;
 use crate::watch::Watch;
 use crate::{LoadError, Site, timing};
@@ -55,8 +54,6 @@ const OWN: &str = "errand";
 const ASKED: &str = "asked";
 /// Where they are asked for.
 const SUBJECT: &str = "bench.errand";
-/// How long a pull may wait: only a fault reaches it, or that nobody asks.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// All that work share it.
 struct Workshop {
@@ -119,19 +116,6 @@ impl AskErrands {
     }
 }
 
-/// Who takes entries from a queue, without what an earlier run has left there.
-async fn emptied(stream: &Stream, whose: &str) -> Result<PullConsumer, LoadError> {
-    stream.purge().filter(format!("bench.queue.{whose}.>")).await.map_err(nats)?;
-    let config = pull::Config {
-        durable_name: Some(whose.to_owned()),
-        filter_subject: format!("bench.queue.{whose}.5.*"),
-        ack_policy: AckPolicy::Explicit,
-        max_ack_pending: 100_000,
-        ..pull::Config::default()
-    };
-    stream.create_consumer(config).await.map_err(nats)
-}
-
 /// The last part of an entry's subject.
 fn id_of(subject: &str) -> &str {
     subject.rsplit('.').next().unwrap_or_default()
@@ -142,7 +126,7 @@ impl Workshop {
         let mut took = Vec::with_capacity(share);
         while took.len() < share {
             let begun = Instant::now();
-            let entry = self.next().await?;
+            let entry = take(&self.consumer).await?;
             self.one(entry.ok_or_else(|| LoadError::Unmet("no entry was there to take".to_owned()))?).await?;
             took.push(begun.elapsed());
         }
@@ -152,15 +136,10 @@ impl Workshop {
     /// Takes what is asked for, whenever that is.
     async fn serve(&self) -> Result<(), LoadError> {
         loop {
-            if let Some(entry) = self.next().await? {
+            if let Some(entry) = take(&self.consumer).await? {
                 self.one(entry).await?;
             }
         }
-    }
-
-    async fn next(&self) -> Result<Option<Message>, LoadError> {
-        let mut batch = self.consumer.batch().max_messages(1).expires(PATIENCE).messages().await.map_err(nats)?;
-        batch.next().await.transpose().map_err(nats)
     }
 
     async fn one(&self, entry: Message) -> Result<(), LoadError> {

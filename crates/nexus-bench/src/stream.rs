@@ -3,16 +3,20 @@
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{Config, StorageType, Stream};
+use async_nats::jetstream::{Context, Message};
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 
 use crate::error::nats;
 use crate::{LoadError, Site};
 
 /// What the stream adds to a stored message, or is told by it.
 const OF_THE_STREAM: &str = "nats-";
+/// How long a pull may wait: only a fault reaches it, or that nobody asks.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Opens it, and makes it where it isn't there.
 pub(crate) async fn open(site: &Site) -> Result<(Context, Stream), LoadError> {
@@ -92,4 +96,23 @@ impl Template {
 /// The subject of a new entry.
 pub(crate) fn queue(department: &str) -> String {
     format!("bench.queue.{department}.5.{}", uuid::Uuid::now_v7())
+}
+
+/// Who takes entries from a queue, without what an earlier run has left there.
+pub(crate) async fn emptied(stream: &Stream, whose: &str) -> Result<PullConsumer, LoadError> {
+    stream.purge().filter(format!("bench.queue.{whose}.>")).await.map_err(nats)?;
+    let config = pull::Config {
+        durable_name: Some(whose.to_owned()),
+        filter_subject: format!("bench.queue.{whose}.5.*"),
+        ack_policy: AckPolicy::Explicit,
+        max_ack_pending: 100_000,
+        ..pull::Config::default()
+    };
+    stream.create_consumer(config).await.map_err(nats)
+}
+
+/// Takes the next entry; none: there was none for long.
+pub(crate) async fn take(consumer: &PullConsumer) -> Result<Option<Message>, LoadError> {
+    let mut batch = consumer.batch().max_messages(1).expires(PATIENCE).messages().await.map_err(nats)?;
+    batch.next().await.transpose().map_err(nats)
 }

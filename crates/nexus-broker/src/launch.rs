@@ -42,9 +42,6 @@ pub(crate) const GRACE: Duration = Duration::from_secs(10);
 /// Above this it collects harder. It is a soft limit, so a larger store still works.
 const MEMORY: &str = "1GiB";
 
-/// The variable by which Go is told how many threads may run at once; a user's is left as it is.
-const THREADS: &str = "GOMAXPROCS";
-
 /// A watch can miss an event on a network file system: then the file is found this late.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -91,8 +88,7 @@ impl Launch {
     }
 
     fn spec(&self) -> DaemonSpec {
-        let threads = std::env::var_os(THREADS).unwrap_or_else(|| nexus_process::threads().to_string().into());
-        let mut env: Vec<(OsString, OsString)> = vec![("GOMEMLIMIT".into(), MEMORY.into()), (THREADS.into(), threads)];
+        let mut env: Vec<(OsString, OsString)> = vec![("GOMEMLIMIT".into(), MEMORY.into())];
         // Windows opens no socket without it.
         env.extend(std::env::var_os("SystemRoot").map(|root| ("SystemRoot".into(), root)));
         let args = vec!["--config".into(), self.files.config().into_os_string()];

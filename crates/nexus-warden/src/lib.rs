@@ -17,8 +17,6 @@ pub mod relay;
 mod serve;
 #[cfg(target_os = "linux")]
 mod tree;
-#[cfg(target_os = "linux")]
-pub mod turns;
 
 #[cfg(target_os = "linux")]
 pub use serve::serve;

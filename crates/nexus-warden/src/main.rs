@@ -10,7 +10,7 @@ fn main() -> std::process::ExitCode {
             Some("relay") => nexus_warden::relay::relay(args),
             Some("bridge") => nexus_warden::bridge::bridge(args),
             Some("carry") => nexus_warden::relay::carry(args),
-            Some("serve") => nexus_warden::serve(args),
+            Some("serve") => nexus_warden::serve(),
             _ => std::process::ExitCode::FAILURE,
         }
     }

@@ -1,7 +1,6 @@
 //! The warden's loop: orders come in, one tree at a time is kept, and what becomes of it is told.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,18 +16,12 @@ use rustix::net::{
 use crate::cgroup::Group;
 use crate::protocol::{self, Fault, Order, Report, Signal, Stage};
 use crate::tree::{Children, Tree};
-use crate::turns;
 
 /// Serves the runtime at the other end of standard input until that is gone; then ends what is left and returns. A failure
-/// means that the system refuses what a warden needs. With the argument `ordinary` its runtime waits for its turns, and what it
-/// starts is not to.
+/// means that the system refuses what a warden needs.
 #[must_use]
-pub fn serve(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn serve() -> ExitCode {
     let _ = rustix::thread::set_name(c"nexus-warden");
-    if args.next().is_some_and(|word| word == "ordinary") {
-        // Refused, it costs an agent some milliseconds at times, and nothing else.
-        let _ = turns::take_ordinary_ones();
-    }
     let (Ok(children), Ok(socket)) = (Children::new(), rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)) else {
         return ExitCode::FAILURE;
     };

@@ -36,12 +36,9 @@ fn main() -> std::process::ExitCode {
     }
     // Every agent takes some; the usual limit of 1024 is that of a program which has none. What can't be had is waited for.
     let _ = nexus_process::raise_open_files();
-    if matches!(cli.command, Command::Up { .. } | Command::Run(_)) {
-        let _ = nexus_process::wait_for_turns();
-    }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
-        builder.worker_threads(nexus_process::threads());
+        builder.worker_threads(threads());
     }
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
@@ -55,6 +52,12 @@ fn main() -> std::process::ExitCode {
         Ok(code) => code.into(),
         Err(exit) => exit.report(output),
     }
+}
+
+/// A thread for every other processor: the broker and the agents, which do the work, need some too, and what one thread hands
+/// on to another costs more than what it does itself.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }
 
 #[cfg(target_os = "linux")]

@@ -10,6 +10,8 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::turns::wait_for_turns;
+
 struct Job {
     command: Command,
     runtime: Handle,
@@ -37,6 +39,7 @@ fn spawner() -> io::Result<&'static SyncSender<Job>> {
     let (jobs, queue) = sync_channel::<Job>(JOBS);
     // When two callers get here at once, one thread loses its sender and ends.
     thread::Builder::new().name("nexus-daemons".to_owned()).spawn(move || {
+        wait_for_turns();
         for Job { mut command, runtime, started } in queue {
             let entered = runtime.enter();
             // Nobody may be waiting any more; then the child is dropped, and killed with it.

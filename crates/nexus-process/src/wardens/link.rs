@@ -18,7 +18,6 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::program;
-use crate::turns;
 
 /// A warden. Dropped, it ends what it keeps and itself.
 #[derive(Debug)]
@@ -52,9 +51,6 @@ impl Link {
         command.env_clear().stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
         // What a terminal sends to the company's group is not for it.
         command.process_group(0).arg0("nexus-warden").arg("serve");
-        if turns::waits_for_them() {
-            command.arg("ordinary");
-        }
         let child = command.spawn()?;
         ours.set_nonblocking(true)?;
         Ok(Self {
