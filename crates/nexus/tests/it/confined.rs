@@ -123,9 +123,12 @@ fn fifty_agents_of_a_killed_company_are_gone_within_a_second() {
     }
     let mark = format!("NEXUS_NODE={}", company.read("data/node").trim());
     until("all of them", || (marked(&mark).len() >= 150).then_some(()));
+    let server = company.path("data/broker").display().to_string();
     let _place = company.kill();
     let killed = std::time::Instant::now();
     until("the end of its agents", || marked(&mark).is_empty().then_some(()));
     // A second is the promise; tests share their machine.
     assert!(killed.elapsed().as_secs() < 10, "{:?}", killed.elapsed());
+    // Killed with the company, it waits for its turn to end.
+    until("the end of its server", || marked(&server).is_empty().then_some(()));
 }
