@@ -190,6 +190,8 @@ impl Group {
     /// When a group can't be made.
     pub fn enter(root: &Root, name: &str) -> io::Result<Self> {
         let always = Root { pids: None, cpu: None, ..root.clone() }.paths();
+        // One at least: by that, what a killed company leaves is found, whatever it has made of its environment.
+        let always = if always.is_empty() { root.paths() } else { always };
         for path in &always {
             join(&path.join(name))?;
         }
@@ -417,24 +419,20 @@ impl Memory {
 
 impl Pids {
     fn new((version, path, entered): (Version, PathBuf, bool)) -> io::Result<Self> {
-        let mut pids = Self { version, path, events: None, refusals: 0 };
-        if entered {
-            pids.open()?;
-        }
-        Ok(pids)
+        let events = if entered { Some(Self::events(&path)?) } else { None };
+        Ok(Self { version, path, events, refusals: 0 })
     }
 
-    fn open(&mut self) -> io::Result<()> {
-        let events = self.path.join("pids.events");
-        self.events = Some(File::open(&events).map_err(|error| named(&events, &error))?);
-        Ok(())
+    fn events(group: &Path) -> io::Result<File> {
+        let path = group.join("pids.events");
+        File::open(&path).map_err(|error| named(&path, &error))
     }
 
     /// At most so many processes; 0: as many as there may be.
     fn limit(&mut self, allowed: u32) -> io::Result<()> {
         if self.events.is_none() {
             join(&self.path)?;
-            self.open()?;
+            self.events = Some(Self::events(&self.path)?);
         }
         let text = if allowed == 0 { "max".to_owned() } else { allowed.to_string() };
         write(&self.path.join("pids.max"), &text)

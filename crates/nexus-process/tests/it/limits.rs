@@ -127,6 +127,23 @@ async fn a_group_that_only_holds_a_limit_is_entered_when_there_is_one() {
 }
 
 #[tokio::test]
+async fn there_is_a_group_to_be_found_by_where_only_limits_can_be_held() {
+    let own = Own::new();
+    let Some(pids) = &own.0.pids else {
+        return eprintln!("skipped: this user may use no control group for processes");
+    };
+    let only = Groups { memory: None, cpu: None, end: None, ..own.0.clone() };
+    let wardens = Wardens::new(only.clone());
+    let mut started = soon(wardens.start(&launch(sh("echo ready; sleep 60")))).await.unwrap();
+    crate::support::line(&mut started.events).await;
+    let held = std::fs::read_to_string(pids.path.join("w0/cgroup.procs")).unwrap();
+    assert!(held.lines().any(|pid| pid == started.tree.pid().to_string()), "{held}");
+    assert!(only.reconcile() >= 2);
+    read(&mut started.events).await;
+    own.0.remove_whole();
+}
+
+#[tokio::test]
 async fn what_a_killed_company_has_left_in_its_groups_is_ended() {
     let own = Own::new();
     let Some(pids) = &own.0.pids else {
