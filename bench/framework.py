@@ -58,8 +58,8 @@ class Case:
     rounds: int | None = None
     """Rounds, where it takes another number than the run's."""
     calm: bool = False
-    """Each begins on a machine that has done nothing for a moment: whether two who talk share a processor, which makes a round
-    trip three times as quick, goes by how busy it was just before."""
+    """Each begins on a machine that has done nothing for a moment, and there are twice as many rounds: whether two who talk share a
+    processor, which makes a round trip three times as quick, goes by how busy it was just before, and by luck."""
 
 
 @dataclass
@@ -155,7 +155,7 @@ def run_case(case: Case, site: Site, results: Results):
             except Unavailable as why:
                 skip(results, f"{case.name}: {who.name}: {why}")
         order = list(measures)
-        for number in range(case.rounds or site.rounds):
+        for number in range(case.rounds or site.rounds * (2 if case.calm else 1)):
             # Another one begins each time, so that being first or last isn't always the same one's luck.
             turn = order[number % len(order) :] + order[: number % len(order)]
             for name in turn:

@@ -31,5 +31,4 @@ def cases(site, results):
                 contenders = [contender(RAW, "floor", SUBJECT), contender("nexus", "nexus", "nexus.ceo.ping")]
                 contenders.append(erlang.asked(site, count, in_flight))
                 contenders += autogen.contenders(site, count // 10, in_flight)
-                rounds, calm = (site.sized(5, 9), True) if in_flight == 1 else (None, False)
-                yield Case(name, contenders, rounds, calm)
+                yield Case(name, contenders, calm=in_flight == 1)

@@ -50,8 +50,7 @@ def cases(site, results):
             if in_flight == 1:
                 # Their clients wait for each answer, so there is no other way to ask them.
                 contenders += queues.submitters(site, site.sized(300, 1000))
-            rounds, calm = (site.sized(5, 9), True) if in_flight == 1 else (None, False)
-            yield Case(name, contenders, rounds, calm)
+            yield Case(name, contenders, calm=in_flight == 1)
         yield tool_calls(site, running)
         yield publishes(site, running)
 
