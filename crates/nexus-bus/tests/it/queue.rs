@@ -120,8 +120,8 @@ async fn a_department_that_lives_here_is_called_here() {
     let (bus, raw) = (server.bus().await, server.raw().await);
     bus.call_here();
     let subject = format!("nexus.wake.{}", crate::support::qa());
-    let mut elsewhere = raw.subscribe(subject.clone()).await.unwrap();
-    raw.flush().await.unwrap();
+    // The broker has that subscription before anybody is called.
+    let mut elsewhere = server.bus().await.listen(&subject).await.unwrap();
     // Nobody of that name is known here yet: it may be anywhere.
     bus.wake(&crate::support::qa(), Lane::Priority(priority(2))).await;
     let heard = crate::support::within("a call over NATS", elsewhere.next()).await.unwrap();
