@@ -351,8 +351,9 @@ fn reply<T: serde::Serialize + Send + 'static>(
     work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) {
     let permit = permit.into();
-    tokio::spawn(async move {
+    // Boxed, as it is large and spawning moves it several times.
+    tokio::spawn(Box::pin(async move {
         answer.reply(work.await).await;
         drop(permit);
-    });
+    }));
 }

@@ -1,6 +1,5 @@
 //! A department's intake: takes exactly as many tasks from its queues as workers are idle, and hands each to one.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use nexus_core::intake::Shares;
 use nexus_core::lane::Lane;
 use nexus_process::clock::since_boot;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::board::Slot;
@@ -21,12 +21,17 @@ use crate::seldom::Seldom;
 use crate::worker::{Hold, WorkerMsg};
 
 mod admit;
+mod offers;
+
+use offers::Offers;
 
 /// What an intake is told.
 #[derive(Debug)]
 pub(crate) enum IntakeMsg {
     /// This worker is free.
     Idle { slot: Arc<Slot>, worker: ActorRef<WorkerMsg> },
+    /// This worker will be free in a moment: it is about to write down how its task ended. What comes next can be fetched meanwhile.
+    Soon(WorkerName),
     /// This worker is leaving: nothing more for it.
     Gone(WorkerName),
     /// Something may wait in this lane.
@@ -57,8 +62,7 @@ pub(crate) struct IntakeState {
     queues: Option<Box<Queues>>,
     /// Woken while a pull was under way: what it says of that lane may be old.
     woken: [bool; Lane::COUNT],
-    /// At most one entry a worker.
-    idle: VecDeque<(Arc<Slot>, ActorRef<WorkerMsg>)>,
+    offers: Offers<(Arc<Slot>, ActorRef<WorkerMsg>), (Delivery, Hold)>,
     closed: bool,
     newer: Arc<Seldom>,
     opening: Option<AbortOnDropHandle<()>>,
@@ -101,7 +105,7 @@ impl Actor for Intake {
             shares: Shares::default(),
             queues: None,
             woken: [false; Lane::COUNT],
-            idle: VecDeque::new(),
+            offers: Offers::default(),
             closed: false,
             newer: Arc::default(),
             opening: Some(AbortOnDropHandle::new(opening)),
@@ -118,14 +122,20 @@ impl Actor for Intake {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             IntakeMsg::Idle { slot, worker } => {
-                state.idle.retain(|(known, _)| known.worker != slot.worker);
-                state.idle.push_back((slot, worker));
+                if let Some((who, task)) = state.offers.idle(slot.worker.clone(), (slot, worker)) {
+                    state.admit(&myself, who, task);
+                }
             }
+            IntakeMsg::Soon(name) => state.offers.soon(name, Instant::now()),
             IntakeMsg::Wake(lane) => {
                 state.woken[lane.index()] = true;
                 state.shares.woken(lane);
             }
-            IntakeMsg::LookAgain => state.shares.woken_all(),
+            IntakeMsg::LookAgain => {
+                let late = state.offers.late(Instant::now());
+                state.give_back(late);
+                state.shares.woken_all();
+            }
             IntakeMsg::Opened(queues) => {
                 state.queues = Some(queues);
                 state.shares.woken_all();
@@ -141,8 +151,15 @@ impl Actor for Intake {
                 state.pulled(&myself, lane, asked, hold, brought);
             }
             IntakeMsg::Charter(charter) => state.charter = charter,
-            IntakeMsg::Gone(name) => state.idle.retain(|(slot, _)| slot.worker != name),
-            IntakeMsg::Close => state.closed = true,
+            IntakeMsg::Gone(name) => {
+                let left = state.offers.gone(&name);
+                state.give_back(left);
+            }
+            IntakeMsg::Close => {
+                state.closed = true;
+                let left = state.offers.close();
+                state.give_back(left);
+            }
             IntakeMsg::Reopen => state.closed = false,
         }
         state.pull(&myself);
@@ -151,10 +168,11 @@ impl Actor for Intake {
 }
 
 impl IntakeState {
-    /// Starts a pull, if a worker is idle and something may wait.
+    /// Starts a pull, if a worker is idle, or will be soon, and something may wait.
     fn pull(&mut self, myself: &ActorRef<IntakeMsg>) {
+        let asked = self.offers.wanted();
         // Without the node's lease nothing is begun; looking again finds out when it is back.
-        if self.closed || self.idle.is_empty() || self.queues.is_none() {
+        if self.closed || asked == 0 || self.queues.is_none() {
             return;
         }
         let Some(term) = self.node.tenure.term() else { return };
@@ -164,7 +182,6 @@ impl IntakeState {
         self.opens = None;
         let Some(lane) = self.shares.pick() else { return };
         let Some(mut queues) = self.queues.take() else { return };
-        let asked = self.idle.len();
         // The broker counts from when it delivers, and that may be long before it is looked at here: this process may be
         // stopped in between. It can't be before it was asked for.
         let hold = Hold { term, since: since_boot() };
@@ -216,19 +233,45 @@ impl IntakeState {
             self.shares.drained(lane);
         }
         for delivery in brought {
-            let admission = admit::Admission {
-                node: Arc::clone(&self.node),
-                charter: Arc::clone(&self.charter),
-                intake: myself.clone(),
-                newer: Arc::clone(&self.newer),
-                delivery,
-                hold,
-            };
-            match self.idle.pop_front().filter(|_| !self.closed) {
-                Some((slot, worker)) => drop(tokio::spawn(admission.run(slot, worker))),
-                // Closed while the pull was under way: somebody else may have it.
-                None => drop(tokio::spawn(admission.give_back())),
+            // Closed while the pull was under way: somebody else may have it.
+            let given = if self.closed { Err((delivery, hold)) } else { self.offers.give((delivery, hold)) };
+            match given {
+                Ok(Some((who, task))) => self.admit(myself, who, task),
+                Ok(None) => {}
+                Err(task) => self.give_back([task]),
             }
+        }
+    }
+
+    /// Has a worker's task claimed for it.
+    fn admit(
+        &self,
+        myself: &ActorRef<IntakeMsg>,
+        (slot, worker): (Arc<Slot>, ActorRef<WorkerMsg>),
+        (delivery, hold): (Delivery, Hold),
+    ) {
+        let admission = admit::Admission {
+            node: Arc::clone(&self.node),
+            charter: Arc::clone(&self.charter),
+            intake: myself.clone(),
+            newer: Arc::clone(&self.newer),
+            delivery,
+            hold,
+        };
+        // As it is large, and spawning moves it several times.
+        tokio::spawn(Box::pin(admission.run(slot, worker)));
+    }
+
+    /// Lets somebody else have what nobody here will do.
+    fn give_back(&self, tasks: impl IntoIterator<Item = (Delivery, Hold)>) {
+        for (delivery, hold) in tasks {
+            let node = Arc::clone(&self.node);
+            tokio::spawn(async move {
+                // What may be somebody else's by now would be taken from them: that lapses by itself.
+                if hold.is_ours(&node) {
+                    node.bus.return_delivery(&delivery, Duration::ZERO).await;
+                }
+            });
         }
     }
 }

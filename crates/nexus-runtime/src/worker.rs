@@ -50,6 +50,8 @@ pub(crate) enum WorkerMsg {
     Interrupt(String),
     /// What a person says of the permission that this task's agent has asked for.
     Answer { task: TaskId, allow: bool },
+    /// The attempt is over, and is about to be written down.
+    Ending,
     /// The attempt is over and written down.
     Ended { well: Option<bool> },
     /// What drove the attempt has failed.
@@ -166,6 +168,7 @@ impl Actor for Worker {
             WorkerMsg::Cancel { task, reason } => state.tell(Some(task), Input::Cancel(reason)),
             WorkerMsg::Answer { task, allow } => state.answer(task, allow),
             WorkerMsg::Interrupt(reason) => state.tell(None, Input::Interrupt(reason)),
+            WorkerMsg::Ending => state.offer_soon(),
             WorkerMsg::Ended { well } => {
                 state.slot.finish(well);
                 state.running = None;
@@ -210,9 +213,11 @@ impl WorkerState {
             inputs: receiver,
             answers: answered,
             interrupts: inputs.clone(),
+            worker: myself.clone(),
         };
         let give_up = self.node.give_up.clone();
-        let driver = AbortOnDropHandle::new(tokio::spawn(async move {
+        // Boxed, as it is large and spawning moves it several times.
+        let driver = AbortOnDropHandle::new(tokio::spawn(Box::pin(async move {
             let _presence = presence;
             let well = tokio::select! {
                 well = attempt.run() => well,
@@ -221,7 +226,7 @@ impl WorkerState {
             };
             let _ = over.send(());
             well
-        }));
+        })));
         let worker = myself.clone();
         let watcher = tokio::spawn(async move {
             // A worker that is gone needs no answer: whoever supervises it looks at its slot.
@@ -255,6 +260,13 @@ impl WorkerState {
             myself.stop(Some("retired".to_owned()));
         } else {
             self.offer(myself);
+        }
+    }
+
+    /// What it will do next can be fetched while its last task's end is written down.
+    fn offer_soon(&self) {
+        if let Some(intake) = self.intake.as_ref().filter(|_| !self.retiring) {
+            let _ = intake.cast(IntakeMsg::Soon(self.slot.worker.clone()));
         }
     }
 

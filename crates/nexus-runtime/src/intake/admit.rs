@@ -106,13 +106,6 @@ impl Admission {
             reclaim_one(&node, &slot, &claim, "its worker failed", &policy).await;
         }
     }
-
-    /// Lets somebody else have it.
-    pub(super) async fn give_back(self) {
-        if self.hold.is_ours(&self.node) {
-            self.node.bus.return_delivery(&self.delivery, Duration::ZERO).await;
-        }
-    }
 }
 
 async fn claim(

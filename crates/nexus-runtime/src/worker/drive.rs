@@ -14,11 +14,12 @@ use nexus_core::event::{Failure, FailureKind, Outcome};
 use nexus_core::run::Run;
 use nexus_process::{Event, Events};
 use nexus_workspace::Finish;
+use ractor::ActorRef;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Job;
+use super::{Job, WorkerMsg};
 use super::body::{Body, excess, meanwhile, next_look, next_refusal, stirred, too_big_a_file};
 use super::gateway::Gateway;
 use super::launch::start;
@@ -43,6 +44,8 @@ pub(super) struct Drive {
     pub(super) answers: mpsc::Receiver<bool>,
     /// The other end of `inputs`, for the lease's renewal.
     pub(super) interrupts: mpsc::Sender<Input>,
+    /// Whose attempt it is.
+    pub(super) worker: ActorRef<WorkerMsg>,
 }
 
 impl Drive {
@@ -68,6 +71,8 @@ impl Drive {
         };
         let outcome = Outcome { duration_ms: millis(began.elapsed()), ..outcome };
         let conclusion = settle(&node, &claim, conclusion).await;
+        // A worker that is gone has nothing to do next.
+        let _ = self.worker.cast(WorkerMsg::Ending);
         let well = conclude(&node, &claim, conclusion, &outcome, &self.job.policy).await;
         if well.is_some() {
             node.protector.forget(claim.entry.task.id).await;
