@@ -276,6 +276,16 @@ impl IntakeState {
     }
 }
 
+impl Drop for IntakeState {
+    /// However it ends: what was brought need not wait for its lease to lapse.
+    fn drop(&mut self) {
+        let left = self.offers.close();
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.give_back(left);
+        }
+    }
+}
+
 async fn open_queues(node: Arc<Node>, charter: Arc<Charter>, intake: ActorRef<IntakeMsg>) {
     loop {
         match Queues::open(node.bus.clone(), charter.name.clone(), node.terms.task().lease()).await {

@@ -19,7 +19,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Job, WorkerMsg};
 use super::body::{Body, excess, meanwhile, next_look, next_refusal, stirred, too_big_a_file};
 use super::gateway::Gateway;
 use super::launch::start;
@@ -28,6 +27,7 @@ use super::renewal::renew;
 use super::speech::{Heard, Meanwhile, Speech};
 use super::spending::Spending;
 use super::telling::Telling;
+use super::{Job, WorkerMsg};
 use crate::board::Slot;
 use crate::conclude::conclude;
 use crate::gate::settle;
