@@ -197,8 +197,8 @@ impl Bus {
     }
 
     /// Everything written so far has reached the broker; subscriptions too. (The client's own flush only empties its
-    /// buffer.)
-    pub async fn flush(&self) {
+    /// buffer.) False: the broker doesn't answer.
+    pub async fn flush(&self) -> bool {
         let there_and_back = async {
             let inbox = self.nats.new_inbox();
             let mut echo = self.nats.subscribe(inbox.clone()).await.ok()?;
@@ -206,7 +206,7 @@ impl Bus {
             // The broker takes what a connection sends in order: when this is back, all before it is there.
             echo.next().await
         };
-        let _ = tokio::time::timeout(ANSWER, there_and_back).await;
+        matches!(tokio::time::timeout(ANSWER, there_and_back).await, Ok(Some(_)))
     }
 
     /// Version of the broker.

@@ -31,8 +31,8 @@ pub(crate) async fn conclude(
 ) -> Option<bool> {
     // Much of what it may await is seldom awaited: in line, it would make every attempt that larger that ends with it.
     let end = Box::pin(async {
-        if conclusion != Conclusion::Completed {
-            see_it_gone(node, claim, outcome).await;
+        if !is_over(&conclusion, outcome) {
+            end_strays(node, claim.entry.task.id).await;
         }
         write(node, claim, conclusion, outcome, policy).await
     });
@@ -45,14 +45,12 @@ pub(crate) async fn conclude(
     }
 }
 
-/// Its tree is gone; what a warden that was lost has left behind goes before anybody is told of an end that needs proof. A warden
-/// that has lived to say what was used is that proof: it had no child left, and whatever detaches itself becomes its child. To
-/// look through a thousand processes for each of a thousand cancels takes half a minute.
-async fn see_it_gone(node: &Node, claim: &Claim, outcome: &Outcome) {
+/// Its tree is gone; what a warden that was lost has left behind goes before anybody is told of an end that needs proof, as all need
+/// but work that is done. A warden that has lived to say what was used is that proof: it had no child left, and whatever
+/// detaches itself becomes its child. To look through a thousand processes for each of a thousand cancels takes half a minute.
+pub(crate) fn is_over(conclusion: &Conclusion, outcome: &Outcome) -> bool {
     let has_word_of_warden = cfg!(target_os = "linux") && outcome.usage.is_some_and(|usage| usage.cpu_ms.is_some());
-    if !has_word_of_warden {
-        end_strays(node, claim.entry.task.id).await;
-    }
+    *conclusion == Conclusion::Completed || has_word_of_warden
 }
 
 async fn write(
@@ -90,9 +88,11 @@ async fn write(
             }
             Err(BusError::Conflict) => match claim.look().await {
                 Ok(Some(Fence::CancelRequested(reason))) => {
-                    // It may have ended well until now: "cancelled" needs the proof that completed work doesn't.
-                    see_it_gone(node, claim, &outcome).await;
                     conclusion = Conclusion::Cancelled(reason);
+                    // It may have ended well until now: "cancelled" needs the proof that completed work doesn't.
+                    if !is_over(&conclusion, &outcome) {
+                        end_strays(node, claim.entry.task.id).await;
+                    }
                     continue;
                 }
                 Ok(Some(Fence::Lost)) => {

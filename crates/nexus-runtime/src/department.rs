@@ -124,7 +124,11 @@ impl Actor for Department {
             SupervisionEvent::ActorTerminated(who, _, reason) => {
                 if let Some(name) = state.worker_of(&who) {
                     state.workers.remove(&name);
-                    state.retired(name);
+                    state.retired(name.clone());
+                    // It was told to leave, and is wanted again since.
+                    if !state.leaving && state.wanted().any(|wanted| wanted == name) {
+                        let _ = myself.cast(DepartmentMsg::StartWorker(name));
+                    }
                 } else if state.is_intake(&who) && !state.leaving {
                     return state.failed(&myself, &who, &reason.unwrap_or_else(|| "ended".to_owned()));
                 }
@@ -153,10 +157,7 @@ impl DepartmentState {
         for name in wanted.iter().filter(|name| !self.workers.contains_key(*name)).cloned().collect::<Vec<_>>() {
             self.start_worker(myself, name).await?;
         }
-        for (name, worker) in self.workers.iter().filter(|(name, _)| !wanted.contains(name)) {
-            if let Some(intake) = &self.intake {
-                let _ = intake.cast(IntakeMsg::Gone(name.clone()));
-            }
+        for (_, worker) in self.workers.iter().filter(|(name, _)| !wanted.contains(name)) {
             let _ = worker.cast(WorkerMsg::Retire);
         }
         Ok(())

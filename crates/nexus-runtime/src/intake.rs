@@ -1,4 +1,4 @@
-//! A department's intake: takes exactly as many tasks from its queues as workers are idle, and hands each to one.
+//! A department's intake: takes exactly as many tasks from its queues as workers are idle, or about to be, and hands each to one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +50,14 @@ pub(crate) enum IntakeMsg {
     Reopen,
 }
 
+/// What a pull has brought, on its way to a worker.
+#[derive(Debug)]
+struct Fetched {
+    delivery: Delivery,
+    lane: Lane,
+    hold: Hold,
+}
+
 #[derive(Debug)]
 pub(crate) struct Intake;
 
@@ -62,7 +70,7 @@ pub(crate) struct IntakeState {
     queues: Option<Box<Queues>>,
     /// Woken while a pull was under way: what it says of that lane may be old.
     woken: [bool; Lane::COUNT],
-    offers: Offers<(Arc<Slot>, ActorRef<WorkerMsg>), (Delivery, Hold)>,
+    offers: Offers<(Arc<Slot>, ActorRef<WorkerMsg>), Fetched>,
     closed: bool,
     newer: Arc<Seldom>,
     opening: Option<AbortOnDropHandle<()>>,
@@ -234,7 +242,8 @@ impl IntakeState {
         }
         for delivery in brought {
             // Closed while the pull was under way: somebody else may have it.
-            let given = if self.closed { Err((delivery, hold)) } else { self.offers.give((delivery, hold)) };
+            let fetched = Fetched { delivery, lane, hold };
+            let given = if self.closed { Err(fetched) } else { self.offers.give(fetched) };
             match given {
                 Ok(Some((who, task))) => self.admit(myself, who, task),
                 Ok(None) => {}
@@ -248,7 +257,7 @@ impl IntakeState {
         &self,
         myself: &ActorRef<IntakeMsg>,
         (slot, worker): (Arc<Slot>, ActorRef<WorkerMsg>),
-        (delivery, hold): (Delivery, Hold),
+        Fetched { delivery, hold, .. }: Fetched,
     ) {
         let admission = admit::Admission {
             node: Arc::clone(&self.node),
@@ -263,13 +272,15 @@ impl IntakeState {
     }
 
     /// Lets somebody else have what nobody here will do.
-    fn give_back(&self, tasks: impl IntoIterator<Item = (Delivery, Hold)>) {
-        for (delivery, hold) in tasks {
-            let node = Arc::clone(&self.node);
+    fn give_back(&self, tasks: impl IntoIterator<Item = Fetched>) {
+        for Fetched { delivery, lane, hold } in tasks {
+            let (node, department) = (Arc::clone(&self.node), self.charter.name.clone());
             tokio::spawn(async move {
-                // What may be somebody else's by now would be taken from them: that lapses by itself.
-                if hold.is_ours(&node) {
+                // What may be somebody else's by now would be taken from them, and so it would by what is heard of only when the
+                // broker is back: that lapses by itself.
+                if node.bus.flush().await && hold.is_ours(&node) {
                     node.bus.return_delivery(&delivery, Duration::ZERO).await;
+                    node.bus.wake(&department, lane).await;
                 }
             });
         }

@@ -217,12 +217,17 @@ impl Protector {
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
     }
 
+    /// Whether something is a task's alone, to be removed when that is over.
+    pub(crate) fn keeps(&self, task: TaskId) -> bool {
+        self.private(task).exists()
+    }
+
     /// Removes what was a task's alone, when it is over.
     pub(crate) async fn forget(&self, task: TaskId) {
-        let private = self.private(task);
-        if !private.exists() {
+        if !self.keeps(task) {
             return;
         }
+        let private = self.private(task);
         let directory = private.clone();
         let removed = tokio::task::spawn_blocking(move || nexus_workspace::remove_all(&directory)).await;
         if let Ok(Err(error)) = removed {

@@ -183,6 +183,9 @@ impl Actor for Worker {
             }
             WorkerMsg::Retire => {
                 state.retiring = true;
+                if let Some(intake) = &state.intake {
+                    let _ = intake.cast(IntakeMsg::Gone(state.slot.worker.clone()));
+                }
                 if state.running.is_none() {
                     state.next(&myself);
                 }

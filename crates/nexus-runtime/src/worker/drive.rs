@@ -29,7 +29,7 @@ use super::spending::Spending;
 use super::telling::Telling;
 use super::{Job, WorkerMsg};
 use crate::board::Slot;
-use crate::conclude::conclude;
+use crate::conclude::{conclude, is_over};
 use crate::gate::settle;
 use crate::node::Node;
 
@@ -71,11 +71,16 @@ impl Drive {
         };
         let outcome = Outcome { duration_ms: millis(began.elapsed()), ..outcome };
         let conclusion = settle(&node, &claim, conclusion).await;
-        // A worker that is gone has nothing to do next.
-        let _ = self.worker.cast(WorkerMsg::Ending);
+        let task = claim.entry.task.id;
+        let keeps = node.protector.keeps(task);
+        // Not where more than a way to the server lies between: what is fetched is kept from others.
+        if !keeps && is_over(&conclusion, &outcome) {
+            // A worker that is gone has nothing to do next.
+            let _ = self.worker.cast(WorkerMsg::Ending);
+        }
         let well = conclude(&node, &claim, conclusion, &outcome, &self.job.policy).await;
-        if well.is_some() {
-            node.protector.forget(claim.entry.task.id).await;
+        if keeps && well.is_some() {
+            node.protector.forget(task).await;
         }
         drop(lease);
         well

@@ -9,6 +9,7 @@ mod cancel;
 mod chaos;
 mod company;
 mod dead;
+mod fetch;
 mod former;
 mod kept_triggers;
 mod lease;

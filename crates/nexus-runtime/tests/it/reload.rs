@@ -41,6 +41,31 @@ async fn fewer_workers_finish_what_they_have_and_more_start_at_once() {
     office.stop().await;
 }
 
+/// Fewer, and as many again before the one that is too many has ended: it leaves all the same, and is replaced.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_told_to_leave_and_is_wanted_again_is_replaced() {
+    let server = Server::start().await;
+    let office = server.open(company([("qa", department(2))])).await;
+    for _ in 0..2 {
+        let gates = [Gate::new(server.dir.path()), Gate::new(server.dir.path())];
+        let mut tasks = Vec::new();
+        for gate in &gates {
+            tasks.push(office.submit("qa", &gate.command()).await);
+        }
+        // Both at a time: there are two workers.
+        for task in &tasks {
+            office.pid(*task).await;
+        }
+        office.runtime.reload(company([("qa", department(1))]));
+        office.runtime.reload(company([("qa", department(2))]));
+        for (gate, task) in gates.iter().zip(&tasks) {
+            gate.open().await;
+            office.completed(*task, (1, 0)).await;
+        }
+    }
+    office.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_department_that_is_removed_finishes_and_leaves_and_its_tasks_wait_for_it() {
     let server = Server::start().await;
