@@ -1,6 +1,7 @@
 //! The configuration changes while the company works: running work is finished, nothing is lost.
 
 use nexus_core::api::DepartmentState;
+use nexus_core::id::TaskId;
 use nexus_core::refusal::RefusalKind;
 use nexus_core::view::Status;
 
@@ -16,18 +17,21 @@ async fn workers(office: &Office) -> usize {
     office.client.workers().await.unwrap().workers.len()
 }
 
+/// Two tasks of `qa` that run at the same time, until their gates are opened: there are two workers.
+async fn two_at_work(server: &Server, office: &Office) -> ([Gate; 2], [TaskId; 2]) {
+    let gates = [Gate::new(server.dir.path()), Gate::new(server.dir.path())];
+    let tasks = [office.submit("qa", &gates[0].command()).await, office.submit("qa", &gates[1].command()).await];
+    for task in tasks {
+        office.pid(task).await;
+    }
+    (gates, tasks)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fewer_workers_finish_what_they_have_and_more_start_at_once() {
     let server = Server::start().await;
     let office = server.open(company([("qa", department(2))])).await;
-    let gates = [Gate::new(server.dir.path()), Gate::new(server.dir.path())];
-    let mut tasks = Vec::new();
-    for gate in &gates {
-        tasks.push(office.submit("qa", &gate.command()).await);
-    }
-    for task in &tasks {
-        office.pid(*task).await;
-    }
+    let (gates, tasks) = two_at_work(&server, &office).await;
     office.runtime.reload(company([("qa", department(1))]));
     let third = office.submit("qa", "true").await;
     for (gate, task) in gates.iter().zip(&tasks) {
@@ -47,15 +51,7 @@ async fn a_worker_that_was_told_to_leave_and_is_wanted_again_is_replaced() {
     let server = Server::start().await;
     let office = server.open(company([("qa", department(2))])).await;
     for _ in 0..2 {
-        let gates = [Gate::new(server.dir.path()), Gate::new(server.dir.path())];
-        let mut tasks = Vec::new();
-        for gate in &gates {
-            tasks.push(office.submit("qa", &gate.command()).await);
-        }
-        // Both at a time: there are two workers.
-        for task in &tasks {
-            office.pid(*task).await;
-        }
+        let (gates, tasks) = two_at_work(&server, &office).await;
         office.runtime.reload(company([("qa", department(1))]));
         office.runtime.reload(company([("qa", department(2))]));
         for (gate, task) in gates.iter().zip(&tasks) {
