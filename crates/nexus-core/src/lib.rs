@@ -21,6 +21,7 @@ pub mod lease;
 pub mod log;
 pub mod message;
 pub mod network;
+pub mod offers;
 pub mod prompt;
 pub mod protect;
 pub mod purse;

@@ -9,9 +9,9 @@ use nexus_bus::{BusError, Delivery, Queues};
 use nexus_core::id::WorkerName;
 use nexus_core::intake::Shares;
 use nexus_core::lane::Lane;
+use nexus_core::offers::Offers;
 use nexus_process::clock::since_boot;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::board::Slot;
@@ -21,9 +21,6 @@ use crate::seldom::Seldom;
 use crate::worker::{Hold, WorkerMsg};
 
 mod admit;
-mod offers;
-
-use offers::Offers;
 
 /// What an intake is told.
 #[derive(Debug)]
@@ -134,13 +131,13 @@ impl Actor for Intake {
                     state.admit(&myself, who, task);
                 }
             }
-            IntakeMsg::Soon(name) => state.offers.soon(name, Instant::now()),
+            IntakeMsg::Soon(name) => state.offers.soon(name, since_boot()),
             IntakeMsg::Wake(lane) => {
                 state.woken[lane.index()] = true;
                 state.shares.woken(lane);
             }
             IntakeMsg::LookAgain => {
-                let late = state.offers.late(Instant::now());
+                let late = state.offers.late(since_boot());
                 state.give_back(late);
                 state.shares.woken_all();
             }

@@ -3,16 +3,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use nexus_core::id::WorkerName;
-use tokio::time::Instant;
+use crate::id::WorkerName;
 
 /// Workers that offer themselves, and tasks that were brought for those who are still writing down how their last one ended.
 #[derive(Debug)]
-pub(super) struct Offers<W, T> {
+pub struct Offers<W, T> {
     /// At most one entry a worker.
     idle: VecDeque<(WorkerName, W)>,
     /// At most one entry a worker, and none that is idle.
-    soon: Vec<(WorkerName, Instant)>,
+    soon: Vec<(WorkerName, Duration)>,
     /// No more than there are workers who will be idle soon.
     brought: VecDeque<T>,
 }
@@ -28,7 +27,7 @@ impl<W, T> Default for Offers<W, T> {
 
 impl<W, T> Offers<W, T> {
     /// This worker is free. If something waits for it, it is given that at once.
-    pub(super) fn idle(&mut self, name: WorkerName, worker: W) -> Option<(W, T)> {
+    pub fn idle(&mut self, name: WorkerName, worker: W) -> Option<(W, T)> {
         self.forget(&name);
         if let Some(task) = self.brought.pop_front() {
             return Some((worker, task));
@@ -37,32 +36,36 @@ impl<W, T> Offers<W, T> {
         None
     }
 
-    /// This worker will be free in a moment.
-    pub(super) fn soon(&mut self, name: WorkerName, now: Instant) {
+    /// This worker will be free in a moment, from `now` on; the time is any that doesn't go back.
+    pub fn soon(&mut self, name: WorkerName, now: Duration) {
         self.forget(&name);
         self.soon.push((name, now));
     }
 
     /// This worker is leaving. Returns what was meant for it.
-    pub(super) fn gone(&mut self, name: &WorkerName) -> Vec<T> {
+    pub fn gone(&mut self, name: &WorkerName) -> Vec<T> {
         self.forget(name);
         self.surplus()
     }
 
     /// What was brought for workers that haven't become idle for long: their broker is away, say, or they have failed.
-    pub(super) fn late(&mut self, now: Instant) -> Vec<T> {
-        self.soon.retain(|(_, since)| now.duration_since(*since) < MOMENT);
+    pub fn late(&mut self, now: Duration) -> Vec<T> {
+        self.soon.retain(|(_, since)| now.saturating_sub(*since) < MOMENT);
         self.surplus()
     }
 
     /// Tasks that can be asked for.
-    pub(super) fn wanted(&self) -> usize {
+    #[must_use]
+    pub fn wanted(&self) -> usize {
         (self.idle.len() + self.soon.len()).saturating_sub(self.brought.len())
     }
 
-    /// Gives a task to a worker that is idle, or keeps it for one that will be. Returned: the two, or a task that nobody has a use
-    /// for any more.
-    pub(super) fn give(&mut self, task: T) -> Result<Option<(W, T)>, T> {
+    /// Gives a task to a worker that is idle, or keeps it for one that will be.
+    ///
+    /// # Errors
+    ///
+    /// The task, when nobody has a use for it any more.
+    pub fn give(&mut self, task: T) -> Result<Option<(W, T)>, T> {
         if let Some((_, worker)) = self.idle.pop_front() {
             return Ok(Some((worker, task)));
         }
@@ -74,7 +77,7 @@ impl<W, T> Offers<W, T> {
     }
 
     /// Everything that was brought and that nobody has yet.
-    pub(super) fn close(&mut self) -> Vec<T> {
+    pub fn close(&mut self) -> Vec<T> {
         self.brought.drain(..).collect()
     }
 
@@ -103,8 +106,8 @@ mod tests {
     const NONE: [u32; 0] = [];
 
     /// Workers `a` and `b`, who will be idle in a moment, and a task for each.
-    fn two_that_write() -> (Tasks, Instant) {
-        let (mut offers, now) = (Tasks::default(), Instant::now());
+    fn two_that_write() -> (Tasks, Duration) {
+        let (mut offers, now) = (Tasks::default(), Duration::from_secs(7));
         for worker in ["a", "b"] {
             offers.soon(name(worker), now);
         }
@@ -129,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_worker_counts_once_however_often_it_offers_itself() {
-        let (mut offers, now) = (Tasks::default(), Instant::now());
+        let (mut offers, now) = (Tasks::default(), Duration::from_secs(7));
         for _ in 0..2 {
             offers.soon(name("a"), now);
             assert_eq!(offers.wanted(), 1);
