@@ -10,7 +10,7 @@ use nexus_core::id::TaskId;
 use crate::branch::{Branch, stat};
 use crate::combine::{Combined, merge, rebase};
 use crate::error::WorkspaceError;
-use crate::finish::is_half_done;
+use crate::foreign::is_half_done;
 use crate::repository::Repository;
 use crate::workspaces::Workspaces;
 
@@ -101,7 +101,7 @@ impl Workspaces {
         // It may have moved while the lock was waited for.
         let repository = Repository::find(project).await?.ok_or_else(none)?;
         let from = repository.head.clone();
-        let branch = Branch::new(repository, task, base.unwrap_or(&from).to_owned());
+        let branch = Branch::of(repository, task, base.unwrap_or(&from).to_owned()).await?;
         branch.apply(&from, method).await
     }
 }

@@ -41,8 +41,28 @@ impl Bases {
         base.to_owned()
     }
 
+    /// Where we have set the task's branch to. What stands there was not moved by anybody else since.
+    pub(crate) fn delivered(&self, task: TaskId) -> Option<String> {
+        let text = fs::read_to_string(self.tip(task)).ok()?;
+        let id = text.trim();
+        is_commit(id).then(|| id.to_owned())
+    }
+
+    /// Remembers that. Where it can't be written, what comes next is set beside the branch instead of onto it.
+    pub(crate) fn set_delivered(&self, task: TaskId, tip: &str) {
+        let path = self.tip(task);
+        if let Err(error) = fs::create_dir_all(&self.directory).and_then(|()| fs::write(&path, format!("{tip}\n"))) {
+            tracing::warn!(path = %path.display(), %error, "where a branch was set to is not remembered");
+        }
+    }
+
+    fn tip(&self, task: TaskId) -> PathBuf {
+        self.directory.join(format!("{task}.tip"))
+    }
+
     pub(crate) fn forget(&self, task: TaskId) {
         let _ = fs::remove_file(self.directory.join(task.to_string()));
+        let _ = fs::remove_file(self.tip(task));
     }
 }
 

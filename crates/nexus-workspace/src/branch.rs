@@ -3,6 +3,7 @@
 use nexus_core::event::{CommitInfo, DiffStat};
 use nexus_core::id::TaskId;
 
+use crate::delivery::said;
 use crate::error::WorkspaceError;
 use crate::repository::Repository;
 
@@ -33,9 +34,36 @@ pub(crate) fn name(task: TaskId) -> String {
     format!("nexus/{task}")
 }
 
+/// The name where a branch called `nexus` is in the way.
+fn other_name(task: TaskId) -> String {
+    format!("nexus-{task}")
+}
+
+/// Names that the branch has in an agent's repository: it is not told when the project's is called otherwise.
+pub(crate) fn names(task: TaskId) -> [String; 2] {
+    [name(task), other_name(task)]
+}
+
 impl Branch {
-    pub(crate) fn new(repository: Repository, task: TaskId, base: String) -> Self {
-        Self { repository, name: name(task), base }
+    /// The one that is there, the newest if there are several; else the name that it can have.
+    pub(crate) async fn of(repository: Repository, task: TaskId, base: String) -> Result<Self, WorkspaceError> {
+        let [usual, other] = names(task);
+        let pattern = format!("refs/heads/{usual}*");
+        let asked = ["for-each-ref", "--format=%(refname:strip=2)", "refs/heads/nexus*", &pattern];
+        // Broken refs are complained of, and left out.
+        let printed = repository.git().run("look for the branch", asked).await?;
+        let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
+        let number = |name: &str| {
+            let rest = name.strip_prefix(&usual).or_else(|| name.strip_prefix(&other))?;
+            if rest.is_empty() { Some(1) } else { rest.strip_prefix('-')?.parse::<u32>().ok() }
+        };
+        let found = printed.lines().filter_map(|name| Some((number(name)?, name))).max();
+        let name = match found {
+            Some((_, name)) => name.to_owned(),
+            None if printed.lines().any(|name| name == "nexus") => other,
+            None => usual,
+        };
+        Ok(Self { repository, name, base })
     }
 
     pub(crate) fn reference(&self) -> String {
@@ -67,6 +95,14 @@ impl Branch {
     pub(crate) async fn set(&self, to: &str, from: &str) -> Result<(), WorkspaceError> {
         let args = ["update-ref", "-m", "nexus: the task's work", &self.reference(), to, from];
         self.repository.git().text("move the branch", args).await.map(drop)
+    }
+
+    /// Sets it, if it is still at `from` (none: if it isn't there). Refused in git's words.
+    pub(crate) async fn try_set(&self, to: &str, from: Option<&str>) -> Result<Result<(), String>, WorkspaceError> {
+        let nothing = "0".repeat(to.len());
+        let args = ["update-ref", "-m", "nexus: the task's work", &self.reference(), to, from.unwrap_or(&nothing)];
+        let set = self.repository.git().run("move the branch", args).await?;
+        Ok(if set.success() { Ok(()) } else { Err(said(&set.stderr)) })
     }
 
     pub(crate) async fn delete(&self, tip: &str) -> Result<(), WorkspaceError> {

@@ -6,9 +6,9 @@ use std::path::Path;
 use nexus_core::id::TaskId;
 
 use crate::branch::Branch;
-use crate::clone::PrivateClone;
 use crate::error::WorkspaceError;
 use crate::finish::Finish;
+use crate::layers::Layers;
 use crate::lock::RepositoryLock;
 use crate::repository::Repository;
 use crate::workspaces::Workspaces;
@@ -64,7 +64,7 @@ impl Workspaces {
     /// Whether there is a workspace of this task.
     #[must_use]
     pub fn has(&self, task: TaskId) -> bool {
-        self.place_of(task).symlink_metadata().is_ok()
+        self.place_of(task).symlink_metadata().is_ok() || Layers::of(&self.root, task).is_layered()
     }
 
     /// Gets ready to clean up after a task. That it has ended is to be found out after this.
@@ -88,13 +88,16 @@ impl Sweep<'_> {
         let root = self.workspaces.place_of(self.task);
         let known = || self.workspaces.bases.get(self.task);
         let base = base.map(str::to_owned).or_else(known);
-        let branch = self.repository.clone().map(|repository| {
-            let base = base.unwrap_or_else(|| repository.head.clone());
-            Branch::new(repository, self.task, base)
-        });
-        let workspace = match root.symlink_metadata() {
-            Ok(_) => Some(workspace(branch.as_ref(), &root, rehearsal).await?),
-            Err(_) => None,
+        let branch = match self.repository.clone() {
+            Some(repository) => {
+                let base = base.unwrap_or_else(|| repository.head.clone());
+                Some(Branch::of(repository, self.task, base).await?)
+            }
+            None => None,
+        };
+        let workspace = match self.workspaces.has(self.task) {
+            true => Some(self.workspace(branch.as_ref(), &root, rehearsal).await?),
+            false => None,
         };
         let is_kept = workspace.as_ref().is_some_and(|left| !left.removed);
         let branch = match branch {
@@ -108,53 +111,43 @@ impl Sweep<'_> {
     }
 }
 
-async fn workspace(branch: Option<&Branch>, root: &Path, rehearsal: bool) -> Result<Left, WorkspaceError> {
-    let name = root.display().to_string();
-    let is_plain = root.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
-    if is_plain && fs::read_dir(root).is_ok_and(|mut dir| dir.next().is_none()) {
-        if !rehearsal {
-            fs::remove_dir(root).map_err(WorkspaceError::io("remove", root))?;
+impl Sweep<'_> {
+    async fn workspace(&self, branch: Option<&Branch>, root: &Path, rehearsal: bool) -> Result<Left, WorkspaceError> {
+        let name = root.display().to_string();
+        let is_layered = Layers::of(&self.workspaces.root, self.task).is_layered();
+        let is_plain = !is_layered && root.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+        if is_plain && fs::read_dir(root).is_ok_and(|mut dir| dir.next().is_none()) {
+            if !rehearsal {
+                fs::remove_dir(root).map_err(WorkspaceError::io("remove", root))?;
+            }
+            return Ok(Left::gone(name, "it is empty"));
         }
-        return Ok(Left::gone(name, "it is empty"));
-    }
-    let Some(branch) = branch else {
-        return Ok(Left::kept(name, "its project's repository is not there to compare it with"));
-    };
-    if branch.repository.own_of(root).is_some() {
-        let worktree = Worktree { branch: branch.clone(), root: root.to_owned() };
-        let fate = worktree.judge(&Finish::Unfinished).await?;
-        if fate.kept {
-            return Ok(Left::kept(name, fate.reason.unwrap_or_else(|| uncommitted(fate.changed_files))));
+        let Some(branch) = branch else {
+            return Ok(Left::kept(name, "its project's repository is not there to compare it with"));
+        };
+        if branch.repository.own_of(root).is_some() {
+            let worktree = Worktree { branch: branch.clone(), root: root.to_owned() };
+            let fate = worktree.judge(&Finish::Unfinished).await?;
+            if fate.kept {
+                return Ok(Left::kept(name, fate.reason.unwrap_or_else(|| uncommitted(fate.changed_files))));
+            }
+            if !rehearsal {
+                worktree.remove().await?;
+            }
+            return Ok(Left::gone(name, "all of it is committed"));
         }
-        if !rehearsal {
-            worktree.remove().await?;
+        if !is_layered && !root.join(".git").symlink_metadata().is_ok_and(|git| git.is_dir()) {
+            return Ok(Left::kept(name, "it is no git repository: nothing tells what in it is new"));
         }
-        return Ok(Left::gone(name, "all of it is committed"));
+        let clone = self.workspaces.clone_of(self.task, branch.clone(), root).await?;
+        if let Some(objection) = clone.objection().await? {
+            return Ok(Left::kept(name, objection));
+        }
+        if !rehearsal && !clone.remove().await {
+            return Ok(Left::kept(name, "it could not be removed"));
+        }
+        Ok(Left::gone(name, "all of it is committed"))
     }
-    if !root.join(".git").symlink_metadata().is_ok_and(|git| git.is_dir()) {
-        return Ok(Left::kept(name, "it is no git repository: nothing tells what in it is new"));
-    }
-    let clone = PrivateClone::at(branch.clone(), root);
-    if let Some(odd) = clone.objection().await {
-        return Ok(Left::kept(name, odd));
-    }
-    let changes = clone.changes(&Finish::Unfinished, &mut None).await?;
-    if changes.repositories > 0 {
-        return Ok(Left::kept(name, "there is a repository within it, which is not looked into"));
-    }
-    if changes.count() > 0 {
-        return Ok(Left::kept(name, uncommitted(Some(changes.count()))));
-    }
-    if let Some(ignored) = changes.ignored() {
-        return Ok(Left::kept(name, ignored));
-    }
-    if let Some(lost) = clone.lost().await? {
-        return Ok(Left::kept(name, format!("its {lost} has commits that the project's repository doesn't have")));
-    }
-    if !rehearsal && !clone.remove().await {
-        return Ok(Left::kept(name, "it could not be removed"));
-    }
-    Ok(Left::gone(name, "all of it is committed"))
 }
 
 fn uncommitted(files: Option<u64>) -> String {

@@ -1,32 +1,46 @@
-//! Private clones: a repository of an agent's own, which borrows the objects of the project's, and whose branch is fetched
+//! Private clones: a repository of an agent's own, which borrows the objects of the project's, and whose commits are brought
 //! back when the agent is gone.
 //!
-//! The agent may have written anything into it, its `.git` too. So git is never run *in* it: `upload-pack`, which git
-//! documents to be safe on repositories that aren't trusted, hands over its commits, and its files are compared by the
-//! project's own repository.
+//! The agent may have written anything into it, its `.git` too. So git is never run *in* it: its refs are read without git,
+//! its commits are copied through a repository of ours, and its files are compared by the project's own repository.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use nexus_core::id::TaskId;
+
+use crate::base::Bases;
 use crate::branch::Branch;
+use crate::checkouts::Checkouts;
 use crate::copy;
+use crate::delivery::{Delivery, Sender};
 use crate::error::WorkspaceError;
-use crate::files::{Changes, Files, without_filters};
-use crate::finish::{Fate, Finish, commit_rest, is_half_done};
+use crate::files::{Changes, Files};
+use crate::filters::Filters;
+use crate::finish::{Fate, Finish, commit_rest};
+use crate::foreign::Foreign;
 use crate::git::Git;
 use crate::hazard;
+use crate::index;
+use crate::layers::{Layers, Origin};
+use crate::lfs;
 use crate::lock::Locks;
+use crate::medium::Medium;
+use crate::plain::is_directory;
+use crate::seed::Seed;
+use crate::settings::Settings;
 
 /// A task's clone.
 #[derive(Clone, Debug)]
 pub(crate) struct PrivateClone {
+    pub(crate) task: TaskId,
     /// The branch as it is in the project's repository.
     pub(crate) branch: Branch,
-    /// Where the clone is.
+    pub(crate) settings: Settings,
+    /// Where the clone is seen.
     pub(crate) root: PathBuf,
+    pub(crate) layers: Layers,
+    pub(crate) checkouts: Checkouts,
     /// Where objects are borrowed from: the project's, and where that borrows from itself.
     pub(crate) objects: Vec<PathBuf>,
 }
@@ -39,35 +53,13 @@ pub(crate) enum Look {
     Other,
 }
 
-/// What is fetched from one repository into another: only that, by no other way than files, with nothing run on the way.
-const FETCH: [&str; 17] = [
-    "-c",
-    "protocol.allow=never",
-    "-c",
-    "protocol.file.allow=always",
-    "-c",
-    "fetch.fsckObjects=true",
-    "-c",
-    "fetch.writeCommitGraph=false",
-    "fetch",
-    "--quiet",
-    "--no-tags",
-    "--no-write-fetch-head",
-    "--no-auto-maintenance",
-    "--no-recurse-submodules",
-    "--refmap=",
-    "--update-head-ok",
-    "--update-shallow",
-];
-
-/// Refs of a clone beyond which it is kept unseen.
-const MANY: usize = 100;
-
 impl PrivateClone {
     /// What is there from an attempt before. An empty directory, which an agent has emptied, is removed: the branch has the
     /// rest.
     pub(crate) fn look(&self) -> Look {
-        if fs::remove_dir(&self.root).is_ok() || self.root.symlink_metadata().is_err() {
+        if self.layers.is_layered() {
+            Look::Clone
+        } else if fs::remove_dir(&self.root).is_ok() || self.root.symlink_metadata().is_err() {
             Look::Nothing
         } else if is_directory(&self.root.join(".git")) {
             Look::Clone
@@ -76,23 +68,60 @@ impl PrivateClone {
         }
     }
 
-    /// The one that is there.
-    pub(crate) fn at(branch: Branch, root: &Path) -> Self {
+    pub(crate) fn is_there(&self) -> bool {
+        self.layers.is_layered() || self.root.symlink_metadata().is_ok()
+    }
+
+    /// The one that is there, or would be.
+    pub(crate) async fn at(
+        task: TaskId,
+        branch: Branch,
+        root: &Path,
+        layers: Layers,
+        checkouts: Checkouts,
+    ) -> Result<Self, WorkspaceError> {
         let objects = borrowed(&branch.repository.common);
-        Self { branch, root: root.to_owned(), objects }
+        let settings = Settings::of(&branch.repository).await?;
+        Ok(Self { task, branch, settings, root: root.to_owned(), layers, checkouts, objects })
     }
 
-    fn source(&self) -> Git {
-        self.branch.repository.git().brief()
+    /// The directory that holds what the agent's git has written.
+    fn git_dir(&self) -> PathBuf {
+        if self.layers.is_layered() { self.layers.upper().join(".git") } else { self.root.join(".git") }
     }
 
-    /// Makes it, whole or not at all.
-    pub(crate) async fn make(&self) -> Result<(), WorkspaceError> {
+    /// Makes it, whole or not at all. With `layered` its files are those of a prepared checkout.
+    pub(crate) async fn make(&self, layered: bool) -> Result<(), WorkspaceError> {
+        self.layers.remove().map_err(WorkspaceError::io("remove", self.layers.root()))?;
+        // It goes on where an attempt before has ended, if there was one.
+        let tip = self.branch.tip().await?;
+        let commit = tip.as_ref().unwrap_or(&self.branch.base);
+        if layered {
+            self.make_layered(commit, tip.is_some()).await
+        } else {
+            self.make_whole(commit, tip.is_some()).await
+        }
+    }
+
+    async fn make_layered(&self, commit: &str, are_agents: bool) -> Result<(), WorkspaceError> {
+        let checkout = self.checkouts.get(&self.branch.repository, &self.settings, commit, are_agents).await?;
+        let io = |doing| WorkspaceError::io(doing, self.layers.root());
+        let origin = Origin { commit: checkout.commit, lower: checkout.lower };
+        self.layers.note(&origin).map_err(io("write"))?;
+        // The upper layer comes last: with it the workspace is there.
+        let partial = self.layers.root().join("upper.partial");
+        self.seed(commit).plant(&partial.join(".git")).await?;
+        fs::create_dir_all(self.layers.work()).map_err(io("create"))?;
+        fs::create_dir_all(&self.root).map_err(io("create"))?;
+        fs::rename(&partial, self.layers.upper()).map_err(io("create"))
+    }
+
+    async fn make_whole(&self, commit: &str, are_agents: bool) -> Result<(), WorkspaceError> {
         let partial = self.root.with_extension("partial");
         // From a making that was cut off: nobody has worked in it yet.
         copy::remove(&partial).map_err(WorkspaceError::io("remove", &partial))?;
         fs::create_dir_all(&partial).map_err(WorkspaceError::io("create", &partial))?;
-        let made = self.fill(&partial).await;
+        let made = self.fill(&partial, commit, are_agents).await;
         let made =
             made.and_then(|()| fs::rename(&partial, &self.root).map_err(WorkspaceError::io("create", &self.root)));
         if made.is_err() {
@@ -101,196 +130,244 @@ impl PrivateClone {
         made
     }
 
-    async fn fill(&self, partial: &Path) -> Result<(), WorkspaceError> {
-        let branch = &self.branch.name;
-        let mut here = Git::at(partial);
-        let initial = format!("--initial-branch={branch}");
-        here.text("make a clone", ["init", "--quiet", "--template=", &initial]).await?;
-        self.borrow_objects(partial)?;
-        let mut fetch: Vec<OsString> = FETCH.iter().map(OsString::from).collect();
-        fetch.push(self.branch.repository.top.clone().into_os_string());
-        let own = format!("+HEAD:refs/heads/{branch}");
-        // Other tasks' branches are none of its business.
-        fetch.extend([own.as_str(), "+refs/heads/*:refs/remotes/origin/*", "^refs/heads/nexus/*"].map(OsString::from));
-        here.text("fetch into the clone", fetch).await?;
-        // It goes on where an attempt before has ended, if there was one.
-        if let Some(tip) = self.branch.tip().await? {
-            here.text("go on with the branch", ["update-ref", &format!("refs/heads/{branch}"), &tip]).await?;
-            // These are files that an agent has had in hand.
-            here = here.settings(&without_filters(&self.branch.repository).await?);
-        }
-        let [name, email] = self.branch.repository.identity().await?;
-        for (key, value) in [("user.name", name), ("user.email", email)] {
-            here.text("set the name of its commits", ["config", key, &value]).await?;
-        }
-        here.text("check out the clone", ["reset", "--quiet", "--hard"]).await.map(drop)
-    }
-
-    fn borrow_objects(&self, root: &Path) -> Result<(), WorkspaceError> {
-        let file = root.join(".git/objects/info/alternates");
-        let mut text =
-            self.objects.first().map(|path| path.as_os_str().as_encoded_bytes().to_vec()).unwrap_or_default();
-        text.push(b'\n');
-        let write = || {
-            match fs::remove_file(&file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            fs::create_dir_all(root.join(".git/objects/info"))?;
-            fs::write(&file, text)
+    async fn fill(&self, partial: &Path, commit: &str, are_agents: bool) -> Result<(), WorkspaceError> {
+        let git_dir = partial.join(".git");
+        self.seed(commit).plant(&git_dir).await?;
+        let settings = &self.settings;
+        let filters = if are_agents { Filters::for_agents_files(settings) } else { Filters::for_own_files(settings) };
+        let mut set = filters.settings();
+        set.extend(Medium::of(partial).settings());
+        let repository = &self.branch.repository;
+        let index = git_dir.join("index");
+        let git = Git::between(&repository.own_git_dir(), partial).index(&index).settings(&set);
+        let read: &[&str] = match settings.is_set("core.sparsecheckout") {
+            true => &["read-tree", "-m", commit],
+            false => &["read-tree", commit],
         };
-        write().map_err(WorkspaceError::io("write", &file))
+        git.text("read the commit", read.iter().copied()).await?;
+        git.text("check out the clone", ["checkout-index", "--all", "--force", "-u", "--quiet"]).await?;
+        let origin = Origin { commit: commit.to_owned(), lower: Vec::new() };
+        let kept = self.layers.note(&origin).and_then(|()| index::copy(&index, &self.layers.kept_index()));
+        kept.map_err(WorkspaceError::io("write", self.layers.root()))
     }
 
-    /// Fetches the branch back, commits what is to be committed, and removes the clone if nothing would be lost with it.
-    /// Nobody is kept waiting while its files are compared.
-    pub(crate) async fn finish(&self, finish: &Finish, locks: &Locks) -> Result<Fate, WorkspaceError> {
-        if self.root.symlink_metadata().is_err() {
+    fn seed<'a>(&'a self, commit: &'a str) -> Seed<'a> {
+        Seed {
+            repository: &self.branch.repository,
+            settings: &self.settings,
+            objects: &self.objects,
+            branch: &self.branch.name,
+            commit,
+            medium: Medium::of(self.layers.root().parent().unwrap_or(&self.root)),
+        }
+    }
+
+    /// Brings the agent's commits back, commits what is to be committed, and removes the clone if nothing would be lost with
+    /// it. Nobody is kept waiting while its files are compared.
+    pub(crate) async fn finish(
+        &mut self,
+        finish: &Finish,
+        locks: &Locks,
+        bases: &Bases,
+    ) -> Result<Fate, WorkspaceError> {
+        let common = self.branch.repository.common.clone();
+        if !self.is_there() {
             return Ok(Fate { branch_kept: self.branch.tip().await?.is_some(), ..Fate::default() });
         }
-        if let Some(odd) = self.objection().await {
-            tracing::warn!(path = %self.root.display(), "the clone is kept, and nothing fetched from it: {odd}");
-            return Ok(Fate { branch_kept: false, ..Fate::unknown(odd) });
-        }
-        self.borrow_objects(&self.root)?;
-        let common = &self.branch.repository.common;
-        let lock = locks.lock(common).await;
-        let fetched = self.fetch_back(&self.branch.reference()).await?;
-        let mut reason = None;
-        if let Err(said) = &fetched {
-            tracing::warn!(path = %self.root.display(), "the branch could not be fetched back: {said}");
-            reason = Some(format!("its branch could not be fetched back: {said}"));
-        } else if matches!(finish, Finish::Completed { .. }) {
-            // What the agent has committed on a branch of its own belongs on the task's too, if it goes on from there.
-            let _elsewhere = self.fetch_back("HEAD").await?;
-        }
+        let mut reason = Reason::default();
+        let lock = locks.lock(&common).await;
+        let (foreign, delivery) = self.deliver(bases, &mut reason).await?;
         drop(lock);
-        let changes = self.changes(finish, &mut reason).await?;
-        let lost = fetched.is_err() || self.lost().await?.is_some();
-        if changes.repositories > 0 {
-            reason.get_or_insert_with(|| "there is a repository within it, which is not looked into".to_owned());
-        } else if lost {
-            reason.get_or_insert_with(|| "it has commits that are on no branch of the project's".to_owned());
+        let changes = match &foreign {
+            Some(foreign) => self.compare(finish, foreign, &delivery, bases, &mut reason).await?,
+            None => None,
+        };
+        if let Some(lost) = &delivery.lost {
+            reason.add(format!("its {lost} has commits that are on no branch of the project's"));
         }
-        reason = reason.or_else(|| changes.ignored());
-        let kept = lost || changes.is_any();
-        let _lock = locks.lock(common).await;
+        let kept = delivery.lost.is_some() || changes.as_ref().is_none_or(Changes::is_any) || reason.keeps;
+        if let Some(more) = changes.as_ref().and_then(Changes::reason) {
+            reason.add(more);
+        }
+        let _lock = locks.lock(&common).await;
         let branch_kept = self.branch.settle().await?;
         let kept = kept || !self.remove().await;
-        Ok(Fate { kept, branch_kept, changed_files: Some(changes.count()), reason: reason.filter(|_| kept) })
+        let changed_files = changes.map(|changes| changes.count());
+        Ok(Fate { kept, branch_kept, changed_files, reason: reason.first.filter(|_| kept) })
+    }
+
+    /// What its repository says, and what came of it.
+    async fn deliver(
+        &mut self,
+        bases: &Bases,
+        reason: &mut Reason,
+    ) -> Result<(Option<Foreign>, Delivery), WorkspaceError> {
+        let foreign = match Foreign::read(&self.git_dir()) {
+            Ok(foreign) => foreign,
+            Err(odd) => {
+                tracing::warn!(path = %self.root.display(), "the clone is kept, and nothing taken from it: {odd}");
+                reason.keep(format!("{odd}: nothing was taken from it"));
+                return Ok((None, Delivery::default()));
+            }
+        };
+        for odd in &foreign.odd {
+            reason.keep(odd.clone());
+        }
+        lfs::bring(&self.git_dir(), &self.branch.repository.common)
+            .map_err(WorkspaceError::io("copy", &self.git_dir()))?;
+        let delivered = bases.delivered(self.task);
+        let sender = Sender {
+            task: self.task,
+            branch: &self.branch,
+            settings: &self.settings,
+            foreign: &foreign,
+            delivered: delivered.as_deref(),
+            scratch: self.layers.facade(),
+        };
+        let delivery = sender.deliver().await?;
+        if let Some(said) = &delivery.refused {
+            tracing::warn!(path = %self.root.display(), "the branch could not be brought back: {said}");
+            reason.keep(format!("its branch could not be brought back: {said}"));
+        }
+        self.branch.name.clone_from(&delivery.name);
+        if let Some(tip) = &delivery.tip {
+            bases.set_delivered(self.task, tip);
+        }
+        Ok((Some(foreign), delivery))
+    }
+
+    /// Compares the files, and commits what is to be committed. None where they can't be compared.
+    async fn compare(
+        &self,
+        finish: &Finish,
+        foreign: &Foreign,
+        delivery: &Delivery,
+        bases: &Bases,
+        reason: &mut Reason,
+    ) -> Result<Option<Changes>, WorkspaceError> {
+        let head = foreign.head().unwrap_or(&self.branch.base);
+        let files = match self.files(head).await? {
+            Ok(files) => files,
+            Err(why) => {
+                reason.keep(why);
+                return Ok(None);
+            }
+        };
+        let compared = async {
+            let changes = files.changes(head).await?;
+            let Some(message) = finish.message().filter(|_| changes.is_committable()) else { return Ok(changes) };
+            if foreign.is_half_done() {
+                reason.add("not committed: a merge or a rebase is not finished".to_owned());
+                return Ok(changes);
+            }
+            match commit_rest(&self.branch, &files, &changes, delivery.tip.as_deref(), head, message).await? {
+                Ok(commit) => {
+                    bases.set_delivered(self.task, &commit);
+                    Ok(Changes { there: Vec::new(), gone: Vec::new(), stored: Vec::new(), ..changes })
+                }
+                Err(refused) => {
+                    reason.add(refused);
+                    Ok(changes)
+                }
+            }
+        };
+        let compared = compared.await;
+        let _ = fs::remove_file(self.layers.working_index());
+        compared.map(Some)
+    }
+
+    /// Its files, to be compared with the commit that they are of. Says why they can't be.
+    pub(crate) async fn files(&self, head: &str) -> Result<Result<Files, String>, WorkspaceError> {
+        let repository = &self.branch.repository;
+        let is_layered = self.layers.is_layered();
+        let root = if is_layered { self.layers.upper() } else { self.root.clone() };
+        if let Some(hazard) = hazard::in_files(&root).await {
+            return Ok(Err(hazard));
+        }
+        if repository.resolve(&format!("{head}^{{commit}}")).await?.is_none() {
+            return Ok(Err("its files are of a commit that the project doesn't have".to_owned()));
+        }
+        let working = self.layers.working_index();
+        if !is_layered {
+            let known = self.layers.known();
+            let known = known.as_ref().map(|known| (known.kept.as_path(), known.commit.as_str()));
+            fs::create_dir_all(self.layers.root()).map_err(WorkspaceError::io("create", self.layers.root()))?;
+            return Files::untrusted(repository, &self.settings, &root, &working, head, known).await.map(Ok);
+        }
+        let Some(origin) = self.layers.origin().filter(|origin| self.checkouts.has(&origin.lower)) else {
+            return Ok(Err("the checkout that its files lie over is gone".to_owned()));
+        };
+        let index = self.checkouts.index(&origin.lower[0], &working, &origin.commit);
+        Ok(Ok(Files::of_layer(repository, &self.settings, &root, index)))
     }
 
     /// Whether nothing is left of it.
     pub(crate) async fn remove(&self) -> bool {
-        let root = self.root.clone();
-        let removed = tokio::task::spawn_blocking(move || copy::remove(&root)).await;
-        matches!(removed, Ok(Ok(())))
+        let (root, layers) = (self.root.clone(), self.layers.clone());
+        let removed = tokio::task::spawn_blocking(move || layers.remove().and_then(|()| copy::remove(&root)));
+        matches!(removed.await, Ok(Ok(())))
     }
 
-    /// What is not committed, once that is committed which is to be.
-    pub(crate) async fn changes(
-        &self,
-        finish: &Finish,
-        reason: &mut Option<String>,
-    ) -> Result<Changes, WorkspaceError> {
-        let tip = self.branch.tip().await?.unwrap_or_else(|| self.branch.base.clone());
-        let index = self.root.with_extension("index");
-        let files = Files::untrusted(&self.branch.repository, &self.root, &index, &tip).await;
-        let compared = async {
-            let files = files?;
-            let changes = files.changes(&tip).await?;
-            let Finish::Completed { commit: Some(message) } = finish else { return Ok(changes) };
-            if changes.paths.is_empty() {
-                return Ok(changes);
-            }
-            if is_half_done(&self.root.join(".git")) {
-                *reason = Some("not committed: a merge or a rebase is not finished".to_owned());
-                return Ok(changes);
-            }
-            let head = self.refs().await?.into_iter().find(|(_, name)| name == "HEAD").map(|(id, _)| id);
-            let refused = commit_rest(&self.branch, &files, &changes, head.as_deref(), message).await?;
-            if refused.is_some() {
-                *reason = refused;
-                return Ok(changes);
-            }
-            files.changes(&self.branch.tip().await?.unwrap_or(tip)).await
+    /// Why something would be lost with it, where nothing is brought back or committed any more.
+    pub(crate) async fn objection(&self) -> Result<Option<String>, WorkspaceError> {
+        let foreign = match Foreign::read(&self.git_dir()) {
+            Ok(foreign) => foreign,
+            Err(odd) => return Ok(Some(odd)),
         };
-        let compared = compared.await;
-        let _ = fs::remove_file(&index);
-        compared
+        if let Some(odd) = foreign.odd.first() {
+            return Ok(Some(odd.clone()));
+        }
+        let head = foreign.head().unwrap_or(&self.branch.base);
+        let files = match self.files(head).await? {
+            Ok(files) => files,
+            Err(why) => return Ok(Some(why)),
+        };
+        let tip = self.branch.tip().await?;
+        let compared = files.changes(tip.as_deref().unwrap_or(head)).await;
+        let _ = fs::remove_file(self.layers.working_index());
+        let changes = compared?;
+        let files = changes.there.len() + changes.gone.len() + changes.stored.len();
+        if files > 0 {
+            return Ok(Some(if files == 1 {
+                "1 file is not committed".to_owned()
+            } else {
+                format!("{files} files are not committed")
+            }));
+        }
+        if let Some(reason) = changes.reason() {
+            return Ok(Some(reason));
+        }
+        let delivered = None;
+        let scratch = self.layers.facade();
+        let sender = Sender {
+            task: self.task,
+            branch: &self.branch,
+            settings: &self.settings,
+            foreign: &foreign,
+            delivered,
+            scratch,
+        };
+        let lost = sender.lost().await?;
+        Ok(lost.map(|lost| format!("its {lost} has commits that the project's repository doesn't have")))
+    }
+}
+
+/// Why a clone is kept: the first thing that was found.
+#[derive(Debug, Default)]
+struct Reason {
+    first: Option<String>,
+    /// It is kept for that alone.
+    keeps: bool,
+}
+
+impl Reason {
+    fn add(&mut self, reason: String) {
+        self.first.get_or_insert(reason);
     }
 
-    /// Why git is not to be run on it.
-    pub(crate) async fn objection(&self) -> Option<String> {
-        match self.oddity() {
-            Some(odd) => Some(odd.to_owned()),
-            None => hazard::in_files(&self.root).await,
-        }
-    }
-
-    /// What would lead git elsewhere than into this clone.
-    fn oddity(&self) -> Option<&'static str> {
-        let git = self.root.join(".git");
-        let is_plain = [".git", ".git/objects", ".git/refs"].iter().all(|part| is_directory(&self.root.join(part)));
-        let info = git.join("objects/info");
-        if !is_directory(&self.root) || !is_plain {
-            Some("its .git is not a plain repository")
-        } else if info.symlink_metadata().is_ok() && !is_directory(&info) {
-            Some("its .git/objects/info is not a directory")
-        } else if git.join("commondir").symlink_metadata().is_ok() {
-            Some("its .git/commondir leads elsewhere")
-        } else {
-            None
-        }
-    }
-
-    /// Fetches a ref onto the branch. Refused, with what git says, when the project's repository has other commits on the
-    /// branch, or what is offered is damaged.
-    async fn fetch_back(&self, from: &str) -> Result<Result<(), String>, WorkspaceError> {
-        let mut fetch: Vec<OsString> =
-            FETCH.iter().filter(|arg| **arg != "--update-head-ok").map(OsString::from).collect();
-        fetch.push(self.root.as_os_str().to_owned());
-        fetch.push(format!("{from}:{}", self.branch.reference()).into());
-        let fetched = self.source().run("fetch the branch back", fetch).await?;
-        if fetched.success() {
-            return Ok(Ok(()));
-        }
-        let said = String::from_utf8_lossy(&fetched.stderr);
-        let lines = said.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("hint:"));
-        Ok(Err(lines.collect::<Vec<_>>().join("; ")))
-    }
-
-    /// The refs of the clone, as it hands them over: ids and names.
-    async fn refs(&self) -> Result<Vec<(String, String)>, WorkspaceError> {
-        let args = FETCH[..4].iter().map(OsString::from);
-        let args = args.chain(["ls-remote".into(), "--quiet".into(), self.root.as_os_str().to_owned()]);
-        let refs = self.source().text("list the clone's branches", args).await?;
-        let parts = |line: &str| line.split_once('\t').map(|(id, name)| (id.to_owned(), name.to_owned()));
-        Ok(refs.lines().filter_map(parts).collect())
-    }
-
-    /// A ref of the clone that names what no ref of the project's repository has.
-    pub(crate) async fn lost(&self) -> Result<Option<String>, WorkspaceError> {
-        let refs: BTreeMap<String, String> = self.refs().await?.into_iter().collect();
-        if refs.len() > MANY {
-            return Ok(Some(format!("{} refs", refs.len())));
-        }
-        for (id, name) in refs {
-            if !self.source().run("look for a commit", ["cat-file", "-e", &id]).await?.success() {
-                return Ok(Some(name));
-            }
-            // These are the project's own, as they were when it was made.
-            if name.starts_with("refs/remotes/origin/") {
-                continue;
-            }
-            // There it may be by a fetch that was refused, and on nothing that keeps it.
-            let args = ["rev-list", "--count", "-n", "1", &id, "--not", "--all", &self.branch.base];
-            let beyond = self.source().run("look for a commit", args).await?;
-            if !beyond.success() || String::from_utf8_lossy(&beyond.stdout).trim() != "0" {
-                return Ok(Some(name));
-            }
-        }
-        Ok(None)
+    fn keep(&mut self, reason: String) {
+        self.add(reason);
+        self.keeps = true;
     }
 }
 
@@ -309,8 +386,4 @@ fn borrowed(common: &Path) -> Vec<PathBuf> {
         }
     }
     found
-}
-
-fn is_directory(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }

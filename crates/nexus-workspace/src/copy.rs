@@ -82,6 +82,23 @@ pub(crate) fn fingerprint(directory: &Path) -> io::Result<u64> {
     Ok(hasher.finish())
 }
 
+/// The bytes of all files in a directory.
+pub(crate) fn size(directory: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    let mut pending = vec![directory.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                pending.push(entry.path());
+            } else {
+                bytes += entry.metadata()?.len();
+            }
+        }
+    }
+    Ok(bytes)
+}
+
 fn plan(project: &Path, skip: &Path) -> Result<Plan, WorkspaceError> {
     let mut plan = Plan { entries: Vec::new() };
     let mut bytes = 0;

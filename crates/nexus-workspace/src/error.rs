@@ -27,6 +27,8 @@ pub enum WorkspaceError {
          apply` or `nexus clean`; nothing was changed: try again when that is done", .0.display()
     )]
     Busy(PathBuf),
+    #[error("{} has more than {files} files, which are not looked through", .root.display())]
+    TooMany { root: PathBuf, files: usize },
     #[error("preparing the workspace was interrupted: the runtime shuts down")]
     ShutDown,
 }

@@ -2,53 +2,56 @@
 //! written anything among them, so nothing that they name is run, and no repository within them is looked into.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::WorkspaceError;
+use crate::filters::Filters;
 use crate::git::{Git, entries};
+use crate::index::{Index, NOTHING, note};
+use crate::medium::Medium;
+use crate::paths::{bytes, from_bytes, lines};
 use crate::repository::Repository;
-
-/// Directories of what tools make again at will. What is ignored in them is not kept for.
-const CACHES: [&str; 10] = [
-    "target",
-    "node_modules",
-    "__pycache__",
-    ".venv",
-    "dist",
-    "build",
-    ".pytest_cache",
-    ".mypy_cache",
-    ".gradle",
-    ".next",
-];
+use crate::settings::Settings;
+use crate::survey::{Surveyor, Tracked};
 
 /// More than this is not what somebody would commit, but what a tool has left (dependencies, a build).
 const MAX_FILES: usize = 10_000;
 const MAX_BYTES: u64 = 256 << 20;
 
-/// Drivers whose program is found by `PATH`, and that files can't lead elsewhere. Any other may be a script among the
-/// agent's files, and would be run outside of its confinement.
-const HARMLESS: [&str; 1] = ["git-lfs"];
-
 /// A directory of files, and an index that they are compared by.
 #[derive(Debug)]
 pub(crate) struct Files {
-    git: Git,
-    root: PathBuf,
-    /// Filters that are switched off.
-    filters: Vec<String>,
+    pub(crate) git: Git,
+    pub(crate) root: PathBuf,
+    pub(crate) filters: Filters,
+    pub(crate) medium: Medium,
+    pub(crate) form: Form,
+}
+
+/// How the files are there.
+#[derive(Debug)]
+pub(crate) enum Form {
+    /// All of them, with an index that is up to date.
+    Whole,
+    /// Those that an agent has touched, over a checkout.
+    Layer(Index),
 }
 
 /// What differs from the commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
-    /// Paths from the root: changed, new and deleted files.
-    pub(crate) paths: Vec<Vec<u8>>,
+    /// Paths from the root: changed and new files, that are there.
+    pub(crate) there: Vec<PathBuf>,
+    /// Deleted ones.
+    pub(crate) gone: Vec<PathBuf>,
+    /// Files as another commit has them: mode, id, path.
+    pub(crate) stored: Vec<(String, String, PathBuf)>,
+    /// Files that a filter would have to pass which is not run on an agent's files: path, filter.
+    pub(crate) withheld: Vec<(PathBuf, String)>,
     /// Repositories of the agent's within: what lies in them is not looked into, and so not thrown away.
-    pub(crate) repositories: usize,
+    pub(crate) nested: Vec<PathBuf>,
     /// What git ignores, outside of caches.
-    pub(crate) ignored: Vec<Vec<u8>>,
+    pub(crate) ignored: Vec<PathBuf>,
 }
 
 impl Changes {
@@ -57,9 +60,24 @@ impl Changes {
         self.count() > 0 || !self.ignored.is_empty()
     }
 
-    /// What is to be said of ignored files, where nothing else keeps a workspace.
-    pub(crate) fn ignored(&self) -> Option<String> {
-        let first = String::from_utf8_lossy(self.ignored.first().filter(|_| self.count() == 0)?);
+    /// Whether there is something to be committed.
+    pub(crate) fn is_committable(&self) -> bool {
+        !(self.there.is_empty() && self.gone.is_empty() && self.stored.is_empty())
+    }
+
+    /// Why the workspace is kept for them, beyond their number.
+    pub(crate) fn reason(&self) -> Option<String> {
+        if let Some((path, filter)) = self.withheld.first() {
+            let path = path.display();
+            return Some(format!(
+                "not committed: {path} has to pass the filter `{filter}`, which is not run on an agent's files"
+            ));
+        }
+        if let Some(first) = self.nested.first() {
+            let first = first.display();
+            return Some(format!("there is a repository within it, which is not looked into: {first}"));
+        }
+        let first = self.ignored.first().filter(|_| self.count() == 0)?.display();
         Some(match self.ignored.len() {
             1 => format!("1 file that git ignores: {first}"),
             files => format!("{files} files that git ignores, such as {first}"),
@@ -67,41 +85,61 @@ impl Changes {
     }
 
     pub(crate) fn count(&self) -> u64 {
-        (self.paths.len() + self.repositories) as u64
+        let files = self.there.len() + self.gone.len() + self.stored.len();
+        (files + self.withheld.len() + self.nested.len()) as u64
     }
 }
 
 impl Files {
-    /// Files that have no index that could be believed: one of our own is made, at `index`, of `commit`.
+    /// Files that have no index that could be believed: one of our own is made, at `index`, of `commit`. `known` is an index
+    /// that we have kept from when the files were made, and its commit: what it tells of them need not be read anew.
     pub(crate) async fn untrusted(
         repository: &Repository,
+        settings: &Settings,
         root: &Path,
         index: &Path,
         commit: &str,
+        known: Option<(&Path, &str)>,
     ) -> Result<Self, WorkspaceError> {
-        let filters = Filters::of(repository).await?;
-        // An index of our own has no files left out.
-        let settings = filters.settings([("core.sparseCheckout", "false")]);
-        let git = Git::between(&repository.common, root).index(index).settings(&settings).brief();
-        let files = Self { git, root: root.to_owned(), filters: filters.off };
-        files.git.text("read the branch", ["read-tree", commit]).await?;
+        let files = Self::at(settings, Git::between(&repository.common, root).index(index), root, Form::Whole);
+        match known {
+            Some((kept, from)) => Index::new(kept, index, from).begin(&files.git, commit).await?,
+            None => drop(files.git.text("read the branch", ["read-tree", commit]).await?),
+        }
         files.refresh().await?;
         Ok(files)
     }
 
     /// The files of a worktree, with its index, which stands in the project's repository at `own`, or a copy of that.
     pub(crate) async fn of_worktree(
-        repository: &Repository,
+        settings: &Settings,
         root: &Path,
         own: &Path,
         index: Option<&Path>,
     ) -> Result<Self, WorkspaceError> {
-        let filters = Filters::of(repository).await?;
-        let git = Git::between(own, root).settings(&filters.settings([])).brief();
+        let git = Git::between(own, root);
         let git = if let Some(index) = index { git.index(index) } else { git };
-        let files = Self { git, root: root.to_owned(), filters: filters.off };
+        let files = Self::at(settings, git, root, Form::Whole);
         files.refresh().await?;
         Ok(files)
+    }
+
+    /// The files in the layer at `upper`, over the checkout that `index` is of.
+    pub(crate) fn of_layer(repository: &Repository, settings: &Settings, upper: &Path, index: Index) -> Self {
+        let git = Git::between(&repository.common, upper).index(&index.kept);
+        Self::at(settings, git, upper, Form::Layer(index))
+    }
+
+    fn at(settings: &Settings, git: Git, root: &Path, form: Form) -> Self {
+        let filters = Filters::for_agents_files(settings);
+        let medium = Medium::of(root.parent().unwrap_or(root));
+        let mut set = filters.settings();
+        set.extend(medium.settings());
+        // An index of our own has no files left out.
+        if !matches!(form, Form::Whole) || settings.is_set("core.sparsecheckout") {
+            set.push(("core.sparseCheckout".to_owned(), "false".to_owned()));
+        }
+        Self { git: git.settings(&set).brief(), root: root.to_owned(), filters, medium, form }
     }
 
     /// git with the repository of the files.
@@ -121,120 +159,121 @@ impl Files {
         self.git.run("look at the files", ["update-index", "-q", "--refresh"]).await.map(drop)
     }
 
-    /// Compares with `commit`, by what the index knows.
+    /// Compares with `commit`.
     pub(crate) async fn changes(&self, commit: &str) -> Result<Changes, WorkspaceError> {
+        match &self.form {
+            Form::Whole => self.changes_of_all(commit).await,
+            Form::Layer(index) => self.changes_of_layer(index, commit).await,
+        }
+    }
+
+    /// By what the index knows.
+    async fn changes_of_all(&self, commit: &str) -> Result<Changes, WorkspaceError> {
         let changed = ["diff-files", "--name-only", "-z", "--no-renames", "--ignore-submodules=all"];
         let changed = self.git.list("compare the files", changed).await?;
         let staged = ["diff-index", "--cached", "--name-only", "-z", "--no-renames", "--ignore-submodules=all", commit];
         let staged = self.git.list("compare the index", staged).await?;
-        let new = ["ls-files", "--others", "--exclude-standard", "-z"];
-        let new = self.git.list("look for new files", new).await?;
-        let links = self.git.list("look for submodules", ["ls-files", "--stage", "-z"]).await?;
-        let filled = |entry: &&Vec<u8>| {
-            let text = String::from_utf8_lossy(entry);
-            let path = text.split_once('\t').map_or("", |(_, path)| path);
-            text.starts_with("160000 ") && fs::read_dir(self.root.join(path)).is_ok_and(|mut dir| dir.next().is_some())
-        };
-        let filled = links.iter().filter(filled).count();
-        // git names a directory, and no file in it, where that is a repository of its own.
-        let (within, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|path| path.ends_with(b"/"));
-        let paths: BTreeSet<_> = changed.into_iter().chain(staged).chain(new).collect();
-        let ignored = self.ignored().await?;
-        Ok(Changes { paths: paths.into_iter().collect(), repositories: filled + within.len(), ignored })
+        let mut files = BTreeSet::new();
+        let mut submodules = BTreeSet::new();
+        for entry in self.git.list("list the files", ["ls-files", "--stage", "-z"]).await? {
+            let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { continue };
+            let path = from_bytes(&entry[tab + 1..]);
+            if entry.starts_with(b"160000 ") {
+                submodules.insert(path)
+            } else {
+                files.insert(path)
+            };
+        }
+        let mut directories = BTreeSet::new();
+        for path in files.iter().chain(&submodules) {
+            for parent in path.ancestors().skip(1) {
+                if !directories.insert(parent.to_owned()) {
+                    break;
+                }
+            }
+        }
+        let tracked = Tracked::Listed { files: &files, directories: &directories };
+        let surveyor = Surveyor { root: &self.root, git: &self.git, tracked, submodules: &submodules };
+        let survey = surveyor.survey().await?;
+        let paths: BTreeSet<PathBuf> = changed.iter().chain(&staged).map(|path| from_bytes(path)).collect();
+        let (there, gone) =
+            paths.into_iter().filter(|path| !submodules.contains(path)).partition(|path| self.is_there(path));
+        let mut changes = Changes { there, gone, nested: survey.nested, ignored: survey.ignored, ..Changes::default() };
+        self.withhold(&mut changes, survey.new).await?;
+        Ok(changes)
     }
 
-    async fn ignored(&self) -> Result<Vec<Vec<u8>>, WorkspaceError> {
-        let ignored = ["ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", "."].map(str::to_owned);
-        let caches = CACHES.map(|name| format!(":(exclude,glob)**/{name}/**"));
-        self.git.list("look for ignored files", ignored.into_iter().chain(caches)).await
+    /// Whether a file or a link is there: all that git can keep.
+    pub(crate) fn is_there(&self, path: &Path) -> bool {
+        self.root.join(path).symlink_metadata().is_ok_and(|metadata| metadata.is_file() || metadata.is_symlink())
+    }
+
+    /// Takes out what would have to pass a filter that is not run, and adds what is new.
+    pub(crate) async fn withhold(&self, changes: &mut Changes, new: Vec<PathBuf>) -> Result<(), WorkspaceError> {
+        changes.there.extend(new);
+        if self.filters.are_all_on() || changes.there.is_empty() {
+            return Ok(());
+        }
+        let doing = "look for filters";
+        let args = ["check-attr", "-z", "--stdin", "filter"];
+        let found = self.git.feed(doing, args, lines(changes.there.iter().map(|path| bytes(path)))).await?;
+        if !found.success() {
+            return Err(self.git.refused(doing, &found));
+        }
+        for entry in entries(&found.stdout).chunks_exact(3) {
+            let name = String::from_utf8_lossy(&entry[2]).into_owned();
+            if self.filters.is_off(&name) {
+                changes.withheld.push((from_bytes(&entry[0]), name));
+            }
+        }
+        let withheld: BTreeSet<&PathBuf> = changes.withheld.iter().map(|(path, _)| path).collect();
+        changes.there.retain(|path| !withheld.contains(path));
+        Ok(())
     }
 
     /// Why what differs is not to be committed without having been looked at.
     pub(crate) async fn objection(&self, changes: &Changes) -> Result<Option<String>, WorkspaceError> {
-        if changes.paths.len() > MAX_FILES {
-            return Ok(Some(format!("not committed: {} files are more than {MAX_FILES}", changes.paths.len())));
+        let files = changes.there.len() + changes.gone.len() + changes.stored.len();
+        if files > MAX_FILES {
+            return Ok(Some(format!("not committed: {files} files are more than {MAX_FILES}")));
         }
-        let size = |path: &Vec<u8>| {
-            let path = self.root.join(String::from_utf8_lossy(path).as_ref());
-            path.symlink_metadata().map_or(0, |metadata| metadata.len())
-        };
-        if changes.paths.iter().map(size).fold(0, u64::saturating_add) > MAX_BYTES {
+        let size = |path: &PathBuf| self.root.join(path).symlink_metadata().map_or(0, |metadata| metadata.len());
+        if changes.there.iter().map(size).fold(0, u64::saturating_add) > MAX_BYTES {
             return Ok(Some(format!("not committed: the files have more than {} MiB", MAX_BYTES >> 20)));
         }
-        if !self.git.list("look for conflicts", ["ls-files", "--unmerged", "-z"]).await?.is_empty() {
+        if matches!(self.form, Form::Whole)
+            && !self.git.list("look for conflicts", ["ls-files", "--unmerged", "-z"]).await?.is_empty()
+        {
             return Ok(Some("not committed: conflicts are not resolved".to_owned()));
         }
-        if self.filters.is_empty() {
-            return Ok(None);
-        }
-        let args = ["check-attr", "-z", "--stdin", "filter"];
-        let found = self.git.feed("look for filters", args, lines(&changes.paths)).await?;
-        if !found.success() {
-            return Err(self.git.refused("look for filters", &found));
-        }
-        let found = entries(&found.stdout);
-        let named = found.chunks_exact(3).find_map(|entry| {
-            let name = String::from_utf8_lossy(&entry[2]).into_owned();
-            self.filters.contains(&name).then(|| (String::from_utf8_lossy(&entry[0]).into_owned(), name))
-        });
-        Ok(named.map(|(path, name)| {
-            format!("not committed: {path} has to pass the filter `{name}`, which is not run on an agent's files")
-        }))
+        Ok(None)
     }
 
-    /// Takes over into the index what differs, and returns the tree.
-    pub(crate) async fn tree(&self, changes: &Changes) -> Result<String, WorkspaceError> {
-        if !changes.paths.is_empty() {
-            let args = ["update-index", "--add", "--remove", "--replace", "-z", "--stdin"];
-            self.git.fed("add the files", args, lines(&changes.paths)).await?;
-        }
-        self.git.text("write the tree", ["write-tree"]).await
+    /// Takes over into the index what differs from `commit`, and returns the tree.
+    pub(crate) async fn tree(&self, changes: &Changes, commit: &str) -> Result<String, WorkspaceError> {
+        let git = match &self.form {
+            Form::Whole => self.git.clone(),
+            Form::Layer(index) => index.opened(&self.git, commit).await?,
+        };
+        add(&git, changes, commit).await?;
+        git.text("write the tree", ["write-tree"]).await
     }
 }
 
-fn lines(paths: &[Vec<u8>]) -> Vec<u8> {
-    paths.iter().flat_map(|path| path.iter().copied().chain([0])).collect()
+/// Puts what differs into the index that `git` works on.
+async fn add(git: &Git, changes: &Changes, commit: &str) -> Result<(), WorkspaceError> {
+    let nothing = "0".repeat(commit.len());
+    let gone = changes.gone.iter().map(|path| (NOTHING, nothing.as_str(), path.as_path()));
+    let stored = changes.stored.iter().map(|(mode, id, path)| (mode.as_str(), id.as_str(), path.as_path()));
+    note(git, gone.chain(stored)).await?;
+    take_over(git, &changes.there).await
 }
 
-/// What switches the user's filters off, for files of which an agent may have written some: `.gitattributes`, say, or a
-/// script that a filter names.
-pub(crate) async fn without_filters(repository: &Repository) -> Result<Vec<(String, String)>, WorkspaceError> {
-    Ok(Filters::of(repository).await?.settings([]))
-}
-
-/// The filters that the user's git knows.
-struct Filters {
-    off: Vec<String>,
-}
-
-impl Filters {
-    async fn of(repository: &Repository) -> Result<Self, WorkspaceError> {
-        let asked = ["config", "-z", "--get-regexp", r"^filter\..*\.(clean|smudge|process)$"];
-        let git = Git::at(&repository.top);
-        let found = git.run("read the filters", asked).await?;
-        let mut off = BTreeSet::new();
-        for entry in entries(&found.stdout) {
-            let entry = String::from_utf8_lossy(&entry).into_owned();
-            let (key, value) = entry.split_once('\n').unwrap_or((&entry, ""));
-            let name = key.strip_prefix("filter.").and_then(|key| key.rsplit_once('.')).map(|(name, _)| name);
-            let program = value.split_whitespace().next().unwrap_or_default();
-            if let Some(name) = name.filter(|_| !HARMLESS.contains(&program) || !is_plain(value)) {
-                off.insert(name.to_owned());
-            }
-        }
-        Ok(Self { off: off.into_iter().collect() })
+/// Takes files over into the index that `git` works on, as they are.
+pub(crate) async fn take_over(git: &Git, paths: &[PathBuf]) -> Result<(), WorkspaceError> {
+    if paths.is_empty() {
+        return Ok(());
     }
-
-    fn settings<const N: usize>(&self, more: [(&str, &str); N]) -> Vec<(String, String)> {
-        let off = self.off.iter().flat_map(|name| {
-            let keys = ["clean", "smudge", "process"].map(|key| (format!("filter.{name}.{key}"), String::new()));
-            keys.into_iter().chain([(format!("filter.{name}.required"), "false".to_owned())])
-        });
-        off.chain(more.map(|(key, value)| (key.to_owned(), value.to_owned()))).collect()
-    }
-}
-
-/// One program with plain arguments: a shell would make nothing else of it.
-fn is_plain(command: &str) -> bool {
-    command.chars().all(|char| char.is_ascii_alphanumeric() || " -_%.".contains(char))
+    let args = ["update-index", "--add", "--remove", "--replace", "-z", "--stdin"];
+    git.fed("add the files", args, lines(paths.iter().map(|path| bytes(path)))).await.map(drop)
 }

@@ -1,7 +1,5 @@
 //! How an attempt's workspace is finished, and what becomes of it.
 
-use std::path::Path;
-
 use crate::branch::Branch;
 use crate::error::WorkspaceError;
 use crate::files::{Changes, Files};
@@ -15,6 +13,16 @@ pub enum Finish {
     /// The task is completed: its branch gets what the agent has committed elsewhere, and what it has left uncommitted
     /// as a commit with this message. Without a message that stays uncommitted.
     Completed { commit: Option<String> },
+}
+
+impl Finish {
+    /// The message that what is left is to be committed with.
+    pub(crate) fn message(&self) -> Option<&str> {
+        match self {
+            Self::Completed { commit } => commit.as_deref(),
+            Self::Unfinished => None,
+        }
+    }
 }
 
 /// What became of a worktree or a clone.
@@ -33,32 +41,26 @@ impl Fate {
     }
 }
 
-/// What git leaves in its directory while something is half done, whose files are no result.
-const HALF_DONE: [&str; 5] = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"];
-
-pub(crate) fn is_half_done(git_dir: &Path) -> bool {
-    HALF_DONE.iter().any(|name| git_dir.join(name).symlink_metadata().is_ok())
-}
-
-/// Commits what differs from the branch's tip, where `head` is the commit that the files are of. Says why not.
+/// Commits what differs from `head`, the commit that the files are of, onto the branch, whose newest commit is `tip`. Says
+/// why not.
 pub(crate) async fn commit_rest(
     branch: &Branch,
     files: &Files,
     changes: &Changes,
-    head: Option<&str>,
+    tip: Option<&str>,
+    head: &str,
     message: &str,
-) -> Result<Option<String>, WorkspaceError> {
-    let tip = branch.tip().await?;
-    let Some(tip) = tip.filter(|tip| head == Some(tip.as_str())) else {
-        return Ok(Some("not committed: its HEAD is elsewhere than its branch".to_owned()));
-    };
+) -> Result<Result<String, String>, WorkspaceError> {
+    if tip.unwrap_or(&branch.base) != head {
+        return Ok(Err("not committed: its HEAD is elsewhere than its branch".to_owned()));
+    }
     if let Some(objection) = files.objection(changes).await? {
-        return Ok(Some(objection));
+        return Ok(Err(objection));
     }
-    let tree = files.tree(changes).await?;
-    if branch.repository.resolve(&format!("{tip}^{{tree}}")).await?.as_ref() != Some(&tree) {
-        let commit = branch.repository.commit(&tree, &[&tip], message, None).await?;
-        branch.set(&commit, &tip).await?;
+    let tree = files.tree(changes, head).await?;
+    if branch.repository.resolve(&format!("{head}^{{tree}}")).await?.as_ref() == Some(&tree) {
+        return Ok(Ok(head.to_owned()));
     }
-    Ok(None)
+    let commit = branch.repository.commit(&tree, &[head], message, None).await?;
+    Ok(branch.try_set(&commit, tip).await?.map(|()| commit).map_err(|said| format!("not committed: {said}")))
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use tokio::task::spawn_blocking;
 
 /// What git opens in any directory of a checkout.
-const OPENED: [&str; 4] = [".gitignore", ".gitattributes", ".gitmodules", ".git"];
+const OPENED: [&str; 3] = [".gitignore", ".gitattributes", ".gitmodules"];
 /// Beyond this it is not looked further: git would take minutes too.
 const MANY: usize = 2_000_000;
 
@@ -35,11 +35,16 @@ async fn find(root: &Path, is_git: bool) -> Option<String> {
     found.unwrap_or_else(|_| Some("it could not be looked through".to_owned()))
 }
 
-/// No link is followed but for its kind, and what can't be read git can't read either.
+/// No link is followed but for its kind, and what can't be read git can't read either. Repositories within are not looked
+/// into: git isn't let into them.
 fn look(root: &Path, is_git: bool, most: usize) -> Option<String> {
-    let mut pending = vec![(root.to_owned(), is_git)];
+    let mut pending = vec![root.to_owned()];
     let mut seen = 0;
-    while let Some((directory, is_git)) = pending.pop() {
+    while let Some(directory) = pending.pop() {
+        let is_root = directory == root;
+        if !is_git && !is_root && directory.join(".git").symlink_metadata().is_ok() {
+            continue;
+        }
         for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
             seen += 1;
             if seen > most {
@@ -47,26 +52,20 @@ fn look(root: &Path, is_git: bool, most: usize) -> Option<String> {
             }
             let (name, path) = (entry.file_name(), entry.path());
             let Ok(kind) = entry.file_type() else { continue };
-            let is_repository = name == ".git";
             let is_opened = is_git || OPENED.iter().any(|opened| name == *opened);
+            let shown = || path.strip_prefix(root).map_or(path.clone(), Path::to_owned);
             if is_opened && let Some(what) = oddity(&path, kind) {
-                let shown = path.strip_prefix(root).map_or(path.clone(), Path::to_owned);
-                return Some(format!("{} is {what}: git is not run on it", shown.display()));
+                return Some(format!("{} is {what}: git is not run on it", shown().display()));
             }
-            if kind.is_dir() {
-                pending.push((path, is_git || is_repository));
-            } else if (is_git || is_repository && directory != root) && leads_elsewhere(&path, kind) {
-                let shown = path.strip_prefix(root).map_or(path.clone(), Path::to_owned);
-                return Some(format!("{} leads to a directory elsewhere: git is not run on it", shown.display()));
+            if is_git && kind.is_symlink() && path.is_dir() {
+                return Some(format!("{} leads to a directory elsewhere: git is not run on it", shown().display()));
+            }
+            if kind.is_dir() && !(is_root && name == ".git") {
+                pending.push(path);
             }
         }
     }
     None
-}
-
-/// A link to a directory, and a repository's file that names where the repository is: what is there has not been looked at.
-fn leads_elsewhere(path: &Path, kind: FileType) -> bool {
-    kind.is_symlink() && path.is_dir() || path.file_name().is_some_and(|name| name == ".git") && path.is_file()
 }
 
 /// A socket can't be opened, and so is in nobody's way: git's own fsmonitor has one.

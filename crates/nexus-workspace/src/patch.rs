@@ -12,7 +12,9 @@ use crate::error::WorkspaceError;
 use crate::files::Files;
 use crate::git::Git;
 use crate::hazard;
+use crate::layers::Layers;
 use crate::repository::Repository;
+use crate::settings::Settings;
 use crate::workspaces::Workspaces;
 
 /// A patch is held as a whole.
@@ -66,7 +68,7 @@ impl Workspaces {
         }
         let Some(repository) = Repository::find(project).await? else { return Ok(None) };
         let base = base.map(str::to_owned).or_else(|| self.bases.get(task));
-        let mut branch = Branch::new(repository, task, String::new());
+        let mut branch = Branch::of(repository, task, String::new()).await?;
         let mut tip = branch.tip().await?;
         if let (None, Some(head)) = (&tip, head) {
             // Of a branch that has been removed since the commits may be there, on another one.
@@ -79,7 +81,9 @@ impl Workspaces {
         };
         let root = self.place_of(task);
         let own = branch.repository.own_of(&root);
-        let is_there = own.is_some() || root.join(".git").symlink_metadata().is_ok_and(|git| git.is_dir());
+        let is_there = own.is_some()
+            || Layers::of(&self.root, task).is_layered()
+            || root.join(".git").symlink_metadata().is_ok_and(|git| git.is_dir());
         if tip.is_none() && !is_there {
             return Ok(None);
         }
@@ -96,59 +100,66 @@ impl Workspaces {
             uncommitted: 0,
             left_out: None,
         };
-        let hazard = match (is_there, &own) {
-            (false, _) => None,
-            (true, Some(own)) => hazard::in_worktree(&root, own).await,
-            (true, None) => hazard::in_files(&root).await,
-        };
-        if !is_there || hazard.is_some() {
-            patch.left_out = hazard;
+        if !is_there {
             patch.read(&branch.repository.git(), &committed, summary).await?;
             return Ok(Some(patch));
         }
+        let repository = branch.repository.clone();
         let scratch = Scratch::new(&root)?;
-        let files = open(&branch.repository, &root, own.as_deref(), &scratch.0.join("index"), &committed).await?;
-        let files = files.objects_in(&scratch.0.join("objects"), &branch.repository);
+        let files = match self.opened(task, branch, &root, own.as_deref(), &scratch.0.join("index"), &committed).await?
+        {
+            Ok(files) => files,
+            Err(why) => {
+                patch.left_out = Some(why);
+                patch.read(&repository.git(), &committed, summary).await?;
+                return Ok(Some(patch));
+            }
+        };
+        let files = files.objects_in(&scratch.0.join("objects"), &repository);
         let changes = files.changes(&committed).await?;
         let objection = files.objection(&changes).await?;
-        if changes.repositories > 0 {
-            patch.left_out = Some("a repository within it is not looked into".to_owned());
-        }
+        patch.left_out = changes.reason();
         let tree = match objection {
             Some(objection) => {
                 patch.left_out = Some(objection.replace("not committed: ", ""));
                 committed
             }
             None => {
-                patch.uncommitted = changes.paths.len() as u64;
-                files.tree(&changes).await?
+                patch.uncommitted = (changes.there.len() + changes.gone.len() + changes.stored.len()) as u64;
+                files.tree(&changes, &committed).await?
             }
         };
         patch.read(files.git(), &tree, summary).await?;
         Ok(Some(patch))
     }
 
+    /// The files of a workspace, with an index beside it: the workspace's own may be in use. Says why git isn't run on them.
+    async fn opened(
+        &self,
+        task: TaskId,
+        branch: Branch,
+        root: &Path,
+        own: Option<&Path>,
+        index: &Path,
+        commit: &str,
+    ) -> Result<Result<Files, String>, WorkspaceError> {
+        let Some(own) = own else {
+            let mut clone = self.clone_of(task, branch, root).await?;
+            clone.layers = clone.layers.compared_at(index);
+            return clone.files(commit).await;
+        };
+        if let Some(hazard) = hazard::in_worktree(root, own).await {
+            return Ok(Err(hazard));
+        }
+        let from = own.join("index");
+        crate::index::copy(&from, index).map_err(WorkspaceError::io("copy", &from))?;
+        let settings = Settings::of(&branch.repository).await?;
+        Files::of_worktree(&settings, root, own, Some(index)).await.map(Ok)
+    }
+
     /// Where a task's workspace is, if it has one.
     pub(crate) fn place_of(&self, task: TaskId) -> PathBuf {
         self.root.canonicalize().unwrap_or_else(|_| self.root.clone()).join(task.to_string())
-    }
-}
-
-/// The files of a workspace, with an index beside it: the workspace's own may be in use.
-async fn open(
-    repository: &Repository,
-    root: &Path,
-    own: Option<&Path>,
-    index: &Path,
-    commit: &str,
-) -> Result<Files, WorkspaceError> {
-    match own {
-        Some(own) => {
-            let from = own.join("index");
-            fs::copy(&from, index).map_err(WorkspaceError::io("copy", &from))?;
-            Files::of_worktree(repository, root, own, Some(index)).await
-        }
-        None => Files::untrusted(repository, root, index, commit).await,
     }
 }
 

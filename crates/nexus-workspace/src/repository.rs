@@ -41,6 +41,11 @@ impl Repository {
         Ok(Some(Self { common, top, prefix, head }))
     }
 
+    /// What of the repository is this checkout's own: of a linked worktree another directory than the common one.
+    pub(crate) fn own_git_dir(&self) -> PathBuf {
+        self.own_of(&self.top).unwrap_or_else(|| self.common.clone())
+    }
+
     pub(crate) fn git(&self) -> Git {
         Git::at(&self.top)
     }

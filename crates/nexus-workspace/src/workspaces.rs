@@ -9,11 +9,13 @@ use nexus_core::id::TaskId;
 use tokio::task::spawn_blocking;
 
 use crate::base::Bases;
-use crate::branch::{self, Branch};
+use crate::branch::Branch;
+use crate::checkouts::Checkouts;
 use crate::clone::{Look, PrivateClone};
 use crate::copy;
 use crate::error::WorkspaceError;
 use crate::finish::{Fate, Finish};
+use crate::layers::Layers;
 use crate::lock::Locks;
 use crate::repository::Repository;
 use crate::worktree::Worktree;
@@ -23,6 +25,7 @@ use crate::worktree::Worktree;
 pub struct Workspaces {
     pub(crate) root: PathBuf,
     pub(crate) bases: Bases,
+    pub(crate) checkouts: Checkouts,
     pub(crate) locks: Locks,
 }
 
@@ -75,7 +78,8 @@ impl Workspaces {
     /// Workspaces in `root`, usually `workspaces` in the data directory; made when the first is needed.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { bases: Bases::beside(&root), root, locks: Locks::default() }
+        let (bases, checkouts) = (Bases::beside(&root), Checkouts::beside(&root));
+        Self { root, bases, checkouts, locks: Locks::default() }
     }
 
     /// Makes the directory for an attempt, or finds the one that an attempt before has left. Cut off, it leaves nothing that
@@ -115,11 +119,11 @@ impl Workspaces {
     /// Commits what is to be committed, and removes a workspace that holds nothing new; anything else is kept. Never fails:
     /// what can't be removed is kept too.
     pub async fn finish(&self, prepared: Prepared, finish: Finish) -> WorkspaceReport {
-        let Prepared { mode, path, branch, task, place } = prepared;
+        let Prepared { mode, path, task, place, .. } = prepared;
         let kept = |kept| Fate { kept, branch_kept: true, ..Fate::default() };
         let (fate, on) = match place {
             Place::Worktree(worktree) => (self.finish_worktree(&worktree, &finish).await, Some(worktree.branch)),
-            Place::Clone(clone) => (self.finish_clone(&clone, &finish).await, Some(clone.branch)),
+            Place::Clone(mut clone) => (self.finish_clone(&mut clone, &finish).await, Some(clone.branch)),
             Place::Copy(fingerprint) => (kept(!removed_copy(&path, fingerprint).await), None),
             // Fails on a directory that is not empty, and on a symbolic link.
             Place::Scratch => (kept(std::fs::remove_dir(&path).is_err()), None),
@@ -143,7 +147,7 @@ impl Workspaces {
         WorkspaceReport {
             mode,
             path: path.to_string_lossy().into_owned(),
-            branch: branch.filter(|_| fate.branch_kept),
+            branch: on.as_ref().filter(|_| fate.branch_kept).map(|branch| branch.name.clone()),
             kept: fate.kept,
             changed_files: fate.changed_files,
             reason: fate.reason,
@@ -158,7 +162,9 @@ impl Workspaces {
     /// The task's branch, and where it starts: known from an attempt before, or at the current commit.
     async fn branch(&self, task: TaskId, repository: Repository, path: &Path) -> Result<Branch, WorkspaceError> {
         let head = repository.head.clone();
-        let tip = repository.resolve(&format!("refs/heads/{}", branch::name(task))).await?;
+        let branch = Branch::of(repository, task, String::new()).await?;
+        let repository = &branch.repository;
+        let tip = branch.tip().await?;
         let base = match (tip, self.bases.get(task)) {
             (None, _) if path.symlink_metadata().is_err() => {
                 self.bases.forget(task);
@@ -169,7 +175,7 @@ impl Workspaces {
             (None, None) => head,
         };
         let base = self.bases.begin(task, &base);
-        Ok(Branch::new(repository, task, base))
+        Ok(Branch { base, ..branch })
     }
 
     /// None when the project has no repository with a commit, or when an attempt before was given a copy.
@@ -198,11 +204,11 @@ impl Workspaces {
         // Who cleans up holds it until what is there is removed, so what is found here stays. Cloning disturbs nobody.
         let lock = self.locks.lock(&repository.common).await;
         let branch = self.branch(task, repository, path).await?;
-        let clone = PrivateClone::at(branch, path);
+        let clone = self.clone_of(task, branch, path).await?;
         let found = clone.look();
         drop(lock);
         match found {
-            Look::Nothing => clone.make().await?,
+            Look::Nothing => clone.make(false).await?,
             Look::Clone => {}
             Look::Other => return Ok(None),
         }
@@ -213,8 +219,19 @@ impl Workspaces {
         Ok(Some(Prepared { mode: WorkspaceMode::Clone, path, branch, task, place: Place::Clone(Box::new(clone)) }))
     }
 
-    async fn finish_clone(&self, clone: &PrivateClone, finish: &Finish) -> Fate {
-        clone.finish(finish, &self.locks).await.unwrap_or_else(|error| {
+    /// The clone that is at `path`, or would be.
+    pub(crate) async fn clone_of(
+        &self,
+        task: TaskId,
+        branch: Branch,
+        path: &Path,
+    ) -> Result<PrivateClone, WorkspaceError> {
+        let layers = Layers::of(&self.root, task);
+        PrivateClone::at(task, branch, path, layers, self.checkouts.clone()).await
+    }
+
+    async fn finish_clone(&self, clone: &mut PrivateClone, finish: &Finish) -> Fate {
+        clone.finish(finish, &self.locks, &self.bases).await.unwrap_or_else(|error| {
             tracing::warn!(path = %clone.root.display(), %error, "a workspace is kept");
             Fate::unknown(error.to_string())
         })

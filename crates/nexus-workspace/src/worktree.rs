@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::branch::Branch;
 use crate::error::WorkspaceError;
-use crate::files::{Changes, Files, without_filters};
-use crate::finish::{Fate, Finish, commit_rest, is_half_done};
+use crate::files::{Changes, Files};
+use crate::filters::Filters;
+use crate::finish::{Fate, Finish, commit_rest};
+use crate::foreign::is_half_done;
 use crate::git::Git;
 use crate::hazard;
+use crate::settings::Settings;
 
 /// A task's worktree.
 #[derive(Clone, Debug)]
@@ -84,7 +87,12 @@ impl Worktree {
             root,
             self.branch.repository.head.clone().into(),
         ];
-        self.git().text("add a worktree", add).await.map(drop)
+        let added = self.trusting().await?.text("add a worktree", add).await;
+        if added.is_err() {
+            // Of a worktree that could not be checked out git leaves the branch.
+            let _ = self.branch.settle().await;
+        }
+        added.map(drop)
     }
 
     /// Commits what is to be committed, and looks whether there is anything to lose, which keeps the worktree.
@@ -100,34 +108,45 @@ impl Worktree {
             tracing::warn!(path = %self.root.display(), "the worktree is kept unseen: {hazard}");
             return Ok(Fate::unknown(hazard));
         }
-        let files = Files::of_worktree(&self.branch.repository, &self.root, &own, None).await?;
-        let mut changes = files.changes("HEAD").await?;
+        let settings = Settings::of(&self.branch.repository).await?;
+        let files = Files::of_worktree(&settings, &self.root, &own, None).await?;
         let mut reason = None;
-        if let Finish::Completed { commit } = finish {
+        if matches!(finish, Finish::Completed { .. }) {
             self.take_over(&files).await?;
-            if let Some(message) = commit.as_ref().filter(|_| !changes.paths.is_empty()) {
-                reason = self.commit(&files, &changes, &own, message).await?;
+        }
+        let head = files.git().text("read the current commit", ["rev-parse", "HEAD^{commit}"]).await?;
+        let mut changes = files.changes(&head).await?;
+        if let Some(message) = finish.message().filter(|_| changes.is_committable()) {
+            reason = self.commit(&files, &changes, &own, &head, message).await?;
+            if reason.is_none() {
                 changes = files.changes("HEAD").await?;
             }
         }
         // Commits on no branch (a detached HEAD) would be lost with the worktree.
-        let head = &self.branch.repository.head;
-        let args = ["rev-list", "--count", "HEAD", "--not", "--branches", "--remotes", "--tags", head];
-        let lost = files.git().text("look for commits", args).await? != "0";
-        if changes.repositories > 0 {
-            reason.get_or_insert_with(|| "there is a repository within it, which is not looked into".to_owned());
-        } else if lost {
+        let base = &self.branch.repository.head;
+        let args = ["rev-list", "--count", "HEAD", "--not", "--branches", "--remotes", "--tags", base];
+        let counted = files.git().run("look for commits", args).await?;
+        let lost = !counted.success() || String::from_utf8_lossy(&counted.stdout).trim() != "0";
+        if lost {
             reason.get_or_insert_with(|| "it has commits that are on no branch".to_owned());
         }
         let branch_kept = self.branch.tip().await?.is_some();
-        reason = reason.or_else(|| changes.ignored());
+        reason = reason.or_else(|| changes.reason());
         let kept = changes.is_any() || lost;
         Ok(Fate { kept, branch_kept, changed_files: Some(changes.count()), reason: reason.filter(|_| kept) })
     }
 
-    /// What the agent has committed on a branch of its own, or on none, belongs on the task's too, if it goes on from there.
+    /// What the agent has committed on a branch of its own, or on none, is on the task's branch then, if it goes on from
+    /// there, or if the agent has left no such branch.
     async fn take_over(&self, files: &Files) -> Result<(), WorkspaceError> {
         let head = files.git().text("read the current commit", ["rev-parse", "HEAD^{commit}"]).await?;
+        if self.branch.tip().await?.is_none()
+            && head != self.branch.base
+            && let Err(said) = self.branch.try_set(&head, None).await?
+        {
+            tracing::warn!(branch = %self.branch.name, "the branch could not be set: {said}");
+            return Ok(());
+        }
         if self.branch.advance(&head).await? {
             let args = ["symbolic-ref", "HEAD", &self.branch.reference()];
             files.git().text("return to the branch", args).await?;
@@ -140,13 +159,14 @@ impl Worktree {
         files: &Files,
         changes: &Changes,
         own: &Path,
+        head: &str,
         message: &str,
     ) -> Result<Option<String>, WorkspaceError> {
         if is_half_done(own) {
             return Ok(Some("not committed: a merge or a rebase is not finished".to_owned()));
         }
-        let head = files.git().text("read the current commit", ["rev-parse", "HEAD^{commit}"]).await?;
-        commit_rest(&self.branch, files, changes, Some(&head), message).await
+        let tip = self.branch.tip().await?;
+        Ok(commit_rest(&self.branch, files, changes, tip.as_deref(), head, message).await?.err())
     }
 
     /// Removes a worktree that was judged not to be kept; git itself refuses if it has become dirty since. The caller
@@ -158,7 +178,14 @@ impl Worktree {
 
     /// git for files that an agent has had in hand.
     async fn careful(&self) -> Result<Git, WorkspaceError> {
-        Ok(self.git().settings(&without_filters(&self.branch.repository).await?))
+        let settings = Settings::of(&self.branch.repository).await?;
+        Ok(self.git().settings(&Filters::for_agents_files(&settings).settings()))
+    }
+
+    /// git for the user's own files.
+    async fn trusting(&self) -> Result<Git, WorkspaceError> {
+        let settings = Settings::of(&self.branch.repository).await?;
+        Ok(self.git().settings(&Filters::for_own_files(&settings).settings()))
     }
 
     fn git(&self) -> Git {

@@ -118,9 +118,14 @@ async fn commits_that_are_nowhere_else_stay() {
         let place = Place::repository().await;
         let task = task();
         let prepared = place.prepare(mode, task).await;
-        git(&prepared.path, &["checkout", "-q", "--detach"]).await;
-        git(&prepared.path, &["commit", "-q", "--allow-empty", "-m", "loose"]).await;
+        let path = prepared.path.clone();
         place.workspaces.finish(prepared, Finish::Unfinished).await;
+        let prepared = place.prepare(mode, task).await;
+        assert_eq!(prepared.path, path);
+        git(&path, &["checkout", "-q", "--detach"]).await;
+        git(&path, &["commit", "-q", "--allow-empty", "-m", "loose"]).await;
+        // The company was killed: nobody has finished it.
+        drop(prepared);
         let cleaned = clean(&place, task).await;
         assert!(!cleaned.workspace.unwrap().removed, "{mode:?}");
     }

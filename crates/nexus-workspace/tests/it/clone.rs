@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use nexus_core::department::WorkspaceMode::{Clone, Copy, InPlace};
 use nexus_core::department::{Wanted, WorkspaceMode};
 use nexus_core::id::TaskId;
-use nexus_workspace::{Finish, Prepared};
+use nexus_workspace::{Finish, Method, Prepared};
 
 use crate::support::{Place, canary, completed, git, task};
 
@@ -70,15 +70,31 @@ async fn what_is_not_committed_keeps_it() {
     assert_eq!(branch_of(&place, task).await, "done\nfirst");
     let again = place.prepare(Clone, task).await;
     assert_eq!(std::fs::read_to_string(path.join("README")).unwrap(), "half\n");
-    // Commits that no branch of the project has are work too.
+    // What it has checked out at the end is its result, whatever the branch is called.
     git(&again.path, &["add", "."]).await;
     git(&again.path, &["checkout", "-q", "-b", "elsewhere"]).await;
     git(&again.path, &["commit", "-q", "-m", "on another branch"]).await;
-    assert!(place.workspaces.finish(again, Finish::Unfinished).await.kept);
+    assert!(!place.workspaces.finish(again, Finish::Unfinished).await.kept);
+    assert_eq!(branch_of(&place, task).await, "on another branch\ndone\nfirst");
 }
 
 #[tokio::test]
-async fn a_branch_that_has_moved_is_not_overwritten() {
+async fn commits_beside_the_result_keep_it() {
+    let place = Place::repository().await;
+    let task = task();
+    let prepared = place.prepare(Clone, task).await;
+    git(&prepared.path, &["checkout", "-q", "-b", "side"]).await;
+    commit(&prepared, "beside").await;
+    git(&prepared.path, &["checkout", "-q", &format!("nexus/{task}")]).await;
+    commit(&prepared, "done").await;
+    let report = place.workspaces.finish(prepared, completed()).await;
+    let reason = "its refs/heads/side has commits that are on no branch of the project's";
+    assert_eq!((report.kept, report.reason.as_deref()), (true, Some(reason)));
+    assert_eq!(branch_of(&place, task).await, "done\nfirst");
+}
+
+#[tokio::test]
+async fn beside_a_branch_that_somebody_has_moved_is_another() {
     let place = Place::repository().await;
     let task = task();
     let prepared = place.prepare(Clone, task).await;
@@ -88,8 +104,14 @@ async fn a_branch_that_has_moved_is_not_overwritten() {
     git(&place.project, &["commit", "-q", "--allow-empty", "-m", "ours"]).await;
     git(&place.project, &["checkout", "-q", "main"]).await;
     let report = place.workspaces.finish(prepared, Finish::Unfinished).await;
-    assert!(report.kept);
+    assert_eq!((report.kept, report.branch.as_deref()), (false, Some(format!("{branch}-2").as_str())));
     assert_eq!(branch_of(&place, task).await, "ours\nfirst");
+    assert_eq!(git(&place.project, &["log", "--format=%s", &format!("{branch}-2")]).await, "theirs\nfirst");
+    // All that follows is about that one.
+    let patch = place.workspaces.diff(task, &place.project, None, None, true).await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&patch.text).contains("theirs"));
+    place.workspaces.apply(task, &place.project, None, Method::Merge).await.unwrap();
+    assert!(place.project.join("theirs").exists());
 }
 
 #[tokio::test]

@@ -17,57 +17,70 @@ async fn mkfifo(path: &Path) {
 
 #[tokio::test]
 async fn pipes_under_names_that_git_opens() {
-    let everywhere = [".gitignore", ".gitattributes", "sub/.gitignore", "new/.gitattributes", "new/.git/HEAD"];
-    let of_clones = [
-        ".git/config",
-        ".git/HEAD",
-        ".git/packed-refs",
-        ".git/refs/heads/another",
-        ".git/info/attributes",
-        ".git/objects/info/alternates",
-        ".git/objects/pack/pack-1.idx",
-        ".git/shallow",
-    ];
-    let cases = everywhere.map(|name| (Worktree, name)).into_iter();
-    for (mode, name) in cases.chain(everywhere.into_iter().chain(of_clones).map(|name| (Clone, name))) {
-        let place = Place::repository().await;
-        let task = task();
-        let prepared = place.prepare(mode, task).await;
-        std::fs::write(prepared.path.join("new file"), "new\n").unwrap();
-        mkfifo(&prepared.path.join(name)).await;
-        let all = async {
-            let said = format!("{name} is a pipe: git is not run on it");
-            let report = place.workspaces.finish(prepared, completed()).await;
-            assert_eq!((report.kept, report.reason.as_ref()), (true, Some(&said)), "{mode:?} {name}");
-            let patch = place.workspaces.diff(task, &place.project, None, None, false).await.unwrap().unwrap();
-            assert_eq!((patch.text.len(), patch.left_out.as_ref()), (0, Some(&said)), "{mode:?} {name}");
-            let cleaned = place.workspaces.sweep(task, &place.project).await.unwrap().clean(None, false).await.unwrap();
-            let left = cleaned.workspace.unwrap();
-            assert_eq!((left.removed, &left.reason), (false, &said), "{mode:?} {name}");
-        };
-        tokio::time::timeout(Duration::from_secs(30), all).await.unwrap();
+    for mode in [Worktree, Clone] {
+        for name in [".gitignore", ".gitattributes", "sub/.gitignore", "new/.gitattributes"] {
+            let place = Place::repository().await;
+            let task = task();
+            let prepared = place.prepare(mode, task).await;
+            std::fs::write(prepared.path.join("new file"), "new\n").unwrap();
+            mkfifo(&prepared.path.join(name)).await;
+            let all = async {
+                let said = format!("{name} is a pipe: git is not run on it");
+                let report = place.workspaces.finish(prepared, completed()).await;
+                assert_eq!((report.kept, report.reason.as_ref()), (true, Some(&said)), "{mode:?} {name}");
+                let patch = place.workspaces.diff(task, &place.project, None, None, false).await.unwrap().unwrap();
+                assert_eq!((patch.text.len(), patch.left_out.as_ref()), (0, Some(&said)), "{mode:?} {name}");
+                let sweep = place.workspaces.sweep(task, &place.project).await.unwrap();
+                let left = sweep.clean(None, false).await.unwrap().workspace.unwrap();
+                assert_eq!((left.removed, &left.reason), (false, &said), "{mode:?} {name}");
+            };
+            tokio::time::timeout(Duration::from_secs(30), all).await.unwrap();
+        }
     }
 }
 
 #[tokio::test]
-async fn what_leads_to_a_repository_elsewhere() {
+async fn pipes_in_a_clone_s_own_repository_are_not_read() {
+    let read = [".git/HEAD", ".git/packed-refs", ".git/refs/heads/another"];
+    let unread = [".git/config", ".git/info/attributes", ".git/objects/pack/pack-1.idx", ".git/shallow"];
+    for (name, is_read) in read.map(|name| (name, true)).into_iter().chain(unread.map(|name| (name, false))) {
+        let place = Place::repository().await;
+        let prepared = place.prepare(Clone, task()).await;
+        std::fs::write(prepared.path.join("new file"), "new\n").unwrap();
+        mkfifo(&prepared.path.join(name)).await;
+        let finished = place.workspaces.finish(prepared, completed());
+        let report = tokio::time::timeout(Duration::from_secs(30), finished).await.unwrap();
+        let reason = is_read.then(|| format!("{name} is not read: it is not a regular file"));
+        assert_eq!((report.kept, report.reason), (is_read, reason), "{name}");
+        assert_eq!(report.commit_count, Some(1), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn repositories_within_are_not_looked_into_and_the_rest_comes_back() {
     for mode in [Worktree, Clone] {
-        for is_link in [false, true] {
+        for (is_link, name) in
+            [(false, "new"), (true, "new"), (false, "node_modules/x"), (false, ".claude/worktrees/one")]
+        {
             let place = Place::repository().await;
             let prepared = place.prepare(mode, task()).await;
-            for part in ["new", "other/objects", "other/refs"] {
+            for part in [name, "other/objects", "other/refs"] {
                 std::fs::create_dir_all(prepared.path.join(part)).unwrap();
             }
             mkfifo(&prepared.path.join("other/HEAD")).await;
-            let link = prepared.path.join("new/.git");
+            std::fs::write(prepared.path.join("fix"), "fix\n").unwrap();
+            let link = prepared.path.join(name).join(".git");
+            let other = prepared.path.join("other");
             match is_link {
-                true => std::os::unix::fs::symlink("../other", link).unwrap(),
-                false => std::fs::write(link, "gitdir: ../other\n").unwrap(),
+                true => std::os::unix::fs::symlink(other, link).unwrap(),
+                false => std::fs::write(link, format!("gitdir: {}\n", other.display())).unwrap(),
             }
             let finished = place.workspaces.finish(prepared, completed());
             let report = tokio::time::timeout(Duration::from_secs(30), finished).await.unwrap();
-            let said = "new/.git leads to a directory elsewhere: git is not run on it";
-            assert_eq!((report.kept, report.reason.as_deref()), (true, Some(said)), "{mode:?} {is_link}");
+            let said = format!("there is a repository within it, which is not looked into: {name}");
+            assert_eq!((report.kept, report.reason), (true, Some(said)), "{mode:?} {name}");
+            let names = ["diff", "--name-only", "HEAD", report.branch.as_ref().unwrap()];
+            assert_eq!(git(&place.project, &names).await, "fix", "{mode:?} {name}");
         }
     }
 }

@@ -175,6 +175,31 @@ async fn kept(mode: WorkspaceMode, settings: &[(&str, &str)], what: impl AsyncFn
 }
 
 #[tokio::test]
+async fn what_has_to_pass_a_filter_is_kept_and_the_rest_committed() {
+    for mode in MODES {
+        let place = Place::repository().await;
+        git(&place.project, &["config", "filter.own.clean", "tools/clean"]).await;
+        std::fs::write(place.project.join(".gitattributes"), "*.x filter=own\n").unwrap();
+        place.write("untouched.x", "as it is\n");
+        git(&place.project, &["-c", "filter.own.clean=", "add", "."]).await;
+        git(&place.project, &["commit", "-q", "-m", "filtered"]).await;
+        let report = leave(&place, mode, async |path: &Path| {
+            std::fs::write(path.join("a.x"), "x").unwrap();
+            std::fs::write(path.join("fix"), "fix\n").unwrap();
+        })
+        .await;
+        let said = "not committed: a.x has to pass the filter `own`, which is not run on an agent's files";
+        assert_eq!(
+            (report.kept, report.reason.as_deref(), report.changed_files),
+            (true, Some(said), Some(1)),
+            "{mode:?}"
+        );
+        let names = ["diff", "--name-only", "HEAD", report.branch.as_ref().unwrap()];
+        assert_eq!(git(&place.project, &names).await, "fix", "{mode:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_to_be_committed_unseen() {
     for mode in MODES {
         let too_many = kept(mode, &[], async |path: &Path| {
@@ -190,13 +215,7 @@ async fn what_is_not_to_be_committed_unseen() {
             git(path, &["init", "-q", "inner"]).await;
             git(&path.join("inner"), &["commit", "-q", "--allow-empty", "-m", "inner"]).await;
         });
-        assert_eq!(repository.await, "there is a repository within it, which is not looked into");
-        let filtered = kept(mode, &[("filter.own.clean", "tools/clean")], async |path: &Path| {
-            std::fs::write(path.join(".gitattributes"), "*.x filter=own\n").unwrap();
-            std::fs::write(path.join("a.x"), "x").unwrap();
-        });
-        let said = "not committed: a.x has to pass the filter `own`, which is not run on an agent's files";
-        assert_eq!(filtered.await, said);
+        assert_eq!(repository.await, "there is a repository within it, which is not looked into: inner");
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt;
 
 use futures_util::future::join_all;
-use nexus_core::department::WorkspaceMode::{Copy, Worktree};
-use nexus_workspace::{Finish, WorkspaceError, Workspaces};
+use nexus_core::department::WorkspaceMode::{Clone, Copy, Worktree};
+use nexus_workspace::{Finish, Method, WorkspaceError, Workspaces};
 
 use crate::support::{Place, completed, git, task, wanted};
 
@@ -198,9 +198,26 @@ async fn without_a_commit_or_a_repository_it_is_a_copy() {
 #[tokio::test]
 async fn what_git_says_is_in_the_error() {
     let place = Place::repository().await;
-    // A branch of this name leaves no room for the branches below it.
-    git(&place.project, &["branch", "nexus"]).await;
-    let error = place.workspaces.prepare(wanted(Worktree), task(), &place.project).await.unwrap_err();
+    let task = task();
+    // A branch below the task's leaves no room for that.
+    git(&place.project, &["branch", &format!("nexus/{task}/below")]).await;
+    let error = place.workspaces.prepare(wanted(Worktree), task, &place.project).await.unwrap_err();
     assert!(matches!(error, WorkspaceError::Git { .. }), "{error:?}");
-    assert!(error.to_string().contains("refs/heads/nexus"), "{error}");
+    assert!(error.to_string().contains(&format!("refs/heads/nexus/{task}")), "{error}");
+}
+
+#[tokio::test]
+async fn a_branch_called_as_ours_begin_is_in_nobody_s_way() {
+    for mode in [Worktree, Clone] {
+        let place = Place::repository().await;
+        git(&place.project, &["branch", "nexus"]).await;
+        let task = task();
+        let prepared = place.prepare(mode, task).await;
+        std::fs::write(prepared.path.join("fix"), "fix\n").unwrap();
+        let report = place.workspaces.finish(prepared, completed()).await;
+        let branch = format!("nexus-{task}");
+        assert_eq!((report.kept, report.branch.as_ref()), (false, Some(&branch)), "{mode:?}");
+        place.workspaces.apply(task, &place.project, None, Method::Merge).await.unwrap();
+        assert!(place.project.join("fix").exists());
+    }
 }

@@ -1,0 +1,420 @@
+//! Prepared checkouts: the files of a commit, made once, and shared by all tasks that start from it as the lower layer of
+//! their workspaces.
+//!
+//! A checkout is a directory with the files in `tree` (and the index that goes with them in `tree/.git`), and beside it
+//! `index`, by which they are compared. One that differs little from another has only the differing files, over that one.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest as _, Sha256};
+use tokio::task::spawn_blocking;
+
+use crate::copy;
+use crate::error::WorkspaceError;
+use crate::filters::Filters;
+use crate::git::Git;
+use crate::index::{self, Difference, Index, difference, note};
+use crate::medium::Medium;
+use crate::paths::{bytes, lines};
+use crate::plain;
+use crate::repository::Repository;
+use crate::settings::Settings;
+use crate::survey::tree_entries;
+
+/// What the unused ones may use together.
+const MAX_BYTES: u64 = 20 << 30;
+/// One that nobody has used for so long is made anew when it is needed.
+const MAX_AGE: Duration = Duration::from_secs(14 * 24 * 3600);
+/// One that was used a moment ago may be about to be used again by who has just been told of it.
+const FRESH: Duration = Duration::from_secs(600);
+/// More differing files than this are not less work than all of them.
+const FEW: usize = 5_000;
+/// Whole checkouts that a new commit is compared with.
+const NEAR: usize = 3;
+
+/// All checkouts of a company.
+#[derive(Clone, Debug)]
+pub(crate) struct Checkouts {
+    root: PathBuf,
+}
+
+/// One that is ready.
+#[derive(Clone, Debug)]
+pub(crate) struct Checkout {
+    pub(crate) commit: String,
+    /// Names below the directory of all, the uppermost first.
+    pub(crate) lower: Vec<String>,
+}
+
+/// A repository's checkouts of one kind: made by the same filters, for the same part of the files.
+struct Shelf<'a> {
+    root: PathBuf,
+    name: String,
+    git: Git,
+    settings: &'a Settings,
+}
+
+/// How much is there, for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stock {
+    pub checkouts: u64,
+    pub bytes: u64,
+}
+
+impl Checkouts {
+    /// Beside the directory of the workspaces.
+    pub(crate) fn beside(workspaces: &Path) -> Self {
+        Self { root: workspaces.with_file_name("checkouts") }
+    }
+
+    /// The files of a checkout, as a layer.
+    pub(crate) fn tree(&self, name: &str) -> PathBuf {
+        self.root.join(name).join("tree")
+    }
+
+    /// The index that the files of a workspace are compared by.
+    pub(crate) fn index(&self, name: &str, working: &Path, commit: &str) -> Index {
+        Index::new(&self.root.join(name).join("index"), working, commit)
+    }
+
+    /// Whether all of it is there.
+    pub(crate) fn has(&self, names: &[String]) -> bool {
+        !names.is_empty() && names.iter().all(|name| plain::is_directory(&self.tree(name)))
+    }
+
+    /// The checkout of a commit, made if it isn't there. `are_agents` says that an agent has had its files in hand.
+    pub(crate) async fn get(
+        &self,
+        repository: &Repository,
+        settings: &Settings,
+        commit: &str,
+        are_agents: bool,
+    ) -> Result<Checkout, WorkspaceError> {
+        let shelf = self.shelf(repository, settings, are_agents)?;
+        if let Some(found) = shelf.find(commit) {
+            return Ok(found);
+        }
+        let _lock = shelf.lock().await?;
+        // Somebody else may have made it meanwhile.
+        if let Some(found) = shelf.find(commit) {
+            return Ok(found);
+        }
+        shelf.make(commit).await
+    }
+
+    fn shelf<'a>(
+        &self,
+        repository: &Repository,
+        settings: &'a Settings,
+        are_agents: bool,
+    ) -> Result<Shelf<'a>, WorkspaceError> {
+        fs::create_dir_all(&self.root).map_err(WorkspaceError::io("create", &self.root))?;
+        let filters = if are_agents { Filters::for_agents_files(settings) } else { Filters::for_own_files(settings) };
+        let mut set = filters.settings();
+        set.extend(Medium::of(&self.root).settings());
+        let mut hash = Sha256::new();
+        let mut take = |bytes: &[u8]| {
+            hash.update(bytes);
+            hash.update([0]);
+        };
+        take(&bytes(&repository.common));
+        set.iter().for_each(|(key, value)| take(format!("{key}={value}").as_bytes()));
+        for key in
+            ["core.autocrlf", "core.eol", "core.attributesfile", "core.sparsecheckout", "core.sparsecheckoutcone"]
+        {
+            take(settings.get(key).unwrap_or("-").as_bytes());
+        }
+        settings.section("filter").for_each(|(name, key, value, _)| take(format!("{name}.{key}={value}").as_bytes()));
+        let own = repository.own_git_dir();
+        if settings.is_set("core.sparsecheckout") {
+            take(&fs::read(own.join("info/sparse-checkout")).unwrap_or_default());
+        }
+        take(&fs::read(repository.common.join("info/attributes")).unwrap_or_default());
+        let name: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let root = self.root.join(&name);
+        fs::create_dir_all(&root).map_err(WorkspaceError::io("create", &root))?;
+        let git = Git::at(&repository.top).env("GIT_DIR", own).settings(&set);
+        Ok(Shelf { root, name, git, settings })
+    }
+
+    /// Removes what nobody uses, the longest unused first, until the rest is little enough. `used` are names that
+    /// workspaces are made of.
+    pub(crate) fn tidy(&self, used: &HashSet<String>, all: bool) -> io::Result<Stock> {
+        let mut entries = self.entries();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.used));
+        let now = SystemTime::now();
+        let mut needed: HashSet<String> = used.clone();
+        needed.extend(entries.iter().filter(|entry| used.contains(&entry.name)).filter_map(|entry| entry.over.clone()));
+        let (mut total, mut removed) = (0, Stock::default());
+        // One over another comes before it: it goes first.
+        entries.sort_by_key(|entry| (entry.over.is_none(), std::cmp::Reverse(entry.used)));
+        for entry in &entries {
+            let age = now.duration_since(entry.used).unwrap_or_default();
+            let is_kept = needed.contains(&entry.name)
+                || age < FRESH
+                || !all && age < MAX_AGE && total + entry.bytes <= MAX_BYTES;
+            if is_kept {
+                total += entry.bytes;
+                needed.extend(entry.over.clone());
+                continue;
+            }
+            let path = self.root.join(&entry.name);
+            // Nobody finds it half gone.
+            let gone = path.with_extension("gone");
+            fs::rename(&path, &gone)?;
+            copy::remove(&gone)?;
+            removed.checkouts += 1;
+            removed.bytes += entry.bytes;
+        }
+        Ok(removed)
+    }
+
+    /// How much is there.
+    pub(crate) fn stock(&self) -> Stock {
+        let entries = self.entries();
+        Stock { checkouts: entries.len() as u64, bytes: entries.iter().map(|entry| entry.bytes).sum() }
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let shelves = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let mut entries = Vec::new();
+        for shelf in shelves {
+            for entry in fs::read_dir(shelf.path()).into_iter().flatten().flatten() {
+                let name = format!("{}/{}", shelf.file_name().to_string_lossy(), entry.file_name().to_string_lossy());
+                if let Some(about) = About::read(&entry.path()) {
+                    let over = about.over.map(|over| format!("{}/{over}", shelf.file_name().to_string_lossy()));
+                    entries.push(Entry { name, bytes: about.bytes, over, used: about.used });
+                }
+            }
+        }
+        entries
+    }
+}
+
+struct Entry {
+    name: String,
+    bytes: u64,
+    over: Option<String>,
+    used: SystemTime,
+}
+
+/// What is noted of a checkout, in its file `about`, whose time is that of its last use.
+struct About {
+    bytes: u64,
+    /// The commit of the checkout that it lies over.
+    over: Option<String>,
+    used: SystemTime,
+}
+
+impl About {
+    fn read(place: &Path) -> Option<Self> {
+        let path = place.join("about");
+        let text = fs::read_to_string(&path).ok()?;
+        let mut lines = text.lines();
+        let bytes = lines.next()?.parse().ok()?;
+        let over = lines.next().filter(|line| !line.is_empty()).map(str::to_owned);
+        Some(Self { bytes, over, used: path.metadata().ok()?.modified().ok()? })
+    }
+}
+
+impl Shelf<'_> {
+    fn place(&self, commit: &str) -> PathBuf {
+        self.root.join(commit)
+    }
+
+    fn find(&self, commit: &str) -> Option<Checkout> {
+        let about = About::read(&self.place(commit))?;
+        let now = fs::FileTimes::new().set_modified(SystemTime::now());
+        let mut lower = vec![format!("{}/{commit}", self.name)];
+        for commit in std::iter::once(commit).chain(about.over.as_deref()) {
+            let marked = File::options().append(true).open(self.place(commit).join("about"));
+            marked.and_then(|file| file.set_times(now)).ok()?;
+        }
+        if let Some(over) = about.over {
+            plain::is_directory(&self.place(&over).join("tree")).then_some(())?;
+            lower.push(format!("{}/{over}", self.name));
+        }
+        Some(Checkout { commit: commit.to_owned(), lower })
+    }
+
+    /// One maker at a time; a process that is killed gives it up.
+    async fn lock(&self) -> Result<File, WorkspaceError> {
+        let path = self.root.join("lock");
+        let locked = spawn_blocking(move || {
+            let file = File::options().create(true).truncate(false).write(true).open(&path);
+            file.and_then(|file| file.lock().map(|()| file)).map_err(WorkspaceError::io("lock", &path))
+        });
+        locked.await.map_err(|_| WorkspaceError::ShutDown)?
+    }
+
+    async fn make(&self, commit: &str) -> Result<Checkout, WorkspaceError> {
+        let partial = self.root.join(format!("{commit}.partial"));
+        let io = |doing| WorkspaceError::io(doing, &partial);
+        copy::remove(&partial).map_err(io("remove"))?;
+        fs::create_dir_all(partial.join("tree/.git")).map_err(io("create"))?;
+        let made = async {
+            let over = match self.nearest(commit).await? {
+                Some((over, changed)) => self.over(&partial, &over, commit, &changed).await?.then_some(over),
+                None => None,
+            };
+            if over.is_none() {
+                self.whole(&partial, commit).await?;
+            }
+            self.keep_index(&partial).await?;
+            Ok(over)
+        };
+        let made = match made.await {
+            Ok(over) => note_about(&partial, over.as_deref())
+                .map_err(io("write"))
+                .and_then(|()| fs::rename(&partial, self.place(commit)).map_err(io("rename"))),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = made {
+            let _ = copy::remove(&partial);
+            return Err(error);
+        }
+        self.find(commit).ok_or_else(|| WorkspaceError::io("read", &self.place(commit))(io::ErrorKind::NotFound.into()))
+    }
+
+    fn at(&self, partial: &Path) -> Git {
+        let tree = partial.join("tree");
+        self.git.clone().env("GIT_WORK_TREE", &tree).index(&tree.join(".git/index"))
+    }
+
+    /// All files.
+    async fn whole(&self, partial: &Path, commit: &str) -> Result<(), WorkspaceError> {
+        let tree = partial.join("tree");
+        copy::remove(&tree).map_err(WorkspaceError::io("remove", &tree))?;
+        fs::create_dir_all(tree.join(".git")).map_err(WorkspaceError::io("create", &tree))?;
+        let git = self.at(partial);
+        // With -m the user's sparse patterns count.
+        let read: &[&str] = match self.settings.is_set("core.sparsecheckout") {
+            true => &["read-tree", "-m", commit],
+            false => &["read-tree", commit],
+        };
+        git.text("read the commit", read.iter().copied()).await?;
+        git.text("check out the files", ["checkout-index", "--all", "--force", "-u", "--quiet"]).await.map(drop)
+    }
+
+    /// The whole checkout that differs least, and in what.
+    async fn nearest(&self, commit: &str) -> Result<Option<(String, Vec<Difference>)>, WorkspaceError> {
+        let mut whole: Vec<(SystemTime, String)> = fs::read_dir(&self.root)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| {
+                let about = About::read(&entry.path())?;
+                about.over.is_none().then(|| (about.used, entry.file_name().to_string_lossy().into_owned()))
+            })
+            .filter(|(_, name)| crate::base::is_commit(name))
+            .collect();
+        whole.sort();
+        let mut nearest: Option<(String, Vec<Difference>)> = None;
+        for (_, other) in whole.into_iter().rev().take(NEAR) {
+            // Its commit may have been pruned.
+            let Ok(changed) = difference(&self.git, &other, commit).await else { continue };
+            if changed.len() <= FEW && nearest.as_ref().is_none_or(|(_, found)| changed.len() < found.len()) {
+                nearest = Some((other, changed));
+            }
+        }
+        Ok(nearest)
+    }
+
+    /// Only what differs from another, over that one. False where that can't be.
+    async fn over(
+        &self,
+        partial: &Path,
+        other: &str,
+        commit: &str,
+        changed: &[Difference],
+    ) -> Result<bool, WorkspaceError> {
+        // They decide how other files are checked out.
+        if changed.iter().any(|change| change.path.ends_with(".gitattributes")) {
+            return Ok(false);
+        }
+        let tree = partial.join("tree");
+        let from = self.place(other).join("tree/.git/index");
+        index::copy(&from, &tree.join(".git/index")).map_err(WorkspaceError::io("copy", &from))?;
+        let git = self.at(partial);
+        let entries = changed.iter().map(|change| (change.to.0.as_str(), change.to.1.as_str(), change.path.as_path()));
+        note(&git, entries).await?;
+        let there = changed.iter().filter(|change| change.is_there() && change.to.0 != "160000");
+        let there = lines(there.map(|change| bytes(&change.path)));
+        if !there.is_empty() {
+            let args = ["checkout-index", "--force", "-u", "--quiet", "-z", "--stdin"];
+            git.fed("check out the files", args, there).await?;
+        }
+        let gone: Vec<&Path> =
+            changed.iter().filter(|change| !change.is_there()).map(|change| change.path.as_path()).collect();
+        for path in self.topmost_gone(commit, &gone).await? {
+            if tree.join(&path).symlink_metadata().is_ok() {
+                continue;
+            }
+            let parent = tree.join(&path).parent().map_or(Ok(()), fs::create_dir_all);
+            if parent.and_then(|()| whiteout(&tree.join(&path))).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What is to be hidden of the other checkout: directories in which nothing is left, as a whole.
+    async fn topmost_gone(&self, commit: &str, gone: &[&Path]) -> Result<HashSet<PathBuf>, WorkspaceError> {
+        let parents: HashSet<PathBuf> = gone
+            .iter()
+            .flat_map(|path| path.ancestors().skip(1))
+            .filter(|path| !path.as_os_str().is_empty())
+            .map(Path::to_owned)
+            .collect();
+        let parents: Vec<PathBuf> = parents.into_iter().collect();
+        let known = tree_entries(&self.git, commit, &parents).await?;
+        let topmost = |path: &Path| {
+            let mut topmost = path.to_owned();
+            for parent in path.ancestors().skip(1).take_while(|parent| !parent.as_os_str().is_empty()) {
+                if known.contains_key(parent) {
+                    break;
+                }
+                topmost = parent.to_owned();
+            }
+            topmost
+        };
+        Ok(gone.iter().map(|path| topmost(path)).collect())
+    }
+
+    /// The index by which the files of workspaces are compared. These have no `.gitignore` but those that an agent has
+    /// touched; git reads the others from the index where it is told that they are left out.
+    async fn keep_index(&self, partial: &Path) -> Result<(), WorkspaceError> {
+        let from = partial.join("tree/.git/index");
+        let to = partial.join("index");
+        index::copy(&from, &to).map_err(WorkspaceError::io("copy", &from))?;
+        let git = self.at(partial).index(&to);
+        let ignoring = ["ls-files", "-z", "--", ":(top,glob)**/.gitignore"];
+        let ignoring = git.list("look for .gitignore", ignoring).await?;
+        if ignoring.is_empty() {
+            return Ok(());
+        }
+        let args = ["update-index", "--skip-worktree", "-z", "--stdin"];
+        git.fed("mark .gitignore", args, lines(ignoring)).await.map(drop)
+    }
+}
+
+fn note_about(partial: &Path, over: Option<&str>) -> io::Result<()> {
+    let size = copy::size(&partial.join("tree"))?;
+    fs::write(partial.join("about"), format!("{size}\n{}\n", over.unwrap_or_default()))
+}
+
+/// Marks a name as gone in a layer.
+#[cfg(target_os = "linux")]
+fn whiteout(path: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    Ok(mknodat(CWD, path, FileType::CharacterDevice, Mode::empty(), 0)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn whiteout(_: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}

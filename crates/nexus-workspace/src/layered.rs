@@ -1,0 +1,210 @@
+//! What an attempt has changed over a checkout, told by its upper layer alone: it costs by what was changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::error::WorkspaceError;
+use crate::files::{Changes, Files, take_over};
+use crate::index::{Difference, Index, difference};
+use crate::paths::{bytes, from_bytes, lines};
+use crate::survey::{Survey, Surveyor, Tracked, tree_below, tree_entries};
+
+impl Files {
+    pub(crate) async fn changes_of_layer(&self, index: &Index, commit: &str) -> Result<Changes, WorkspaceError> {
+        index.forget();
+        let none = BTreeSet::new();
+        let tracked = Tracked::Commit(commit);
+        let surveyor = Surveyor { root: &self.root, git: &self.git, tracked, submodules: &none };
+        let mut survey = surveyor.survey().await?;
+        let since = difference(&self.git, &index.commit, commit).await?;
+        let layer = Layer::of(&survey);
+        let mut changes = Changes::default();
+        self.hidden(&survey, &layer, commit, &mut changes).await?;
+        self.moved(&survey, &layer, index, commit, &mut changes).await?;
+        let shown = self.shown(&surveyor, &layer, &since, &mut changes).await?;
+        changes.stored.extend(shown);
+        changes.there =
+            self.differing(index, commit, std::mem::take(&mut survey.present), &mut changes.withheld).await?;
+        let withheld = std::mem::take(&mut changes.withheld);
+        self.withhold(&mut changes, survey.new).await?;
+        changes.withheld.extend(withheld);
+        changes.nested = survey.nested;
+        changes.ignored = survey.ignored;
+        Ok(changes)
+    }
+
+    /// Files of the commit that the layer hides.
+    async fn hidden(
+        &self,
+        survey: &Survey,
+        layer: &Layer,
+        commit: &str,
+        changes: &mut Changes,
+    ) -> Result<(), WorkspaceError> {
+        for (path, (mode, _)) in tree_entries(&self.git, commit, &survey.gone).await? {
+            if mode == TREE {
+                changes.gone.extend(tree_below(&self.git, commit, &path).await?.into_keys());
+            } else {
+                changes.gone.push(path);
+            }
+        }
+        for directory in survey.opaque.iter().chain(survey.moved.iter().map(|(to, _)| to)) {
+            let below = tree_below(&self.git, commit, directory).await?.into_keys();
+            changes.gone.extend(below.filter(|path| !layer.has(path)));
+        }
+        changes.gone.sort();
+        changes.gone.dedup();
+        Ok(())
+    }
+
+    /// Files that have come along with a directory that was renamed, and are as the checkout has them.
+    async fn moved(
+        &self,
+        survey: &Survey,
+        layer: &Layer,
+        index: &Index,
+        commit: &str,
+        changes: &mut Changes,
+    ) -> Result<(), WorkspaceError> {
+        for (to, from) in &survey.moved {
+            let known = tree_below(&self.git, commit, to).await?;
+            for (path, (mode, id)) in tree_below(&self.git, &index.commit, from).await? {
+                let Ok(below) = path.strip_prefix(from) else { continue };
+                let path = to.join(below);
+                if layer.has(&path) || layer.hides(&path) {
+                    continue;
+                }
+                changes.gone.retain(|gone| *gone != path);
+                if known.get(&path) != Some(&(mode.clone(), id.clone())) {
+                    changes.stored.push((mode, id, path));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Files that the commit has otherwise than the checkout, and that are seen as the checkout has them: what was committed
+    /// without being there.
+    async fn shown(
+        &self,
+        surveyor: &Surveyor<'_>,
+        layer: &Layer,
+        since: &[Difference],
+        changes: &mut Changes,
+    ) -> Result<Vec<(String, String, PathBuf)>, WorkspaceError> {
+        let untouched = since.iter().filter(|change| !layer.has(&change.path) && !layer.covers(&change.path));
+        let (was_there, added): (Vec<_>, Vec<_>) = untouched.partition(|change| change.was_there());
+        changes.gone.extend(added.into_iter().map(|change| change.path.clone()));
+        let taken_out: Vec<PathBuf> =
+            was_there.iter().filter(|change| !change.is_there()).map(|change| change.path.clone()).collect();
+        let ignored = surveyor.ignored(taken_out.iter()).await?;
+        let shown = was_there.into_iter().filter(|change| !ignored.contains(&change.path));
+        Ok(shown.map(|change| (change.from.0.clone(), change.from.1.clone(), change.path.clone())).collect())
+    }
+
+    /// Which of the files are other than the commit has them. Most are not, and that is seen by their contents alone.
+    async fn differing(
+        &self,
+        index: &Index,
+        commit: &str,
+        present: Vec<PathBuf>,
+        withheld: &mut Vec<(PathBuf, String)>,
+    ) -> Result<Vec<PathBuf>, WorkspaceError> {
+        let known = tree_entries(&self.git, commit, &present).await?;
+        let (plain, odd): (Vec<PathBuf>, Vec<PathBuf>) =
+            present.into_iter().partition(|path| self.is_plain(path, &known));
+        let mut unsure = odd;
+        if !plain.is_empty() {
+            let mut input = Vec::new();
+            for path in &plain {
+                input.extend_from_slice(&bytes(path));
+                input.push(b'\n');
+            }
+            let args = ["hash-object", "--no-filters", "--stdin-paths"];
+            let ids = self.git.fed("read the files", args, input).await?;
+            for (path, id) in plain.into_iter().zip(ids.lines()) {
+                if known.get(&path).is_none_or(|(_, known)| known != id) {
+                    unsure.push(path);
+                }
+            }
+        }
+        if unsure.is_empty() {
+            return Ok(unsure);
+        }
+        let mut changes = Changes { there: unsure, ..Changes::default() };
+        self.withhold(&mut changes, Vec::new()).await?;
+        withheld.append(&mut changes.withheld);
+        let candidates = changes.there;
+        let git = index.opened(&self.git, commit).await?;
+        self.unskip(&git, &candidates).await?;
+        take_over(&git, &candidates).await?;
+        let args = ["diff-index", "--cached", "--name-only", "-z", "--no-renames", "--ignore-submodules=all", commit];
+        let differ = git.list("compare the files", args).await?;
+        let differ: BTreeSet<PathBuf> = differ.iter().map(|path| from_bytes(path)).collect();
+        Ok(candidates.into_iter().filter(|path| differ.contains(path)).collect())
+    }
+
+    /// A regular file of the mode that the commit says, whose name is a line.
+    fn is_plain(&self, path: &Path, known: &BTreeMap<PathBuf, (String, String)>) -> bool {
+        let Ok(metadata) = self.root.join(path).symlink_metadata() else { return false };
+        let mode = if self.medium.has_modes && is_executable(&metadata) { "100755" } else { "100644" };
+        let fits = known
+            .get(path)
+            .is_some_and(|(known, _)| known == mode || !self.medium.has_modes && known.starts_with("100"));
+        metadata.is_file() && fits && !bytes(path).contains(&b'\n')
+    }
+
+    /// The kept index marks some files as not to be looked for: of these an agent may have made its own.
+    async fn unskip(&self, git: &crate::git::Git, paths: &[PathBuf]) -> Result<(), WorkspaceError> {
+        let marked: Vec<_> = paths.iter().filter(|path| path.ends_with(".gitignore")).collect();
+        if marked.is_empty() {
+            return Ok(());
+        }
+        let args = ["update-index", "--no-skip-worktree", "-z", "--stdin"];
+        git.fed("look at the files", args, lines(marked.into_iter().map(|path| bytes(path)))).await.map(drop)
+    }
+}
+
+const TREE: &str = "040000";
+
+#[cfg(unix)]
+fn is_executable(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    metadata.permissions().mode() & 0o100 != 0
+}
+
+#[cfg(not(unix))]
+const fn is_executable(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+/// The names in an upper layer.
+struct Layer {
+    files: BTreeSet<PathBuf>,
+    gone: BTreeSet<PathBuf>,
+    /// Directories whose lower part is not the checkout's under the same name.
+    covered: Vec<PathBuf>,
+}
+
+impl Layer {
+    fn of(survey: &Survey) -> Self {
+        let files = survey.present.iter().chain(&survey.new).chain(&survey.ignored).cloned().collect();
+        let covered = survey.opaque.iter().chain(survey.moved.iter().map(|(to, _)| to)).cloned().collect();
+        Self { files, gone: survey.gone.iter().cloned().collect(), covered }
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        self.files.contains(path)
+    }
+
+    /// Whether it, or what it lies in, is gone.
+    fn hides(&self, path: &Path) -> bool {
+        path.ancestors().any(|part| self.gone.contains(part))
+    }
+
+    /// Whether what the checkout has there can't be seen: also where a file stands for a directory that it lies in.
+    fn covers(&self, path: &Path) -> bool {
+        let is_below_a_file = path.ancestors().skip(1).any(|part| self.files.contains(part));
+        self.hides(path) || is_below_a_file || self.covered.iter().any(|directory| path.starts_with(directory))
+    }
+}

@@ -1,0 +1,100 @@
+//! What belongs to one task's workspace and lies outside of it: its layers, and what we have noted when it was made. The
+//! agent sees the layers as one directory, and nothing else that is here.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nexus_core::id::TaskId;
+
+use crate::base::is_commit;
+use crate::copy;
+use crate::index::Index;
+use crate::plain;
+
+/// The directory of one task.
+#[derive(Clone, Debug)]
+pub(crate) struct Layers {
+    root: PathBuf,
+    working_index: PathBuf,
+}
+
+/// Of which checkout the files were made: noted by us, where no agent writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) commit: String,
+    /// Names of prepared checkouts, the uppermost first. None: the files were all copied.
+    pub(crate) lower: Vec<String>,
+}
+
+impl Layers {
+    pub(crate) fn of(workspaces: &Path, task: TaskId) -> Self {
+        let root = workspaces.with_file_name("layers").join(task.to_string());
+        Self { working_index: root.join("compared"), root }
+    }
+
+    /// For a comparison beside the company's own.
+    #[must_use]
+    pub(crate) fn compared_at(mut self, index: &Path) -> Self {
+        index.clone_into(&mut self.working_index);
+        self
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn upper(&self) -> PathBuf {
+        self.root.join("upper")
+    }
+
+    pub(crate) fn work(&self) -> PathBuf {
+        self.root.join("work")
+    }
+
+    /// Where git compares the files by a copy of an index.
+    pub(crate) fn working_index(&self) -> PathBuf {
+        self.working_index.clone()
+    }
+
+    /// The index of files that were all copied, as it was when they had been.
+    pub(crate) fn kept_index(&self) -> PathBuf {
+        self.root.join("index")
+    }
+
+    /// Where a repository of ours may be, beside the agent's.
+    pub(crate) fn facade(&self) -> PathBuf {
+        self.root.join("facade")
+    }
+
+    /// The one that is there has an upper layer.
+    pub(crate) fn is_layered(&self) -> bool {
+        plain::is_directory(&self.upper())
+    }
+
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        let bytes = plain::read(&self.root, Path::new("origin"), 1 << 20).ok()??;
+        let text = String::from_utf8(bytes).ok()?;
+        let mut lines = text.lines().map(str::to_owned);
+        let commit = lines.next().filter(|id| is_commit(id))?;
+        Some(Origin { commit, lower: lines.collect() })
+    }
+
+    pub(crate) fn note(&self, origin: &Origin) -> io::Result<()> {
+        fs::create_dir_all(&self.root)?;
+        let lines = std::iter::once(&origin.commit).chain(&origin.lower);
+        let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+        fs::write(self.root.join("origin"), text)
+    }
+
+    /// The index of files that were all copied, if it was kept.
+    pub(crate) fn known(&self) -> Option<Index> {
+        let origin = self.origin()?;
+        let kept = self.kept_index();
+        kept.is_file().then(|| Index::new(&kept, &self.working_index(), &origin.commit))
+    }
+
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        copy::remove(&self.root)
+    }
+}
