@@ -40,9 +40,13 @@ impl SpawnError {
 
     /// What the system's refusal to start `program` means, given that the program and its directory were found before.
     pub(crate) fn from_system(command: &Command, program: &Path, source: io::Error) -> Self {
+        if command.cwd.is_dir() { Self::of_program(program, source) } else { Self::directory(command) }
+    }
+
+    /// The same, where it can't be the directory.
+    pub(crate) fn of_program(program: &Path, source: io::Error) -> Self {
         let program = program.to_owned();
         match source.kind() {
-            _ if !command.cwd.is_dir() => Self::directory(command),
             io::ErrorKind::NotFound if program.exists() => Self::Interpreter(program),
             io::ErrorKind::NotFound => Self::NotFound(program),
             io::ErrorKind::PermissionDenied => Self::NotExecutable(program),

@@ -27,6 +27,7 @@ mod marked;
 #[doc(hidden)]
 pub mod measured;
 mod open_files;
+pub mod overlay;
 #[cfg(target_os = "linux")]
 mod pipe;
 mod program;
@@ -46,6 +47,7 @@ pub use events::{Event, Events, OutputPolicy};
 pub use lines::Line;
 pub use marked::{Marked, end_marked};
 pub use open_files::{ENOUGH, OpenFiles, open_files, raise_open_files};
+pub use overlay::Overlay;
 #[cfg(target_os = "linux")]
 pub use pipe::make as make_pipe;
 pub use redact::Redactor;
@@ -55,4 +57,4 @@ pub use shortage::{is_shortage, tells_of_shortage};
 pub use tree::{Gone, Limit, Remote, Report, Told, Tree, feed};
 #[cfg(target_os = "linux")]
 pub use wardens::Groups;
-pub use wardens::{Confinement, Launch, Limits, Network, Started, Tier, Wardens, put as put_warden};
+pub use wardens::{Bind, Confinement, Launch, Limits, Network, Started, Tier, Wardens, put as put_warden};

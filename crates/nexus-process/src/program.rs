@@ -3,23 +3,24 @@
 //! The standard library would look it up itself, but then it gives up its fast way of spawning (`posix_spawn`) as soon as
 //! `PATH` is set, and its error can't tell a missing program from a missing directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::command::Command;
 use crate::error::SpawnError;
 
-/// The absolute path of the command's program, checked to be executable.
+/// The absolute path of the command's program, checked to be executable. Nothing can be checked below `mounted`, which shows
+/// its files to the program alone.
 #[cfg(unix)]
-pub(crate) fn find(command: &Command) -> Result<PathBuf, SpawnError> {
-    use std::path::Path;
-
-    if !command.cwd.is_dir() {
+pub(crate) fn find(command: &Command, mounted: Option<&Path>) -> Result<PathBuf, SpawnError> {
+    let is_hidden = |path: &Path| mounted.is_some_and(|mounted| path.starts_with(mounted));
+    if !is_hidden(&command.cwd) && !command.cwd.is_dir() {
         return Err(SpawnError::directory(command));
     }
     let name = Path::new(&command.program);
     if command.program.as_encoded_bytes().contains(&b'/') {
         let path = command.cwd.join(name);
         return match look(&path) {
+            _ if is_hidden(&path) => Ok(path),
             Found::Executable => Ok(path),
             Found::NotExecutable => Err(SpawnError::NotExecutable(path)),
             Found::Nothing => Err(SpawnError::NotFound(path)),
@@ -56,7 +57,7 @@ enum Found {
 }
 
 #[cfg(unix)]
-fn look(path: &std::path::Path) -> Found {
+fn look(path: &Path) -> Found {
     if !path.is_file() {
         Found::Nothing
     } else if rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() {
@@ -68,6 +69,6 @@ fn look(path: &std::path::Path) -> Found {
 
 /// Windows looks programs up itself, by `PATH` and `PATHEXT`.
 #[cfg(not(unix))]
-pub(crate) fn find(command: &Command) -> Result<PathBuf, SpawnError> {
+pub(crate) fn find(command: &Command, _: Option<&Path>) -> Result<PathBuf, SpawnError> {
     if command.cwd.is_dir() { Ok(PathBuf::from(&command.program)) } else { Err(SpawnError::directory(command)) }
 }

@@ -8,12 +8,15 @@ use crate::command::{Command, StdinWriter};
 #[cfg(not(warden))]
 use crate::error::SpawnError;
 use crate::events::{Events, OutputPolicy};
+use crate::overlay::Overlay;
 use crate::tree::Tree;
 
 #[cfg(warden)]
 mod keep;
 #[cfg(warden)]
 mod link;
+#[cfg(warden)]
+pub(crate) mod order;
 #[cfg(warden)]
 mod program;
 #[cfg(warden)]
@@ -27,7 +30,7 @@ pub use program::put;
 
 #[cfg(target_os = "linux")]
 pub use nexus_warden::protocol::Groups;
-pub use nexus_warden::protocol::{Confinement, Limits, Network, Tier};
+pub use nexus_warden::protocol::{Bind, Confinement, Limits, Network, Tier};
 
 /// What is to be started, and under what.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub struct Launch {
     pub limits: Limits,
     /// None: it can reach what the company's user can.
     pub confinement: Option<Confinement>,
+    /// A workspace of layers, which only this tree sees mounted. [`Command::cwd`] may lie in it.
+    pub overlay: Option<Overlay>,
     /// When the warden ends it by itself, in case that nobody else does.
     pub kill_after: Option<Duration>,
     /// A variable of the command's environment that is this tree's alone: what is left of a tree whose warden was killed
@@ -63,7 +68,7 @@ fn shelled(launch: &Launch) -> Result<Command, SpawnError> {
         return Ok(command.clone());
     }
     // Looked for as ever, so that its absence is said as ever.
-    let program = crate::program::find(command)?;
+    let program = crate::program::find(command, None)?;
     Ok(match crate::group::bounds::by_shell(program.as_os_str(), &command.args, &launch.limits) {
         Some((program, args)) => Command { program, args, ..command.clone() },
         None => command.clone(),
@@ -92,9 +97,13 @@ impl Wardens {
     /// When it can't be started; also when it is to be confined, which nothing here can do.
     #[expect(clippy::unused_async, reason = "the same as where there are wardens")]
     pub async fn start(&self, launch: &Launch) -> Result<Started, SpawnError> {
-        if launch.confinement.is_some() {
+        let wishes = [
+            (launch.confinement.is_some(), "confine the agent on this system"),
+            (launch.overlay.is_some(), "mount a workspace of layers on this system"),
+        ];
+        if let Some((_, doing)) = wishes.iter().find(|(is_wished, _)| *is_wished) {
             let source = std::io::ErrorKind::Unsupported.into();
-            return Err(SpawnError::Warden { doing: "confine the agent on this system".to_owned(), source });
+            return Err(SpawnError::Warden { doing: (*doing).to_owned(), source });
         }
         let (tree, events, stdin) = Tree::spawn_limited(&shelled(launch)?, &launch.limits, &launch.output)?;
         Ok(Started { tree, events, listener: None, stdin })

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Bind, Confinement, Fault, Network, Stage, Start, Tier};
+use crate::protocol::{Bind, Confinement, Fault, Network, Overlay, Stage, Start, Tier};
 use crate::tree::{fault, fork};
 
 mod bwrap;
@@ -20,18 +20,21 @@ mod init;
 mod paths;
 mod planted;
 mod probe;
-mod spaces;
+pub(crate) mod spaces;
 
 pub use control::{Control, Inner};
 pub use init::inside;
 pub use probe::{Available, look};
 use spaces::Spaces;
 
-/// A confinement made ready before the fork.
+/// What a child has to do before it is the program, made ready before the fork: its overlay and its confinement.
 #[derive(Debug)]
 pub struct Plan {
     inside: Inside,
     way: Way,
+    overlay: Option<Box<Overlay>>,
+    /// The namespaces that the child is made in.
+    spaces: Spaces,
 }
 
 /// How the child comes to be confined. `theirs` is the init's end of the way between it and the warden, `ours` the warden's.
@@ -40,7 +43,7 @@ enum Way {
     /// By itself: it is the program.
     Alone,
     /// It is the init of its namespaces.
-    Init { theirs: OwnedFd, ours: OwnedFd, spaces: Spaces },
+    Init { theirs: OwnedFd, ours: OwnedFd },
     /// It becomes bwrap, which starts the init.
     Bwrap { theirs: OwnedFd, ours: OwnedFd, files: bwrap::Files },
 }
@@ -55,7 +58,8 @@ struct Inside {
     read: Vec<CString>,
     write: Vec<CString>,
     network: Network,
-    walls: Walls,
+    /// None: it is not confined.
+    walls: Option<Walls>,
 }
 
 /// What stands between an agent and the machine beside Landlock and seccomp.
@@ -72,49 +76,14 @@ struct Walls {
 impl Plan {
     /// # Errors
     /// When the machine can't do what the tier says.
-    pub fn new(start: &Start, confinement: &Confinement) -> Result<Self, Fault> {
-        let confine = |error: io::Error| fault(Stage::Confine, &error);
-        let targets = |binds: &[Bind]| binds.iter().map(|bind| bind.target.clone()).collect();
-        let own_network = confinement.network != Network::Full;
-        let (flags, walls) = match confinement.tier {
-            Tier::Namespaces { .. } => (0, Walls { files: true, devices: true, processes: true, network: own_network }),
-            Tier::Landlock { clone_flags } => {
-                let flags = if own_network { clone_flags } else { clone_flags & !spaces::NEWNET };
-                let has = |flag| flags & flag != 0;
-                let (devices, processes, network) = (has(spaces::NEWNS), has(spaces::NEWPID), has(spaces::NEWNET));
-                (flags, Walls { files: false, devices, processes, network })
-            }
+    pub fn new(start: &Start) -> Result<Self, Fault> {
+        let overlay = start.overlay.clone();
+        let (inside, way, flags) = match &start.confinement {
+            Some(confinement) => confined(start, confinement)?,
+            None => (Inside::new(start, None), Way::Alone, 0),
         };
-        if matches!(confinement.network, Network::Proxy { .. }) && !walls.network {
-            return Err(refused("a proxy needs a network namespace, which this user can't make"));
-        }
-        let is_kept = |paths: &[CString]| !paths.is_empty();
-        if !walls.files && (is_kept(&confinement.protected) || is_kept(&confinement.hidden)) {
-            return Err(refused("without bwrap nothing can be kept from it of what it can reach"));
-        }
-        let inside = Inside {
-            program: start.program.clone(),
-            argv: start.argv.clone(),
-            env: start.env.clone(),
-            cwd: start.cwd.clone(),
-            read: targets(&confinement.read),
-            write: targets(&confinement.write),
-            network: confinement.network,
-            walls,
-        };
-        let way = match &confinement.tier {
-            Tier::Namespaces { bwrap } => {
-                planted::check(confinement)?;
-                let (theirs, ours) = control::ways().map_err(confine)?;
-                Way::Bwrap { theirs, ours, files: bwrap::Files::new(bwrap, confinement, &inside).map_err(confine)? }
-            }
-            Tier::Landlock { .. } if walls.processes => {
-                let (theirs, ours) = control::ways().map_err(confine)?;
-                Way::Init { theirs, ours, spaces: Spaces::of_this_user(flags) }
-            }
-            Tier::Landlock { .. } => Way::Alone,
-        };
-        Ok(Self { inside, way })
+        let flags = if overlay.is_some() { spaces::with_mounts(flags) } else { flags };
+        Ok(Self { inside, way, overlay, spaces: Spaces::of_this_user(flags) })
     }
 
     /// The child is not the program itself, but the init of its namespace, or becomes who waits for that.
@@ -126,21 +95,28 @@ impl Plan {
     /// The namespaces that the child is to be made in.
     #[must_use]
     pub fn clone_flags(&self) -> u64 {
-        match &self.way {
-            Way::Init { spaces, .. } => spaces.flags,
-            Way::Alone | Way::Bwrap { .. } => 0,
-        }
+        self.spaces.flags
     }
 
     /// In the forked child: becomes the program, or its init. Returns only when that failed. `stdio` are standard input
     /// (none: empty), output, error.
     pub fn enter(self, stdio: [Option<BorrowedFd<'_>>; 3]) -> Fault {
+        let confine = |error: io::Error| fault(Stage::Confine, &error);
         if let Err(error) = fork::redirect(stdio) {
             return fault(Stage::Fork, &error);
         }
+        if let Err(error) = self.spaces.settle_user() {
+            return confine(error);
+        }
+        if let Some(overlay) = &self.overlay {
+            let kept = crate::overlay::keep_mounts_here().map_err(|error| fault(Stage::Overlay, &error));
+            if let Err(failed) = kept.and_then(|()| crate::overlay::mount(overlay)) {
+                return failed;
+            }
+        }
         match self.way {
             Way::Alone => self.inside.become_program(),
-            Way::Init { theirs, spaces, .. } => init::become_init(&self.inside, &theirs, spaces),
+            Way::Init { theirs, .. } => init::become_init(&self.inside, &theirs, self.spaces),
             Way::Bwrap { theirs, files, .. } => {
                 // It must not die of what is meant for its tree.
                 fork::ignore_ends();
@@ -161,14 +137,65 @@ impl Plan {
     }
 }
 
+/// What is started, the way to its confinement, and the namespaces that the warden makes for that.
+fn confined(start: &Start, confinement: &Confinement) -> Result<(Inside, Way, u64), Fault> {
+    let confine = |error: io::Error| fault(Stage::Confine, &error);
+    let own_network = confinement.network != Network::Full;
+    let (flags, walls) = match confinement.tier {
+        Tier::Namespaces { .. } => (0, Walls { files: true, devices: true, processes: true, network: own_network }),
+        Tier::Landlock { clone_flags } => {
+            let flags = if own_network { clone_flags } else { clone_flags & !spaces::NEWNET };
+            let has = |flag| flags & flag != 0;
+            let (devices, processes, network) = (has(spaces::NEWNS), has(spaces::NEWPID), has(spaces::NEWNET));
+            (flags, Walls { files: false, devices, processes, network })
+        }
+    };
+    if matches!(confinement.network, Network::Proxy { .. }) && !walls.network {
+        return Err(refused("a proxy needs a network namespace, which this user can't make"));
+    }
+    let is_kept = |paths: &[CString]| !paths.is_empty();
+    if !walls.files && (is_kept(&confinement.protected) || is_kept(&confinement.hidden)) {
+        return Err(refused("without bwrap nothing can be kept from it of what it can reach"));
+    }
+    let inside = Inside::new(start, Some((confinement, walls)));
+    let way = match &confinement.tier {
+        Tier::Namespaces { bwrap } => {
+            planted::check(confinement)?;
+            let (theirs, ours) = control::ways().map_err(confine)?;
+            Way::Bwrap { theirs, ours, files: bwrap::Files::new(bwrap, confinement, &inside).map_err(confine)? }
+        }
+        Tier::Landlock { .. } if walls.processes => {
+            let (theirs, ours) = control::ways().map_err(confine)?;
+            Way::Init { theirs, ours }
+        }
+        Tier::Landlock { .. } => Way::Alone,
+    };
+    Ok((inside, way, flags))
+}
+
 impl Inside {
+    fn new(start: &Start, confined: Option<(&Confinement, Walls)>) -> Self {
+        let targets = |binds: &[Bind]| binds.iter().map(|bind| bind.target.clone()).collect();
+        Self {
+            program: start.program.clone(),
+            argv: start.argv.clone(),
+            env: start.env.clone(),
+            cwd: start.cwd.clone(),
+            read: confined.map_or_else(Vec::new, |(confinement, _)| targets(&confinement.read)),
+            write: confined.map_or_else(Vec::new, |(confinement, _)| targets(&confinement.write)),
+            network: confined.map_or(Network::Full, |(confinement, _)| confinement.network),
+            walls: confined.map(|(_, walls)| walls),
+        }
+    }
+
     /// Gives up what is not the agent's, and becomes it; returns why not.
     fn become_program(&self) -> Fault {
         let confined = (|| {
             fork::close_others()?;
+            let Some(walls) = self.walls else { return Ok(()) };
             drop_capabilities()?;
-            let landlock = paths::restrict(&self.read, &self.write, self.walls)?;
-            calls::restrict(self.walls, self.network, landlock)
+            let landlock = paths::restrict(&self.read, &self.write, walls)?;
+            calls::restrict(walls, self.network, landlock)
         })();
         if let Err(error) = confined {
             return fault(Stage::Confine, &error);

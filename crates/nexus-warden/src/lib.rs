@@ -10,6 +10,8 @@ pub mod bridge;
 pub mod cgroup;
 #[cfg(target_os = "linux")]
 pub mod confine;
+#[cfg(target_os = "linux")]
+pub mod overlay;
 pub mod protocol;
 #[cfg(target_os = "linux")]
 pub mod relay;
@@ -17,6 +19,8 @@ pub mod relay;
 mod serve;
 #[cfg(target_os = "linux")]
 mod tree;
+#[cfg(target_os = "linux")]
+pub mod within;
 
 #[cfg(target_os = "linux")]
 pub use serve::serve;

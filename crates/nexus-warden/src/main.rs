@@ -10,6 +10,7 @@ fn main() -> std::process::ExitCode {
             Some("relay") => nexus_warden::relay::relay(args),
             Some("bridge") => nexus_warden::bridge::bridge(args),
             Some("carry") => nexus_warden::relay::carry(args),
+            Some("within") => nexus_warden::within::within(args),
             Some("serve") => nexus_warden::serve(),
             _ => std::process::ExitCode::FAILURE,
         }

@@ -3,7 +3,7 @@
 //! A frame is the length of its payload (4 bytes, little endian) and the payload, in postcard. Descriptors travel with the
 //! first byte of the frame that they belong to. Both ends are of one build: there are no versions.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,24 @@ pub struct Start {
     /// Killed after this, whatever the runtime says or doesn't: its own deadline, the ladder, and a margin.
     pub kill_after_ms: Option<u64>,
     pub confinement: Option<Box<Confinement>>,
+    /// Mounted for this tree alone, before anything else of it is looked at.
+    pub overlay: Option<Box<Overlay>>,
+    /// The program gets a session of its own; else it stays in the warden's, and dies with the warden.
+    pub own_session: bool,
+}
+
+/// An overlay mount: layers of directories that are seen as one. Every path is a directory that exists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// Layers that are only read, the topmost first.
+    pub lower: Vec<CString>,
+    /// The layer that takes all changes.
+    pub upper: CString,
+    /// A directory of the kernel's own, on the file system of `upper`. None: the overlay is read-only, and `upper` is the
+    /// topmost of the layers that are only read.
+    pub work: Option<CString>,
+    /// The directory where the layers are seen.
+    pub target: CString,
 }
 
 /// What one tree may use; none: no limit. Memory, processes and cpu hold for the whole tree where there are control groups,
@@ -138,6 +156,7 @@ pub enum Stage {
     Fork,
     Cgroup,
     Limits,
+    Overlay,
     Confine,
     Directory,
     Exec,
@@ -195,6 +214,40 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, postcard::Error> {
     postcard::from_bytes(bytes)
 }
 
+/// A message as an argument of a program, which holds no zero byte.
+///
+/// # Errors
+/// When it can't be written.
+pub fn word<T: Serialize>(message: &T) -> Result<CString, postcard::Error> {
+    let mut word = Vec::new();
+    for byte in postcard::to_extend(message, Vec::new())? {
+        match byte {
+            0 | ESCAPE => word.extend([ESCAPE, byte + 1]),
+            byte => word.push(byte),
+        }
+    }
+    CString::new(word).map_err(|_| postcard::Error::SerializeBufferFull)
+}
+
+/// A message that came as an argument.
+///
+/// # Errors
+/// When it is none.
+pub fn of_word<T: DeserializeOwned>(word: &CStr) -> Result<T, postcard::Error> {
+    let mut bytes = Vec::with_capacity(word.count_bytes());
+    let mut rest = word.to_bytes().iter();
+    while let Some(&byte) = rest.next() {
+        bytes.push(match byte {
+            ESCAPE => rest.next().ok_or(postcard::Error::DeserializeUnexpectedEnd)?.wrapping_sub(1),
+            byte => byte,
+        });
+    }
+    postcard::from_bytes(&bytes)
+}
+
+/// What follows it in an argument is one less.
+const ESCAPE: u8 = 1;
+
 /// Takes the first message off `buffer`, if it is whole.
 ///
 /// # Errors
@@ -232,6 +285,13 @@ mod tests {
             seen[..],
             [Order::Signal { id: 7, signal: Signal::Kill }, Order::Signal { id: 8, signal: Signal::Interrupt }]
         ));
+    }
+
+    #[test]
+    fn an_argument_holds_any_message() {
+        let bytes: Vec<u8> = (0..=255).chain(0..=255).collect();
+        assert_eq!(of_word::<Vec<u8>>(&word(&bytes).unwrap()).unwrap(), bytes);
+        assert!(of_word::<Vec<u8>>(c"\x05abc").is_err());
     }
 
     #[test]

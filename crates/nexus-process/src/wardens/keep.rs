@@ -1,25 +1,23 @@
 //! Keeping wardens: one for each tree that is alive, and the idle ones for those to come.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ffi::{CString, NulError, OsStr};
+use std::collections::VecDeque;
+use std::ffi::NulError;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nexus_core::attempt::{ExitStatus, Signal};
-use nexus_warden::protocol::{self, Exit, Fault, Groups, Order, Report as Told, Stage, Start, Tier};
+use nexus_warden::protocol::{self, Exit, Fault, Groups, Order, Report as Told};
 use rustix::process::{Pid, kill_process};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 use super::link::Link;
-use super::{Launch, Started};
-use crate::command::{Command, Stdin, StdinWriter};
+use super::{Launch, Started, order};
+use crate::command::{Stdin, StdinWriter};
 use crate::error::SpawnError;
 use crate::events::{Events, Source};
 use crate::lines::Split;
@@ -64,7 +62,8 @@ impl Wardens {
     /// When it can't be started as it was to be.
     pub async fn start(&self, launch: &Launch) -> Result<Started, SpawnError> {
         let command = &launch.command;
-        let program = program::find(command)?;
+        let mounted = launch.overlay.as_ref().map(|overlay| overlay.target.as_path());
+        let program = program::find(command, mounted)?;
         let lost = |source| SpawnError::Warden { doing: "be started".to_owned(), source };
         let zero = |source: NulError| SpawnError::from_system(command, &program, source.into());
         let (stdout, agents_stdout) = output().map_err(lost)?;
@@ -80,17 +79,7 @@ impl Wardens {
         };
         let link = self.take().await.map_err(lost)?;
         let id = link.trees;
-        let start = Start {
-            id,
-            program: c_string(seen(&program, launch).as_os_str()).map_err(zero)?,
-            argv: argv(command).map_err(zero)?,
-            env: environment(command).map_err(zero)?,
-            cwd: c_string(command.cwd.as_os_str()).map_err(zero)?,
-            stdin: input.is_some(),
-            limits: launch.limits,
-            kill_after_ms: launch.kill_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
-            confinement: launch.confinement.clone().map(Box::new),
-        };
+        let start = order::start(id, &program, launch).map_err(zero)?;
         let (orders, receiver) = mpsc::channel(SIGNALS);
         let (phase_sender, phase) = watch::channel(Phase::Running);
         let (started_sender, started) = oneshot::channel();
@@ -109,7 +98,7 @@ impl Wardens {
         let orders = orders;
         let (leader, listener) = match started.await {
             Ok(Ok(started)) => started,
-            Ok(Err(Refusal::Fault(fault))) => return Err(meaning(command, &program, launch, fault)),
+            Ok(Err(Refusal::Fault(fault))) => return Err(order::meaning(command, &program, launch, fault)),
             Ok(Err(Refusal::Lost(source))) => return Err(lost(source)),
             Err(_) => return Err(lost(io::Error::other("the runtime shuts down"))),
         };
@@ -361,60 +350,8 @@ const fn limit_of(limit: protocol::Limit) -> Limit {
     }
 }
 
-/// What a start's fault means to whoever has to mend it.
-fn meaning(command: &Command, program: &Path, launch: &Launch, fault: Fault) -> SpawnError {
-    let Fault { stage, errno, detail } = fault;
-    let source = match (errno, detail.as_str()) {
-        (0, detail) => io::Error::other(detail.to_owned()),
-        (errno, _) => io::Error::from_raw_os_error(errno),
-    };
-    use io::ErrorKind::{NotFound, PermissionDenied};
-    let doing = match stage {
-        // It was found and may be executed, out here.
-        Stage::Exec if launch.confinement.is_some() && matches!(source.kind(), NotFound | PermissionDenied) => {
-            return SpawnError::OutOfReach(program.to_owned());
-        }
-        Stage::Exec => return SpawnError::from_system(command, program, source),
-        Stage::Directory => return SpawnError::directory(command),
-        Stage::Fork => "start a process",
-        Stage::Cgroup => "use its control groups",
-        Stage::Limits => "set the limits",
-        Stage::Confine => "confine the agent",
-    };
-    let doing = if errno != 0 && !detail.is_empty() { format!("{doing} ({detail})") } else { doing.to_owned() };
-    SpawnError::Warden { doing, source }
-}
-
 fn output() -> io::Result<(Source, OwnedFd)> {
     // Of the end that an agent gets the runtime knows nothing: to be told of it and to forget it again are two system calls.
     let (reader, writer) = io::pipe()?;
     Ok((Box::new(pipe::Receiver::from_owned_fd(reader.into())?), writer.into()))
-}
-
-/// The path of the program where it runs: of a link that leads to it only the other end may be there.
-fn seen(program: &Path, launch: &Launch) -> PathBuf {
-    let tier = launch.confinement.as_ref().map(|confinement| &confinement.tier);
-    let real = matches!(tier, Some(Tier::Namespaces { .. })).then(|| program.canonicalize().ok()).flatten();
-    real.unwrap_or_else(|| program.to_owned())
-}
-
-/// The program under the name it was asked for by, and its arguments.
-fn argv(command: &Command) -> Result<Vec<CString>, NulError> {
-    std::iter::once(&command.program).chain(&command.args).map(|text| c_string(text)).collect()
-}
-
-/// Of two variables with one name the later wins.
-fn environment(command: &Command) -> Result<Vec<CString>, NulError> {
-    let last: BTreeMap<_, _> = command.env.iter().map(|(name, value)| (name, value)).collect();
-    let pairs = last.into_iter().map(|(name, value)| {
-        let mut pair = name.clone();
-        pair.push("=");
-        pair.push(value);
-        c_string(&pair)
-    });
-    pairs.collect()
-}
-
-fn c_string(text: &OsStr) -> Result<CString, NulError> {
-    CString::new(text.as_bytes())
 }

@@ -14,6 +14,7 @@ pub(crate) struct Scene {
     root: tempfile::TempDir,
     system: System,
     tier: Tier,
+    pub(crate) workspace: PathBuf,
     pub(crate) network: Network,
     pub(crate) of_home: Vec<(String, bool)>,
     pub(crate) protected: Vec<PathBuf>,
@@ -43,6 +44,7 @@ impl Scene {
             std::fs::write(root.path().join(file), "untouched\n").unwrap();
         }
         Self {
+            workspace: root.path().canonicalize().unwrap().join("data/workspaces/mine"),
             root,
             system: System::look(),
             tier,
@@ -62,7 +64,7 @@ impl Scene {
     }
 
     pub(crate) fn try_launch(&self, program: &str, args: &[&str]) -> Result<Launch, String> {
-        let workspace = self.path("data/workspaces/mine");
+        let workspace = &self.workspace;
         // One that a careless user has: with the home itself, and all of the company's.
         let mut path = std::env::var_os("PATH").unwrap_or_default();
         for careless in ["home", "data", ""] {
@@ -72,7 +74,7 @@ impl Scene {
         let policy = Policy {
             tier: self.tier.clone(),
             network: self.network,
-            workspace: &workspace,
+            workspace,
             protected: &self.protected,
             readable: &self.readable,
             pipes: &[],
@@ -86,7 +88,7 @@ impl Scene {
             path: &path,
         };
         let (confinement, env) = policy.confine(&self.system)?;
-        let command = Command::new(program, &workspace).args(args).env(user_environment(&[])).env(env);
+        let command = Command::new(program, workspace).args(args).env(user_environment(&[])).env(env);
         let scene = [("SCENE", self.root.path().canonicalize().unwrap())];
         Ok(Launch { confinement: Some(confinement), ..launch(command.env(scene)) })
     }
@@ -109,7 +111,7 @@ impl Scene {
 }
 
 /// Where scenes are made: not in the temporary directory, which a confined agent has its own of.
-fn place() -> PathBuf {
+pub(crate) fn place() -> PathBuf {
     std::env::var_os(PLACE).map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from)
 }
 
@@ -133,7 +135,7 @@ fn as_an_ordinary_user_too() {
     let ran = std::process::Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&program)
-        .args(["confined", "limits::", "--skip", "as_an_ordinary_user_too"])
+        .args(["confined", "limits::", "overlay::", "--skip", "as_an_ordinary_user_too"])
         .env(PLACE, &scenes)
         .env("HOME", "/nonexistent")
         .current_dir(dir.path())

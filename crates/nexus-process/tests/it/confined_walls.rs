@@ -126,7 +126,7 @@ async fn with_its_init_all_of_a_tree_ends_when_the_warden_is_killed() {
 }
 
 /// Processes that run `sleep length`.
-fn sleeping(length: &str) -> usize {
+pub(crate) fn sleeping(length: &str) -> usize {
     let wanted = format!("sleep\0{length}\0");
     let lines = std::fs::read_dir("/proc").unwrap().flatten();
     lines

@@ -14,6 +14,8 @@ mod guard;
 mod limits;
 mod marked;
 mod output;
+#[cfg(target_os = "linux")]
+mod overlay;
 mod sampler;
 mod spawn;
 mod stdin;

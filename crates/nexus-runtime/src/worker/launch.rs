@@ -217,8 +217,15 @@ async fn spawn(
     let confined = node.protector.confine(plan, job, workspace, &readable, &mut command).await;
     let confinement = confined.map_err(NotSpawned::unprotected)?;
     still_holds(node, job)?;
-    let launch =
-        Launch { command, limits: limits(&job.policy.limits), confinement, kill_after: kill_after(job), mark, output };
+    let launch = Launch {
+        command,
+        limits: limits(&job.policy.limits),
+        confinement,
+        overlay: None,
+        kill_after: kill_after(job),
+        mark,
+        output,
+    };
     settling.store(true, Ordering::Release);
     let started = node.protector.wardens.start(&launch).await;
     let started = started.map_err(|error| NotSpawned::new(error.to_string(), error.is_shortage()))?;

@@ -107,7 +107,7 @@ fn is_granted(flags: u64) -> bool {
     let spaces = Spaces::of_this_user(flags);
     match fork::clone(flags, None) {
         Ok(None) => {
-            let settled = spaces.settle(&[c"/tmp".to_owned()]);
+            let settled = spaces.settle_user().and_then(|()| spaces.settle(&[c"/tmp".to_owned()]));
             let connected = if flags & NEWNET == 0 { Ok(()) } else { fork::loopback_up() };
             fork::exit(i32::from(settled.and(connected).is_err()))
         }

@@ -17,26 +17,31 @@ pub(super) const NEWNET: u64 = 0x4000_0000;
 /// The namespaces that a child is made in, and who this process is: in a new user namespace it is nobody until that is told
 /// who is mapped to whom.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spaces {
-    pub(super) flags: u64,
+pub(crate) struct Spaces {
+    pub(crate) flags: u64,
     user: u32,
     group: u32,
 }
 
 impl Spaces {
     /// Before the fork.
-    pub(super) fn of_this_user(flags: u64) -> Self {
+    pub(crate) fn of_this_user(flags: u64) -> Self {
         Self { flags, user: rustix::process::geteuid().as_raw(), group: rustix::process::getegid().as_raw() }
     }
 
-    /// In the child: makes its namespaces what an agent is to see. Of the files all but those below `write` are read-only
-    /// then, also for what Landlock doesn't look at: modes, owners, times.
-    pub(super) fn settle(self, write: &[CString]) -> io::Result<()> {
+    /// In the child: makes it the user that its parent is.
+    pub(crate) fn settle_user(self) -> io::Result<()> {
         if self.flags & NEWUSER != 0 {
             std::fs::write("/proc/self/setgroups", "deny")?;
             std::fs::write("/proc/self/uid_map", format!("{0} {0} 1", self.user))?;
             std::fs::write("/proc/self/gid_map", format!("{0} {0} 1", self.group))?;
         }
+        Ok(())
+    }
+
+    /// In the child: makes its namespaces what an agent is to see. Of the files all but those below `write` are read-only
+    /// then, also for what Landlock doesn't look at: modes, owners, times.
+    pub(super) fn settle(self, write: &[CString]) -> io::Result<()> {
         if self.flags & NEWNS == 0 {
             return Ok(());
         }
@@ -59,6 +64,13 @@ impl Spaces {
         over(c"tmpfs", c"/dev/shm", MountFlags::NODEV, Some(c"mode=1777"));
         Ok(())
     }
+}
+
+/// These namespaces, and one of mounts that the child may change.
+pub(crate) fn with_mounts(flags: u64) -> u64 {
+    use rustix::thread::{CapabilitySet, capabilities};
+    let may_mount = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
+    flags | NEWNS | if may_mount { 0 } else { NEWUSER }
 }
 
 /// Mounts what is not to be shared with others. Within a container it may be refused: Landlock and DAC guard what is there.

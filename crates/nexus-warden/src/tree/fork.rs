@@ -73,7 +73,7 @@ pub(super) fn fork(
     if plan.is_none() {
         let mut failed = None;
         let child = vfork::vfork(
-            &mut || failed = Some(become_program(&start.cwd, &image, limits, None, stdio, Some(runtime))),
+            &mut || failed = Some(become_program(start, &image, limits, None, stdio, Some(runtime))),
             nest,
         )
         .map_err(|error| fault(Stage::Fork, &error))?;
@@ -86,7 +86,7 @@ pub(super) fn fork(
     let Some(child) = fork else {
         drop(read);
         let mut pipe = File::from(write);
-        let fault = become_program(&start.cwd, &image, limits, plan, stdio, None);
+        let fault = become_program(start, &image, limits, plan, stdio, None);
         confess(&mut pipe, &fault);
         exit(127)
     };
@@ -123,7 +123,7 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Returns only what went wrong. Without a plan nothing is allocated but for that: see `vfork`.
 fn become_program(
-    cwd: &CStr,
+    start: &Start,
     image: &Image<'_>,
     limits: &Limits,
     plan: Option<Plan>,
@@ -131,7 +131,11 @@ fn become_program(
     runtime: Option<BorrowedFd<'_>>,
 ) -> Fault {
     // A group of its own, and no terminal: what is typed into the company's, or shown there, is not the agent's.
-    if let Err(error) = rustix::process::setsid() {
+    let separated = match start.own_session {
+        true => rustix::process::setsid().map(drop),
+        false => rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)),
+    };
+    if let Err(error) = separated {
         return fault(Stage::Fork, &error.into());
     }
     if let Err(error) = unblock() {
@@ -146,7 +150,7 @@ fn become_program(
     if let Err(error) = redirect(stdio) {
         return fault(Stage::Fork, &error);
     }
-    if let Err(error) = rustix::process::chdir(cwd) {
+    if let Err(error) = rustix::process::chdir(start.cwd.as_c_str()) {
         return fault(Stage::Directory, &error.into());
     }
     // The warden, which would see it, stands still: and the directory may have kept both waiting for long.
@@ -169,6 +173,15 @@ pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: it only ends this process.
     unsafe {
         libc::_exit(code)
+    }
+}
+
+/// Ends this process as a signal would, if that is deadly.
+pub(crate) fn end_by(signal: i32) {
+    if unblock().is_ok()
+        && let Some(signal) = rustix::process::Signal::from_named_raw(signal)
+    {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
     }
 }
 

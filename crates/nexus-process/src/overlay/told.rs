@@ -1,0 +1,105 @@
+//! What the warden's program is told about overlays.
+
+use std::ffi::{NulError, OsString};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::process::Stdio;
+
+use nexus_warden::protocol::{self, Start};
+use nexus_warden::within::Errand;
+
+use super::Overlay;
+use crate::command::Command;
+use crate::error::SpawnError;
+use crate::wardens::order::{argv, c_string};
+use crate::wardens::{Confinement, Limits};
+
+impl Overlay {
+    /// In the warden's words; without `is_writable` nothing can be changed.
+    pub(crate) fn told(&self, is_writable: bool) -> Result<protocol::Overlay, NulError> {
+        let path = |path: &Path| c_string(path.as_os_str());
+        Ok(protocol::Overlay {
+            lower: self.lower.iter().map(|layer| path(layer)).collect::<Result<_, _>>()?,
+            upper: path(&self.upper)?,
+            work: if is_writable { Some(path(&self.work)?) } else { None },
+            target: path(&self.target)?,
+        })
+    }
+}
+
+pub(super) fn within(
+    overlay: &Overlay,
+    command: &Command,
+    read_only: bool,
+    confinement: Option<&Confinement>,
+) -> Result<Command, SpawnError> {
+    let program = crate::program::find(command, Some(&overlay.target))?;
+    let lost = |source| SpawnError::Warden { doing: "be started".to_owned(), source };
+    let zero = |source: NulError| SpawnError::of_program(&program, source.into());
+    let start = Start {
+        id: 0,
+        program: c_string(program.as_os_str()).map_err(zero)?,
+        argv: argv(command).map_err(zero)?,
+        // It comes as the environment of the command: arguments are there for everybody to read.
+        env: Vec::new(),
+        cwd: c_string(command.cwd.as_os_str()).map_err(zero)?,
+        stdin: true,
+        limits: Limits::default(),
+        kill_after_ms: None,
+        confinement: confinement.cloned().map(Box::new),
+        overlay: Some(Box::new(overlay.told(!read_only).map_err(zero)?)),
+        own_session: false,
+    };
+    let errand = Errand::Run { start: Box::new(start), caller: std::process::id() };
+    // The descriptor that the path names is open for as long as this process lives.
+    let (warden, _held) = crate::wardens::program().map_err(lost)?;
+    let word = protocol::word(&errand).map_err(|error| lost(std::io::Error::other(error)))?;
+    let args = [OsString::from("within"), OsString::from_vec(word.into_bytes())];
+    Ok(Command { program: warden.into(), args: args.into(), cwd: "/".into(), ..command.clone() })
+}
+
+/// The file that the trial changes.
+const FILE: &str = "file";
+
+pub(super) fn probe(directory: &Path) -> Result<(), String> {
+    let name = format!("overlay-trial-{}-{:?}", std::process::id(), std::thread::current().id());
+    let place = directory.join(name.replace(['(', ')'], ""));
+    let said = |error: std::io::Error| format!("an overlay can't be tried in {}: {error}", directory.display());
+    let _ = std::fs::remove_dir_all(&place);
+    let overlay = Overlay {
+        lower: vec![place.join("lower")],
+        upper: place.join("upper"),
+        work: place.join("work"),
+        target: place.join("target"),
+    };
+    let tried = (|| {
+        for path in [&overlay.lower[0], &overlay.upper, &overlay.work, &overlay.target] {
+            std::fs::create_dir_all(path).map_err(said)?;
+        }
+        std::fs::write(overlay.lower[0].join(FILE), "as it was\n").map_err(said)?;
+        attempt(&overlay)?;
+        let left = std::fs::read_to_string(overlay.lower[0].join(FILE)).map_err(said)?;
+        if left == "as it was\n" { Ok(()) } else { Err("an overlay here changes its lower layer".to_owned()) }
+    })();
+    super::make_removable(&overlay.work);
+    let _ = std::fs::remove_dir_all(&place);
+    tried
+}
+
+fn attempt(overlay: &Overlay) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("an overlay can't be tried: {error}");
+    let told = overlay.told(true).map_err(|error| failed(error.into()))?;
+    let errand = Errand::Try { overlay: told, file: c_string(FILE.as_ref()).map_err(|error| failed(error.into()))? };
+    let word = protocol::word(&errand).map_err(|error| failed(std::io::Error::other(error)))?;
+    let (warden, _held) = crate::wardens::program().map_err(failed)?;
+    let mut command = std::process::Command::new(warden);
+    command.arg("within").arg(OsString::from_vec(word.into_bytes())).env_clear().stdin(Stdio::null());
+    let output = command.output().map_err(failed)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let why = String::from_utf8_lossy(&output.stderr);
+    let why = why.trim().trim_start_matches("nexus: ");
+    let filesystem = overlay.upper.ancestors().nth(2).unwrap_or(Path::new("/")).display();
+    Err(format!("there can be no overlay in {filesystem}: {why}"))
+}

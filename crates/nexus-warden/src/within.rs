@@ -1,0 +1,127 @@
+//! `within`: runs one program in an overlay, a confinement, or both, for a caller that has no warden.
+//!
+//! Standard input, output and error, the environment and the exit code are the program's. Everything ends with the caller.
+
+use std::collections::VecDeque;
+use std::ffi::{CString, OsString};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{self, Exit, Fault, Overlay, Report, Signal, Stage, Start};
+use crate::tree::{Children, Tree, fault, fork};
+
+mod trial;
+
+/// What is to be done within.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Errand {
+    /// Run a program. Its environment is that of `within` itself.
+    Run { start: Box<Start>, caller: u32 },
+    /// Find out whether an overlay can be had: empty directories of the caller, the lower one with a file.
+    Try { overlay: Overlay, file: CString },
+}
+
+/// The exit code when nothing was started; standard error says why then.
+pub const NOT_STARTED: u8 = 125;
+
+/// `within ERRAND`.
+#[must_use]
+pub fn within(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    let errand = args.next().and_then(|word| protocol::of_word(&CString::new(word.into_vec()).ok()?).ok());
+    let done = match errand {
+        Some(Errand::Run { start, caller }) => run(*start, caller),
+        Some(Errand::Try { overlay, file }) => trial::attempt(&overlay, &file).map(|()| Exit::Code(0)),
+        None => Err(Fault { stage: Stage::Fork, errno: 0, detail: "there is no errand".to_owned() }),
+    };
+    match done {
+        Ok(Exit::Code(code)) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
+        Ok(Exit::Signal(signal)) => {
+            fork::end_by(signal);
+            ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
+        }
+        Err(failed) => {
+            let _ = writeln!(io::stderr(), "{}", sentence(&failed));
+            ExitCode::from(NOT_STARTED)
+        }
+    }
+}
+
+fn sentence(failed: &Fault) -> String {
+    let doing = match failed.stage {
+        Stage::Exec => "start the program",
+        Stage::Directory => "enter the program's directory",
+        Stage::Confine => "confine the program",
+        Stage::Fork | Stage::Cgroup | Stage::Limits => "start a process",
+        // The detail says it.
+        Stage::Overlay => "",
+    };
+    let system = io::Error::from_raw_os_error(failed.errno);
+    match (failed.errno, failed.detail.as_str(), doing) {
+        (0, detail, "") => format!("nexus: {detail}"),
+        (0, detail, doing) => format!("nexus: can't {doing}: {detail}"),
+        (_, detail, "") => format!("nexus: can't {detail}: {system}"),
+        (_, "", doing) => format!("nexus: can't {doing}: {system}"),
+        (_, detail, doing) => format!("nexus: can't {doing} ({detail}): {system}"),
+    }
+}
+
+fn run(mut start: Start, caller: u32) -> Result<Exit, Fault> {
+    let forked = |error: io::Error| fault(Stage::Fork, &error);
+    let parent = Pid::from_raw(caller.cast_signed()).filter(|caller| getppid() == Some(*caller));
+    let parent = parent.ok_or_else(|| forked(io::Error::other("the caller is gone")))?;
+    let parent = pidfd_open(parent, PidfdFlags::empty()).map_err(|error| forked(error.into()))?;
+    let _ = rustix::thread::set_name(c"nexus-within");
+    rustix::thread::set_no_new_privs(true).map_err(|error| forked(error.into()))?;
+    start.env = std::env::vars_os().filter_map(variable).collect();
+    start.own_session = false;
+    start.stdin = true;
+    let children = Children::new().map_err(forked)?;
+    let mut stdio = VecDeque::with_capacity(3);
+    for stream in [rustix::stdio::stdout(), rustix::stdio::stderr(), rustix::stdio::stdin()] {
+        stdio.push_back(kept(stream).map_err(forked)?);
+    }
+    let mut tree = Tree::start(&start, &mut stdio, None, parent.as_fd())?;
+    loop {
+        let has_caller = wait(&tree, &children, parent.as_fd()).map_err(forked)?;
+        if !has_caller {
+            // Whatever is not in a namespace with an init is of this group.
+            let _ = rustix::process::kill_current_process_group(rustix::process::Signal::KILL);
+        }
+        children.clear();
+        let mut told = Vec::new();
+        tree.look(true, None, &mut told);
+        for (report, _) in told {
+            match report {
+                Report::NotStarted { fault, .. } => return Err(fault),
+                Report::LeaderExited { .. } => tree.signal(Signal::Kill, None),
+                Report::Gone { end, .. } => return Ok(end.exit),
+                Report::Started { .. } | Report::LimitHit { .. } => {}
+            }
+        }
+    }
+}
+
+fn kept(stream: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(stream, 3)?)
+}
+
+fn variable((name, value): (OsString, OsString)) -> Option<CString> {
+    CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
+}
+
+/// Waits until something has happened. False: the caller is gone.
+fn wait(tree: &Tree, children: &Children, caller: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut fds = vec![PollFd::from_borrowed_fd(caller, PollFlags::IN), PollFd::new(children, PollFlags::IN)];
+    fds.extend(tree.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+    match poll(&mut fds, None) {
+        Ok(_) => Ok(fds[0].revents().is_empty()),
+        Err(rustix::io::Errno::INTR) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
