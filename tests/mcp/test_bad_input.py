@@ -1,6 +1,7 @@
 """What is wrong is refused by a tool's own answer, which names it and says what to do."""
 
 import pytest
+from company import told
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +58,7 @@ async def test_a_project_that_is_not_there(company, tmp_path):
     async with company.client() as asked:
         missing = tmp_path / "nowhere"
         result = await asked.call("delegateTask", task_description="true", project_path=str(missing))
-        answer = result.structured_content
+        answer = told(result)
         if not result.is_error:
             answer = await asked.ended(answer["task_id"])
             assert answer["status"] == "failed"

@@ -4,7 +4,7 @@ import time
 
 import anyio
 import pytest
-from company import eventually, moment
+from company import eventually, moment, told
 from mcp import Client
 
 pytestmark = pytest.mark.anyio
@@ -105,7 +105,8 @@ async def test_run_waits_and_reports_progress(company, transport, era):
 
         failed = await asked.call("runTask", task_description="exit 4")
         assert failed.is_error
-        assert (failed.structured_content["status"], failed.structured_content["result"]["exit_code"]) == ("failed", 4)
+        task = told(failed)
+        assert (task["status"], task["result"]["exit_code"]) == ("failed", 4)
 
 
 async def test_active_tasks_are_listed_and_cancelled(company, transport, era):

@@ -1,7 +1,10 @@
-//! What a tool answers when it can't: a JSON object with a sentence that says what to do, marked `isError`.
+//! A tool's error: a JSON object with a sentence that says what to do, as text and marked `isError`.
+//!
+//! It is never `structuredContent`: clients hold that against the tool's `outputSchema`, which describes success. Those that
+//! do so for errors too would throw instead of handing on the message.
 
 use nexus_core::refusal::{Refusal, RefusalKind};
-use rmcp::model::CallToolResult;
+use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Value, json};
 
 /// A tool's error, as the object that the client gets.
@@ -37,8 +40,13 @@ impl Fault {
     }
 
     pub(crate) fn into_result(self) -> CallToolResult {
-        CallToolResult::structured_error(self.0)
+        error(&self.0)
     }
+}
+
+/// An error result, with its JSON as text.
+pub(crate) fn error(value: &Value) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(value.to_string())])
 }
 
 impl From<Refusal> for Fault {
@@ -82,10 +90,11 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_an_error_in_both_forms() {
-        let result = Fault::from(Refusal::invalid("no")).into_result();
-        assert_eq!(result.is_error, Some(true));
+    fn a_fault_is_text_alone() {
+        let fault = Fault::from(Refusal::invalid("no"));
+        let result = fault.clone().into_result();
+        assert_eq!((result.is_error, result.structured_content), (Some(true), None));
         let text: Value = serde_json::from_str(&result.content[0].as_text().unwrap().text).unwrap();
-        assert_eq!(Some(text), result.structured_content);
+        assert_eq!(text, fault.0);
     }
 }

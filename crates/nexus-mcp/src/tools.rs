@@ -14,7 +14,7 @@ use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
 use rmcp::service::RequestContext;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::answer::{Cancelled, Delegated, DepartmentList, Log, MessageList, Sent, Stats, TaskAnswer, TaskList};
 use crate::args::{self, Delegate, ListActive, ListAll, Nothing, OneTask, ReadLog, ReadMessages, SendMessage};
@@ -72,13 +72,13 @@ where
     T: Serialize,
     F: Future<Output = Result<T, Fault>>,
 {
-    structured(&tool(args::read(arguments)?).await?)
+    let answer = tool(args::read(arguments)?).await?;
+    Ok(CallToolResult::structured(value(&answer)?))
 }
 
-fn structured(answer: &impl Serialize) -> Result<CallToolResult, Fault> {
-    let value = serde_json::to_value(answer)
-        .map_err(|error| Refusal::new(RefusalKind::Internal, format!("the answer can't be written: {error}")))?;
-    Ok(CallToolResult::structured(value))
+fn value(answer: &impl Serialize) -> Result<Value, Fault> {
+    serde_json::to_value(answer)
+        .map_err(|error| Refusal::new(RefusalKind::Internal, format!("the answer can't be written: {error}")).into())
 }
 
 /// What a tool does to the company: hints for a client that asks its user before some of them.

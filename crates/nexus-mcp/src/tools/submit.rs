@@ -9,10 +9,10 @@ use rmcp::RoleServer;
 use rmcp::model::CallToolResult;
 use rmcp::service::RequestContext;
 
-use super::structured;
+use super::value;
 use crate::answer::{Delegated, TaskAnswer};
 use crate::args::{Delegate, OneTask};
-use crate::fault::Fault;
+use crate::fault::{Fault, error};
 use crate::progress::report;
 use crate::server::Server;
 
@@ -23,7 +23,7 @@ pub(super) async fn delegate(server: &Server, args: Delegate) -> Result<Delegate
     Ok(Delegated::new(accepted, "Task delegated successfully"))
 }
 
-/// Delegates and waits. A task that ends otherwise than well is an error that carries the task.
+/// Delegates and waits. A task that fails or is cancelled is an error whose text is the task.
 pub(super) async fn run(
     server: &Server,
     args: Delegate,
@@ -43,10 +43,9 @@ pub(super) async fn run(
         never = report(&server.client, task, context) => match never {},
     };
     let ended = ended.map_err(|refusal| Fault::about(&id, &refusal))?;
-    let well = ended.task.status == Status::Completed;
-    let mut result = structured(&TaskAnswer::from(ended))?;
-    result.is_error = Some(!well);
-    Ok(result)
+    let completed = ended.task.status == Status::Completed;
+    let answer = value(&TaskAnswer::from(ended))?;
+    Ok(if completed { CallToolResult::structured(answer) } else { error(&answer) })
 }
 
 pub(super) async fn retry(server: &Server, args: OneTask) -> Result<Delegated, Fault> {

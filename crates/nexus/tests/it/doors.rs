@@ -32,7 +32,7 @@ class Tools:
             if answer.get("id") == self.asked: return answer
     def call(self, tool, **arguments):
         answer = self.ask("tools/call", name=tool, arguments=arguments)
-        return answer["error"] if "error" in answer else answer["result"]["structuredContent"]
+        return answer["error"] if "error" in answer else json.loads(answer["result"]["content"][0]["text"])
     def close(self):
         self.bridge.stdin.close()
         return self.bridge.wait()
