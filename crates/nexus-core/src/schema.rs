@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::account::AccountRecord;
 use crate::api::{
@@ -73,8 +73,34 @@ fn given<T: JsonSchema>() -> Value {
 }
 
 fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
-    SchemaGenerator::new(settings).into_root_schema_for::<T>().to_value()
+    let mut schema = SchemaGenerator::new(settings).into_root_schema_for::<T>().to_value();
+    if let Some(schema) = schema.as_object_mut() {
+        drop_number_formats(schema);
+    }
+    schema
 }
+
+/// Takes the formats of numbers, such as `uint32`, out of a schema. JSON Schema defines none, and validators warn of each.
+///
+/// A number's bounds stay: `minimum` and `maximum` say all that a reader can check.
+pub fn drop_number_formats(schema: &mut Map<String, Value>) {
+    // A property may be called `format` too, but its value is a schema and no text.
+    let of_a_number = |value: &Value| value.as_str().is_some_and(|format| NUMBER_FORMATS.contains(&format));
+    schema.retain(|key, value| key != "format" || !of_a_number(value));
+    for value in schema.values_mut() {
+        match value {
+            Value::Object(inner) => drop_number_formats(inner),
+            Value::Array(items) => items.iter_mut().filter_map(Value::as_object_mut).for_each(drop_number_formats),
+            _ => {}
+        }
+    }
+}
+
+/// Every format that schemars gives a number.
+const NUMBER_FORMATS: [&str; 14] = [
+    "int", "int8", "int16", "int32", "int64", "int128", "uint", "uint8", "uint16", "uint32", "uint64", "uint128",
+    "float", "double",
+];
 
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,10 @@ mod messages;
 mod submit;
 mod tasks;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::schema;
 use rmcp::RoleServer;
 use rmcp::handler::server::common::{schema_for_input, schema_for_output, schema_for_type};
 use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
@@ -184,13 +185,20 @@ fn tool<A: JsonSchema + 'static, T: JsonSchema + 'static>(
         Effect::Adds => hints.read_only(false).destructive(false).idempotent(false).open_world(true),
         Effect::Ends => hints.read_only(false).destructive(true).idempotent(true).open_world(false),
     };
-    let mut input = schema_for_input::<A>().unwrap_or_else(|_| schema_for_type::<A>()).as_ref().clone();
+    let input = schema_for_input::<A>().unwrap_or_else(|_| schema_for_type::<A>());
+    let mut input = without_number_formats(&input);
     // Some clients refuse a schema without it, even of a tool that takes nothing.
     input.entry("properties").or_insert_with(|| json!({}));
     Tool::new(name, description, input)
         .with_title(title)
         .with_annotations(hints)
-        .with_raw_output_schema(schema_for_output::<T>())
+        .with_raw_output_schema(Arc::new(without_number_formats(&schema_for_output::<T>())))
+}
+
+fn without_number_formats(schema: &JsonObject) -> JsonObject {
+    let mut schema = schema.clone();
+    schema::drop_number_formats(&mut schema);
+    schema
 }
 
 #[cfg(test)]
@@ -209,5 +217,13 @@ mod tests {
             assert_eq!(tool.input_schema["additionalProperties"], false, "{}", tool.name);
             assert_eq!(tool.output_schema.as_ref().unwrap()["type"], "object", "{}", tool.name);
         }
+    }
+
+    #[test]
+    fn formats_are_those_that_validators_know() {
+        let shown = serde_json::to_string(list()).unwrap();
+        let formats: std::collections::BTreeSet<&str> =
+            shown.split("\"format\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(formats.iter().all(|format| ["uuid", "date-time"].contains(format)), "{formats:?}");
     }
 }

@@ -34,3 +34,24 @@ fn bounds_of_the_types_are_said() {
     let required = schema("log_chunk")["required"].as_array().unwrap();
     assert_eq!(required.len(), 6, "{required:?}");
 }
+
+#[test]
+fn a_number_has_bounds_and_no_format() {
+    for (name, schema) in all() {
+        let text = schema.to_string();
+        for format in ["int", "float", "double"] {
+            assert!(!text.contains(&format!("\"format\":\"{format}")), "{name}: {format}");
+        }
+        assert!(!text.contains("\"format\":\"uint"), "{name}");
+    }
+    let mut schema = serde_json::json!({
+        "properties": { "format": { "type": "integer", "format": "uint8", "minimum": 0 } },
+        "anyOf": [{ "type": "number", "format": "double" }, { "type": "string", "format": "uuid" }],
+    });
+    super::drop_number_formats(schema.as_object_mut().unwrap());
+    let expected = serde_json::json!({
+        "properties": { "format": { "type": "integer", "minimum": 0 } },
+        "anyOf": [{ "type": "number" }, { "type": "string", "format": "uuid" }],
+    });
+    assert_eq!(schema, expected);
+}
