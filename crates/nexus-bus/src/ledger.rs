@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use nexus_core::due::LATEST;
 use nexus_core::event::{Event, What};
 use nexus_core::id::TaskId;
 use nexus_core::lane::Lane;
@@ -255,9 +256,9 @@ pub(crate) fn first_message(entry: &QueueEntry) -> Result<Outgoing, BusError> {
     Ok(message.expecting(&pattern, 0))
 }
 
-/// A message that the broker publishes to its own subject at `at`.
+/// A message that the broker publishes to its own subject at `at`, and at the latest that it can wait for where that is sooner.
 fn scheduled(mut message: Outgoing, task: TaskId, at: Timestamp) -> Outgoing {
-    message.headers.insert(async_nats::header::NATS_SCHEDULE, format!("@at {}", whole_seconds_up(at)));
+    message.headers.insert(async_nats::header::NATS_SCHEDULE, format!("@at {}", whole_seconds_up(at.min(LATEST))));
     message.headers.insert(async_nats::header::NATS_SCHEDULE_TARGET, message.subject.clone());
     Outgoing { subject: subject::schedule(task), ..message }
 }

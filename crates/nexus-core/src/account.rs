@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::Conclusion;
+use crate::due;
 use crate::id::AgentName;
 use crate::run::{Trouble, TroubleKind};
 use crate::task::STORED_VERSION;
@@ -74,7 +75,7 @@ impl AccountRecord {
     #[must_use]
     pub fn after(before: Option<&Self>, account: &AgentName, trouble: &Trouble, now: Timestamp) -> Option<Self> {
         let reason = trouble.message.clone();
-        let later = |delay: Duration| now.checked_add(delay).unwrap_or(now);
+        let later = |delay: Duration| due::after(now, delay);
         let (state, strikes) = match trouble.kind {
             TroubleKind::Authentication => {
                 let strikes = before.filter(|before| before.is_unhealthy()).map_or(0, |before| before.strikes);

@@ -12,6 +12,7 @@ pub mod commit;
 pub mod company;
 pub mod dead;
 pub mod department;
+pub mod due;
 pub mod event;
 pub mod fence;
 pub mod id;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::company::Company;
+use crate::due::LATEST;
 use crate::id::{AgentName, DepartmentName, TaskId};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::task::{MAX_CONTEXT, MAX_DESCRIPTION, MAX_WORDS, Submission, Task};
@@ -98,6 +99,12 @@ pub fn check(submission: &Submission) -> Result<(), Refusal> {
     if submission.max_attempts == Some(0) {
         return Err(Refusal::invalid("max_attempts is 0; a task has at least 1 attempt"));
     }
+    if let Some(due) = submission.not_before.filter(|due| *due > LATEST) {
+        let message = format!("not_before is {due}; the latest time that a task can wait for is {LATEST}");
+        return Err(
+            Refusal::invalid(message).with_help("check the unit of the time, or leave the task out until it is due")
+        );
+    }
     Ok(())
 }
 
@@ -163,6 +170,7 @@ mod tests {
     use crate::restart::RestartPolicy;
     use crate::units::Span;
     use std::sync::Arc;
+    use std::time::Duration;
 
     fn company() -> Company {
         let department = |types: &[&str], agents: &[&str]| {
@@ -248,6 +256,9 @@ mod tests {
         check_route(|s| s.description = "a\0b".into(), Err((InvalidInput, "NUL")));
         check_route(|s| s.timeout_seconds = Some(0), Err((InvalidInput, "1 second")));
         check_route(|s| s.max_attempts = Some(0), Err((InvalidInput, "at least 1")));
+        check_route(|s| s.not_before = Some(LATEST), Ok("engineering"));
+        let late = LATEST.checked_add(Duration::from_secs(1)).ok();
+        check_route(move |s| s.not_before = late, Err((InvalidInput, "can wait for is 2262-01-01T00:00:00Z")));
         check_route(|s| s.idempotency_key = Some(String::new()), Err((InvalidInput, "idempotency_key")));
     }
 }

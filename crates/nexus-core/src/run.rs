@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::due;
 use crate::event::{Failure, FailureKind};
 
 #[cfg(test)]
@@ -104,7 +105,7 @@ impl Reset {
     #[must_use]
     pub fn at(self, now: Timestamp) -> Timestamp {
         match self {
-            Self::In(delay) => now.checked_add(delay).unwrap_or(now),
+            Self::In(delay) => due::after(now, delay),
             Self::At(at) => at,
         }
     }

@@ -21,11 +21,16 @@ pub struct Span(Duration);
 pub enum InvalidUnit {
     #[error("`{0}` is not a duration: write a number with a unit, such as \"90s\", \"30m\" or \"1h 30m\"")]
     Span(String),
+    #[error("`{0}` is too long: a duration is at most {days}d, which is about 10,000 years", days = Span::LONGEST.get().as_secs() / DAY)]
+    TooLong(String),
     #[error("`{0}` is not a size: write a number with a unit, such as \"64MiB\", \"2GiB\" or \"500KB\"")]
     Size(String),
 }
 
 impl Span {
+    /// Longer ones are refused: added to a time or to a clock, they would lead beyond what either can express.
+    pub const LONGEST: Self = Self::from_secs(3_650_000 * DAY);
+
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
         Self(Duration::from_secs(secs))
@@ -55,12 +60,14 @@ impl FromStr for Span {
         let refused = || InvalidUnit::Span(text.to_owned());
         let text = text.trim();
         let (days, rest) = split_days(text).ok_or_else(refused)?;
-        if rest.is_empty() && !text.is_empty() {
-            return Ok(Self(days));
-        }
-        let signed: SignedDuration = rest.parse().map_err(|_| refused())?;
-        let rest = Duration::try_from(signed).map_err(|_| refused())?;
-        days.checked_add(rest).map(Self).ok_or_else(refused)
+        let rest = if rest.is_empty() && !text.is_empty() {
+            Duration::ZERO
+        } else {
+            let signed: SignedDuration = rest.parse().map_err(|_| refused())?;
+            Duration::try_from(signed).map_err(|_| refused())?
+        };
+        let whole = Self(days.saturating_add(rest));
+        if whole > Self::LONGEST { Err(InvalidUnit::TooLong(text.to_owned())) } else { Ok(whole) }
     }
 }
 
@@ -188,6 +195,10 @@ mod tests {
         }
         for bad in ["", "90", "-5s", "soon", "d", "30dx", "30", "99999999999999999999d", "1d -1h"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
+        }
+        assert_eq!("3650000d".parse(), Ok(Span::LONGEST));
+        for far in ["3650000d 1ns", "99999999999999d", "99999999999999h"] {
+            assert_eq!(far.parse::<Span>(), Err(InvalidUnit::TooLong(far.to_owned())), "{far}");
         }
     }
 

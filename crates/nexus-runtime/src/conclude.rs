@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use nexus_bus::{BusError, Claim};
 use nexus_core::attempt::Conclusion;
 use nexus_core::department::Department;
+use nexus_core::due;
 use nexus_core::event::{Outcome, What};
 use nexus_core::fence::Fence;
 use nexus_core::retry::{Next, next};
@@ -74,7 +75,7 @@ async fn write(
             }
             Next::Fail(failure) => (claim.conclude(What::Failed { failure, outcome: said }, now).await, Some(false)),
             Next::RetryAfter(failure, delay) => {
-                let retry_at = now.checked_add(delay).unwrap_or(now);
+                let retry_at = due::after(now, delay);
                 let what = What::AttemptFailed { failure, outcome: said, retry_at };
                 (claim.conclude_and_retry(what, run, retry_at, now).await, None)
             }

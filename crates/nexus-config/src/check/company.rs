@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nexus_core::company::Delegation;
 use nexus_core::id::DepartmentName;
+use nexus_core::units::Span;
 
 use super::{Check, Parsed, agent};
 use crate::explain::unknown;
@@ -12,10 +13,17 @@ use crate::settings::{Nats, Tls};
 /// Tasks that ask for tasks this deep are a loop.
 const DEEPEST: u32 = 64;
 
+/// The broker counts the age of what it keeps in nanoseconds, and 64 bits of them are 292 years.
+const LONGEST_RETENTION: Span = Span::from_secs(100_000 * 24 * 60 * 60);
+
 pub(super) fn check(check: &mut Check<'_>, parsed: &Parsed, whole: bool) {
     let file = &parsed.file;
     check.refuse_if(file.name.trim().is_empty(), &["name"], "a company needs a `name`");
     check.more_than_zero(Some(file.retention), &["retention"]);
+    if file.retention > LONGEST_RETENTION {
+        let message = format!("`retention` is {}, and must be at most {LONGEST_RETENTION}", file.retention);
+        check.refuse(&["retention"], message);
+    }
     check.restart(&file.restart, &[]);
     check.budget(&file.budget, &[]);
     let Delegation { max_depth, max_children, max_tree } = file.delegation;

@@ -25,7 +25,7 @@ impl Policy {
     /// The department's limits, with the task's own time-out where that is shorter.
     #[must_use]
     pub fn new(limits: &Limits, stop: &StopPolicy, timeout_seconds: Option<u64>) -> Self {
-        let own = timeout_seconds.map(Duration::from_secs);
+        let own = timeout_seconds.map(|secs| Duration::from_secs(secs).min(Span::LONGEST.get()));
         let department = limits.wall_time.map(|span| span.get());
         Self {
             wall_time: own.into_iter().chain(department).min(),
