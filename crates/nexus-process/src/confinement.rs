@@ -12,9 +12,11 @@ use std::process::Stdio;
 
 use nexus_warden::protocol::{Bind, Confinement, Network, Tier};
 
+mod programs;
 mod system;
 
 pub use nexus_warden::confine::Available;
+pub use programs::Programs;
 pub use system::System;
 
 /// What of confinement this machine offers, found out by trying it, which takes some hundredths of a second; `path` is where
@@ -59,22 +61,6 @@ pub struct Policy<'a> {
     pub path: &'a OsStr,
 }
 
-/// What an installed program consists of, by the names that these have nearly everywhere.
-const PARTS: [&str; 12] = [
-    "bin",
-    "lib",
-    "lib64",
-    "libexec",
-    "share",
-    "include",
-    "shims",
-    "versions",
-    "plugins",
-    "toolchains",
-    "node_modules",
-    "pyvenv.cfg",
-];
-
 /// A confinement, and the variables that go with it.
 pub type Confined = (Confinement, Vec<(OsString, OsString)>);
 
@@ -94,13 +80,21 @@ impl Policy<'_> {
         } else {
             system.open.iter().for_each(|path| reach.read(path));
         }
-        self.programs(system, &mut reach);
+        let apart = [self.data_dir, self.workspace];
+        let programs = Programs { system, home: self.home, apart: &apart, path: self.path };
+        reach.read.extend(programs.reach(Some(self.program)));
         self.readable.iter().for_each(|path| reach.read(path));
         self.read.iter().for_each(|path| reach.read(&self.expanded(path)));
         self.write.iter().for_each(|path| reach.write(&self.expanded(path)));
         self.pipes.iter().for_each(|pipe| reach.write(pipe));
         reach.write(self.workspace);
-        let env = self.private_places(whole, &mut reach)?;
+        let settings = programs.settings().into_iter().map(|name| (name.to_owned(), false));
+        let of_home: Vec<(String, bool)> = self.of_home.iter().cloned().chain(settings).collect();
+        let mut env = self.private_places(whole, &of_home, &mut reach)?;
+        if !whole {
+            env.extend(programs.roots().into_iter().map(|(name, root)| (OsString::from(name), root.into_os_string())));
+        }
+        reach.settle();
         let confinement = Confinement {
             tier: self.tier.clone(),
             read: reach.read.into_iter().map(same).collect(),
@@ -148,58 +142,6 @@ impl Policy<'_> {
         }
     }
 
-    /// The agent's program, and those on its `PATH`, with what was installed along with them.
-    fn programs(&self, system: &System, reach: &mut Reach) {
-        let covered = |path: &Path| system.readable.iter().any(|root| path.starts_with(root));
-        let real = self.program.canonicalize().unwrap_or_else(|_| self.program.to_owned());
-        for program in [self.program, &real].into_iter().filter(|path| !covered(path)) {
-            // Nothing can be put where a link is; who starts the program follows it first.
-            if !program.is_symlink() {
-                reach.read(program);
-            }
-            // What lies beside a program that was put anywhere, in the home say, is none of its business.
-            let parts = program.parent().map(|bin| self.installation(bin)).unwrap_or_default();
-            parts.iter().for_each(|part| reach.read(part));
-        }
-        // npm's links lead to a file of a package, which needs the rest of it and the packages around.
-        let packages = real.ancestors().filter(|path| path.ends_with("node_modules")).last();
-        if let Some(packages) = packages.filter(|packages| !covered(packages) && self.is_small(packages)) {
-            reach.read(packages);
-        }
-        let usable = |bin: &PathBuf| bin.is_absolute() && !covered(bin) && bin.is_dir() && self.is_small(bin);
-        for bin in std::env::split_paths(self.path).filter(usable) {
-            reach.read(&bin);
-            self.installation(&bin).iter().for_each(|part| reach.read(part));
-            // rustup keeps the programs beside those on the PATH, and cargo its credentials there.
-            if bin.ends_with(".cargo/bin")
-                && let Some(home) = bin.ancestors().nth(2)
-            {
-                reach.read(&home.join(".rustup"));
-            }
-        }
-    }
-
-    /// What a directory of programs was installed with: all of `x` for `x/bin`, where that holds nothing else. Right below the
-    /// home tools keep their credentials beside it (`~/.docker`, `~/.pulumi`): there only what programs are made of.
-    fn installation(&self, bin: &Path) -> Vec<PathBuf> {
-        let named =
-            |path: &Path, names: &[&str]| path.file_name().is_some_and(|name| names.iter().any(|known| name == *known));
-        let Some(whole) = bin.parent() else { return Vec::new() };
-        if !named(bin, &["bin", "shims"]) || named(whole, &[".local", ".cargo"]) || !self.is_small(whole) {
-            Vec::new()
-        } else if whole.parent() == self.home {
-            PARTS.iter().map(|part| whole.join(part)).collect()
-        } else {
-            vec![whole.to_owned()]
-        }
-    }
-
-    /// Holds neither the home nor anything of the company.
-    fn is_small(&self, path: &Path) -> bool {
-        let holds = |other: &Path| other.starts_with(path);
-        path.parent().is_some() && !self.home.is_some_and(holds) && !holds(self.data_dir) && !holds(self.workspace)
-    }
-
     fn expanded(&self, path: &str) -> PathBuf {
         match (path.strip_prefix("~/"), self.home) {
             (Some(below), Some(home)) => home.join(below),
@@ -208,9 +150,14 @@ impl Policy<'_> {
     }
 
     /// The private home and temporary directories, and what of the user's home lies in the former.
-    fn private_places(&self, whole: bool, reach: &mut Reach) -> Result<Vec<(OsString, OsString)>, String> {
+    fn private_places(
+        &self,
+        whole: bool,
+        of_home: &[(String, bool)],
+        reach: &mut Reach,
+    ) -> Result<Vec<(OsString, OsString)>, String> {
         let (own_home, own_tmp) = (self.private.join("home"), self.private.join("tmp"));
-        for (path, writable) in self.of_home {
+        for (path, writable) in of_home {
             let Some(home) = self.home else { break };
             let real = home.join(path);
             if *writable {
@@ -270,6 +217,15 @@ impl Reach {
         if path.exists() {
             self.write.insert(path.to_owned());
         }
+    }
+
+    /// Leaves out what another part shows already by a link of its own: nothing can be put where a link is.
+    fn settle(&mut self) {
+        let all = self.read.clone();
+        self.read.retain(|path| {
+            let mut links = path.ancestors().filter(|part| part.is_symlink());
+            !links.any(|link| link.ancestors().skip(1).any(|part| all.contains(part) || self.write.contains(part)))
+        });
     }
 }
 

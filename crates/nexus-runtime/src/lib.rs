@@ -33,6 +33,8 @@ pub use engine::container_engine;
 pub use ledger_memory::{LedgerError, lost_records};
 pub use nexus_agents::is_installed;
 pub use protector::means;
+#[cfg(target_os = "linux")]
+pub use protector::unreachable_programs;
 pub use reception::{Caller, Receptionist, Stream};
 pub use runtime::{Runtime, RuntimeOptions, StartError};
 pub use survey::{Seen, announce, survey};

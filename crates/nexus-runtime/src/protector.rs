@@ -258,6 +258,16 @@ pub fn means() -> Means {
     means
 }
 
+/// Programs on the `PATH` that run outside of a sandbox and can't be run in one.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn unreachable_programs(data_dir: &Path) -> Vec<PathBuf> {
+    use nexus_process::confinement::{Programs, System};
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
+    Programs { system: &System::look(), home: home.as_deref(), apart: &[data_dir], path: &path }.unreachable()
+}
+
 #[cfg(target_os = "linux")]
 fn of(groups: &nexus_process::Groups, available: &nexus_process::confinement::Available) -> Means {
     Means {

@@ -34,6 +34,7 @@ enum Level {
 }
 
 pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Exit> {
+    let data_dir = place::data_dir(place)?;
     let mut findings = Vec::new();
     let mut say = |level, what, message: String| findings.push(Finding::new(level, what, message));
     match nexus_config::load(&source(place, None)) {
@@ -43,7 +44,7 @@ pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Ex
             findings.extend(agents::agents(&loaded.company, output.is_json()).await);
             let mut say = |level, what, message: String| findings.push(Finding::new(level, what, message));
             machine::files(&loaded.company, &mut say);
-            sandbox::protection(&loaded.company, &mut say).await;
+            sandbox::protection(&loaded.company, &data_dir, &mut say).await;
         }
         Err(errors) => {
             for error in errors.iter() {
@@ -52,7 +53,6 @@ pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Ex
         }
     }
     let mut say = |level, what, message: String| findings.push(Finding::new(level, what, message));
-    let data_dir = place::data_dir(place)?;
     machine::disk(&data_dir, &mut say);
     machine::ledger(&data_dir, &mut say);
     company(place, &mut say).await?;

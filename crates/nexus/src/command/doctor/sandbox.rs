@@ -1,5 +1,6 @@
 //! Whether this machine can limit and confine agents as the departments demand.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use nexus_core::company::Company;
@@ -8,7 +9,7 @@ use nexus_core::protect::Means;
 
 use super::Level;
 
-pub(super) async fn protection(company: &Company, say: &mut impl FnMut(Level, &'static str, String)) {
+pub(super) async fn protection(company: &Company, data_dir: &Path, say: &mut impl FnMut(Level, &'static str, String)) {
     let means = nexus_runtime::means();
     match (&means.namespaces, means.tier()) {
         (None, _) => say(Level::Ok, "sandbox", "agents can be confined in namespaces of their own".to_owned()),
@@ -25,6 +26,10 @@ pub(super) async fn protection(company: &Company, say: &mut impl FnMut(Level, &'
             Err(why) => say(Level::Fail, "containers", why),
         }
     }
+    #[cfg(target_os = "linux")]
+    if means.tier().is_ok() {
+        programs(data_dir, say);
+    }
     for (name, department) in &company.departments {
         match means.plan(&department.sandbox, &department.limits) {
             Err(why) => say(Level::Fail, "sandbox", format!("tasks of {name} are refused: {why}")),
@@ -34,6 +39,27 @@ pub(super) async fn protection(company: &Company, say: &mut impl FnMut(Level, &'
             Ok(_) => {}
         }
     }
+}
+
+/// Programs that this many are named of; more would hide what else is said.
+const NAMED: usize = 5;
+
+/// Programs on the `PATH` that a confined agent can't run, though whoever runs the company can.
+#[cfg(target_os = "linux")]
+fn programs(data_dir: &Path, say: &mut impl FnMut(Level, &'static str, String)) {
+    let unreachable = nexus_runtime::unreachable_programs(data_dir);
+    if unreachable.is_empty() {
+        return;
+    }
+    let mut names: Vec<String> = unreachable.iter().take(NAMED).map(|path| path.display().to_string()).collect();
+    if unreachable.len() > NAMED {
+        names.push(format!("{} more", unreachable.len() - NAMED));
+    }
+    let message = format!(
+        "confined agents can't run these programs on your PATH: {}; name the directories that they need in sandbox.read",
+        names.join(", ")
+    );
+    say(Level::Warn, "programs", message);
 }
 
 fn held(means: &Means) -> String {
