@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::Refusal;
 use crate::headers::strip;
 use crate::serve::Shared;
-use crate::upstream::Unreached;
+use crate::upstream::{Opened, Unreached};
 
 pub(crate) type Body = Either<Full<Bytes>, Incoming>;
 
@@ -76,11 +76,12 @@ impl Shared {
         let origin = injection.map_or(Origin { target: asked, tls: false }, |injection| injection.to.clone());
         self.admit(&origin.target)?;
         let opened = self.rules.upstream.open(&self.rules.allowed, &origin).await;
-        let stream = opened.map_err(|error| self.unreached(&origin.target, error))?;
+        let Opened { stream, by } = opened.map_err(|error| self.unreached(&origin.target, error))?;
 
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let path = path.parse().map_err(|_| malformed("its path is none"))?;
-        *request.uri_mut() = path;
+        // A proxy is told the whole address, and a server its own part of it.
+        let asked = by.as_ref().map_or_else(|| path.to_owned(), |_| format!("http://{}{path}", origin.target));
+        *request.uri_mut() = asked.parse().map_err(|_| malformed("its path is none"))?;
         let is_sized = request.body().size_hint().exact().is_some();
         let headers = request.headers_mut();
         strip(headers);
@@ -89,6 +90,9 @@ impl Shared {
             headers.remove(header::CONTENT_LENGTH);
         }
         headers.insert(header::HOST, host(&origin)?);
+        if let Some(login) = by.and_then(|parent| parent.authorization) {
+            headers.insert(header::PROXY_AUTHORIZATION, login);
+        }
         for injection in self.rules.injections.iter().filter(|injection| injection.to == origin) {
             headers.insert(injection.header.clone(), injection.value.clone());
         }

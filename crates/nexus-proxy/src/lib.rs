@@ -11,11 +11,13 @@ mod answer;
 mod headers;
 mod inject;
 mod listener;
+mod parent;
 mod serve;
 mod upstream;
 
 pub use inject::{Injection, InjectionError};
 pub use listener::Listener;
+pub use parent::{Parent, ParentError, Parents};
 pub use upstream::{Resolve, Resolved, System, Upstream};
 
 /// What one attempt may do.

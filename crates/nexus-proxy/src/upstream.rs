@@ -14,6 +14,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
+use crate::parent::{Parent, Parents, tunnel};
+
 /// A resolver asks three times within this.
 const RESOLVE: Duration = Duration::from_secs(15);
 /// For each address.
@@ -43,6 +45,8 @@ pub struct Upstream {
     resolver: Arc<dyn Resolve>,
     /// Trusted beside the system's.
     trusted: Vec<CertificateDer<'static>>,
+    /// The proxies that this machine goes by itself.
+    parents: Arc<Parents>,
     /// Made when it is needed first: reading the system's certificates takes some milliseconds.
     tls: Arc<OnceLock<TlsConnector>>,
 }
@@ -70,6 +74,8 @@ pub(crate) enum Unreached {
     Connect(Target, io::Error),
     #[error("{0} does not speak TLS as it should: {1}")]
     Tls(Target, io::Error),
+    #[error("the proxy {0} can't be used for {1}: {2}")]
+    Parent(String, Target, io::Error),
     #[error("{0} does not answer")]
     TimeOut(Target),
 }
@@ -78,15 +84,56 @@ pub(crate) enum Unreached {
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// A connection for a request.
+pub(crate) struct Opened {
+    pub(crate) stream: Box<dyn Stream>,
+    /// The proxy that it leads to; none: the origin itself.
+    pub(crate) by: Option<Parent>,
+}
+
 impl Upstream {
     /// With names resolved by `resolver`, and these certificates trusted beside the system's.
     #[must_use]
     pub fn new(resolver: impl Resolve + 'static, trusted: Vec<CertificateDer<'static>>) -> Self {
-        Self { resolver: Arc::new(resolver), trusted, tls: Arc::default() }
+        Self { resolver: Arc::new(resolver), trusted, parents: Arc::default(), tls: Arc::default() }
+    }
+
+    /// The same, going out by these proxies where they are not exempt.
+    #[must_use]
+    pub fn behind(self, parents: Arc<Parents>) -> Self {
+        Self { parents, ..self }
+    }
+
+    /// A tunnel to a target that was admitted: by this machine's proxy, or straight.
+    ///
+    /// A proxy resolves the name itself: machines behind one often can't, and where it leads is for that proxy to allow.
+    pub(crate) async fn connect(&self, allowed: &Allowed, target: &Target) -> Result<Box<dyn Stream>, Unreached> {
+        let Some(parent) = self.parents.for_tunnel(target) else {
+            return Ok(Box::new(self.straight(allowed, target).await?));
+        };
+        let mut stream = self.to(parent, target).await?;
+        let asked = timeout(CONNECT, tunnel(&mut stream, parent, target)).await;
+        let asked = asked.map_err(|_| Unreached::TimeOut(parent.at.clone()))?;
+        asked.map_err(|error| Unreached::Parent(parent.to_string(), target.clone(), error))?;
+        Ok(stream)
+    }
+
+    /// A connection to this machine's proxy, for this target.
+    async fn to(&self, parent: &Parent, target: &Target) -> Result<Box<dyn Stream>, Unreached> {
+        let failed = |error| Unreached::Parent(parent.to_string(), target.clone(), error);
+        let host = parent.at.host.to_string();
+        let connecting = TcpStream::connect((host.trim_matches(['[', ']']), parent.at.port));
+        let stream = timeout(CONNECT, connecting).await.map_err(|_| Unreached::TimeOut(parent.at.clone()))?;
+        let stream = stream.map_err(failed)?;
+        let _ = stream.set_nodelay(true);
+        match parent.tls {
+            true => self.secured(Box::new(stream), &parent.at).await,
+            false => Ok(Box::new(stream)),
+        }
     }
 
     /// A connection to a target that was admitted, to one of the addresses that are left of what its name leads to now.
-    pub(crate) async fn connect(&self, allowed: &Allowed, target: &Target) -> Result<TcpStream, Unreached> {
+    async fn straight(&self, allowed: &Allowed, target: &Target) -> Result<TcpStream, Unreached> {
         let addresses = match target.address() {
             Some(address) => vec![address],
             None => {
@@ -110,13 +157,20 @@ impl Upstream {
         Err(last)
     }
 
-    /// The same, with TLS where the origin has it.
-    pub(crate) async fn open(&self, allowed: &Allowed, origin: &Origin) -> Result<Box<dyn Stream>, Unreached> {
+    /// The way of a request to an origin: TLS where that has it, and a plain request to this machine's proxy where there is one.
+    pub(crate) async fn open(&self, allowed: &Allowed, origin: &Origin) -> Result<Opened, Unreached> {
         let target = &origin.target;
-        let stream = self.connect(allowed, target).await?;
-        if !origin.tls {
-            return Ok(Box::new(stream));
+        if origin.tls {
+            let stream = self.connect(allowed, target).await?;
+            return Ok(Opened { stream: self.secured(stream, target).await?, by: None });
         }
+        match self.parents.for_http(target) {
+            Some(parent) => Ok(Opened { stream: self.to(parent, target).await?, by: Some(parent.clone()) }),
+            None => Ok(Opened { stream: Box::new(self.straight(allowed, target).await?), by: None }),
+        }
+    }
+
+    async fn secured(&self, stream: Box<dyn Stream>, target: &Target) -> Result<Box<dyn Stream>, Unreached> {
         let failed = |error| Unreached::Tls(target.clone(), error);
         let bare = target.host.to_string();
         let name = ServerName::try_from(bare.trim_matches(['[', ']']).to_owned());

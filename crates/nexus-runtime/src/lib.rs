@@ -17,6 +17,7 @@ mod janitor;
 mod lease;
 mod ledger_memory;
 mod node;
+mod outside;
 mod projects;
 mod protector;
 mod purse;
@@ -32,6 +33,7 @@ mod worker;
 pub use engine::container_engine;
 pub use ledger_memory::{LedgerError, lost_records};
 pub use nexus_agents::is_installed;
+pub use outside::proxies;
 pub use protector::means;
 #[cfg(target_os = "linux")]
 pub use protector::unreachable_programs;

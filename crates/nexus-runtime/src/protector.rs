@@ -9,6 +9,7 @@ use nexus_core::protect::{Means, Plan};
 use nexus_process::{Command, Confinement, Wardens};
 use nexus_workspace::Prepared;
 
+use crate::outside;
 use crate::worker::Job;
 
 /// The protection of a node's agents.
@@ -139,7 +140,12 @@ impl Protector {
         // As programs find them.
         let program = command.find().map_err(|error| error.to_string())?;
         let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
-        let readable: Vec<PathBuf> = workspace.readable().iter().chain(readable).cloned().collect();
+        // Certificates are files to read; a variable that names a place with everything in it opens nothing.
+        let holds_much = |path: &PathBuf| {
+            self.data_dir.starts_with(path) || home.as_ref().is_some_and(|home| home.starts_with(path))
+        };
+        let certificates = outside::certificates().into_iter().filter(|path| !holds_much(path));
+        let readable: Vec<PathBuf> = workspace.readable().iter().chain(readable).cloned().chain(certificates).collect();
         let path = command.variable("PATH").unwrap_or_default().to_owned();
         let pipes = crate::worker::door_pipes(&self.door(job.claim.entry.task.id));
         let confined = Policy {

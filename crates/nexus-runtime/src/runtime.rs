@@ -169,6 +169,7 @@ impl Runtime {
             lease_ms: u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX),
             beat: 0,
         };
+        crate::outside::tell();
         let guard = match options.guard {
             Some(program) => Some(guard(program, &holder).await.map_err(StartError::Guard)?),
             None => None,

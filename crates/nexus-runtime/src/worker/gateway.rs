@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::Job;
 use super::launch::Secret;
+use crate::outside;
 
 /// Where it listens, in a network that is the attempt's alone: the port that proxies of this kind usually have.
 pub(crate) const PORT: u16 = 3128;
@@ -51,7 +52,8 @@ pub(super) fn terms(job: &Job, secrets: &[Secret]) -> Result<Option<Terms>, Stri
     };
     let allowed = Allowed::parse(entries).map_err(|error| format!("sandbox.network: {error}"))?;
     let injections = secrets.iter().filter_map(|secret| Some(injection(secret, secret.inject.as_ref()?)));
-    let rules = Rules { allowed, injections: injections.collect::<Result<_, _>>()?, upstream: Upstream::default() };
+    let upstream = Upstream::default().behind(outside::parents());
+    let rules = Rules { allowed, injections: injections.collect::<Result<_, _>>()?, upstream };
     // Names of hosts have no case.
     let forms: Vec<String> =
         secrets.iter().flat_map(|secret| [secret.value.clone(), secret.value.to_lowercase()]).collect();

@@ -28,6 +28,7 @@ use super::terminals::Terminals;
 use super::{Job, contain};
 use crate::former;
 use crate::node::Node;
+use crate::outside;
 
 /// What runs.
 #[derive(Debug)]
@@ -191,7 +192,10 @@ async fn spawn(
         None => Stdin::Closed,
     };
     let secrets = secrets(job).await.map_err(|message| NotSpawned::new(message, false))?;
-    let redact = Redactor::new(secrets.iter().map(|secret| secret.value.as_str()));
+    let network = &job.policy.sandbox.network;
+    let logins = outside::secrets(network);
+    let redact =
+        Redactor::new(secrets.iter().map(|secret| secret.value.as_str()).chain(logins.iter().map(String::as_str)));
     let terms = gateway::terms(job, &secrets).map_err(NotSpawned::unprotected)?;
     let proxy = terms.iter().flat_map(|_| gateway::variables());
     let handed = secrets.into_iter().filter(|secret| secret.inject.is_none());
@@ -212,6 +216,7 @@ async fn spawn(
         return Ok(Spawned { tree, events, prompt, speech, terminals: None, door, gateway, vitals: Some(vitals) });
     }
     let mut env = user_environment(&job.policy.environment.pass);
+    env.extend(outside::variables(network));
     env.extend(own.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let mut command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
     let confined = node.protector.confine(plan, job, workspace, &readable, &mut command).await;

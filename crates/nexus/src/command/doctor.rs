@@ -44,6 +44,7 @@ pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Ex
             findings.extend(agents::agents(&loaded.company, output.is_json()).await);
             let mut say = |level, what, message: String| findings.push(Finding::new(level, what, message));
             machine::files(&loaded.company, &mut say);
+            machine::network(&mut say);
             sandbox::protection(&loaded.company, &data_dir, &mut say).await;
         }
         Err(errors) => {

@@ -120,3 +120,34 @@ fn a_secret_that_cannot_be_had_is_named_and_not_shown() {
     let error = at(&answer, "task.error").as_str().unwrap();
     assert!(error.contains("KEY") && error.contains("chmod 600") && !error.contains("hush"), "{error}");
 }
+
+#[test]
+fn the_way_out_of_this_machine_is_an_agents_too() {
+    let place = Place::with(&[
+        ("work", WORK),
+        ("boxed", "workspace.mode = \"scratch\"\nagents = [\"shell\"]\n"),
+        ("listed", "workspace.mode = \"scratch\"\nagents = [\"shell\"]\nsandbox.network = [\"a.test\"]\n"),
+    ]);
+    place.write("certificates.pem", "a certificate\n");
+    let certificates = place.text("certificates.pem");
+    let proxy = "http://me:hush-hush@proxy.test:3128";
+    let env = [
+        ("HTTPS_PROXY", proxy),
+        ("NO_PROXY", "near.test"),
+        ("NODE_EXTRA_CA_CERTS", certificates.as_str()),
+        ("CURL_CA_BUNDLE", "/nowhere/at/all.pem"),
+    ];
+    let company = Company::up_with(&place, &[], &env);
+    let script = "echo $HTTPS_PROXY; echo $NO_PROXY; cat $NODE_EXTRA_CA_CERTS; echo $CURL_CA_BUNDLE";
+    let expected = "http://me:***@proxy.test:3128\nnear.test\na certificate\n/nowhere/at/all.pem\n";
+    for department in ["work", "boxed"] {
+        let answer = company.ended(&company.delegate(&["--department", department, script]));
+        assert_eq!(at(&answer, "task.result.output"), expected, "{department}: {answer:#}");
+    }
+    if company.run(&["doctor"]).stdout.contains("agents can't be confined") {
+        return eprintln!("skipped the rest: this machine can't confine");
+    }
+    let answer = company.ended(&company.delegate(&["--department", "listed", script]));
+    let expected = "http://127.0.0.1:3128\n\na certificate\n/nowhere/at/all.pem\n";
+    assert_eq!(at(&answer, "task.result.output"), expected, "{answer:#}");
+}

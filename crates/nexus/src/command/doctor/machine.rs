@@ -68,3 +68,14 @@ pub(super) fn ledger(data_dir: &Path, say: &mut impl FnMut(Level, &'static str, 
         say(Level::Warn, "ledger", format!("{lost}; {way_out}"));
     }
 }
+
+/// The proxies by which this machine reaches the network.
+pub(super) fn network(say: &mut impl FnMut(Level, &'static str, String)) {
+    let (used, errors) = nexus_runtime::proxies();
+    for line in used {
+        say(Level::Ok, "network", line);
+    }
+    for error in errors {
+        say(Level::Warn, "network", error);
+    }
+}
