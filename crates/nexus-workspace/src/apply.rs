@@ -96,10 +96,10 @@ impl Workspaces {
         if !project.is_dir() {
             return Err(WorkspaceError::NoProject(project.to_owned()).into());
         }
-        let repository = Repository::find(project).await?.ok_or_else(none)?;
+        let repository = Repository::find_for(project, task).await?.ok_or_else(none)?;
         let _lock = self.locks.lock_or_refuse(&repository.common).await?;
         // It may have moved while the lock was waited for.
-        let repository = Repository::find(project).await?.ok_or_else(none)?;
+        let repository = Repository::find_for(project, task).await?.ok_or_else(none)?;
         let from = repository.head.clone();
         let branch = Branch::of(repository, task, base.unwrap_or(&from).to_owned()).await?;
         branch.apply(&from, method).await

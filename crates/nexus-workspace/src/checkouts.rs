@@ -137,7 +137,7 @@ impl Checkouts {
         let name: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let root = self.root.join(&name);
         fs::create_dir_all(&root).map_err(WorkspaceError::io("create", &root))?;
-        let git = Git::at(&repository.top).env("GIT_DIR", own).settings(&set);
+        let git = repository.git().env("GIT_DIR", own).settings(&set);
         Ok(Shelf { root, name, git, settings })
     }
 

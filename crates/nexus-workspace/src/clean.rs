@@ -70,7 +70,7 @@ impl Workspaces {
     /// Gets ready to clean up after a task. That it has ended is to be found out after this.
     pub async fn sweep(&self, task: TaskId, project: &Path) -> Result<Sweep<'_>, WorkspaceError> {
         let repository = match project.is_dir() {
-            true => Repository::find(project).await?,
+            true => Repository::find_for(project, task).await?,
             false => None,
         };
         let lock = match &repository {
@@ -139,7 +139,7 @@ impl Sweep<'_> {
         if !is_layered && !root.join(".git").symlink_metadata().is_ok_and(|git| git.is_dir()) {
             return Ok(Left::kept(name, "it is no git repository: nothing tells what in it is new"));
         }
-        let clone = self.workspaces.clone_of(self.task, branch.clone(), root).await?;
+        let clone = self.workspaces.clone_of(self.task, branch.clone(), root);
         if let Some(objection) = clone.objection().await? {
             return Ok(Left::kept(name, objection));
         }

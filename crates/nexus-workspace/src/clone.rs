@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nexus_core::id::TaskId;
 
+use crate::alternates;
 use crate::base::Bases;
 use crate::branch::Branch;
 use crate::checkouts::Checkouts;
@@ -19,7 +20,6 @@ use crate::files::{Changes, Files};
 use crate::filters::Filters;
 use crate::finish::{Fate, Finish, commit_rest};
 use crate::foreign::Foreign;
-use crate::git::Git;
 use crate::hazard;
 use crate::index;
 use crate::layers::{Layers, Origin};
@@ -73,16 +73,16 @@ impl PrivateClone {
     }
 
     /// The one that is there, or would be.
-    pub(crate) async fn at(
+    pub(crate) fn at(
         task: TaskId,
         branch: Branch,
         root: &Path,
         layers: Layers,
         checkouts: Checkouts,
-    ) -> Result<Self, WorkspaceError> {
-        let objects = borrowed(&branch.repository.common);
-        let settings = Settings::of(&branch.repository).await?;
-        Ok(Self { task, branch, settings, root: root.to_owned(), layers, checkouts, objects })
+    ) -> Self {
+        let objects = alternates::borrowed(&branch.repository.common);
+        let settings = branch.repository.settings.clone();
+        Self { task, branch, settings, root: root.to_owned(), layers, checkouts, objects }
     }
 
     /// The directory that holds what the agent's git has written.
@@ -139,7 +139,7 @@ impl PrivateClone {
         set.extend(Medium::of(partial).settings());
         let repository = &self.branch.repository;
         let index = git_dir.join("index");
-        let git = Git::between(&repository.own_git_dir(), partial).index(&index).settings(&set);
+        let git = repository.git_for(&repository.own_git_dir(), partial).index(&index).settings(&set);
         let read: &[&str] = match settings.is_set("core.sparsecheckout") {
             true => &["read-tree", "-m", commit],
             false => &["read-tree", commit],
@@ -292,13 +292,13 @@ impl PrivateClone {
             let known = self.layers.known();
             let known = known.as_ref().map(|known| (known.kept.as_path(), known.commit.as_str()));
             fs::create_dir_all(self.layers.root()).map_err(WorkspaceError::io("create", self.layers.root()))?;
-            return Files::untrusted(repository, &self.settings, &root, &working, head, known).await.map(Ok);
+            return Files::untrusted(repository, &root, &working, head, known).await.map(Ok);
         }
         let Some(origin) = self.layers.origin().filter(|origin| self.checkouts.has(&origin.lower)) else {
             return Ok(Err("the checkout that its files lie over is gone".to_owned()));
         };
         let index = self.checkouts.index(&origin.lower[0], &working, &origin.commit);
-        Ok(Ok(Files::of_layer(repository, &self.settings, &root, index)))
+        Ok(Ok(Files::of_layer(repository, &root, index)))
     }
 
     /// Whether nothing is left of it.
@@ -369,21 +369,4 @@ impl Reason {
         self.add(reason);
         self.keeps = true;
     }
-}
-
-/// The repository's objects, and those that it borrows itself.
-fn borrowed(common: &Path) -> Vec<PathBuf> {
-    let mut found = vec![common.join("objects")];
-    let mut next = 0;
-    while let Some(objects) = found.get(next).cloned() {
-        next += 1;
-        let text = fs::read_to_string(objects.join("info/alternates")).unwrap_or_default();
-        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let path = objects.join(line);
-            if !found.contains(&path) && found.len() < 16 {
-                found.push(path);
-            }
-        }
-    }
-    found
 }

@@ -13,6 +13,22 @@ pub enum WorkspaceError {
     NoGit(#[source] SpawnError),
     #[error("git could not {doing} in {}: {said}", .place.display())]
     Git { doing: &'static str, place: PathBuf, said: String },
+    #[error(
+        "git could not {doing} in {}: the lock file {} is there. Another git is at work, or one was killed and left it. If no \
+         git is running there, remove the file and try again", .place.display(), .lock.display()
+    )]
+    Locked { doing: &'static str, place: PathBuf, lock: PathBuf },
+    #[error(
+        "git could not {doing} in {}: the repository belongs to another user. If you trust it, run: {}",
+        .place.display(), ownership(.paths)
+    )]
+    Ownership { doing: &'static str, place: PathBuf, paths: Vec<PathBuf> },
+    #[error(
+        "the project {} is in a bare repository, which has no files to work on: {}", .project.display(), instead(.checkouts)
+    )]
+    Bare { project: PathBuf, checkouts: Vec<PathBuf> },
+    #[error("git is not run for the project {}: {said}", .project.display())]
+    Astray { project: PathBuf, said: String },
     #[error("git could not {doing} in {}: {source}", .place.display())]
     GitRun { doing: &'static str, place: PathBuf, source: CaptureError },
     #[error(
@@ -31,6 +47,22 @@ pub enum WorkspaceError {
     TooMany { root: PathBuf, files: usize },
     #[error("preparing the workspace was interrupted: the runtime shuts down")]
     ShutDown,
+}
+
+/// Where to work instead of in a bare repository.
+fn instead(found: &[PathBuf]) -> String {
+    if found.is_empty() {
+        return "make a checkout with `git worktree add ../checkout`, and name that as the project".to_owned();
+    }
+    let named = found.iter().take(5).map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    format!("name one of its checkouts as the project instead, such as {named}")
+}
+
+/// The commands that tell git to trust each of these.
+fn ownership(paths: &[PathBuf]) -> String {
+    let quoted = |path: &PathBuf| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
+    let commands = paths.iter().map(|path| format!("git config --global --add safe.directory {}", quoted(path)));
+    commands.collect::<Vec<_>>().join("; ")
 }
 
 impl WorkspaceError {

@@ -95,13 +95,12 @@ impl Files {
     /// that we have kept from when the files were made, and its commit: what it tells of them need not be read anew.
     pub(crate) async fn untrusted(
         repository: &Repository,
-        settings: &Settings,
         root: &Path,
         index: &Path,
         commit: &str,
         known: Option<(&Path, &str)>,
     ) -> Result<Self, WorkspaceError> {
-        let files = Self::at(settings, Git::between(&repository.common, root).index(index), root, Form::Whole);
+        let files = Self::at(&repository.settings, repository.git_for(&repository.common, root).index(index), root, Form::Whole);
         match known {
             Some((kept, from)) => Index::new(kept, index, from).begin(&files.git, commit).await?,
             None => drop(files.git.text("read the branch", ["read-tree", commit]).await?),
@@ -112,22 +111,22 @@ impl Files {
 
     /// The files of a worktree, with its index, which stands in the project's repository at `own`, or a copy of that.
     pub(crate) async fn of_worktree(
-        settings: &Settings,
+        repository: &Repository,
         root: &Path,
         own: &Path,
         index: Option<&Path>,
     ) -> Result<Self, WorkspaceError> {
-        let git = Git::between(own, root);
+        let git = repository.git_for(own, root);
         let git = if let Some(index) = index { git.index(index) } else { git };
-        let files = Self::at(settings, git, root, Form::Whole);
+        let files = Self::at(&repository.settings, git, root, Form::Whole);
         files.refresh().await?;
         Ok(files)
     }
 
     /// The files in the layer at `upper`, over the checkout that `index` is of.
-    pub(crate) fn of_layer(repository: &Repository, settings: &Settings, upper: &Path, index: Index) -> Self {
-        let git = Git::between(&repository.common, upper).index(&index.kept);
-        Self::at(settings, git, upper, Form::Layer(index))
+    pub(crate) fn of_layer(repository: &Repository, upper: &Path, index: Index) -> Self {
+        let git = repository.git_for(&repository.common, upper).index(&index.kept);
+        Self::at(&repository.settings, git, upper, Form::Layer(index))
     }
 
     fn at(settings: &Settings, git: Git, root: &Path, form: Form) -> Self {

@@ -1,12 +1,19 @@
-//! Runs git so that nothing of the user's is touched: no hooks, no questions, no background work, no inherited `GIT_*`.
+//! Runs git so that nothing of the user's is touched and nothing that a repository names is run: no hooks, no questions, no
+//! background work, no network, no inherited `GIT_*`.
 
-use std::ffi::OsString;
+mod message;
+mod shield;
+
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nexus_process::{CaptureError, Captured, Command, SpawnError, Stdin, capture, user_environment};
+use nexus_process::{CaptureError, Captured, Command, SpawnError, Stdin, capture};
 
 use crate::error::WorkspaceError;
+
+pub(crate) use message::{Complaint, complaint, is_locked};
+pub(crate) use shield::Shield;
 
 /// Checking out a big repository on a slow disk takes minutes.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -17,36 +24,19 @@ const LIMIT: usize = 16 * 1024 * 1024;
 /// Tries beside the first when somebody else's git holds a lock: some three seconds, all together.
 const AGAIN: u32 = 6;
 
-const SETTINGS: [&str; 14] = [
-    "-c",
-    "core.hooksPath=/dev/null",
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    "gc.auto=0",
-    "-c",
-    "maintenance.auto=false",
-    // Locks of refs that others hold are waited for (milliseconds): git gives up after a tenth of a second.
-    "-c",
-    "core.filesRefLockTimeout=10000",
-    "-c",
-    "core.packedRefsTimeout=10000",
-    "-c",
-    "i18n.logOutputEncoding=UTF-8",
-];
-
 /// git in one directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Git {
     place: PathBuf,
     env: Vec<(OsString, OsString)>,
+    settings: Vec<(OsString, OsString)>,
     limit: usize,
     timeout: Duration,
 }
 
 impl Git {
     pub(crate) fn at(place: &Path) -> Self {
-        Self { place: place.to_owned(), env: Vec::new(), limit: LIMIT, timeout: TIMEOUT }
+        Self { place: place.to_owned(), env: Vec::new(), settings: Vec::new(), limit: LIMIT, timeout: TIMEOUT }
     }
 
     /// git with the repository of one place and the files of another, whose own repository is not looked at.
@@ -66,13 +56,12 @@ impl Git {
         self.env("GIT_INDEX_FILE", index)
     }
 
-    /// With more settings, whose names may hold any character.
+    /// With more settings, whose names may hold any character. Later ones win.
     #[must_use]
-    pub(crate) fn settings(mut self, settings: &[(String, String)]) -> Self {
-        for (at, (key, value)) in settings.iter().enumerate() {
-            self = self.env(&format!("GIT_CONFIG_KEY_{at}"), key).env(&format!("GIT_CONFIG_VALUE_{at}"), value);
-        }
-        self.env("GIT_CONFIG_COUNT", settings.len().to_string())
+    pub(crate) fn settings<S: AsRef<OsStr>>(mut self, settings: &[(S, S)]) -> Self {
+        let owned = |(key, value): &(S, S)| (key.as_ref().to_owned(), value.as_ref().to_owned());
+        self.settings.extend(settings.iter().map(owned));
+        self
     }
 
     /// With so much to print at most.
@@ -87,6 +76,21 @@ impl Git {
     pub(crate) const fn brief(mut self) -> Self {
         self.timeout = BRIEF;
         self
+    }
+
+    /// A name for the repository at `path` to give to `fetch` and `ls-remote`. A path itself could be rewritten by the
+    /// configuration (`url.*.insteadOf`, `remote.*.url`), which can't foresee this name.
+    pub(crate) fn remote(self, path: &Path) -> (Self, OsString) {
+        // A setting's name holds no line end. Such a path is given as it is.
+        if path.as_os_str().as_encoded_bytes().contains(&b'\n') {
+            return (self, path.as_os_str().to_owned());
+        }
+        let alias = shield::unforeseen();
+        let mut key = OsString::from("url.");
+        key.push(path);
+        key.push(".insteadOf");
+        let alias = OsString::from(alias);
+        (self.settings(&[(key, alias.clone())]), alias)
     }
 
     /// Runs git, however it ends. `doing` completes the sentence "git could not ...".
@@ -106,12 +110,11 @@ impl Git {
         input: Vec<u8>,
     ) -> Result<Captured, WorkspaceError> {
         let stdin = if input.is_empty() { Stdin::Closed } else { Stdin::Bytes(input.into()) };
-        let command = Command::new("git", &self.place)
-            .args(SETTINGS)
+        let command = Command::new(shield::program(), &self.place)
+            .args(shield::SETTINGS.iter().flat_map(|setting| ["-c", setting]))
             .args(args)
-            // `user_environment` passes no `GIT_*`, which would point git at another repository.
-            .env(user_environment(&[]))
-            .env([("GIT_TERMINAL_PROMPT", "0"), ("GIT_OPTIONAL_LOCKS", "0"), ("LC_ALL", "C")])
+            .env(shield::environment())
+            .env(self.settings_env())
             .env(self.env.iter().cloned())
             .stdin(stdin);
         let mut tried = 0;
@@ -126,6 +129,16 @@ impl Git {
             tokio::time::sleep(Duration::from_millis(50 << tried)).await;
             tried += 1;
         }
+    }
+
+    fn settings_env(&self) -> Vec<(OsString, OsString)> {
+        let mut env = Vec::with_capacity(self.settings.len() * 2 + 1);
+        for (at, (key, value)) in self.settings.iter().enumerate() {
+            env.push((format!("GIT_CONFIG_KEY_{at}").into(), key.clone()));
+            env.push((format!("GIT_CONFIG_VALUE_{at}").into(), value.clone()));
+        }
+        env.push(("GIT_CONFIG_COUNT".into(), self.settings.len().to_string().into()));
+        env
     }
 
     /// Runs git, which has to succeed, and returns what it prints, without the last line end.
@@ -152,6 +165,20 @@ impl Git {
         }
     }
 
+    /// Runs git, which has to succeed, and returns the one path that it prints.
+    pub(crate) async fn path<A: Into<OsString>>(
+        &self,
+        doing: &'static str,
+        args: impl IntoIterator<Item = A>,
+    ) -> Result<PathBuf, WorkspaceError> {
+        let captured = self.run(doing, args).await?;
+        if captured.success() {
+            Ok(path_of(captured.stdout.strip_suffix(b"\n").unwrap_or(&captured.stdout)))
+        } else {
+            Err(self.refused(doing, &captured))
+        }
+    }
+
     /// Runs git, which has to succeed, and returns the entries of a list that it prints with `-z`.
     pub(crate) async fn list<A: Into<OsString>>(
         &self,
@@ -163,11 +190,12 @@ impl Git {
     }
 
     pub(crate) fn refused(&self, doing: &'static str, captured: &Captured) -> WorkspaceError {
-        let said = String::from_utf8_lossy(&captured.stderr);
-        // Its last lines name the cause; before them may stand the progress of a checkout.
-        let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let said = lines[lines.len().saturating_sub(3)..].join("; ");
-        WorkspaceError::Git { doing, place: self.place.clone(), said }
+        let place = self.place.clone();
+        match complaint(&captured.stderr, &place) {
+            Complaint::Locked(lock) => WorkspaceError::Locked { doing, place, lock },
+            Complaint::Ownership(paths) => WorkspaceError::Ownership { doing, place, paths },
+            Complaint::Other(said) => WorkspaceError::Git { doing, place, said },
+        }
     }
 }
 
@@ -176,26 +204,14 @@ pub(crate) fn entries(printed: &[u8]) -> Vec<Vec<u8>> {
     printed.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
-/// Somebody else's git is at work in the repository, for a moment.
-fn is_locked(said: &[u8]) -> bool {
-    let said = String::from_utf8_lossy(said);
-    said.contains(".lock': File exists") || said.contains("could not lock config file")
+/// A path as git prints it with `-z`, whatever its bytes are.
+#[cfg(unix)]
+pub(crate) fn path_of(bytes: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    PathBuf::from(OsStr::from_bytes(bytes))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::is_locked;
-
-    #[test]
-    fn what_passes_by_itself() {
-        let table = [
-            ("fatal: Unable to create '/p/.git/index.lock': File exists.", true),
-            ("error: could not lock config file .git/config: File exists", true),
-            ("fatal: cannot lock ref 'refs/heads/a': is at 1 but expected 2", false),
-            ("fatal: Unable to create '/p/.git/index.lock': Permission denied", false),
-        ];
-        for (said, passes) in table {
-            assert_eq!(is_locked(said.as_bytes()), passes, "{said}");
-        }
-    }
+#[cfg(not(unix))]
+pub(crate) fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
 }

@@ -3,6 +3,7 @@
 //!
 //! What an agent has changed is never deleted, and the user's own checkout, index and hooks are never touched.
 
+mod alternates;
 mod apply;
 mod base;
 mod branch;

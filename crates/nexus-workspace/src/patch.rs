@@ -14,7 +14,6 @@ use crate::git::Git;
 use crate::hazard;
 use crate::layers::Layers;
 use crate::repository::Repository;
-use crate::settings::Settings;
 use crate::workspaces::Workspaces;
 
 /// A patch is held as a whole.
@@ -66,7 +65,7 @@ impl Workspaces {
         if !project.is_dir() {
             return Err(WorkspaceError::NoProject(project.to_owned()));
         }
-        let Some(repository) = Repository::find(project).await? else { return Ok(None) };
+        let Some(repository) = Repository::find_for(project, task).await? else { return Ok(None) };
         let base = base.map(str::to_owned).or_else(|| self.bases.get(task));
         let mut branch = Branch::of(repository, task, String::new()).await?;
         let mut tip = branch.tip().await?;
@@ -144,7 +143,7 @@ impl Workspaces {
         commit: &str,
     ) -> Result<Result<Files, String>, WorkspaceError> {
         let Some(own) = own else {
-            let mut clone = self.clone_of(task, branch, root).await?;
+            let mut clone = self.clone_of(task, branch, root);
             clone.layers = clone.layers.compared_at(index);
             return clone.files(commit).await;
         };
@@ -153,8 +152,7 @@ impl Workspaces {
         }
         let from = own.join("index");
         crate::index::copy(&from, index).map_err(WorkspaceError::io("copy", &from))?;
-        let settings = Settings::of(&branch.repository).await?;
-        Files::of_worktree(&settings, root, own, Some(index)).await.map(Ok)
+        Files::of_worktree(&branch.repository, root, own, Some(index)).await.map(Ok)
     }
 
     /// Where a task's workspace is, if it has one.

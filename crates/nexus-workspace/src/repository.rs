@@ -1,9 +1,21 @@
 //! The project's repository, as its user has it.
 
+mod bare;
+mod origin;
+mod place;
+
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use nexus_core::id::TaskId;
+
+use crate::branch;
 use crate::error::WorkspaceError;
-use crate::git::Git;
+use crate::git::{Git, Shield};
+
+use crate::settings::Settings;
+
+use place::Place;
 
 /// A repository with at least one commit, and where in it the project is.
 #[derive(Clone, Debug)]
@@ -16,29 +28,79 @@ pub(crate) struct Repository {
     pub(crate) prefix: PathBuf,
     /// The commit that was current when it was looked for.
     pub(crate) head: String,
+    /// How its objects are named: `sha1` or `sha256`.
+    pub(crate) format: String,
+    /// What git is set to there.
+    pub(crate) settings: Settings,
+    /// What its own settings could run is switched off by these.
+    shield: Shield,
+}
+
+/// What there is of a repository at a project.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// No repository, or none with a commit.
+    Nothing,
+    /// A repository around the project, whose current commit has nothing of the project: it isn't the project's.
+    Untracked(Repository),
+    Tracked(Repository),
 }
 
 impl Repository {
-    /// The repository that `project` is in; none when there is none, or none with a commit.
-    pub(crate) async fn find(project: &Path) -> Result<Option<Self>, WorkspaceError> {
+    /// The repository that tracks `project`, if there is one with a commit. For a task that has a branch already the repository
+    /// around it will do: the user may have gone to a commit without the project since.
+    pub(crate) async fn find_for(project: &Path, task: TaskId) -> Result<Option<Self>, WorkspaceError> {
+        Ok(match Self::look(project).await? {
+            Found::Tracked(repository) => Some(repository),
+            Found::Untracked(repository) => {
+                let reference = format!("refs/heads/{}", branch::name(task));
+                repository.resolve(&reference).await?.map(|_| repository)
+            }
+            Found::Nothing => None,
+        })
+    }
+
+    /// Looks for a repository, and whether the project is its own.
+    ///
+    /// # Errors
+    /// git is missing, or refuses; the repository is bare; or what leads to it doesn't belong to the project.
+    pub(crate) async fn look(project: &Path) -> Result<Found, WorkspaceError> {
         let git = Git::at(project);
         let doing = "look for the repository";
-        let asked = ["rev-parse", "--path-format=absolute", "--git-common-dir", "--show-toplevel", "--show-prefix"];
-        let captured = git.run(doing, asked).await?;
-        if !captured.success() {
-            let none = String::from_utf8_lossy(&captured.stderr).contains("not a git repository");
-            return if none { Ok(None) } else { Err(git.refused(doing, &captured)) };
+        let place = match Place::ask(&git, doing).await? {
+            Ok(place) => place,
+            Err(captured) => {
+                let said = String::from_utf8_lossy(&captured.stderr);
+                if said.contains("not a git repository") && !said.contains("not a git repository: ") {
+                    return Ok(Found::Nothing);
+                }
+                return Err(bare::explained(project).await.unwrap_or_else(|| git.refused(doing, &captured)));
+            }
+        };
+        if let Some(astray) = origin::objection(&place, project).await {
+            return Err(WorkspaceError::Astray { project: project.to_owned(), said: astray });
         }
-        let text = String::from_utf8_lossy(&captured.stdout).into_owned();
-        let mut lines = text.lines().map(PathBuf::from);
-        let mut next = || lines.next().unwrap_or_default();
-        let (common, top, prefix) = (next(), next(), next());
-        let head = git.run("read the current commit", ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await?;
+        let Place { common, top, prefix, format, .. } = place;
+        let asked = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"];
+        let head = git.run("read the current commit", asked).await?;
         if !head.success() {
-            return Ok(None);
+            return Ok(Found::Nothing);
         }
         let head = String::from_utf8_lossy(&head.stdout).trim().to_owned();
-        Ok(Some(Self { common, top, prefix, head }))
+        let listed = git.list("read its settings", ["config", "--list", "-z", "--show-scope"]).await?;
+        let repository = Self { common, top, prefix, head, format, shield: Shield::of(&listed), settings: Settings::read(&listed) };
+        Ok(if repository.tracks().await? { Found::Tracked(repository) } else { Found::Untracked(repository) })
+    }
+
+    /// Whether the current commit has anything of the project.
+    async fn tracks(&self) -> Result<bool, WorkspaceError> {
+        if self.prefix.as_os_str().is_empty() {
+            return Ok(true);
+        }
+        let mut named = OsString::from("HEAD:");
+        named.push(&self.prefix);
+        let asked = ["rev-parse", "--verify", "--quiet", "--end-of-options"].map(OsString::from);
+        Ok(self.git().run("look for the project", asked.into_iter().chain([named])).await?.success())
     }
 
     /// What of the repository is this checkout's own: of a linked worktree another directory than the common one.
@@ -47,7 +109,17 @@ impl Repository {
     }
 
     pub(crate) fn git(&self) -> Git {
-        Git::at(&self.top)
+        Git::at(&self.top).settings(self.shield.settings())
+    }
+
+    /// What switches off what its own settings could run, for git elsewhere on its files.
+    pub(crate) fn shield(&self) -> &[(OsString, OsString)] {
+        self.shield.settings()
+    }
+
+    /// git with this repository, or a worktree's own directory of it, and the files of another place.
+    pub(crate) fn git_for(&self, repository: &Path, files: &Path) -> Git {
+        Git::between(repository, files).settings(self.shield.settings())
     }
 
     /// Where the repository keeps what belongs to the worktree at `root`, whatever the worktree itself says.

@@ -1,9 +1,7 @@
 //! What git is set to in a repository, read once, with who has set it.
 
-use crate::error::WorkspaceError;
 #[cfg(test)]
 use crate::git::entries;
-use crate::repository::Repository;
 
 /// All settings that are in force, the later ones winning.
 #[derive(Clone, Debug, Default)]
@@ -20,13 +18,8 @@ struct Setting {
 }
 
 impl Settings {
-    pub(crate) async fn of(repository: &Repository) -> Result<Self, WorkspaceError> {
-        let asked = ["config", "--list", "-z", "--show-scope"];
-        let printed = repository.git().list("read its settings", asked).await?;
-        Ok(Self::read(&printed))
-    }
-
-    fn read(printed: &[Vec<u8>]) -> Self {
+    /// Reads what `git config --list -z --show-scope` prints, entry by entry.
+    pub(crate) fn read(printed: &[Vec<u8>]) -> Self {
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
         let pairs = printed.chunks_exact(2).map(|pair| {
             let (scope, entry) = (text(&pair[0]), text(&pair[1]));
@@ -78,7 +71,6 @@ impl Settings {
     }
 }
 
-/// The entries of what `git config --list -z --show-scope` prints.
 #[cfg(test)]
 fn read(printed: &str) -> Settings {
     Settings::read(&entries(printed.as_bytes()))

@@ -180,7 +180,7 @@ impl Workspaces {
 
     /// None when the project has no repository with a commit, or when an attempt before was given a copy.
     async fn worktree(&self, task: TaskId, project: &Path, path: &Path) -> Result<Option<Prepared>, WorkspaceError> {
-        let Some(repository) = Repository::find(project).await? else { return Ok(None) };
+        let Some(repository) = Repository::find_for(project, task).await? else { return Ok(None) };
         let _lock = self.locks.lock(&repository.common).await;
         let branch = self.branch(task, repository, path).await?;
         let Some(worktree) = Worktree::make(branch, path).await? else { return Ok(None) };
@@ -199,12 +199,12 @@ impl Workspaces {
         project: &Path,
         path: &Path,
     ) -> Result<Option<Prepared>, WorkspaceError> {
-        let Some(repository) = Repository::find(project).await? else { return Ok(None) };
+        let Some(repository) = Repository::find_for(project, task).await? else { return Ok(None) };
         let prefix = repository.prefix.clone();
         // Who cleans up holds it until what is there is removed, so what is found here stays. Cloning disturbs nobody.
         let lock = self.locks.lock(&repository.common).await;
         let branch = self.branch(task, repository, path).await?;
-        let clone = self.clone_of(task, branch, path).await?;
+        let clone = self.clone_of(task, branch, path);
         let found = clone.look();
         drop(lock);
         match found {
@@ -220,14 +220,8 @@ impl Workspaces {
     }
 
     /// The clone that is at `path`, or would be.
-    pub(crate) async fn clone_of(
-        &self,
-        task: TaskId,
-        branch: Branch,
-        path: &Path,
-    ) -> Result<PrivateClone, WorkspaceError> {
-        let layers = Layers::of(&self.root, task);
-        PrivateClone::at(task, branch, path, layers, self.checkouts.clone()).await
+    pub(crate) fn clone_of(&self, task: TaskId, branch: Branch, path: &Path) -> PrivateClone {
+        PrivateClone::at(task, branch, path, Layers::of(&self.root, task), self.checkouts.clone())
     }
 
     async fn finish_clone(&self, clone: &mut PrivateClone, finish: &Finish) -> Fate {

@@ -11,7 +11,6 @@ use crate::finish::{Fate, Finish, commit_rest};
 use crate::foreign::is_half_done;
 use crate::git::Git;
 use crate::hazard;
-use crate::settings::Settings;
 
 /// A task's worktree.
 #[derive(Clone, Debug)]
@@ -75,7 +74,7 @@ impl Worktree {
             // From an attempt before, whose directory is gone; git may still have it on record, which would be in the way.
             self.git().run("forget the former worktree", self.force_remove()).await?;
             let add = ["worktree".into(), "add".into(), "--quiet".into(), root, name.into()];
-            return self.careful().await?.text("add a worktree", add).await.map(drop);
+            return self.careful().text("add a worktree", add).await.map(drop);
         }
         let add = [
             "worktree".into(),
@@ -87,7 +86,7 @@ impl Worktree {
             root,
             self.branch.repository.head.clone().into(),
         ];
-        let added = self.trusting().await?.text("add a worktree", add).await;
+        let added = self.trusting().text("add a worktree", add).await;
         if added.is_err() {
             // Of a worktree that could not be checked out git leaves the branch.
             let _ = self.branch.settle().await;
@@ -108,8 +107,7 @@ impl Worktree {
             tracing::warn!(path = %self.root.display(), "the worktree is kept unseen: {hazard}");
             return Ok(Fate::unknown(hazard));
         }
-        let settings = Settings::of(&self.branch.repository).await?;
-        let files = Files::of_worktree(&settings, &self.root, &own, None).await?;
+        let files = Files::of_worktree(&self.branch.repository, &self.root, &own, None).await?;
         let mut reason = None;
         if matches!(finish, Finish::Completed { .. }) {
             self.take_over(&files).await?;
@@ -173,19 +171,17 @@ impl Worktree {
     /// serialises this per repository.
     pub(crate) async fn remove(&self) -> Result<(), WorkspaceError> {
         let remove = ["worktree".into(), "remove".into(), self.root.clone().into_os_string()];
-        self.careful().await?.brief().text("remove the worktree", remove).await.map(drop)
+        self.careful().brief().text("remove the worktree", remove).await.map(drop)
     }
 
     /// git for files that an agent has had in hand.
-    async fn careful(&self) -> Result<Git, WorkspaceError> {
-        let settings = Settings::of(&self.branch.repository).await?;
-        Ok(self.git().settings(&Filters::for_agents_files(&settings).settings()))
+    fn careful(&self) -> Git {
+        self.git().settings(&Filters::for_agents_files(&self.branch.repository.settings).settings())
     }
 
     /// git for the user's own files.
-    async fn trusting(&self) -> Result<Git, WorkspaceError> {
-        let settings = Settings::of(&self.branch.repository).await?;
-        Ok(self.git().settings(&Filters::for_own_files(&settings).settings()))
+    fn trusting(&self) -> Git {
+        self.git().settings(&Filters::for_own_files(&self.branch.repository.settings).settings())
     }
 
     fn git(&self) -> Git {
