@@ -5,6 +5,7 @@ use nexus_core::id::TaskId;
 
 use crate::delivery::said;
 use crate::error::WorkspaceError;
+use crate::patch::DIFF;
 use crate::repository::Repository;
 
 /// Commits that a result names; the newest.
@@ -137,7 +138,7 @@ impl Branch {
             CommitInfo { id: id.to_owned(), subject: subject.chars().take(SUBJECT).collect() }
         };
         let commits = log.lines().map(info).collect();
-        let args = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--shortstat", &base, &tip];
+        let args = DIFF.into_iter().chain(["--shortstat", &base, &tip]);
         let diff = stat(&git.text("sum up the changes", args).await?);
         Ok(History { base, head: Some(tip), commits, count, diff })
     }

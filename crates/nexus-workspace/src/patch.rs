@@ -161,18 +161,44 @@ impl Workspaces {
     }
 }
 
+/// Every option that the user's settings could decide otherwise, so that `git apply` takes what is printed. `diff-tree` reads
+/// fewer settings than `diff` does, but more with each version.
+pub(crate) const DIFF: [&str; 19] = [
+    "-c",
+    "diff.suppressBlankEmpty=false",
+    "-c",
+    "diff.renameLimit=1000",
+    "diff-tree",
+    "-r",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--submodule=short",
+    "--ignore-submodules=none",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+    "--no-relative",
+    "--find-renames=50%",
+    "--diff-algorithm=myers",
+    "--indent-heuristic",
+    "--ws-error-highlight=none",
+    "-O/dev/null",
+];
+/// What makes a patch of it. These would print one beside the sums, too.
+const PATCH: [&str; 6] =
+    ["--patch", "--unified=3", "--inter-hunk-context=0", "--no-function-context", "--full-index", "--binary"];
+
 impl Patch {
     async fn read(&mut self, git: &Git, to: &str, summary: bool) -> Result<(), WorkspaceError> {
-        let how = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--submodule=short"];
         let git = git.clone().limit(MAX_PATCH).brief();
-        let form = if summary { "--stat=100" } else { "--patch" };
+        let form: &[&str] = if summary { &["--stat=100"] } else { &PATCH };
         let doing = "compare the commits";
-        let printed = git.run(doing, how.into_iter().chain([form, &self.base, to])).await?;
+        let printed = git.run(doing, DIFF.iter().chain(form).copied().chain([self.base.as_str(), to])).await?;
         if !printed.success() {
             return Err(git.refused(doing, &printed));
         }
         self.text = printed.stdout;
-        self.diff = stat(&git.text(doing, how.into_iter().chain(["--shortstat", &self.base, to])).await?);
+        self.diff = stat(&git.text(doing, DIFF.into_iter().chain(["--shortstat", &self.base, to])).await?);
         Ok(())
     }
 }

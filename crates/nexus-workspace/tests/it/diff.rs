@@ -75,3 +75,78 @@ async fn external_programs_are_not_run() {
     place.workspaces.diff(task, &place.project, None, None, false).await.unwrap().unwrap();
     assert!(!sign.exists(), "{}", std::fs::read_to_string(&sign).unwrap_or_default());
 }
+
+/// Settings of users that change what `git diff` prints. What is after the name stands for its value.
+const SETTINGS: [(&str, &str); 29] = [
+    ("diff.noprefix", "true"),
+    ("diff.mnemonicPrefix", "true"),
+    ("diff.srcPrefix", "old/dir/"),
+    ("diff.dstPrefix", "new/dir/"),
+    ("diff.context", "0"),
+    ("diff.interHunkContext", "50"),
+    ("diff.algorithm", "patience"),
+    ("diff.renames", "copies"),
+    ("diff.renames", "false"),
+    ("diff.submodule", "log"),
+    ("diff.ignoreSubmodules", "all"),
+    ("diff.orderFile", "/nowhere"),
+    ("diff.external", "false"),
+    ("diff.suppressBlankEmpty", "true"),
+    ("diff.wsErrorHighlight", "all"),
+    ("diff.relative", "true"),
+    ("diff.indentHeuristic", "false"),
+    ("diff.colorMoved", "zebra"),
+    ("diff.statNameWidth", "3"),
+    ("diff.textual.textconv", "false"),
+    ("diff.textual.command", "false"),
+    ("diff.textual.binary", "true"),
+    ("color.ui", "always"),
+    ("color.diff", "always"),
+    ("core.quotePath", "false"),
+    ("core.abbrev", "4"),
+    ("core.pager", "false"),
+    ("core.whitespace", "tab-in-indent,trailing-space"),
+    ("apply.whitespace", "nowarn"),
+];
+
+#[tokio::test]
+async fn git_takes_the_patch_whatever_the_user_has_set() {
+    for from_the_agent in [Clone, Worktree] {
+        let place = Place::repository().await;
+        place.write("lines", &(0..60).map(|line| format!("line {line}\n\n")).collect::<String>());
+        place.write("renamed", &"the same\n".repeat(20));
+        place.write("binary", "\0 one");
+        place.write(".gitattributes", "*.text diff=textual\n");
+        place.write("t.text", "one\n");
+        git(&place.project, &["add", "."]).await;
+        git(&place.project, &["commit", "-q", "-m", "second"]).await;
+        let task = task();
+        let path = place.prepare(from_the_agent, task).await.path;
+        let lines = std::fs::read_to_string(path.join("lines")).unwrap();
+        std::fs::write(path.join("lines"), lines.replace("line 7\n", "seven \n").replace("line 50\n", "")).unwrap();
+        std::fs::rename(path.join("renamed"), path.join("sub/n\u{e4}me\td")).unwrap();
+        std::fs::write(path.join("binary"), b"\0 two \xff").unwrap();
+        std::fs::write(path.join("t.text"), "two, without a line end").unwrap();
+        std::fs::remove_file(path.join("README")).unwrap();
+        std::os::unix::fs::symlink("lines", path.join("README")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(path.join("sub/file"), mode).unwrap();
+        std::fs::write(path.join("empty"), "").unwrap();
+        git(&path, &["add", "-A"]).await;
+        let expected = git(&path, &["write-tree"]).await;
+        for (setting, value) in SETTINGS {
+            git(&place.project, &["config", setting, value]).await;
+            let patch = place.workspaces.diff(task, &place.project, None, None, false).await.unwrap().unwrap();
+            let sum = place.workspaces.diff(task, &place.project, None, None, true).await.unwrap().unwrap();
+            assert!(sum.text.ends_with(b"deletions(-)\n") && sum.diff == patch.diff, "{setting}={value}");
+            git(&place.project, &["config", "--unset-all", setting]).await;
+            let file = place.directory.path().join("patch");
+            std::fs::write(&file, &patch.text).unwrap();
+            git(place.directory.path(), &["clone", "-q", "project", "check"]).await;
+            let check = place.directory.path().join("check");
+            git(&check, &["apply", "--index", file.to_str().unwrap()]).await;
+            assert_eq!(git(&check, &["write-tree"]).await, expected, "{setting}={value}");
+            std::fs::remove_dir_all(check).unwrap();
+        }
+    }
+}
