@@ -138,7 +138,11 @@ impl Protector {
             self.private_place(job.claim.entry.task.id, part).await?;
         }
         // As programs find them.
-        let program = command.find().map_err(|error| error.to_string())?;
+        let program = match workspace.overlay() {
+            Some(overlay) => command.find_beside(&overlay.target),
+            None => command.find(),
+        };
+        let program = program.map_err(|error| error.to_string())?;
         let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
         // Certificates are files to read; a variable that names a place with everything in it opens nothing.
         let holds_much = |path: &PathBuf| {

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nexus_core::id::TaskId;
+use nexus_process::Overlay;
 
 use crate::alternates;
 use crate::base::Bases;
@@ -19,6 +20,7 @@ use crate::error::WorkspaceError;
 use crate::files::{Changes, Files};
 use crate::filters::Filters;
 use crate::finish::{Fate, Finish, commit_rest};
+use crate::flatten::flatten;
 use crate::foreign::Foreign;
 use crate::hazard;
 use crate::index;
@@ -73,13 +75,7 @@ impl PrivateClone {
     }
 
     /// The one that is there, or would be.
-    pub(crate) fn at(
-        task: TaskId,
-        branch: Branch,
-        root: &Path,
-        layers: Layers,
-        checkouts: Checkouts,
-    ) -> Self {
+    pub(crate) fn at(task: TaskId, branch: Branch, root: &Path, layers: Layers, checkouts: Checkouts) -> Self {
         let objects = alternates::borrowed(&branch.repository.common);
         let settings = branch.repository.settings.clone();
         Self { task, branch, settings, root: root.to_owned(), layers, checkouts, objects }
@@ -88,6 +84,58 @@ impl PrivateClone {
     /// The directory that holds what the agent's git has written.
     fn git_dir(&self) -> PathBuf {
         if self.layers.is_layered() { self.layers.upper().join(".git") } else { self.root.join(".git") }
+    }
+
+    /// What is to be mounted where it is seen, if its files are layers.
+    pub(crate) fn overlay(&self) -> Option<Overlay> {
+        let origin = self.layers.origin().filter(|_| self.layers.is_layered())?;
+        Some(Overlay {
+            lower: origin.lower.iter().map(|name| self.checkouts.tree(name)).collect(),
+            upper: self.layers.upper(),
+            work: self.layers.work(),
+            target: self.root.clone(),
+        })
+    }
+
+    /// Gets the one that is there ready for another attempt, for which layers can be mounted, or can't.
+    pub(crate) async fn again(&self, layered: bool) -> Result<(), WorkspaceError> {
+        if !self.layers.is_layered() {
+            return Ok(());
+        }
+        let io = |doing| WorkspaceError::io(doing, self.layers.root());
+        fs::create_dir_all(&self.root).map_err(io("create"))?;
+        let origin = self.layers.origin().ok_or_else(|| io("read")(std::io::ErrorKind::NotFound.into()))?;
+        if !self.checkouts.has(&origin.lower) {
+            let made = self.checkouts.get(&self.branch.repository, &self.settings, &origin.commit, false).await?;
+            self.layers.note(&Origin { commit: made.commit, lower: made.lower }).map_err(io("write"))?;
+        }
+        if layered { Ok(()) } else { self.flatten().await }
+    }
+
+    /// Makes one directory of the layers.
+    async fn flatten(&self) -> Result<(), WorkspaceError> {
+        let Some(overlay) = self.overlay() else { return Ok(()) };
+        let origin = self.layers.origin();
+        let kept = origin.as_ref().and_then(|origin| origin.lower.first());
+        let kept = kept.map(|name| self.checkouts.index(name, &self.layers.working_index(), "").kept);
+        let (root, layers) = (self.root.clone(), self.layers.clone());
+        let flattened = tokio::task::spawn_blocking(move || {
+            let partial = root.with_extension("partial");
+            copy::remove(&partial)?;
+            fs::create_dir_all(&partial)?;
+            let all: Vec<PathBuf> = std::iter::once(overlay.upper.clone()).chain(overlay.lower).collect();
+            flatten(&all, &partial)?;
+            if let (Some(kept), Some(origin)) = (kept, origin) {
+                index::copy(&kept, &layers.kept_index())?;
+                layers.note(&Origin { lower: Vec::new(), ..origin })?;
+            }
+            // An empty directory, where the layers are seen.
+            fs::remove_dir(&root)?;
+            fs::rename(&partial, &root)?;
+            layers.drop_layers()
+        });
+        let flattened = flattened.await.map_err(|_| WorkspaceError::ShutDown)?;
+        flattened.map_err(WorkspaceError::io("copy the files of", &self.root))
     }
 
     /// Makes it, whole or not at all. With `layered` its files are those of a prepared checkout.
@@ -317,6 +365,18 @@ impl PrivateClone {
         if let Some(odd) = foreign.odd.first() {
             return Ok(Some(odd.clone()));
         }
+        let scratch = self.layers.facade();
+        let sender = Sender {
+            task: self.task,
+            branch: &self.branch,
+            settings: &self.settings,
+            foreign: &foreign,
+            delivered: None,
+            scratch,
+        };
+        if let Some(lost) = sender.lost().await? {
+            return Ok(Some(format!("its {lost} has commits that the project's repository doesn't have")));
+        }
         let head = foreign.head().unwrap_or(&self.branch.base);
         let files = match self.files(head).await? {
             Ok(files) => files,
@@ -337,18 +397,7 @@ impl PrivateClone {
         if let Some(reason) = changes.reason() {
             return Ok(Some(reason));
         }
-        let delivered = None;
-        let scratch = self.layers.facade();
-        let sender = Sender {
-            task: self.task,
-            branch: &self.branch,
-            settings: &self.settings,
-            foreign: &foreign,
-            delivered,
-            scratch,
-        };
-        let lost = sender.lost().await?;
-        Ok(lost.map(|lost| format!("its {lost} has commits that the project's repository doesn't have")))
+        Ok(None)
     }
 }
 

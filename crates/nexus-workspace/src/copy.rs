@@ -151,6 +151,12 @@ impl Plan {
     }
 }
 
+/// Copies a file or a link, with its permissions and its time.
+pub(crate) fn one(from: &Path, to: &Path) -> io::Result<()> {
+    let metadata = from.symlink_metadata()?;
+    if metadata.is_symlink() { link(from, to) } else { copy_file(from, to, &metadata) }
+}
+
 fn copy_file(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
     match fs::copy(from, to) {
         // A temporary file of somebody at work in the project.

@@ -100,7 +100,12 @@ impl Files {
         commit: &str,
         known: Option<(&Path, &str)>,
     ) -> Result<Self, WorkspaceError> {
-        let files = Self::at(&repository.settings, repository.git_for(&repository.common, root).index(index), root, Form::Whole);
+        let files = Self::at(
+            &repository.settings,
+            repository.git_for(&repository.common, root).index(index),
+            root,
+            Form::Whole,
+        );
         match known {
             Some((kept, from)) => Index::new(kept, index, from).begin(&files.git, commit).await?,
             None => drop(files.git.text("read the branch", ["read-tree", commit]).await?),

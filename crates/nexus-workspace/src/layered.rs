@@ -14,9 +14,14 @@ impl Files {
         index.forget();
         let none = BTreeSet::new();
         let tracked = Tracked::Commit(commit);
-        let surveyor = Surveyor { root: &self.root, git: &self.git, tracked, submodules: &none };
-        let mut survey = surveyor.survey().await?;
         let since = difference(&self.git, &index.commit, commit).await?;
+        // What the index knows is not ignored: where something was taken out, it has to be the commit's.
+        let git = match since.iter().any(|change| !change.is_there()) {
+            true => index.opened(&self.git, commit).await?,
+            false => self.git.clone(),
+        };
+        let surveyor = Surveyor { root: &self.root, git: &git, tracked, submodules: &none };
+        let mut survey = surveyor.survey().await?;
         let layer = Layer::of(&survey);
         let mut changes = Changes::default();
         self.hidden(&survey, &layer, commit, &mut changes).await?;

@@ -12,6 +12,12 @@ use crate::copy;
 use crate::index::Index;
 use crate::plain;
 
+#[cfg(unix)]
+use nexus_process::overlay::make_removable;
+
+#[cfg(not(unix))]
+const fn make_removable(_: &Path) {}
+
 /// The directory of one task.
 #[derive(Clone, Debug)]
 pub(crate) struct Layers {
@@ -94,7 +100,15 @@ impl Layers {
         kept.is_file().then(|| Index::new(&kept, &self.working_index(), &origin.commit))
     }
 
+    /// Removes the layers alone.
+    pub(crate) fn drop_layers(&self) -> io::Result<()> {
+        make_removable(&self.work());
+        copy::remove(&self.upper())?;
+        copy::remove(&self.work())
+    }
+
     pub(crate) fn remove(&self) -> io::Result<()> {
+        make_removable(&self.work());
         copy::remove(&self.root)
     }
 }

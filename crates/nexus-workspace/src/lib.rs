@@ -19,6 +19,7 @@ mod facade;
 mod files;
 mod filters;
 mod finish;
+mod flatten;
 mod foreign;
 mod git;
 mod hazard;

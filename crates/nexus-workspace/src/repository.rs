@@ -88,7 +88,8 @@ impl Repository {
         }
         let head = String::from_utf8_lossy(&head.stdout).trim().to_owned();
         let listed = git.list("read its settings", ["config", "--list", "-z", "--show-scope"]).await?;
-        let repository = Self { common, top, prefix, head, format, shield: Shield::of(&listed), settings: Settings::read(&listed) };
+        let repository =
+            Self { common, top, prefix, head, format, shield: Shield::of(&listed), settings: Settings::read(&listed) };
         Ok(if repository.tracks().await? { Found::Tracked(repository) } else { Found::Untracked(repository) })
     }
 

@@ -233,10 +233,14 @@ pub(crate) async fn tree_entries(
     paths: &[PathBuf],
 ) -> Result<BTreeMap<PathBuf, (String, String)>, WorkspaceError> {
     let mut found = BTreeMap::new();
-    // So many fit on a command line, whatever their length.
-    for some in paths.chunks(400) {
+    let mut levels: BTreeMap<usize, Vec<&PathBuf>> = BTreeMap::new();
+    for path in paths {
+        levels.entry(path.components().count()).or_default().push(path);
+    }
+    // A directory isn't told of where something within is asked for too. So many fit on a command line, whatever their length.
+    for some in levels.values().flat_map(|level| level.chunks(400)) {
         let args = ["ls-tree", "-z", "--full-tree", commit, "--"].map(std::ffi::OsString::from);
-        let args = args.into_iter().chain(some.iter().map(|path| path.clone().into_os_string()));
+        let args = args.into_iter().chain(some.iter().map(|path| path.as_os_str().to_owned()));
         let printed = git.list("look into the commit", args).await?;
         found.extend(printed.iter().filter_map(|line| tree_line(line)));
     }

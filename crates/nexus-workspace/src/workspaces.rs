@@ -2,10 +2,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use nexus_core::department::{Wanted, WorkspaceMode};
 use nexus_core::event::WorkspaceReport;
 use nexus_core::id::TaskId;
+use nexus_process::Overlay;
 use tokio::task::spawn_blocking;
 
 use crate::base::Bases;
@@ -27,6 +29,7 @@ pub struct Workspaces {
     pub(crate) bases: Bases,
     pub(crate) checkouts: Checkouts,
     pub(crate) locks: Locks,
+    overlays: OnceLock<Result<(), String>>,
 }
 
 /// A directory to work in. [`Workspaces::finish`] says what becomes of it; dropped, it is kept.
@@ -50,6 +53,15 @@ impl Prepared {
             Place::Worktree(worktree) => &worktree.root,
             Place::Clone(clone) => &clone.root,
             Place::Copy(_) | Place::Scratch | Place::Project => &self.path,
+        }
+    }
+
+    /// What has to be mounted for the processes that work in it: others see an empty directory there.
+    #[must_use]
+    pub fn overlay(&self) -> Option<Overlay> {
+        match &self.place {
+            Place::Clone(clone) => clone.overlay(),
+            Place::Worktree(_) | Place::Copy(_) | Place::Scratch | Place::Project => None,
         }
     }
 
@@ -79,12 +91,21 @@ impl Workspaces {
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
         let (bases, checkouts) = (Bases::beside(&root), Checkouts::beside(&root));
-        Self { root, bases, checkouts, locks: Locks::default() }
+        Self { root, bases, checkouts, locks: Locks::default(), overlays: OnceLock::new() }
     }
 
     /// Makes the directory for an attempt, or finds the one that an attempt before has left. Cut off, it leaves nothing that
     /// is in the way of the next call.
-    pub async fn prepare(&self, wanted: Wanted, task: TaskId, project: &Path) -> Result<Prepared, WorkspaceError> {
+    ///
+    /// `mountable` says that the attempt's processes can have layers mounted: then its files may be shown by
+    /// [`Prepared::overlay`].
+    pub async fn prepare(
+        &self,
+        wanted: Wanted,
+        task: TaskId,
+        project: &Path,
+        mountable: bool,
+    ) -> Result<Prepared, WorkspaceError> {
         let mode = wanted.mode;
         let project = match project.canonicalize() {
             Ok(path) if path.is_dir() => path,
@@ -106,7 +127,7 @@ impl Workspaces {
             return Ok(prepared);
         }
         if mode == WorkspaceMode::Clone
-            && let Some(prepared) = self.private_clone(task, &project, &path).await?
+            && let Some(prepared) = self.private_clone(task, &project, &path, mountable).await?
         {
             return Ok(prepared);
         }
@@ -198,6 +219,7 @@ impl Workspaces {
         task: TaskId,
         project: &Path,
         path: &Path,
+        mountable: bool,
     ) -> Result<Option<Prepared>, WorkspaceError> {
         let Some(repository) = Repository::find_for(project, task).await? else { return Ok(None) };
         let prefix = repository.prefix.clone();
@@ -208,15 +230,25 @@ impl Workspaces {
         let found = clone.look();
         drop(lock);
         match found {
-            Look::Nothing => clone.make(false).await?,
-            Look::Clone => {}
+            Look::Nothing => clone.make(mountable && self.overlays().is_ok()).await?,
+            Look::Clone => clone.again(mountable && self.overlays().is_ok()).await?,
             Look::Other => return Ok(None),
         }
-        let path = path.join(prefix);
-        // A directory that is not committed yet is missing in the clone.
-        std::fs::create_dir_all(&path).map_err(WorkspaceError::io("create", &path))?;
+        if !clone.layers.is_layered() {
+            make_below(path, &prefix)?;
+        }
+        let path: PathBuf = path.join(prefix).components().collect();
         let branch = Some(clone.branch.name.clone());
         Ok(Some(Prepared { mode: WorkspaceMode::Clone, path, branch, task, place: Place::Clone(Box::new(clone)) }))
+    }
+
+    /// Whether the files of a clone can be layers here, or why not.
+    pub fn overlays(&self) -> &Result<(), String> {
+        self.overlays.get_or_init(|| {
+            let directory = self.root.with_file_name("layers");
+            std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+            nexus_process::overlay::probe(&directory)
+        })
     }
 
     /// The clone that is at `path`, or would be.
@@ -251,6 +283,20 @@ impl Workspaces {
             Err(error) => warn(error),
         }
     }
+}
+
+/// Makes the directories of `below` in `root` that an agent has removed, and follows no link that it has put there.
+fn make_below(root: &Path, below: &Path) -> Result<(), WorkspaceError> {
+    let mut path = root.to_owned();
+    for part in below {
+        path.push(part);
+        match path.symlink_metadata() {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return Err(WorkspaceError::io("enter", &path)(io::ErrorKind::NotADirectory.into())),
+            Err(_) => std::fs::create_dir(&path).map_err(WorkspaceError::io("create", &path))?,
+        }
+    }
+    Ok(())
 }
 
 async fn copied(task: TaskId, project: PathBuf, path: PathBuf, root: PathBuf) -> Result<Prepared, WorkspaceError> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nexus_container::ContainerSpec;
-use nexus_core::agent::Inject;
+use nexus_core::agent::{AgentKind, Inject};
 use nexus_core::attempt::Policy;
 use nexus_core::department::SandboxTier;
 use nexus_core::event::{Failure, FailureKind, Protection};
@@ -15,7 +15,7 @@ use nexus_core::protect::Plan;
 use nexus_core::task::{QueueEntry, Task};
 use nexus_process::{
     Command, Events, Launch, Limits, OutputPolicy, Redactor, Stdin, StdinWriter, Tree, Watch, is_shortage,
-    resolve_secret, user_environment,
+    overlay::renames_directories, resolve_secret, user_environment,
 };
 use nexus_workspace::Prepared;
 
@@ -95,7 +95,8 @@ async fn step(
         None => {
             let wanted = job.policy.workspace.wanted(plan.sandbox.is_some());
             still_there(task).await?;
-            match node.workspaces.prepare(wanted, task.id, Path::new(&task.project_path)).await {
+            let mountable = is_mountable(plan, job);
+            match node.workspaces.prepare(wanted, task.id, Path::new(&task.project_path), mountable).await {
                 Ok(workspace) => workspace,
                 Err(error) if error.is_shortage() => return Err(NotSpawned::Short(format!("no workspace: {error}"))),
                 Err(error) => {
@@ -116,6 +117,17 @@ async fn step(
             Err(error)
         }
     }
+}
+
+/// Whether layers can be mounted for the attempt. What the company itself does in an agent's workspace, it does without. A
+/// container has mounts of its own. An agent that is not confined would lose its user's rights in a namespace of users.
+fn is_mountable(plan: Plan, job: &Job) -> bool {
+    let may_be_seen_by_it_alone = match plan.sandbox {
+        Some(SandboxTier::Container) => false,
+        Some(_) => true,
+        None => renames_directories(),
+    };
+    may_be_seen_by_it_alone && job.agent.kind != AgentKind::Acp
 }
 
 /// The project of a task that another one has asked for was held against that one's with no link in it: a link that was
@@ -226,7 +238,7 @@ async fn spawn(
         command,
         limits: limits(&job.policy.limits),
         confinement,
-        overlay: None,
+        overlay: workspace.overlay(),
         kill_after: kill_after(job),
         mark,
         output,

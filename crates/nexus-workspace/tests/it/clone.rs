@@ -124,7 +124,7 @@ async fn odd_repositories_are_cloned_too() {
     git(place.directory.path(), &["clone", "-q", "--depth", "1", &source, shallow.to_str().unwrap()]).await;
     git(&shallow, &["checkout", "-q", "--detach"]).await;
     let wanted = Wanted { mode: Clone, otherwise: Copy };
-    let prepared = place.workspaces.prepare(wanted, task(), &shallow.join("sub")).await.unwrap();
+    let prepared = place.workspaces.prepare(wanted, task(), &shallow.join("sub"), false).await.unwrap();
     assert_eq!(prepared.mode, Clone);
     assert!(prepared.path.ends_with("sub") && prepared.path.join("file").exists());
     commit(&prepared, "more").await;
@@ -133,7 +133,7 @@ async fn odd_repositories_are_cloned_too() {
     // And of a worktree.
     let linked = place.directory.path().join("linked");
     git(&place.project, &["worktree", "add", "-q", "-b", "other", linked.to_str().unwrap()]).await;
-    let prepared = place.workspaces.prepare(wanted, task(), &linked).await.unwrap();
+    let prepared = place.workspaces.prepare(wanted, task(), &linked, false).await.unwrap();
     assert_eq!(git(&prepared.path, &["log", "-1", "--format=%s"]).await, "second");
 }
 
@@ -142,7 +142,7 @@ async fn without_a_repository_it_is_what_was_said() {
     let place = Place::new();
     place.write("file", "text");
     let prepare = async |otherwise: WorkspaceMode| {
-        place.workspaces.prepare(Wanted { mode: Clone, otherwise }, task(), &place.project).await.unwrap()
+        place.workspaces.prepare(Wanted { mode: Clone, otherwise }, task(), &place.project, false).await.unwrap()
     };
     assert_eq!(prepare(Copy).await.mode, Copy);
     let in_place = prepare(InPlace).await;

@@ -82,7 +82,7 @@ async fn the_data_directory_is_not_copied_into_itself() {
     place.write("file", "text");
     let inside = Workspaces::new(place.project.join(".nexus/workspaces"));
     for _ in 0..2 {
-        let prepared = inside.prepare(wanted(Copy), task(), &place.project).await.unwrap();
+        let prepared = inside.prepare(wanted(Copy), task(), &place.project, false).await.unwrap();
         let names: Vec<_> = fs::read_dir(&prepared.path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["file"]);
     }
@@ -92,7 +92,7 @@ async fn the_data_directory_is_not_copied_into_itself() {
 async fn a_project_that_is_too_big_is_refused_before_anything_is_copied() {
     let place = Place::new();
     File::create(place.project.join("huge")).unwrap().set_len((1 << 30) + 1).unwrap();
-    let error = place.workspaces.prepare(wanted(Copy), task(), &place.project).await.unwrap_err();
+    let error = place.workspaces.prepare(wanted(Copy), task(), &place.project, false).await.unwrap_err();
     assert!(matches!(error, WorkspaceError::TooBig { .. }), "{error:?}");
     assert_eq!(place.left(), 0);
 }

@@ -297,7 +297,7 @@ async fn the_base_outlasts_an_attempt() {
         git(&place.project, &["commit", "-q", "--allow-empty", "-m", "the user's"]).await;
         let again = nexus_workspace::Workspaces::new(place.directory.path().join("data/workspaces"));
         let wanted = crate::support::wanted(mode);
-        let prepared = again.prepare(wanted, task, &place.project).await.unwrap();
+        let prepared = again.prepare(wanted, task, &place.project, false).await.unwrap();
         std::fs::write(prepared.path.join("two"), "2\n").unwrap();
         let report = again.finish(prepared, completed()).await;
         assert_eq!((report.base.as_ref(), report.commit_count), (Some(&base), Some(2)), "{mode:?}");

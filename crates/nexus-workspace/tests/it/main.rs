@@ -9,6 +9,7 @@ mod clone;
 mod copy;
 mod diff;
 mod hazard;
+mod layers;
 mod leftovers;
 mod modes;
 mod support;

@@ -35,7 +35,7 @@ async fn in_place_is_the_project_itself() {
 async fn what_is_not_there_is_refused() {
     let place = Place::new();
     let missing = place.project.join("missing");
-    let error = place.workspaces.prepare(wanted(InPlace), task(), &missing).await.unwrap_err();
+    let error = place.workspaces.prepare(wanted(InPlace), task(), &missing, false).await.unwrap_err();
     assert!(matches!(&error, WorkspaceError::NoProject(path) if *path == missing), "{error:?}");
     assert!(error.to_string().contains("project_path"), "{error}");
 }

@@ -47,7 +47,7 @@ impl Place {
     }
 
     pub(crate) async fn prepare(&self, mode: WorkspaceMode, task: TaskId) -> Prepared {
-        self.workspaces.prepare(wanted(mode), task, &self.project).await.unwrap()
+        self.workspaces.prepare(wanted(mode), task, &self.project, false).await.unwrap()
     }
 
     /// What is in the workspaces' directory.

@@ -96,7 +96,7 @@ async fn two_companies_on_one_repository() {
     let others = ["one", "two"].map(|name| Workspaces::new(place.directory.path().join(name).join("workspaces")));
     let reports = join_all((0..16).map(async |n| {
         let workspaces = &others[n % 2];
-        let prepared = workspaces.prepare(wanted(Worktree), task(), &place.project).await.unwrap();
+        let prepared = workspaces.prepare(wanted(Worktree), task(), &place.project, false).await.unwrap();
         std::fs::write(prepared.path.join("README"), format!("{n}\n")).unwrap();
         workspaces.finish(prepared, completed()).await
     }))
@@ -201,7 +201,7 @@ async fn what_git_says_is_in_the_error() {
     let task = task();
     // A branch below the task's leaves no room for that.
     git(&place.project, &["branch", &format!("nexus/{task}/below")]).await;
-    let error = place.workspaces.prepare(wanted(Worktree), task, &place.project).await.unwrap_err();
+    let error = place.workspaces.prepare(wanted(Worktree), task, &place.project, false).await.unwrap_err();
     assert!(matches!(error, WorkspaceError::Git { .. }), "{error:?}");
     assert!(error.to_string().contains(&format!("refs/heads/nexus/{task}")), "{error}");
 }
