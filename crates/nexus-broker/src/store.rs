@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::space::Space;
+use nexus_process::Space;
 
 /// Whether the store can take more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

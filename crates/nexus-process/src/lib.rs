@@ -35,6 +35,7 @@ mod redact;
 mod sampler;
 mod secret;
 mod shortage;
+mod space;
 mod tree;
 mod turns;
 mod wardens;
@@ -54,6 +55,7 @@ pub use redact::Redactor;
 pub use sampler::{Sample, Sampler, Target, Vitals, Watch};
 pub use secret::{SecretError, resolve as resolve_secret};
 pub use shortage::{is_shortage, tells_of_shortage};
+pub use space::Space;
 pub use tree::{Gone, Limit, Remote, Report, Told, Tree, feed};
 #[cfg(target_os = "linux")]
 pub use wardens::Groups;

@@ -15,6 +15,28 @@ const PERIOD: Duration = Duration::from_secs(600);
 /// Tasks forgotten between two looks at the clock: each is a few small requests to the broker.
 const BATCH: u32 = 500;
 
+/// How often the disk is looked at for room: a `statvfs`.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
+
+/// Makes room on a full disk, for as long as the company runs, by what attempts have left that ended before it was full.
+pub(crate) async fn keep_room(node: Arc<Node>) {
+    let mut ticks = tokio::time::interval(LOOK_FOR_ROOM);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if !node.protector.is_short() {
+            continue;
+        }
+        for task in node.protector.remembered() {
+            if !node.board.holds(task)
+                && let Some(removed) = node.protector.make_room(task).await
+            {
+                tracing::warn!(%task, "{removed}");
+            }
+        }
+    }
+}
+
 /// Cleans for as long as the company runs.
 pub(crate) async fn clean(node: Arc<Node>, company: Arc<ArcSwap<Company>>) {
     let mut ticks = tokio::time::interval(PERIOD);

@@ -8,6 +8,7 @@ mod board;
 mod ceo;
 mod conclude;
 mod department;
+mod disk;
 mod engine;
 mod former;
 mod gate;
@@ -30,6 +31,7 @@ mod tenure;
 mod trees;
 mod worker;
 
+pub use disk::{biggest, make_room_to_start};
 pub use engine::container_engine;
 pub use ledger_memory::{LedgerError, lost_records};
 pub use nexus_agents::is_installed;

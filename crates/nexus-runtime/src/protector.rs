@@ -9,8 +9,8 @@ use nexus_core::protect::{Means, Plan};
 use nexus_process::{Command, Confinement, Wardens};
 use nexus_workspace::Prepared;
 
-use crate::outside;
 use crate::worker::Job;
+use crate::{disk, outside};
 
 /// The protection of a node's agents.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Protector {
 
     /// The directory that is a task's alone, with its home and its temporary files.
     pub(crate) fn private(&self, task: TaskId) -> PathBuf {
-        self.data_dir.join("private").join(task.to_string())
+        disk::private(&self.data_dir, task)
     }
 
     pub(crate) fn data_dir(&self) -> &Path {
@@ -223,8 +223,18 @@ impl Protector {
 
     /// The tasks that have something private here.
     pub(crate) fn remembered(&self) -> Vec<TaskId> {
-        let entries = std::fs::read_dir(self.data_dir.join("private")).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+        disk::remembered(&self.data_dir)
+    }
+
+    /// Whether the disk has less room than is kept for what runs already.
+    pub(crate) fn is_short(&self) -> bool {
+        disk::is_short(&self.data_dir)
+    }
+
+    /// Makes room on a full disk by what an attempt that has ended left behind; says what was removed.
+    pub(crate) async fn make_room(&self, task: TaskId) -> Option<String> {
+        let data_dir = self.data_dir.clone();
+        tokio::task::spawn_blocking(move || disk::make_room(&data_dir, task)).await.ok().flatten()
     }
 
     /// Whether something is a task's alone, to be removed when that is over.

@@ -134,6 +134,7 @@ pub struct Runtime {
     ended: watch::Receiver<Option<Result<(), String>>>,
     _root: AbortOnDropHandle<()>,
     janitor: AbortOnDropHandle<()>,
+    _room: AbortOnDropHandle<()>,
     memory: LedgerMemory,
 }
 
@@ -225,12 +226,23 @@ impl Runtime {
             stopping: Arc::clone(&stopping),
         };
         let janitor = AbortOnDropHandle::new(tokio::spawn(janitor::clean(Arc::clone(&node), Arc::clone(&company))));
+        let room = AbortOnDropHandle::new(tokio::spawn(janitor::keep_room(Arc::clone(&node))));
         let (sender, ended) = watch::channel(None);
         let root = tokio::spawn(async move {
             let how = root.run(join).await;
             sender.send_replace(Some(how));
         });
-        Ok(Self { node, ceo, company, stopping, ended, memory, _root: AbortOnDropHandle::new(root), janitor })
+        Ok(Self {
+            node,
+            ceo,
+            company,
+            stopping,
+            ended,
+            memory,
+            _root: AbortOnDropHandle::new(root),
+            janitor,
+            _room: room,
+        })
     }
 
     /// Goes by this configuration from now on; running work is finished under the old one.

@@ -62,11 +62,21 @@ impl Company {
         let source = source(place, extras.listen);
         let loaded = nexus_config::load(&source).map_err(Exit::config)?;
         let data_dir = place::data_dir(place)?;
-        place::has_room(&data_dir)?;
+        // Refused before anything is made there, but where a company has been: what its attempts have left can go then.
+        if !data_dir.join("private").is_dir() {
+            place::has_room(&data_dir)?;
+        }
         let lock = DataDir::lock(&data_dir).map_err(|error| match &error {
-            LockError::Io { .. } | LockError::NotADirectory { .. } => Exit::failure(error.to_string()),
+            LockError::Io { .. } | LockError::NotADirectory { .. } => match place::has_room(&data_dir) {
+                Ok(()) => Exit::failure(error.to_string()),
+                Err(full) => full,
+            },
             LockError::Held { .. } => Exit::locked(error.to_string()),
         })?;
+        for removed in nexus_runtime::make_room_to_start(&data_dir) {
+            tracing::warn!(target: "nexus_runtime", "{removed}");
+        }
+        place::has_room(&data_dir)?;
         let node =
             place::node_id(&data_dir).map_err(|error| Exit::failure(format!("{}: {error}", data_dir.display())))?;
         // Before anything is started: a taken port is said at once.
@@ -81,7 +91,7 @@ impl Company {
         let (broker, access) = broker(&loaded.settings, &lock).await?;
         let (bus, unfenced) = fences(Bus::connect(&access, "nexus").await?);
         if let Some(broker) = &broker {
-            tokio::spawn(tell_of_the_disk(broker.store(), bus.clone()));
+            tokio::spawn(tell_of_the_disk(broker.store(), bus.clone(), data_dir.clone()));
             // All but the ledger can be made anew as it was.
             let spared = (!extras.new_ledger).then_some(nexus_bus::LEDGER);
             broker.put_aside(&bus.inventory().await?, spared);
@@ -288,14 +298,32 @@ fn not_started(error: &StartError, broker: Option<&Broker>, data_dir: &Path) -> 
 }
 
 /// Lets new work be refused while the broker's disk has no room; ends with the broker.
-async fn tell_of_the_disk(mut store: tokio::sync::watch::Receiver<nexus_broker::Store>, bus: Bus) {
+async fn tell_of_the_disk(mut store: tokio::sync::watch::Receiver<nexus_broker::Store>, bus: Bus, data_dir: PathBuf) {
+    // Looked for once each time that it becomes full: it is a walk through all that is there.
+    let mut big = None;
     loop {
         let now = store.borrow_and_update().clone();
-        bus.set_trouble((!now.is_well()).then(|| now.to_string()));
+        bus.set_trouble(trouble(&now, big.as_ref()));
+        match &now {
+            nexus_broker::Store::Full { .. } if big.is_none() => {
+                let data_dir = data_dir.clone();
+                let found = tokio::task::spawn_blocking(move || nexus_runtime::biggest(&data_dir)).await;
+                big = Some(found.ok().flatten().unwrap_or_default());
+                bus.set_trouble(trouble(&now, big.as_ref()));
+            }
+            nexus_broker::Store::Full { .. } => {}
+            _ => big = None,
+        }
         if store.changed().await.is_err() {
             return;
         }
     }
+}
+
+/// What is wrong with the store, as a sentence; `big` names what holds most of the data directory.
+fn trouble(store: &nexus_broker::Store, big: Option<&String>) -> Option<String> {
+    let big = big.filter(|big| !big.is_empty()).map(|big| format!("; most of it is in {big}"));
+    (!store.is_well()).then(|| format!("{store}{}", big.unwrap_or_default()))
 }
 
 /// The NATS server that is configured, or a private one.

@@ -37,7 +37,13 @@ pub(crate) fn has_room(data_dir: &Path) -> Result<(), Exit> {
     match nexus_broker::Space::of(there) {
         Some(space) if space.read_only => refused("its disk can only be read; mount it to be written".to_owned()),
         Some(space) if space.free < TO_BEGIN => {
-            refused(format!("its disk is full ({} KiB are free); make room", space.free / 1024))
+            let free = space.free / 1024;
+            match nexus_runtime::biggest(data_dir) {
+                Some(big) => {
+                    refused(format!("its disk is full ({free} KiB are free); make room; most of it is in {big}"))
+                }
+                None => refused(format!("its disk is full ({free} KiB are free); make room")),
+            }
         }
         _ => Ok(()),
     }

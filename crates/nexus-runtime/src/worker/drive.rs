@@ -266,6 +266,10 @@ impl Drive {
             output.note(refusal, Timestamp::now());
         }
         self.slot.ended();
+        // Before anything more is written: on a disk that its own files fill, its end could not be told.
+        if let Some(removed) = node.protector.make_room(self.job.claim.entry.task.id).await {
+            output.note(removed, Timestamp::now());
+        }
         let (exit_code, signal) = match attempt.exit() {
             Some(ExitStatus::Code(code)) => (Some(code), None),
             Some(ExitStatus::Signal(signal)) => (None, Some(signal)),

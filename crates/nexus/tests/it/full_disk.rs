@@ -117,3 +117,49 @@ fn a_company_that_is_killed_on_a_full_disk_goes_on_after_it() {
         }
     });
 }
+
+#[test]
+fn what_an_attempt_filled_the_disk_with_goes_when_it_ends() {
+    with("full_disk::what_an_attempt_filled_the_disk_with_goes_when_it_ends", 96, |_| {
+        let confined = "workers = 1\nagents = [\"shell\"]\nworkspace.mode = \"scratch\"\nretry.max_attempts = 1\n";
+        let company = Company::with(&[("work", confined)]);
+        if company.run(&["doctor"]).stdout.contains("agents can't be confined") {
+            return eprintln!("skipped: this machine can't confine, so attempts share the system's /tmp");
+        }
+        let greedy = company.delegate(&["cat /dev/zero > $TMPDIR/big; exit 3"]);
+        // The broker may be started again meanwhile, and answers nothing then.
+        let answer = until("its end", || {
+            let ran = company.run(&["-o", "json", "status", &greedy]);
+            let answer: Value = serde_json::from_str(&ran.stdout).ok()?;
+            (ran.code == Some(0) && at(&answer, "task.status") == "failed").then_some(answer)
+        });
+        assert_eq!(at(&answer, "task.result.exit_code"), 3, "{answer:#}");
+        // Its log tells where its files went, and work goes on.
+        let log = company.run(&["logs", &greedy]).done();
+        assert!(log.contains("the disk was full: removed what the attempt had left in"), "{log}");
+        let next = until("work to be taken again", || {
+            let ran = company.run(&["delegate", "echo next"]);
+            (ran.code == Some(0)).then(|| ran.stdout.trim().to_owned())
+        });
+        assert_eq!(at(&company.ended(&next), "task.status"), "completed");
+    });
+}
+
+#[test]
+fn a_company_starts_on_a_disk_that_an_ended_attempt_has_filled() {
+    with("full_disk::a_company_starts_on_a_disk_that_an_ended_attempt_has_filled", 96, |disk| {
+        let company = Company::with(&[("work", WORK)]);
+        let id = company.delegate(&["echo before"]);
+        company.ended(&id);
+        let place = company.stop();
+        // As a company that was killed leaves it.
+        let left = place.path("data").join("private").join(&id).join("tmp");
+        std::fs::create_dir_all(&left).unwrap();
+        let filler = fill(&disk, 0);
+        std::fs::rename(&filler, left.join("big")).unwrap();
+        place.run(&["doctor"]).fails_on_stdout(9, &["disk", &format!("private/{id}/tmp")]);
+        let company = Company::up(&place);
+        assert!(!left.exists());
+        assert_eq!(at(&company.status(&id), "task.status"), "completed");
+    });
+}

@@ -23,7 +23,9 @@ pub(super) fn disk(data_dir: &Path, say: &mut impl FnMut(Level, &'static str, St
         return say(Level::Ok, "disk", format!("{dir} is not there yet; `nexus up` makes it"));
     }
     if let Err(error) = trial(data_dir) {
-        return say(Level::Fail, "disk", format!("{dir} can't be written: {error}; make room, or see who may write"));
+        let big = nexus_runtime::biggest(data_dir).map(|big| format!("; most of it is in {big}")).unwrap_or_default();
+        let message = format!("{dir} can't be written: {error}; make room, or see who may write{big}");
+        return say(Level::Fail, "disk", message);
     }
     let Some(space) = Space::of(data_dir) else { return };
     let mib = |bytes: u64| bytes >> 20;
@@ -36,7 +38,9 @@ pub(super) fn disk(data_dir: &Path, say: &mut impl FnMut(Level, &'static str, St
     } else {
         (Level::Ok, format!("new work is refused below {reserve} MiB"))
     };
-    say(level, "disk", format!("{free} MiB free at {dir}; {rest}"));
+    let big = (level != Level::Ok).then(|| nexus_runtime::biggest(data_dir)).flatten();
+    let big = big.map(|big| format!("; most of it is in {big}")).unwrap_or_default();
+    say(level, "disk", format!("{free} MiB free at {dir}; {rest}{big}"));
 }
 
 /// Whether a file of a block can be made there.
