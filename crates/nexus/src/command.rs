@@ -67,7 +67,10 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Bridge { .. } => Ok(Code::Done),
         Command::Completions { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();
-            clap_complete::generate(shell, &mut command, "nexus", &mut std::io::stdout());
+            // Written at once: the generator itself panics where it can't write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "nexus", &mut script);
+            crate::show::raw(&String::from_utf8_lossy(&script));
             Ok(Code::Done)
         }
     }

@@ -1,5 +1,6 @@
 //! Exit codes, and the one way in which a command says that it failed.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -85,15 +86,19 @@ impl Exit {
             let help = self.help.map(|help| format!("\n  {}", show::visible(&help))).unwrap_or_default();
             format!("{red}error:{red:#} {}{help}", show::visible(&self.message))
         };
-        anstream::eprintln!("{text}");
+        show::told(&text);
         self.code.into()
     }
 }
 
 /// Says what is wrong with the command line as the command would have said it; help and version are answers.
 pub(crate) fn misused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        show::or_leave(error.print().and_then(|()| std::io::stdout().flush()));
+        return Code::Done.into();
+    }
     let asked_for_json = wants_json(std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()));
-    if !asked_for_json || !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if !asked_for_json || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         error.exit();
     }
     let text = error.render().to_string();

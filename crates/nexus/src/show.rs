@@ -15,6 +15,7 @@ use nexus_core::run::RunReport;
 use serde::Serialize;
 
 use crate::cli::Output;
+use crate::exit::Code;
 
 pub(crate) use branches::{branch, cleaned, diff, patch};
 pub(crate) use escape::{on_terminal, one_line, visible};
@@ -45,11 +46,28 @@ pub(crate) fn raw(text: &str) {
     or_leave(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
-/// A reader that has gone (`| head`) is no error: there is nothing left to say to it.
-fn or_leave(written: std::io::Result<()>) {
-    if written.is_err() {
-        std::process::exit(i32::from(crate::exit::Code::Done as u8));
-    }
+/// A reader that has gone (`| head`) is no error: there is nothing left to say to it. Anything else is one: whoever keeps the
+/// answer in a file would take a part of it, or nothing, for all of it.
+pub(crate) fn or_leave(written: std::io::Result<()>) {
+    let Err(error) = written else { return };
+    let code = if error.kind() == std::io::ErrorKind::BrokenPipe {
+        Code::Done
+    } else {
+        error_line(&format!("the answer could not be written to standard output: {error}"));
+        Code::Failure
+    };
+    std::process::exit(i32::from(code as u8));
+}
+
+/// A line on standard error, as far as that can be written: there is nobody else to tell.
+pub(crate) fn error_line(text: &str) {
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    told(&format!("{red}error:{red:#} {}", visible(text)));
+}
+
+/// A line with colours of ours on standard error. One that is full or closed ends nothing.
+pub(crate) fn told(line: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
 
 /// A value as JSON on standard output: indented as a document, or on one line.
@@ -65,7 +83,7 @@ pub(crate) fn json<T: Serialize>(value: &T, output: Output) {
 /// A line of the story, on standard error.
 pub(crate) fn note(word: &str, text: &str) {
     let dim = anstyle::Style::new().dimmed();
-    anstream::eprintln!("{dim}{word:<8}{dim:#} {}", visible(text));
+    told(&format!("{dim}{word:<8}{dim:#} {}", visible(text)));
 }
 
 /// A line of a task's log, on standard error.

@@ -26,6 +26,7 @@ mod environment;
 mod evil;
 mod external_nats;
 mod full_disk;
+mod full_output;
 mod guard;
 mod history;
 mod hurry;
