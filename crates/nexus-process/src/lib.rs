@@ -22,6 +22,8 @@ mod error;
 mod events;
 mod group;
 pub mod guard;
+#[cfg(target_os = "linux")]
+pub mod init;
 mod lines;
 mod marked;
 #[doc(hidden)]

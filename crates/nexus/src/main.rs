@@ -34,6 +34,15 @@ fn main() -> std::process::ExitCode {
     if let Command::Bridge { door } = cli.command {
         return nexus_process::bridge::cross(std::iter::once(door.into_os_string()));
     }
+    #[cfg(target_os = "linux")]
+    if nexus_process::init::is_first()
+        && matches!(cli.command, Command::Up { .. } | Command::Run(..) | Command::Mcp { .. })
+    {
+        return match nexus_process::init::run_as_child() {
+            Ok(code) => code.into(),
+            Err(error) => Exit::failure(format!("nexus can't start itself: {error}")).report(cli.output),
+        };
+    }
     // Every agent takes some; the usual limit of 1024 is that of a program which has none. What can't be had is waited for.
     let _ = nexus_process::raise_open_files();
     let mut builder = tokio::runtime::Builder::new_multi_thread();

@@ -25,6 +25,7 @@ mod doors;
 mod environment;
 mod evil;
 mod external_nats;
+mod first_process;
 mod full_disk;
 mod full_output;
 mod guard;
