@@ -3,7 +3,7 @@
 //! One list for both tiers. With namespaces only what is named is there, and the private home lies where the user's own
 //! does; with Landlock alone the rest is there and refused, and `HOME` and `TMPDIR` point to the private places.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -15,18 +15,28 @@ use nexus_warden::protocol::{Bind, Confinement, Network, Tier};
 mod programs;
 mod system;
 
-pub use nexus_warden::confine::Available;
+pub use nexus_warden::confine::{Available, Ways};
 pub use programs::Programs;
 pub use system::System;
+
+/// A variable that names the best way to confine that is to be used, for trying out the others: `bwrap` or `landlock`.
+const WAY: &str = "NEXUS_SANDBOX_WAY";
 
 /// What of confinement this machine offers, found out by trying it, which takes some hundredths of a second; `path` is where
 /// bwrap is looked for.
 #[must_use]
 pub fn probe(path: &OsStr) -> Available {
+    let ways = std::env::var_os(WAY).and_then(|word| Ways::of(&word)).unwrap_or(Ways::Best);
+    probe_ways(path, ways)
+}
+
+/// The same for these ways.
+#[must_use]
+pub fn probe_ways(path: &OsStr, ways: Ways) -> Available {
     let look = || -> std::io::Result<Available> {
         let (program, _held) = crate::wardens::program()?;
         let mut command = std::process::Command::new(program);
-        command.arg0("nexus-warden").arg("look").arg(path).env_clear();
+        command.arg0("nexus-warden").arg("look").arg(path).arg(ways.as_str()).env_clear();
         let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output()?;
         nexus_warden::protocol::read(&output.stdout).map_err(std::io::Error::other)
     };
@@ -86,8 +96,8 @@ impl Policy<'_> {
         self.readable.iter().for_each(|path| reach.read(path));
         self.read.iter().for_each(|path| reach.read(&self.expanded(path)));
         self.write.iter().for_each(|path| reach.write(&self.expanded(path)));
-        self.pipes.iter().for_each(|pipe| reach.write(pipe));
-        reach.write(self.workspace);
+        self.pipes.iter().for_each(|pipe| reach.write_exactly(pipe));
+        reach.write_exactly(self.workspace);
         let settings = programs.settings().into_iter().map(|name| (name.to_owned(), false));
         let of_home: Vec<(String, bool)> = self.of_home.iter().cloned().chain(settings).collect();
         let mut env = self.private_places(whole, &of_home, &mut reach)?;
@@ -97,8 +107,8 @@ impl Policy<'_> {
         reach.settle();
         let confinement = Confinement {
             tier: self.tier.clone(),
-            read: reach.read.into_iter().map(same).collect(),
-            write: reach.write.into_iter().map(same).chain(reach.elsewhere).collect(),
+            read: reach.read.into_iter().map(|path| same(path, false)).collect(),
+            write: reach.write.into_iter().map(|(path, exact)| same(path, exact)).chain(reach.elsewhere).collect(),
             protected: self.protected.iter().map(|path| c_path(path)).collect(),
             hidden: hidden.iter().map(|path| c_path(path)).collect(),
             network: self.network,
@@ -183,11 +193,11 @@ impl Policy<'_> {
         }
         let variable = |name: &str, value: &Path| (OsString::from(name), value.as_os_str().to_owned());
         if !whole {
-            reach.write(self.private);
+            reach.write_exactly(self.private);
             return Ok(vec![variable("HOME", &own_home), variable("TMPDIR", &own_tmp)]);
         }
         let mut at = |source: &Path, target: &Path| {
-            reach.elsewhere.push(Bind { source: c_path(source), target: c_path(target) });
+            reach.elsewhere.push(Bind { source: c_path(source), target: c_path(target), exact: true });
         };
         let home = self.home.unwrap_or(Path::new("/home/agent"));
         at(&own_home, home);
@@ -201,7 +211,8 @@ impl Policy<'_> {
 #[derive(Default)]
 struct Reach {
     read: BTreeSet<PathBuf>,
-    write: BTreeSet<PathBuf>,
+    /// True: no link on the way there is followed.
+    write: BTreeMap<PathBuf, bool>,
     elsewhere: Vec<Bind>,
 }
 
@@ -215,7 +226,14 @@ impl Reach {
 
     fn write(&mut self, path: &Path) {
         if path.exists() {
-            self.write.insert(path.to_owned());
+            self.write.entry(path.to_owned()).or_default();
+        }
+    }
+
+    /// The same for a path with no link in it: what the company made, or has looked at. An agent may put a link there.
+    fn write_exactly(&mut self, path: &Path) {
+        if path.exists() {
+            self.write.insert(path.to_owned(), true);
         }
     }
 
@@ -224,14 +242,14 @@ impl Reach {
         let all = self.read.clone();
         self.read.retain(|path| {
             let mut links = path.ancestors().filter(|part| part.is_symlink());
-            !links.any(|link| link.ancestors().skip(1).any(|part| all.contains(part) || self.write.contains(part)))
+            !links.any(|link| link.ancestors().skip(1).any(|part| all.contains(part) || self.write.contains_key(part)))
         });
     }
 }
 
-fn same(path: PathBuf) -> Bind {
+fn same(path: PathBuf, exact: bool) -> Bind {
     let path = c_path(&path);
-    Bind { source: path.clone(), target: path }
+    Bind { source: path.clone(), target: path, exact }
 }
 
 /// A path of the system holds no zero byte.

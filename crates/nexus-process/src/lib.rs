@@ -61,4 +61,4 @@ pub use space::Space;
 pub use tree::{Gone, Limit, Remote, Report, Told, Tree, feed};
 #[cfg(target_os = "linux")]
 pub use wardens::Groups;
-pub use wardens::{Bind, Confinement, Launch, Limits, Network, Started, Tier, Wardens, put as put_warden};
+pub use wardens::{Bind, Confinement, Launch, Limits, Maker, Network, Started, Tier, Wardens, put as put_warden};

@@ -30,7 +30,7 @@ pub use program::put;
 
 #[cfg(target_os = "linux")]
 pub use nexus_warden::protocol::Groups;
-pub use nexus_warden::protocol::{Bind, Confinement, Limits, Network, Tier};
+pub use nexus_warden::protocol::{Bind, Confinement, Limits, Maker, Network, Tier};
 
 /// What is to be started, and under what.
 #[derive(Clone, Debug)]

@@ -126,8 +126,8 @@ impl Protector {
         use nexus_process::{Network as Way, Tier};
 
         let Some(tier) = plan.sandbox else { return Ok(None) };
-        let tier = match (tier, &self.available.namespaces) {
-            (SandboxTier::Namespaces, Ok(bwrap)) => Tier::Namespaces { bwrap: bwrap.clone() },
+        let tier = match (tier, self.available.namespaces()) {
+            (SandboxTier::Namespaces, Ok(maker)) => Tier::Namespaces { maker: maker.clone() },
             _ => Tier::Landlock { clone_flags: self.available.clone_flags },
         };
         let sandbox = &job.policy.sandbox;
@@ -291,9 +291,9 @@ pub fn unreachable_programs(data_dir: &Path) -> Vec<PathBuf> {
 #[cfg(target_os = "linux")]
 fn of(groups: &nexus_process::Groups, available: &nexus_process::confinement::Available) -> Means {
     Means {
-        namespaces: available.namespaces.as_ref().err().cloned(),
+        namespaces: available.namespaces().err().map(str::to_owned),
         landlock: available.landlock.as_ref().err().cloned(),
-        network: available.namespaces.is_ok() || available.clone_flags != 0,
+        network: available.namespaces().is_ok() || available.clone_flags != 0,
         memory: groups.memory.is_some(),
         processes: groups.pids.is_some(),
         cpu: groups.cpu.is_some(),

@@ -10,21 +10,24 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Bind, Confinement, Fault, Network, Overlay, Stage, Start, Tier};
+use crate::protocol::{Bind, Confinement, Fault, Maker, Network, Overlay, Stage, Start, Tier};
 use crate::tree::{fault, fork};
 
 mod bwrap;
 mod calls;
 mod control;
+mod exact;
 mod init;
+mod mounts;
 mod paths;
 mod planted;
 mod probe;
 pub(crate) mod spaces;
+mod view;
 
 pub use control::{Control, Inner};
 pub use init::inside;
-pub use probe::{Available, look};
+pub use probe::{Available, Ways, look};
 use spaces::Spaces;
 
 /// What a child has to do before it is the program, made ready before the fork: its overlay and its confinement.
@@ -43,7 +46,7 @@ enum Way {
     /// By itself: it is the program.
     Alone,
     /// It is the init of its namespaces.
-    Init { theirs: OwnedFd, ours: OwnedFd },
+    Init { theirs: OwnedFd, ours: OwnedFd, view: Option<Box<Confinement>> },
     /// It becomes bwrap, which starts the init.
     Bwrap { theirs: OwnedFd, ours: OwnedFd, files: bwrap::Files },
 }
@@ -57,6 +60,10 @@ struct Inside {
     cwd: CString,
     read: Vec<CString>,
     write: Vec<CString>,
+    /// Of those to write: no link on the way to these is followed.
+    exact: Vec<CString>,
+    /// What has to be there, or something else was mounted than was meant.
+    identities: Vec<(CString, exact::Identity)>,
     network: Network,
     /// None: it is not confined.
     walls: Option<Walls>,
@@ -105,18 +112,17 @@ impl Plan {
         if let Err(error) = fork::redirect(stdio) {
             return fault(Stage::Fork, &error);
         }
-        if let Err(error) = self.spaces.settle_user() {
+        if let Err(error) = self.spaces.begin() {
             return confine(error);
         }
-        if let Some(overlay) = &self.overlay {
-            let kept = crate::overlay::keep_mounts_here().map_err(|error| fault(Stage::Overlay, &error));
-            if let Err(failed) = kept.and_then(|()| crate::overlay::mount(overlay)) {
-                return failed;
-            }
+        if let Some(overlay) = &self.overlay
+            && let Err(failed) = crate::overlay::mount(overlay)
+        {
+            return failed;
         }
         match self.way {
             Way::Alone => self.inside.become_program(),
-            Way::Init { theirs, .. } => init::become_init(&self.inside, &theirs, self.spaces),
+            Way::Init { theirs, view, .. } => init::become_init(&self.inside, &theirs, self.spaces, view.as_deref()),
             Way::Bwrap { theirs, files, .. } => {
                 // It must not die of what is meant for its tree.
                 fork::ignore_ends();
@@ -141,10 +147,17 @@ impl Plan {
 fn confined(start: &Start, confinement: &Confinement) -> Result<(Inside, Way, u64), Fault> {
     let confine = |error: io::Error| fault(Stage::Confine, &error);
     let own_network = confinement.network != Network::Full;
-    let (flags, walls) = match confinement.tier {
-        Tier::Namespaces { .. } => (0, Walls { files: true, devices: true, processes: true, network: own_network }),
+    let of_network = |flags: u64| if own_network { flags } else { flags & !spaces::NEWNET };
+    let (flags, walls) = match &confinement.tier {
+        Tier::Namespaces { maker } => {
+            let flags = match maker {
+                Maker::Warden { clone_flags } => of_network(*clone_flags),
+                Maker::Bwrap { .. } => 0,
+            };
+            (flags, Walls { files: true, devices: true, processes: true, network: own_network })
+        }
         Tier::Landlock { clone_flags } => {
-            let flags = if own_network { clone_flags } else { clone_flags & !spaces::NEWNET };
+            let flags = of_network(*clone_flags);
             let has = |flag| flags & flag != 0;
             let (devices, processes, network) = (has(spaces::NEWNS), has(spaces::NEWPID), has(spaces::NEWNET));
             (flags, Walls { files: false, devices, processes, network })
@@ -155,22 +168,47 @@ fn confined(start: &Start, confinement: &Confinement) -> Result<(Inside, Way, u6
     }
     let is_kept = |paths: &[CString]| !paths.is_empty();
     if !walls.files && (is_kept(&confinement.protected) || is_kept(&confinement.hidden)) {
-        return Err(refused("without bwrap nothing can be kept from it of what it can reach"));
+        return Err(refused("without namespaces nothing can be kept from it of what it can reach"));
     }
-    let inside = Inside::new(start, Some((confinement, walls)));
+    let mut inside = Inside::new(start, Some((confinement, walls)));
     let way = match &confinement.tier {
-        Tier::Namespaces { bwrap } => {
+        Tier::Namespaces { maker } => {
             planted::check(confinement)?;
             let (theirs, ours) = control::ways().map_err(confine)?;
-            Way::Bwrap { theirs, ours, files: bwrap::Files::new(bwrap, confinement, &inside).map_err(confine)? }
+            match maker {
+                Maker::Warden { .. } => Way::Init { theirs, ours, view: Some(Box::new(confinement.clone())) },
+                Maker::Bwrap { path } => {
+                    inside.identities = identities(start, confinement)?;
+                    Way::Bwrap { theirs, ours, files: bwrap::Files::new(path, confinement, &inside).map_err(confine)? }
+                }
+            }
         }
         Tier::Landlock { .. } if walls.processes => {
             let (theirs, ours) = control::ways().map_err(confine)?;
-            Way::Init { theirs, ours }
+            Way::Init { theirs, ours, view: None }
         }
         Tier::Landlock { .. } => Way::Alone,
     };
     Ok((inside, way, flags))
+}
+
+/// What has to be found at places that are reached without a link. A workspace of layers is something else by then.
+fn identities(start: &Start, confinement: &Confinement) -> Result<Vec<(CString, exact::Identity)>, Fault> {
+    let is_mounted = |bind: &&Bind| start.overlay.as_ref().is_some_and(|overlay| overlay.target == bind.source);
+    let binds = confinement.read.iter().chain(&confinement.write).filter(|bind| bind.exact && !is_mounted(bind));
+    let mut found = Vec::new();
+    for bind in binds {
+        match exact::open(&bind.source) {
+            Ok(place) => found.push((bind.target.clone(), exact::Identity::of(place).map_err(|e| linked(e, bind))?)),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => {}
+            Err(error) => return Err(linked(error, bind)),
+        }
+    }
+    Ok(found)
+}
+
+fn linked(error: rustix::io::Errno, bind: &Bind) -> Fault {
+    refused(&format!("{} can't be reached without following a link: {error}", mounts::path(&bind.source).display()))
 }
 
 impl Inside {
@@ -183,6 +221,11 @@ impl Inside {
             cwd: start.cwd.clone(),
             read: confined.map_or_else(Vec::new, |(confinement, _)| targets(&confinement.read)),
             write: confined.map_or_else(Vec::new, |(confinement, _)| targets(&confinement.write)),
+            exact: confined.map_or_else(Vec::new, |(confinement, walls)| {
+                let exact = confinement.write.iter().filter(|bind| bind.exact && !walls.files);
+                exact.map(|bind| bind.target.clone()).collect()
+            }),
+            identities: Vec::new(),
             network: confined.map_or(Network::Full, |(confinement, _)| confinement.network),
             walls: confined.map(|(_, walls)| walls),
         }
@@ -194,7 +237,7 @@ impl Inside {
             fork::close_others()?;
             let Some(walls) = self.walls else { return Ok(()) };
             drop_capabilities()?;
-            let landlock = paths::restrict(&self.read, &self.write, walls)?;
+            let landlock = paths::restrict(self, walls)?;
             calls::restrict(walls, self.network, landlock)
         })();
         if let Err(error) = confined {

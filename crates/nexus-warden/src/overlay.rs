@@ -3,14 +3,13 @@
 //! The mount is made in the mount namespace of the processes that use it, and ends with the last of them.
 
 use std::ffi::{CStr, CString};
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
+    fsmount, fsopen, move_mount,
 };
 
 use crate::protocol::{Fault, Overlay, Stage};
@@ -45,11 +44,6 @@ pub(crate) fn mount(overlay: &Overlay) -> Result<(), Fault> {
         words => format!("mount an overlay: {words}"),
     };
     Err(Fault { stage: Stage::Overlay, errno: refused.errno.raw_os_error(), detail })
-}
-
-/// Keeps later mounts of this namespace from the namespace that it is a copy of.
-pub(crate) fn keep_mounts_here() -> io::Result<()> {
-    Ok(mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?)
 }
 
 /// Overlays keep their notes in the attributes `trusted.overlay.*`, which only real root can write. Other users have

@@ -95,15 +95,26 @@ pub struct Confinement {
 pub struct Bind {
     pub source: CString,
     pub target: CString,
+    /// The source is reached without any link, also not one that somebody puts there at the last moment.
+    pub exact: bool,
 }
 
-/// How a confinement is made. `clone_flags` are the `CLONE_NEW*` namespaces that the warden can make without bwrap.
+/// How a confinement is made. `clone_flags` are the `CLONE_NEW*` namespaces that the warden can make by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Tier {
     /// Landlock and seccomp; and a PID namespace of its own, if `clone_flags` says that it can be had.
     Landlock { clone_flags: u64 },
-    /// Mounts, PIDs, IPC of its own by bwrap (its path), and within them Landlock (if the kernel has it) and seccomp.
-    Namespaces { bwrap: CString },
+    /// Mounts, PIDs, IPC of its own, and within them Landlock (if the kernel has it) and seccomp.
+    Namespaces { maker: Maker },
+}
+
+/// The program that makes namespaces and mounts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Maker {
+    /// The warden itself. `clone_flags` are the namespaces, that of the network among them.
+    Warden { clone_flags: u64 },
+    /// bwrap, by its path: some systems allow it alone to make namespaces.
+    Bwrap { path: CString },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use nexus_core::attempt::{ExitStatus, Signal};
-use nexus_process::confinement::{Policy, System, probe};
-use nexus_process::{Command, Event, Groups, Launch, Network, SpawnError, Tier, Wardens, user_environment};
+use nexus_process::confinement::{Policy, System, Ways, probe_ways};
+use nexus_process::{Command, Event, Groups, Launch, Maker, Network, SpawnError, Tier, Wardens, user_environment};
 
 use crate::support::{Story, launch, line, marked, read, said_and_left, soon};
 
@@ -159,11 +159,22 @@ pub(crate) async fn run(launch: &Launch) -> Story {
 
 /// Every tier that this machine has. One has none only where the test is of no use, which it says.
 pub(crate) fn tiers() -> Vec<Tier> {
-    let available = probe(&std::env::var_os("PATH").unwrap_or_default());
+    let available = probe_ways(&std::env::var_os("PATH").unwrap_or_default(), Ways::All);
     let mut tiers = Vec::new();
-    match available.namespaces {
-        Ok(bwrap) => tiers.push(Tier::Namespaces { bwrap }),
-        Err(why) => eprintln!("without namespaces: {why}"),
+    match available.own {
+        Ok(maker) => {
+            tiers.push(Tier::Namespaces { maker: maker.clone() });
+            if let Maker::Warden { clone_flags } = maker {
+                // With a namespace of users too, as an ordinary user has it.
+                tiers.push(Tier::Namespaces { maker: Maker::Warden { clone_flags: clone_flags | 0x1000_0000 } });
+                tiers.dedup();
+            }
+        }
+        Err(why) => eprintln!("without the warden's own namespaces: {why}"),
+    }
+    match available.bwrap {
+        Ok(maker) => tiers.push(Tier::Namespaces { maker }),
+        Err(why) => eprintln!("without namespaces by bwrap: {why}"),
     }
     match available.landlock {
         Ok(_) => {

@@ -287,7 +287,7 @@ async fn a_confined_tool_reaches_what_is_named() {
 fn confinement(scene: &Scene, workspace: &Path) -> Confinement {
     let mut confinement = scene.launch("sh", &[]).confinement.unwrap();
     let path = std::ffi::CString::new(std::os::unix::ffi::OsStrExt::as_bytes(workspace.as_os_str())).unwrap();
-    confinement.write.push(nexus_process::Bind { source: path.clone(), target: path });
+    confinement.write.push(nexus_process::Bind { source: path.clone(), target: path, exact: true });
     confinement
 }
 

@@ -1,18 +1,17 @@
 //! What bwrap is told: which files an agent sees, and where.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::Inside;
-use crate::protocol::{Bind, Confinement, Network};
+use super::mounts::{Hidden, Mount, ordered};
+use crate::protocol::{Confinement, Network};
 use crate::tree::fork;
 
 /// What bwrap and the init behind it are given by descriptor: it doesn't show in a list of processes.
@@ -100,60 +99,35 @@ pub(super) fn namespaces(own_network: bool) -> Vec<&'static CStr> {
     args
 }
 
+/// Settings of the kernel, which are the machine's.
+const KERNEL: [&CStr; 6] =
+    [c"/proc/sys", c"/proc/sysrq-trigger", c"/proc/irq", c"/proc/bus", c"/proc/fs", c"/proc/acpi"];
+
 fn arguments(confinement: &Confinement) -> Vec<CString> {
     let mut args: Vec<CString> = Vec::new();
     let mut say = |words: &[&CStr]| args.extend(words.iter().map(|word| (*word).to_owned()));
     say(&namespaces(confinement.network != Network::Full));
     say(&[c"--proc", c"/proc", c"--dev", c"/dev"]);
-    let mut mounts: Vec<(&CString, Mount<'_>)> = Vec::new();
-    mounts.extend(confinement.read.iter().map(|bind| (&bind.target, Mount::Read(bind))));
-    mounts.extend(confinement.write.iter().map(|bind| (&bind.target, Mount::Write(bind))));
-    mounts.extend(confinement.protected.iter().map(|path| (path, Mount::Protect)));
-    mounts.extend(confinement.hidden.iter().map(|path| (path, Mount::Hide)));
-    // What holds another comes first, or it would lie over it.
-    mounts.sort_by_key(|(path, mount)| (path.as_bytes().iter().filter(|byte| **byte == b'/').count(), mount.order()));
+    if rustix::process::geteuid().is_root() {
+        // Root owns these files, also without any capability; and bwrap looks at the rights to the directory alone.
+        KERNEL.iter().for_each(|place| say(&[c"--ro-bind-try", place, place]));
+    }
     let mut empty = Vec::new();
-    for (target, mount) in mounts {
+    for (target, mount) in ordered(confinement) {
         match mount {
             Mount::Read(bind) => say(&[c"--ro-bind-try", &bind.source, target]),
             Mount::Write(bind) => say(&[c"--bind-try", &bind.source, target]),
             // What can't be protected is not left open.
             Mount::Protect => say(&[c"--ro-bind", target, target]),
-            Mount::Hide => match path(target).symlink_metadata() {
-                Ok(found) if found.is_dir() => {
-                    say(&[c"--tmpfs", target]);
-                    empty.push(target);
-                }
-                Ok(found) if !found.is_symlink() => say(&[c"--ro-bind", c"/dev/null", target]),
-                // It has gone since it was found; or it is a link, and what that leads to is in reach or is not.
-                _ => {}
-            },
+            Mount::Hide(Hidden::Directory) => {
+                say(&[c"--tmpfs", target]);
+                empty.push(target);
+            }
+            Mount::Hide(Hidden::File) => say(&[c"--ro-bind", c"/dev/null", target]),
         }
     }
     // Only now: what is in reach may lie within.
     empty.into_iter().for_each(|target| say(&[c"--remount-ro", target]));
     say(&[c"--remount-ro", c"/", c"--chdir", c"/"]);
     args
-}
-
-enum Mount<'a> {
-    Read(&'a Bind),
-    Write(&'a Bind),
-    Protect,
-    Hide,
-}
-
-impl Mount<'_> {
-    const fn order(&self) -> u8 {
-        match self {
-            Self::Read(_) => 0,
-            Self::Write(_) => 1,
-            Self::Protect => 2,
-            Self::Hide => 3,
-        }
-    }
-}
-
-pub(super) fn path(path: &CStr) -> &Path {
-    Path::new(OsStr::from_bytes(path.to_bytes()))
 }

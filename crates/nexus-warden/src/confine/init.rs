@@ -13,8 +13,8 @@ use rustix::process::{DumpableBehavior, Pid};
 
 use super::control::{Word, heed, say};
 use super::spaces::Spaces;
-use super::{Inside, drop_capabilities};
-use crate::protocol::{Fault, Network, Signal, Stage};
+use super::{Inside, drop_capabilities, exact, refused, view};
+use crate::protocol::{Confinement, Fault, Network, Signal, Stage};
 use crate::tree::fork::{self, Children};
 use crate::tree::{confess, fault};
 
@@ -40,7 +40,11 @@ pub fn inside(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         rustix::stdio::dup2_stderr(stderr)?;
         Ok(inside)
     });
-    match ready.map_err(|error| fault(Stage::Confine, &error)).and_then(|inside| serve(&inside, &way)) {
+    let ready = ready.map_err(|error| fault(Stage::Confine, &error)).and_then(|inside| {
+        is_what_was_meant(&inside)?;
+        Ok(inside)
+    });
+    match ready.and_then(|inside| serve(&inside, &way)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
             let _ = say(way.as_fd(), &Word::NotStarted(failed), None);
@@ -49,10 +53,24 @@ pub fn inside(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// bwrap mounts by path, which somebody may have changed since it was looked at.
+fn is_what_was_meant(inside: &Inside) -> Result<(), Fault> {
+    for (place, identity) in &inside.identities {
+        if exact::open(place).and_then(exact::Identity::of) != Ok(*identity) {
+            let place = super::mounts::path(place).display();
+            return Err(refused(&format!("{place} was replaced while it was mounted")));
+        }
+    }
+    Ok(())
+}
+
 /// In a child that was forked into namespaces: is the init, to its end.
-pub(super) fn become_init(inside: &Inside, way: &OwnedFd, spaces: Spaces) -> ! {
+pub(super) fn become_init(inside: &Inside, way: &OwnedFd, spaces: Spaces, view: Option<&Confinement>) -> ! {
     let _ = rustix::thread::set_name(c"nexus-init");
-    let settled = spaces.settle(&inside.write).map_err(|error| fault(Stage::Confine, &error));
+    let settled = match view {
+        Some(confinement) => view::enter(confinement),
+        None => spaces.settle(&inside.write).map_err(|error| fault(Stage::Confine, &error)),
+    };
     match settled.and_then(|()| serve(inside, way)) {
         Ok(()) => fork::exit(0),
         Err(failed) => {
@@ -84,7 +102,7 @@ fn serve(inside: &Inside, way: &OwnedFd) -> Result<(), Fault> {
     // Until it is the agent, or says why it can't be.
     faults.read_to_end(&mut bytes).map_err(confine)?;
     if !bytes.is_empty() {
-        return Err(postcard::from_bytes(&bytes).unwrap_or_else(|_| super::refused("its fault can't be read")));
+        return Err(postcard::from_bytes(&bytes).unwrap_or_else(|_| refused("its fault can't be read")));
     }
     let fd = listener.as_ref().map(AsFd::as_fd);
     if say(way.as_fd(), &Word::Started, fd).is_err() {

@@ -5,18 +5,21 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
-    make_bitflags, path_beneath_rules,
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetError, Scope, make_bitflags, path_beneath_rules,
 };
 
-use super::Walls;
+use super::{Inside, Walls};
 
 /// The newest that is known here; what an older kernel doesn't know is left out.
 const NEWEST: ABI = ABI::V7;
 
 /// Leaves this process what is named, and tells which version of Landlock holds it to that. Where nothing else does, a kernel
 /// without is an error.
-pub(super) fn restrict(read: &[CString], write: &[CString], walls: Walls) -> io::Result<ABI> {
+pub(super) fn restrict(inside: &Inside, walls: Walls) -> io::Result<ABI> {
+    let (exact, write): (Vec<&CString>, Vec<&CString>) =
+        inside.write.iter().partition(|path| inside.exact.contains(path));
+    let opened = exact.into_iter().map(|path| super::exact::open(path)).collect::<Result<Vec<_>, _>>()?;
     let reading: BitFlags<AccessFs> = AccessFs::from_read(NEWEST);
     let all: BitFlags<AccessFs> = AccessFs::from_all(NEWEST);
     let device = make_bitflags!(AccessFs::{ReadFile | WriteFile | ReadDir | IoctlDev});
@@ -28,8 +31,9 @@ pub(super) fn restrict(read: &[CString], write: &[CString], walls: Walls) -> io:
             .handle_access(all)?
             .scope(Scope::AbstractUnixSocket | Scope::Signal)?
             .create()?
-            .add_rules(path_beneath_rules(read.iter().map(path), reading))?
-            .add_rules(path_beneath_rules(write.iter().map(path), all))?
+            .add_rules(path_beneath_rules(inside.read.iter().map(path), reading))?
+            .add_rules(path_beneath_rules(write.into_iter().map(path), all))?
+            .add_rules(opened.into_iter().map(|place| Ok::<_, RulesetError>(PathBeneath::new(place, all))))?
             .add_rules(path_beneath_rules(["/proc"], reading))?
             .add_rules(path_beneath_rules(DEVICES, device))?
             .add_rules(path_beneath_rules(own(&["/dev/ptmx", "/dev/pts"]), device))?
@@ -44,4 +48,5 @@ pub(super) fn restrict(read: &[CString], write: &[CString], walls: Walls) -> io:
 }
 
 /// Devices that programs take for granted.
-const DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+pub(super) const DEVICES: [&str; 6] =
+    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];

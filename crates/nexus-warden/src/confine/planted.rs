@@ -1,8 +1,8 @@
-//! Links that an agent may have left to lead the next confinement astray: bwrap follows them, with the user's rights.
+//! Links that an agent may have left to lead the next confinement astray: they would be followed, with the user's rights.
 
 use std::path::{Path, PathBuf};
 
-use super::bwrap::path;
+use super::mounts::path;
 use super::refused;
 use crate::protocol::{Bind, Confinement, Fault};
 

@@ -1,7 +1,7 @@
 //! What of confinement this machine offers, found out by trying it.
 
-use std::ffi::{CString, OsStr, OsString};
-use std::io::Write;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,21 @@ use std::process::{Command, ExitCode, Stdio};
 use serde::{Deserialize, Serialize};
 
 use super::bwrap::{namespaces, own_program};
-use super::spaces::{NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, Spaces};
-use crate::tree::fork;
+use super::spaces::{NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, Spaces};
+use super::view;
+use crate::protocol::{Bind, Confinement, Fault, Maker, Network, Stage, Tier};
+use crate::tree::{fault, fork};
 
 /// What can be had, and why not what can't.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Available {
-    /// Namespaces by bwrap: its path.
-    pub namespaces: Result<CString, String>,
+    /// Namespaces that the warden makes by itself, with all that an agent sees in them.
+    pub own: Result<Maker, String>,
+    /// Namespaces by bwrap. It is tried only where it is needed.
+    pub bwrap: Result<Maker, String>,
     /// Landlock: the version of its interface.
     pub landlock: Result<u32, String>,
-    /// Namespaces that a warden can make by itself.
+    /// Namespaces that a warden can add to Landlock.
     pub clone_flags: u64,
 }
 
@@ -28,23 +32,95 @@ impl Available {
     /// Where nothing could be found out.
     #[must_use]
     pub fn nothing(why: &str) -> Self {
-        Self { namespaces: Err(why.to_owned()), landlock: Err(why.to_owned()), clone_flags: 0 }
+        Self { own: Err(why.to_owned()), bwrap: Err(why.to_owned()), landlock: Err(why.to_owned()), clone_flags: 0 }
+    }
+
+    /// The best maker of namespaces.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn namespaces(&self) -> Result<&Maker, &str> {
+        self.own.as_ref().or(self.bwrap.as_ref()).map_err(String::as_str)
+    }
+}
+
+/// The ways to confine that are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ways {
+    /// The best one, and those after it only where it can't be had.
+    Best,
+    All,
+    /// Namespaces by bwrap at best.
+    Bwrap,
+    /// Landlock at best.
+    Landlock,
+}
+
+impl Ways {
+    /// The word that a warden's program is told.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Best => "best",
+            Self::All => "all",
+            Self::Bwrap => "bwrap",
+            Self::Landlock => "landlock",
+        }
+    }
+
+    /// The ways of a word.
+    #[must_use]
+    pub fn of(word: &OsStr) -> Option<Self> {
+        [Self::Best, Self::All, Self::Bwrap, Self::Landlock].into_iter().find(|ways| word == ways.as_str())
     }
 }
 
 /// Tries, as a program of its own: what is tried is done to the process that tries it. Prints what it has found, in postcard.
-/// The argument is where bwrap is looked for, as a `PATH`; without one there is nothing to do: that it was started was the
-/// trial.
+/// The arguments are where bwrap is looked for, as a `PATH`, and the ways to look at; without them there is nothing to do: that it
+/// was started was the trial.
 #[must_use]
 pub fn look(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(path) = args.next() else { return ExitCode::SUCCESS };
-    let available = Available { namespaces: by_bwrap(&path), landlock: landlock(), clone_flags: clone_flags() };
+    let ways = args.next().and_then(|word| Ways::of(&word)).unwrap_or(Ways::Best);
+    let not_asked = || Err("it was not asked for".to_owned());
+    let own = if matches!(ways, Ways::Best | Ways::All) { own() } else { not_asked() };
+    let bwrap = match ways {
+        Ways::Best if own.is_ok() => not_asked(),
+        Ways::Landlock => not_asked(),
+        _ => by_bwrap(&path),
+    };
+    let available = Available { own, bwrap, landlock: landlock(), clone_flags: clone_flags() };
     let said = postcard::to_extend(&available, Vec::new()).ok().map(|bytes| std::io::stdout().write_all(&bytes));
     if matches!(said, Some(Ok(()))) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// All namespaces there are; then those without which there is no view.
+const OWN: [u64; 2] = [OWN_LEAST | NEWUTS | NEWCGROUP, OWN_LEAST];
+const OWN_LEAST: u64 = NEWPID | NEWIPC | NEWNET | NEWNS;
+
+/// Tries to make a view of what every system has.
+fn own() -> Result<Maker, String> {
+    let same = |path: &CStr| Bind { source: path.to_owned(), target: path.to_owned(), exact: false };
+    let confinement = Confinement {
+        tier: Tier::Landlock { clone_flags: 0 },
+        read: [c"/usr", c"/sys"].map(same).into(),
+        write: vec![same(c"/tmp")],
+        protected: Vec::new(),
+        hidden: Vec::new(),
+        network: Network::None,
+    };
+    let mut why = "this user can't make namespaces".to_owned();
+    for flags in users().iter().flat_map(|user| OWN.map(|wish| wish | user)) {
+        match attempt(flags, || view::enter(&confinement)) {
+            Ok(()) => return Ok(Maker::Warden { clone_flags: flags }),
+            Err(error) => why = error,
+        }
+    }
+    Err(why + hint())
+}
+
 /// With what an attempt would be started with: also that the init can be, through a descriptor.
-fn by_bwrap(path: &OsStr) -> Result<CString, String> {
+fn by_bwrap(path: &OsStr) -> Result<Maker, String> {
     let bwrap = find(path).ok_or("bwrap is not installed (package bubblewrap)")?;
     let program = own_program().map_err(|error| error.to_string())?;
     let _ = rustix::io::fcntl_setfd(&program, rustix::io::FdFlags::empty());
@@ -57,7 +133,8 @@ fn by_bwrap(path: &OsStr) -> Result<CString, String> {
         let said = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
         return Err(format!("{} can't make namespaces here ({said}){}", bwrap.display(), hint()));
     }
-    CString::new(bwrap.into_os_string().into_vec()).map_err(|error| error.to_string())
+    let path = CString::new(bwrap.into_os_string().into_vec()).map_err(|error| error.to_string())?;
+    Ok(Maker::Bwrap { path })
 }
 
 /// What is known to forbid an ordinary user's namespaces, and how to allow them.
@@ -97,24 +174,41 @@ fn landlock() -> Result<u32, String> {
 const WISHES: [u64; 3] = [NEWPID | NEWIPC | NEWNET | NEWNS, NEWPID | NEWIPC | NEWNET, NEWPID | NEWIPC];
 
 fn clone_flags() -> u64 {
-    // Root needs none of users, if it is really root: in a container it may not be.
-    let users: &[u64] = if rustix::process::geteuid().is_root() { &[0, NEWUSER] } else { &[NEWUSER] };
-    let mut wishes = users.iter().flat_map(|user| WISHES.map(|wish| wish | user));
-    wishes.find(|flags| is_granted(*flags)).unwrap_or(0)
+    let mut wishes = users().iter().flat_map(|user| WISHES.map(|wish| wish | user));
+    let settle = |flags| move || Spaces::of_this_user(flags).settle(&[c"/tmp".to_owned()]);
+    let confine = |error| fault(Stage::Confine, &error);
+    wishes.find(|flags| attempt(*flags, || settle(*flags)().map_err(confine)).is_ok()).unwrap_or(0)
 }
 
-fn is_granted(flags: u64) -> bool {
+/// Root needs no namespace of users, if it is really root: in a container it may not be.
+fn users() -> &'static [u64] {
+    if rustix::process::geteuid().is_root() { &[0, NEWUSER] } else { &[NEWUSER] }
+}
+
+/// Tries something in a child with these namespaces.
+fn attempt(flags: u64, settle: impl FnOnce() -> Result<(), Fault>) -> Result<(), String> {
     let spaces = Spaces::of_this_user(flags);
-    match fork::clone(flags, None) {
-        Ok(None) => {
-            let settled = spaces.settle_user().and_then(|()| spaces.settle(&[c"/tmp".to_owned()]));
-            let connected = if flags & NEWNET == 0 { Ok(()) } else { fork::loopback_up() };
-            fork::exit(i32::from(settled.and(connected).is_err()))
+    let (read, write) = rustix::pipe::pipe().map_err(|error| error.to_string())?;
+    let child = fork::clone(flags, None).map_err(|error| format!("the warden can't make namespaces: {error}"))?;
+    let Some(child) = child else {
+        let confine = |error| fault(Stage::Confine, &error);
+        let begun = spaces.begin().map_err(confine).and_then(|()| settle());
+        let settled = begun.and_then(|()| match flags & NEWNET {
+            0 => Ok(()),
+            _ => fork::loopback_up().map_err(confine),
+        });
+        if let Err(failed) = &settled {
+            let system = std::io::Error::from_raw_os_error(failed.errno);
+            let words = if failed.errno == 0 { failed.detail.clone() } else { format!("{}: {system}", failed.detail) };
+            let _ = std::fs::File::from(write).write_all(words.as_bytes());
         }
-        Ok(Some(child)) => {
-            let ended = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty());
-            matches!(ended, Ok(Some((_, status))) if status.exit_status() == Some(0))
-        }
-        Err(_) => false,
+        fork::exit(i32::from(settled.is_err()))
+    };
+    drop(write);
+    let mut said = String::new();
+    let _ = std::fs::File::from(read).read_to_string(&mut said);
+    match rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty()) {
+        Ok(Some((_, status))) if status.exit_status() == Some(0) => Ok(()),
+        _ => Err(format!("the warden can't make namespaces: {said}")),
     }
 }

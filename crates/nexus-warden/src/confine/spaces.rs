@@ -1,4 +1,4 @@
-//! Namespaces that a warden makes without bwrap: who the child is in them, and what it mounts there.
+//! Namespaces that a warden makes by itself: who the child is in them, and what it mounts there.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -9,6 +9,8 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursi
 use crate::tree::fork;
 
 pub(super) const NEWNS: u64 = 0x0002_0000;
+pub(super) const NEWCGROUP: u64 = 0x0200_0000;
+pub(super) const NEWUTS: u64 = 0x0400_0000;
 pub(super) const NEWIPC: u64 = 0x0800_0000;
 pub(super) const NEWUSER: u64 = 0x1000_0000;
 pub(super) const NEWPID: u64 = 0x2000_0000;
@@ -29,12 +31,16 @@ impl Spaces {
         Self { flags, user: rustix::process::geteuid().as_raw(), group: rustix::process::getegid().as_raw() }
     }
 
-    /// In the child: makes it the user that its parent is.
-    pub(crate) fn settle_user(self) -> io::Result<()> {
+    /// In the child: makes it the user that its parent is, and its mounts its own.
+    pub(crate) fn begin(self) -> io::Result<()> {
         if self.flags & NEWUSER != 0 {
             std::fs::write("/proc/self/setgroups", "deny")?;
             std::fs::write("/proc/self/uid_map", format!("{0} {0} 1", self.user))?;
             std::fs::write("/proc/self/gid_map", format!("{0} {0} 1", self.group))?;
+        }
+        if self.flags & NEWNS != 0 {
+            // What is mounted outside later is seen here, and nothing the other way round.
+            mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
         }
         Ok(())
     }
@@ -45,7 +51,6 @@ impl Spaces {
         if self.flags & NEWNS == 0 {
             return Ok(());
         }
-        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
         // Asked before all is read-only: what was so already stays so.
         let is_writable = |path: &&CString| {
             statvfs(path.as_c_str()).is_ok_and(|found| !found.f_flag.contains(StatVfsMountFlags::RDONLY))

@@ -40,8 +40,7 @@ pub(super) fn attempt(overlay: &Overlay, file: &CString) -> Result<(), Fault> {
 
 fn in_child(spaces: Spaces, overlay: &Overlay, file: &CStr) -> Result<(), Fault> {
     let doing = |what: &str, error: io::Error| Fault { detail: what.to_owned(), ..fault(Stage::Overlay, &error) };
-    spaces.settle_user().map_err(|error| doing("make a namespace of users", error))?;
-    crate::overlay::keep_mounts_here().map_err(|error| doing("make a namespace of mounts", error))?;
+    spaces.begin().map_err(|error| doing("make a namespace for an overlay", error))?;
     crate::overlay::mount(overlay)?;
     use_it(&overlay.target, file).map_err(|error| doing("change files in an overlay", error.into()))
 }

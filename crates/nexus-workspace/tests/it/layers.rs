@@ -82,7 +82,7 @@ async fn what_is_done_comes_back() {
         ("git rm -q --cached README; git commit -qm out", "", 2),
         ("git commit -q --allow-empty -m empty; touch README", "", 1),
         ("printf '*.log\\n' > .gitignore; echo x > a.log; rm a.log; echo y > b", "A .gitignore\nA b", 1),
-        ("rm -r sub; mkdir sub; echo other > sub/other", "A sub/other\nD sub/file", 1),
+        ("rm -r sub; mkdir sub; echo other > sub/other", "D sub/file\nA sub/other", 1),
         ("git checkout -q -b own; echo 1 > one; git add .; git commit -qm one; echo 2 > two", "A one\nA two", 2),
         ("git checkout -q --detach; echo 1 > one; git add .; git commit -qm one", "A one", 1),
         ("git branch -q -m own; echo 1 > one; git add .; git commit -qm one", "A one", 1),
