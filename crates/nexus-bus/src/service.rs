@@ -190,6 +190,7 @@ const fn code(kind: RefusalKind) -> &'static str {
         | RefusalKind::AgentNotInDepartment
         | RefusalKind::Ambiguous => "400",
         RefusalKind::NotFound => "404",
+        RefusalKind::Forbidden => "403",
         RefusalKind::Conflict | RefusalKind::Limit => "409",
         RefusalKind::Busy => "429",
         RefusalKind::StorageFull => "507",

@@ -34,6 +34,8 @@ pub enum RefusalKind {
     /// One more task in this tree of tasks would go beyond a limit of `[delegation]`, could never be done, or would be done by
     /// a department that the one that asks may not ask. Or one more message of a task.
     Limit,
+    /// No company does this, whoever asks: work in a directory that holds a user's home, say.
+    Forbidden,
     /// The disk that the ledger is on is full or can't be written; try again when there is room.
     StorageFull,
     /// The task is in a state that doesn't allow it.

@@ -184,7 +184,7 @@ impl Runtime {
             historian,
             backlog: Backlog::default(),
             fill: Fill::new(options.streams.ledger_bytes),
-            projects: Projects::default(),
+            projects: Projects::new(&options.data_dir),
             trees: Trees::default(),
             board: Board::default(),
             staff,

@@ -146,6 +146,7 @@ impl From<Refusal> for Exit {
             RefusalKind::AgentNotInDepartment
             | RefusalKind::Busy
             | RefusalKind::Limit
+            | RefusalKind::Forbidden
             | RefusalKind::StorageFull
             | RefusalKind::Conflict => Code::Refused,
             RefusalKind::TimedOut => Code::TimedOut,

@@ -24,7 +24,7 @@ pub(super) async fn known(node: &Node, asker: TaskId) -> Result<Task, Refusal> {
 
 /// The project's directory, with no link in it: it has to be that of the task that asks, or lie below it. Whatever else is
 /// named gets one and the same answer, whether it is there or not.
-pub(super) async fn project(path: &str, asker: &Task) -> Result<String, Refusal> {
+pub(super) async fn project(node: &Node, path: &str, asker: &Task) -> Result<String, Refusal> {
     let own = &asker.project_path;
     let refused = || {
         Refusal::invalid(format!(
@@ -38,6 +38,7 @@ pub(super) async fn project(path: &str, asker: &Task) -> Result<String, Refusal>
     if !found.starts_with(within) || !tokio::fs::metadata(&found).await.is_ok_and(|found| found.is_dir()) {
         return Err(refused());
     }
+    node.projects.check(&found).await?;
     found.into_os_string().into_string().map_err(|_| refused())
 }
 

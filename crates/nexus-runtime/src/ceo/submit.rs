@@ -70,7 +70,7 @@ impl Plan {
             None => None,
         };
         let project = match &asker {
-            Some(asker) => family::project(&submission.project_path, asker).await?,
+            Some(asker) => family::project(node, &submission.project_path, asker).await?,
             None => project(node, &submission.project_path).await?,
         };
         node.fill.check(&node.bus).await?;
@@ -134,12 +134,8 @@ async fn project(node: &Node, path: &str) -> Result<String, Refusal> {
             .with_help("name a directory that exists on the machine where the company runs")
     };
     let absolute = std::path::absolute(Path::new(path)).map_err(|error| refused(format!("is no path: {error}")))?;
-    match node.projects.is_directory(&absolute).await {
-        Ok(true) => utf8(absolute).map_err(refused),
-        Ok(false) => Err(refused("is not a directory".to_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(refused("does not exist".to_owned())),
-        Err(error) => Err(refused(format!("can't be read: {error}"))),
-    }
+    node.projects.check(&absolute).await?;
+    utf8(absolute).map_err(refused)
 }
 
 fn utf8(path: PathBuf) -> Result<String, String> {

@@ -22,7 +22,7 @@ async fn it_becomes_a_task_when_there_is_room() {
         subject: "ci.*".into(),
         description: "echo {{ data.n }}".into(),
         task_type: "bug_fix".into(),
-        project_path: "/".into(),
+        project_path: env!("CARGO_MANIFEST_DIR").into(),
         agent: None,
         priority: Priority::new(7).unwrap(),
     }];

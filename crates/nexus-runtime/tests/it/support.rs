@@ -40,6 +40,8 @@ pub(crate) struct Server {
     pub(crate) broker: Broker,
     pub(crate) access: Access,
     pub(crate) dir: TempDir,
+    /// The companies' data directories, which no project may hold.
+    pub(crate) data: TempDir,
     /// Marks the agents' processes on this machine, so no two tests share it.
     pub(crate) node: NodeId,
 }
@@ -58,7 +60,8 @@ impl Server {
             Credentials::UserPassword { user: broker.user().to_owned(), password: broker.password().to_owned() };
         let access = Access { url: broker.url(), credentials, ..Access::default() };
         let node = NodeId::new(format!("test-{}", uuid::Uuid::now_v7())).unwrap();
-        Self { broker, access, dir, node }
+        let data = tempfile::tempdir().unwrap();
+        Self { broker, access, dir, data, node }
     }
 
     pub(crate) async fn bus(&self) -> Bus {
@@ -73,12 +76,12 @@ impl Server {
     /// `lease` is a task's; one that reaches the broker by another way than the server's own is not alone with it.
     pub(crate) async fn open_with(&self, company: Company, lease: Duration, access: &Access) -> Office {
         let alone = access.url == self.access.url;
-        self.open_as(company, (&self.node, self.dir.path()), lease, (access, alone)).await
+        self.open_as(company, (&self.node, self.data.path()), lease, (access, alone)).await
     }
 
     /// A node of this name, with a data directory of its own.
     pub(crate) async fn open_node(&self, company: Company, name: &str) -> Office {
-        let (node, dir) = (NodeId::new(format!("{}-{name}", self.node)).unwrap(), self.dir.path().join(name));
+        let (node, dir) = (NodeId::new(format!("{}-{name}", self.node)).unwrap(), self.data.path().join(name));
         std::fs::create_dir(&dir).unwrap();
         self.open_as(company, (&node, &dir), Duration::from_secs(30), (&self.access, false)).await
     }

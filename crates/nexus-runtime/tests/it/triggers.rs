@@ -15,7 +15,7 @@ fn on(subject: &str, description: &str) -> Trigger {
         subject: subject.into(),
         description: description.into(),
         task_type: "bug_fix".into(),
-        project_path: "/".into(),
+        project_path: env!("CARGO_MANIFEST_DIR").into(),
         agent: None,
         priority: Priority::new(7).unwrap(),
     }
