@@ -403,8 +403,25 @@ impl Shelf<'_> {
 }
 
 fn note_about(partial: &Path, over: Option<&str>) -> io::Result<()> {
-    let size = copy::size(&partial.join("tree"))?;
+    let size = size(&partial.join("tree"))?;
     fs::write(partial.join("about"), format!("{size}\n{}\n", over.unwrap_or_default()))
+}
+
+/// The bytes of all files in a directory.
+fn size(directory: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    let mut pending = vec![directory.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                pending.push(entry.path());
+            } else {
+                bytes += entry.metadata()?.len();
+            }
+        }
+    }
+    Ok(bytes)
 }
 
 /// Marks a name as gone in a layer.

@@ -1,30 +1,81 @@
-//! Copies of a project: whole or not at all, and recognised when nothing in them has changed.
+//! Copies of a project: whole or not at all, and recognised when nothing in them has changed; and the removal of what agents
+//! have left.
+//!
+//! Everything is done from opened directories, one name at a time: a path could lead elsewhere by the time that it is used, as
+//! an agent may be at work in the project.
 
-use std::fs::{self, File, FileTimes, Metadata};
-use std::hash::{DefaultHasher, Hash, Hasher};
+#[cfg(unix)]
+mod file;
+#[cfg(not(unix))]
+mod plain;
+#[cfg(unix)]
+mod removal;
+#[cfg(unix)]
+mod walk;
+
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use crate::error::WorkspaceError;
+
+#[cfg(not(unix))]
+pub(crate) use plain::fingerprint;
+#[cfg(not(unix))]
+pub use plain::remove;
+#[cfg(unix)]
+pub use removal::remove;
 
 /// Beyond this a copy takes minutes and is hardly what was meant.
 pub(crate) const MAX_FILES: usize = 100_000;
 pub(crate) const MAX_BYTES: u64 = 1 << 30;
 
-/// What is to be copied: paths from the project's root, each directory before what is in it.
-struct Plan {
-    entries: Vec<(PathBuf, Metadata)>,
+/// Why a copy has stopped.
+enum Cut {
+    TooBig,
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
 }
 
-/// Copies `project` to `target` without the directory `skip`, and returns the copy's fingerprint. Symbolic links, permissions
-/// and times are kept; sockets, pipes and devices are left out. Blocks.
+impl Cut {
+    fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { doing, path, source }
+    }
+
+    fn of(self, project: &Path) -> WorkspaceError {
+        match self {
+            Self::TooBig => {
+                WorkspaceError::TooBig { project: project.to_owned(), files: MAX_FILES, mib: MAX_BYTES >> 20 }
+            }
+            Self::Io { doing, path, source } => WorkspaceError::Io { doing, path, source },
+        }
+    }
+}
+
+/// What has been seen of a project so far.
+#[derive(Default)]
+struct Size {
+    entries: usize,
+    bytes: u64,
+}
+
+impl Size {
+    fn add(&mut self, bytes: u64) -> Result<(), Cut> {
+        self.entries += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.entries > MAX_FILES || self.bytes > MAX_BYTES { Err(Cut::TooBig) } else { Ok(()) }
+    }
+}
+
+/// Copies `project` to `target` without the directory `skip`, and returns the copy's fingerprint. Symbolic links, permissions,
+/// times and holes are kept. Sockets, pipes, devices and what can't be read are left out. Only its owner can enter the copy.
+/// Blocks.
 pub(crate) fn copy(project: &Path, target: &Path, skip: &Path) -> Result<u64, WorkspaceError> {
-    let plan = plan(project, skip)?;
+    measure(project, skip).map_err(|cut| cut.of(project))?;
     let partial = target.with_extension("partial");
     // From a copy that was cut off: nobody has worked in it yet.
     remove(&partial).map_err(WorkspaceError::io("remove", &partial))?;
-    let copied = plan.perform(project, &partial).and_then(|()| {
+    let copied = perform(project, &partial, skip).map_err(|cut| cut.of(project)).and_then(|()| {
         fs::rename(&partial, target).map_err(WorkspaceError::io("create", target))?;
         fingerprint(target).map_err(WorkspaceError::io("read", target))
     });
@@ -34,169 +85,141 @@ pub(crate) fn copy(project: &Path, target: &Path, skip: &Path) -> Result<u64, Wo
     copied
 }
 
-/// Removes a directory with all that is in it, without following symbolic links; one that is not there is no error.
-pub fn remove(directory: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        #[cfg(unix)]
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(directory)?;
-            fs::remove_dir_all(directory)
-        }
-        result => result,
-    }
-}
+#[cfg(not(unix))]
+use plain::{measure, perform};
 
-/// Makes every directory below one that its owner can change: an agent may have closed them.
 #[cfg(unix)]
-fn open_up(directory: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mut pending = vec![directory.to_owned()];
-    while let Some(directory) = pending.pop() {
-        if !directory.symlink_metadata()?.is_dir() {
-            continue;
-        }
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
-        for entry in fs::read_dir(&directory)? {
-            pending.push(entry?.path());
-        }
-    }
-    Ok(())
-}
+pub(crate) use unix::fingerprint;
+#[cfg(unix)]
+use unix::{measure, perform};
 
-/// Sums up names, kinds, sizes and times of all that is in a directory: equal as long as nothing was changed.
-pub(crate) fn fingerprint(directory: &Path) -> io::Result<u64> {
-    let mut hasher = DefaultHasher::new();
-    let mut pending = vec![directory.to_owned()];
-    while let Some(directory) = pending.pop() {
-        for path in sorted(&directory)? {
-            let metadata = path.symlink_metadata()?;
-            path.hash(&mut hasher);
-            (metadata.len(), metadata.is_dir(), metadata.modified()?).hash(&mut hasher);
-            changed_at(&metadata).hash(&mut hasher);
-            if metadata.is_dir() {
-                pending.push(path);
-            }
-        }
-    }
-    Ok(hasher.finish())
-}
+#[cfg(unix)]
+mod unix {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    use std::io;
+    use std::path::Path;
 
-/// The bytes of all files in a directory.
-pub(crate) fn size(directory: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    let mut pending = vec![directory.to_owned()];
-    while let Some(directory) = pending.pop() {
-        for entry in fs::read_dir(&directory)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                pending.push(entry.path());
-            } else {
-                bytes += entry.metadata()?.len();
-            }
-        }
-    }
-    Ok(bytes)
-}
+    use rustix::fs::{FileType, Mode, OFlags, mkdirat, readlinkat, symlinkat};
+    use rustix::io::Errno;
 
-fn plan(project: &Path, skip: &Path) -> Result<Plan, WorkspaceError> {
-    let mut plan = Plan { entries: Vec::new() };
-    let mut bytes = 0;
-    let mut pending = vec![PathBuf::new()];
-    while let Some(directory) = pending.pop() {
-        let from = project.join(&directory);
-        for path in sorted(&from).map_err(WorkspaceError::io("read", &from))? {
+    use super::walk::{Step, Walk, status};
+    use super::{Cut, Size, file};
+
+    /// Refuses a project that is too big before anything of it is copied.
+    pub(super) fn measure(project: &Path, skip: &Path) -> Result<(), Cut> {
+        let mut size = Size::default();
+        let mut walk = Walk::open(project).map_err(Cut::io("read", project))?;
+        while let Some(step) = walk.next().map_err(Cut::io("read", walk.path()))? {
+            let Step::Entry(name) = step else { continue };
+            let Some(stat) = status(walk.fd(), &name).map_err(Cut::io("read", walk.path()))? else { continue };
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            let path = walk.path_of(&name);
             if path == skip {
                 continue;
             }
-            let metadata = path.symlink_metadata().map_err(WorkspaceError::io("read", &path))?;
-            let name = directory.join(path.file_name().unwrap_or_default());
-            if metadata.is_dir() {
-                pending.push(name.clone());
-            } else if metadata.is_file() {
-                bytes += metadata.len();
-            } else if !metadata.is_symlink() {
-                continue;
+            match kind {
+                FileType::RegularFile => size.add(u64::try_from(stat.st_size).unwrap_or(u64::MAX))?,
+                FileType::Symlink => size.add(0)?,
+                FileType::Directory => {
+                    size.add(0)?;
+                    unless_closed(walk.enter(&name)).map_err(Cut::io("read", &path))?;
+                }
+                _ => {}
             }
-            plan.entries.push((name, metadata));
-            if plan.entries.len() > MAX_FILES || bytes > MAX_BYTES {
-                let mib = MAX_BYTES >> 20;
-                return Err(WorkspaceError::TooBig { project: project.to_owned(), files: MAX_FILES, mib });
-            }
-        }
-    }
-    Ok(plan)
-}
-
-impl Plan {
-    fn perform(&self, project: &Path, target: &Path) -> Result<(), WorkspaceError> {
-        fs::create_dir_all(target).map_err(WorkspaceError::io("create", target))?;
-        for (name, metadata) in &self.entries {
-            let (from, to) = (project.join(name), target.join(name));
-            if metadata.is_dir() {
-                fs::create_dir(&to).map_err(WorkspaceError::io("create", &to))?;
-            } else if metadata.is_symlink() {
-                link(&from, &to).map_err(WorkspaceError::io("copy the link", &from))?;
-            } else {
-                copy_file(&from, &to, metadata).map_err(WorkspaceError::io("copy", &from))?;
-            }
-        }
-        // Directories at last, the inner ones first: nothing can be put into a read-only one.
-        for (name, metadata) in self.entries.iter().rev().filter(|(_, metadata)| metadata.is_dir()) {
-            let to = target.join(name);
-            fs::set_permissions(&to, metadata.permissions())
-                .map_err(WorkspaceError::io("set the permissions of", &to))?;
         }
         Ok(())
     }
-}
 
-/// Copies a file or a link, with its permissions and its time.
-pub(crate) fn one(from: &Path, to: &Path) -> io::Result<()> {
-    let metadata = from.symlink_metadata()?;
-    if metadata.is_symlink() { link(from, to) } else { copy_file(from, to, &metadata) }
-}
-
-fn copy_file(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
-    match fs::copy(from, to) {
-        // A temporary file of somebody at work in the project.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        result => result?,
-    };
-    // Old times let build tools see what is up to date. A read-only file can't be opened for that; it does without.
-    if let (Ok(modified), Ok(file)) = (metadata.modified(), File::options().write(true).open(to)) {
-        file.set_times(FileTimes::new().set_modified(modified))?;
+    pub(super) fn perform(project: &Path, target: &Path, skip: &Path) -> Result<(), Cut> {
+        let (mut size, mut left_out) = (Size::default(), 0_u32);
+        let mut from = Walk::open(project).map_err(Cut::io("read", project))?;
+        rustix::fs::mkdir(target, Mode::RWXU).map_err(|error| Cut::io("create", target)(error.into()))?;
+        let mut to = Walk::open(target).map_err(Cut::io("read", target))?;
+        while let Some(step) = from.next().map_err(Cut::io("read", from.path()))? {
+            let name = match step {
+                Step::Entry(name) => name,
+                Step::Left(mode) => {
+                    // At last, since nothing can be put into a read-only one.
+                    rustix::fs::fchmod(to.fd(), mode & Mode::from_raw_mode(0o777))
+                        .map_err(|error| Cut::io("set the permissions of", to.path())(error.into()))?;
+                    to.leave().map_err(Cut::io("read", to.path()))?;
+                    continue;
+                }
+            };
+            let path = from.path_of(&name);
+            if path == skip {
+                continue;
+            }
+            let Some(stat) = status(from.fd(), &name).map_err(Cut::io("read", &path))? else { continue };
+            let copied = match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => file::copy(from.fd(), to.fd(), &name, &mut size)?,
+                FileType::Symlink => {
+                    size.add(0)?;
+                    readlinkat(from.fd(), &name, Vec::new()).and_then(|aim| symlinkat(aim, to.fd(), &name))
+                }
+                FileType::Directory => {
+                    size.add(0)?;
+                    // Opened before it is made: what can't be entered is there, and empty.
+                    let entered = unless_closed(from.enter(&name)).map_err(Cut::io("read", &path))?;
+                    mkdirat(to.fd(), &name, Mode::RWXU)
+                        .map_err(|error| Cut::io("create", &to.path_of(&name))(error.into()))?;
+                    if entered {
+                        to.enter(&name).map_err(Cut::io("read", to.path()))?;
+                        Ok(())
+                    } else {
+                        Err(Errno::ACCESS)
+                    }
+                }
+                _ => Ok(()),
+            };
+            match copied {
+                Ok(()) => {}
+                // Something of another user's, a database say; or somebody at work in the project has removed it.
+                Err(Errno::ACCESS | Errno::PERM) => left_out += 1,
+                Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {}
+                Err(error) => return Err(Cut::io("copy", &path)(error.into())),
+            }
+        }
+        if left_out > 0 {
+            tracing::warn!(project = %project.display(), left_out, "what can't be read is not in the copy");
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-fn sorted(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    paths.sort_unstable();
-    Ok(paths)
-}
+    /// Whether a directory was entered. One that is closed or gone is left out.
+    fn unless_closed(entered: io::Result<()>) -> io::Result<bool> {
+        match entered {
+            Ok(()) => Ok(true),
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::ACCESS | Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => Ok(false),
+                _ => Err(error),
+            },
+        }
+    }
 
-#[cfg(unix)]
-fn link(from: &Path, to: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(fs::read_link(from)?, to)
-}
+    /// Sums up names, kinds, sizes and times of all that is in a directory: equal as long as nothing was changed.
+    pub(crate) fn fingerprint(directory: &Path) -> io::Result<u64> {
+        let mut hasher = DefaultHasher::new();
+        let mut walk = Walk::open(directory)?;
+        while let Some(step) = walk.next()? {
+            let Step::Entry(name) = step else {
+                "..".hash(&mut hasher);
+                continue;
+            };
+            let stat = rustix::fs::statat(walk.fd(), &name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
+            name.hash(&mut hasher);
+            // When contents, name or permissions were changed last nobody can set back.
+            (stat.st_size, stat.st_mode, stat.st_mtime, stat.st_mtime_nsec).hash(&mut hasher);
+            (stat.st_ctime, stat.st_ctime_nsec).hash(&mut hasher);
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                // What its owner can't enter stays as unknown as it was.
+                unless_closed(walk.enter(&name))?;
+            }
+        }
+        Ok(hasher.finish())
+    }
 
-#[cfg(windows)]
-fn link(from: &Path, to: &Path) -> io::Result<()> {
-    let aim = fs::read_link(from)?;
-    if from.is_dir() { std::os::windows::fs::symlink_dir(aim, to) } else { std::os::windows::fs::symlink_file(aim, to) }
-}
-
-/// When contents, name or permissions were changed last, which nobody can set back.
-#[cfg(unix)]
-fn changed_at(metadata: &Metadata) -> Option<SystemTime> {
-    use std::os::unix::fs::MetadataExt;
-    let nanos = u32::try_from(metadata.ctime_nsec()).ok()?;
-    let since = std::time::Duration::new(u64::try_from(metadata.ctime()).ok()?, nanos);
-    SystemTime::UNIX_EPOCH.checked_add(since)
-}
-
-#[cfg(not(unix))]
-fn changed_at(metadata: &Metadata) -> Option<SystemTime> {
-    metadata.created().ok()
+    /// How directories are opened: never by a link.
+    pub(super) const DIRECTORY: OFlags =
+        OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 }

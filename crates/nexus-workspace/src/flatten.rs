@@ -1,6 +1,6 @@
 //! Layers made into one directory, for an attempt that can't have them mounted.
 
-use std::fs;
+use std::fs::{self, File, FileTimes};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,7 @@ fn lay_over(layer: &Path, target: &Path) -> io::Result<()> {
                 Some(Kind::Directory) => pending.push(name),
                 Some(Kind::File | Kind::Link) => {
                     gone(&to)?;
-                    copy::one(&from, &to)?;
+                    copied(&from, &to)?;
                 }
                 Some(Kind::Gone) => gone(&to)?,
                 Some(Kind::Special) | None => {}
@@ -48,6 +48,31 @@ fn lay_over(layer: &Path, target: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Copies a file or a link, with its permissions and its time, by which git knows it.
+fn copied(from: &Path, to: &Path) -> io::Result<()> {
+    let metadata = from.symlink_metadata()?;
+    if metadata.is_symlink() {
+        return link(&fs::read_link(from)?, to);
+    }
+    fs::copy(from, to)?;
+    // A read-only file can't be opened for that. git reads it anew then.
+    match (metadata.modified(), File::options().write(true).open(to)) {
+        (Ok(modified), Ok(file)) => file.set_times(FileTimes::new().set_modified(modified)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn link(aim: &Path, to: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(aim, to)
+}
+
+/// There are no layers elsewhere.
+#[cfg(not(unix))]
+fn link(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn gone(path: &Path) -> io::Result<()> {

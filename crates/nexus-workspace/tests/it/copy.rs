@@ -96,3 +96,60 @@ async fn a_project_that_is_too_big_is_refused_before_anything_is_copied() {
     assert!(matches!(error, WorkspaceError::TooBig { .. }), "{error:?}");
     assert_eq!(place.left(), 0);
 }
+
+#[tokio::test]
+async fn only_its_owner_can_enter_it_and_holes_stay() {
+    let place = Place::new();
+    fs::set_permissions(&place.project, Permissions::from_mode(0o755)).unwrap();
+    let holes = File::create(place.project.join("holes")).unwrap();
+    holes.set_len(64 << 20).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&holes, b"data", 32 << 20).unwrap();
+    let prepared = place.prepare(Copy, task()).await;
+    assert_eq!(fs::metadata(&prepared.path).unwrap().permissions().mode() & 0o777, 0o700);
+    let copied = prepared.path.join("holes");
+    let blocks = |path: &std::path::Path| std::os::unix::fs::MetadataExt::blocks(&fs::metadata(path).unwrap());
+    assert_eq!(fs::read(&copied).unwrap(), fs::read(place.project.join("holes")).unwrap());
+    assert!(blocks(&copied) <= blocks(&place.project.join("holes")) + 64, "{}", blocks(&copied));
+}
+
+#[tokio::test]
+async fn pipes_and_what_can_t_be_read_are_left_out() {
+    let place = Place::new();
+    place.write("file", "text");
+    fs::create_dir(place.project.join("closed")).unwrap();
+    place.write("closed/file", "text");
+    nexus_process::capture(
+        &nexus_process::Command::new("mkfifo", &place.project).args(["pipe"]),
+        std::time::Duration::from_secs(10),
+        1000,
+    )
+    .await
+    .unwrap();
+    fs::set_permissions(place.project.join("closed"), Permissions::from_mode(0o000)).unwrap();
+    let prepared = place.prepare(Copy, task()).await;
+    fs::set_permissions(place.project.join("closed"), Permissions::from_mode(0o755)).unwrap();
+    let mut names: Vec<_> = fs::read_dir(&prepared.path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["closed", "file"]);
+}
+
+#[test]
+fn a_very_deep_directory_is_removed() {
+    use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("root");
+    fs::create_dir(&root).unwrap();
+    // Each within the one before, since no path is as long.
+    let mut place = openat(CWD, &root, OFlags::DIRECTORY, Mode::empty()).unwrap();
+    for level in 0..5_000 {
+        let mode = if level % 500 == 499 { Mode::RUSR | Mode::XUSR } else { Mode::RWXU };
+        mkdirat(&place, "d", Mode::RWXU).unwrap();
+        let inner = openat(&place, "d", OFlags::DIRECTORY, Mode::empty()).unwrap();
+        rustix::fs::fchmod(&place, mode).unwrap();
+        place = inner;
+    }
+    // With a stack that recursion would overflow.
+    let removed = std::thread::Builder::new().stack_size(256 << 10).spawn(move || nexus_workspace::remove_all(&root));
+    removed.unwrap().join().unwrap().unwrap();
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
