@@ -23,6 +23,7 @@ use crate::paths::{bytes, lines};
 use crate::plain;
 use crate::repository::Repository;
 use crate::settings::Settings;
+use crate::submodules;
 use crate::survey::tree_entries;
 
 /// What the unused ones may use together.
@@ -56,6 +57,22 @@ struct Shelf<'a> {
     name: String,
     git: Git,
     settings: &'a Settings,
+    spot: &'a Spot,
+}
+
+/// Where in a workspace the files of a checkout are, and its git directory: those of a submodule are elsewhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spot {
+    /// From the root; empty for the root itself.
+    pub(crate) path: PathBuf,
+    /// From the outermost `.git`; empty for that itself.
+    pub(crate) git_dir: PathBuf,
+}
+
+impl Spot {
+    fn index(&self, tree: &Path) -> PathBuf {
+        tree.join(".git").join(&self.git_dir).join("index")
+    }
 }
 
 /// How much is there, for people.
@@ -92,9 +109,10 @@ impl Checkouts {
         repository: &Repository,
         settings: &Settings,
         commit: &str,
+        spot: &Spot,
         are_agents: bool,
     ) -> Result<Checkout, WorkspaceError> {
-        let shelf = self.shelf(repository, settings, are_agents)?;
+        let shelf = self.shelf(repository, settings, spot, are_agents)?;
         if let Some(found) = shelf.find(commit) {
             return Ok(found);
         }
@@ -110,6 +128,7 @@ impl Checkouts {
         &self,
         repository: &Repository,
         settings: &'a Settings,
+        spot: &'a Spot,
         are_agents: bool,
     ) -> Result<Shelf<'a>, WorkspaceError> {
         fs::create_dir_all(&self.root).map_err(WorkspaceError::io("create", &self.root))?;
@@ -122,6 +141,8 @@ impl Checkouts {
             hash.update([0]);
         };
         take(&bytes(&repository.common));
+        take(&bytes(&spot.path));
+        take(&bytes(&spot.git_dir));
         set.iter().for_each(|(key, value)| take(format!("{key}={value}").as_bytes()));
         for key in
             ["core.autocrlf", "core.eol", "core.attributesfile", "core.sparsecheckout", "core.sparsecheckoutcone"]
@@ -138,7 +159,7 @@ impl Checkouts {
         let root = self.root.join(&name);
         fs::create_dir_all(&root).map_err(WorkspaceError::io("create", &root))?;
         let git = repository.git().env("GIT_DIR", own).settings(&set);
-        Ok(Shelf { root, name, git, settings })
+        Ok(Shelf { root, name, git, settings, spot })
     }
 
     /// Removes what nobody uses, the longest unused first, until the rest is little enough. `used` are names that
@@ -255,7 +276,7 @@ impl Shelf<'_> {
         let partial = self.root.join(format!("{commit}.partial"));
         let io = |doing| WorkspaceError::io(doing, &partial);
         copy::remove(&partial).map_err(io("remove"))?;
-        fs::create_dir_all(partial.join("tree/.git")).map_err(io("create"))?;
+        fs::create_dir_all(partial.join("tree")).map_err(io("create"))?;
         let made = async {
             let over = match self.nearest(commit).await? {
                 Some((over, changed)) => self.over(&partial, &over, commit, &changed).await?.then_some(over),
@@ -282,14 +303,28 @@ impl Shelf<'_> {
 
     fn at(&self, partial: &Path) -> Git {
         let tree = partial.join("tree");
-        self.git.clone().env("GIT_WORK_TREE", &tree).index(&tree.join(".git/index"))
+        self.git.clone().env("GIT_WORK_TREE", tree.join(&self.spot.path)).index(&self.spot.index(&tree))
+    }
+
+    /// The directories that files and index come into.
+    fn begin(&self, tree: &Path) -> Result<(), WorkspaceError> {
+        let made = || {
+            fs::create_dir_all(tree.join(".git").join(&self.spot.git_dir))?;
+            let files = tree.join(&self.spot.path);
+            fs::create_dir_all(&files)?;
+            if self.spot.path.as_os_str().is_empty() {
+                return Ok(());
+            }
+            fs::write(files.join(".git"), submodules::git_file(&self.spot.path, &self.spot.git_dir))
+        };
+        made().map_err(WorkspaceError::io("create", tree))
     }
 
     /// All files.
     async fn whole(&self, partial: &Path, commit: &str) -> Result<(), WorkspaceError> {
         let tree = partial.join("tree");
         copy::remove(&tree).map_err(WorkspaceError::io("remove", &tree))?;
-        fs::create_dir_all(tree.join(".git")).map_err(WorkspaceError::io("create", &tree))?;
+        self.begin(&tree)?;
         let git = self.at(partial);
         // With -m the user's sparse patterns count.
         let read: &[&str] = match self.settings.is_set("core.sparsecheckout") {
@@ -337,8 +372,9 @@ impl Shelf<'_> {
             return Ok(false);
         }
         let tree = partial.join("tree");
-        let from = self.place(other).join("tree/.git/index");
-        index::copy(&from, &tree.join(".git/index")).map_err(WorkspaceError::io("copy", &from))?;
+        self.begin(&tree)?;
+        let from = self.spot.index(&self.place(other).join("tree"));
+        index::copy(&from, &self.spot.index(&tree)).map_err(WorkspaceError::io("copy", &from))?;
         let git = self.at(partial);
         let entries = changed.iter().map(|change| (change.to.0.as_str(), change.to.1.as_str(), change.path.as_path()));
         note(&git, entries).await?;
@@ -350,6 +386,7 @@ impl Shelf<'_> {
         }
         let gone: Vec<&Path> =
             changed.iter().filter(|change| !change.is_there()).map(|change| change.path.as_path()).collect();
+        let tree = tree.join(&self.spot.path);
         for path in self.topmost_gone(commit, &gone).await? {
             if tree.join(&path).symlink_metadata().is_ok() {
                 continue;
@@ -388,7 +425,7 @@ impl Shelf<'_> {
     /// The index by which the files of workspaces are compared. These have no `.gitignore` but those that an agent has
     /// touched; git reads the others from the index where it is told that they are left out.
     async fn keep_index(&self, partial: &Path) -> Result<(), WorkspaceError> {
-        let from = partial.join("tree/.git/index");
+        let from = self.spot.index(&partial.join("tree"));
         let to = partial.join("index");
         index::copy(&from, &to).map_err(WorkspaceError::io("copy", &from))?;
         let git = self.at(partial).index(&to);

@@ -4,6 +4,8 @@
 //! The agent may have written anything into it, its `.git` too. So git is never run *in* it: its refs are read without git,
 //! its commits are copied through a repository of ours, and its files are compared by the project's own repository.
 
+mod making;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,19 +20,15 @@ use crate::copy;
 use crate::delivery::{Delivery, Sender};
 use crate::error::WorkspaceError;
 use crate::files::{Changes, Files};
-use crate::filters::Filters;
 use crate::finish::{Fate, Finish, commit_rest};
-use crate::flatten::flatten;
 use crate::foreign::Foreign;
 use crate::hazard;
-use crate::index;
-use crate::layers::{Layers, Origin};
+use crate::layers::Layers;
 use crate::lfs;
 use crate::lock::Locks;
-use crate::medium::Medium;
 use crate::plain::is_directory;
-use crate::seed::Seed;
 use crate::settings::Settings;
+use crate::submodules::{Submodule, Submodules};
 
 /// A task's clone.
 #[derive(Clone, Debug)]
@@ -95,119 +93,6 @@ impl PrivateClone {
             work: self.layers.work(),
             target: self.root.clone(),
         })
-    }
-
-    /// Gets the one that is there ready for another attempt, for which layers can be mounted, or can't.
-    pub(crate) async fn again(&self, layered: bool) -> Result<(), WorkspaceError> {
-        if !self.layers.is_layered() {
-            return Ok(());
-        }
-        let io = |doing| WorkspaceError::io(doing, self.layers.root());
-        fs::create_dir_all(&self.root).map_err(io("create"))?;
-        let origin = self.layers.origin().ok_or_else(|| io("read")(std::io::ErrorKind::NotFound.into()))?;
-        if !self.checkouts.has(&origin.lower) {
-            let made = self.checkouts.get(&self.branch.repository, &self.settings, &origin.commit, false).await?;
-            self.layers.note(&Origin { commit: made.commit, lower: made.lower }).map_err(io("write"))?;
-        }
-        if layered { Ok(()) } else { self.flatten().await }
-    }
-
-    /// Makes one directory of the layers.
-    async fn flatten(&self) -> Result<(), WorkspaceError> {
-        let Some(overlay) = self.overlay() else { return Ok(()) };
-        let origin = self.layers.origin();
-        let kept = origin.as_ref().and_then(|origin| origin.lower.first());
-        let kept = kept.map(|name| self.checkouts.index(name, &self.layers.working_index(), "").kept);
-        let (root, layers) = (self.root.clone(), self.layers.clone());
-        let flattened = tokio::task::spawn_blocking(move || {
-            let partial = root.with_extension("partial");
-            copy::remove(&partial)?;
-            fs::create_dir_all(&partial)?;
-            let all: Vec<PathBuf> = std::iter::once(overlay.upper.clone()).chain(overlay.lower).collect();
-            flatten(&all, &partial)?;
-            if let (Some(kept), Some(origin)) = (kept, origin) {
-                index::copy(&kept, &layers.kept_index())?;
-                layers.note(&Origin { lower: Vec::new(), ..origin })?;
-            }
-            // An empty directory, where the layers are seen.
-            fs::remove_dir(&root)?;
-            fs::rename(&partial, &root)?;
-            layers.drop_layers()
-        });
-        let flattened = flattened.await.map_err(|_| WorkspaceError::ShutDown)?;
-        flattened.map_err(WorkspaceError::io("copy the files of", &self.root))
-    }
-
-    /// Makes it, whole or not at all. With `layered` its files are those of a prepared checkout.
-    pub(crate) async fn make(&self, layered: bool) -> Result<(), WorkspaceError> {
-        self.layers.remove().map_err(WorkspaceError::io("remove", self.layers.root()))?;
-        // It goes on where an attempt before has ended, if there was one.
-        let tip = self.branch.tip().await?;
-        let commit = tip.as_ref().unwrap_or(&self.branch.base);
-        if layered {
-            self.make_layered(commit, tip.is_some()).await
-        } else {
-            self.make_whole(commit, tip.is_some()).await
-        }
-    }
-
-    async fn make_layered(&self, commit: &str, are_agents: bool) -> Result<(), WorkspaceError> {
-        let checkout = self.checkouts.get(&self.branch.repository, &self.settings, commit, are_agents).await?;
-        let io = |doing| WorkspaceError::io(doing, self.layers.root());
-        let origin = Origin { commit: checkout.commit, lower: checkout.lower };
-        self.layers.note(&origin).map_err(io("write"))?;
-        // The upper layer comes last: with it the workspace is there.
-        let partial = self.layers.root().join("upper.partial");
-        self.seed(commit).plant(&partial.join(".git")).await?;
-        fs::create_dir_all(self.layers.work()).map_err(io("create"))?;
-        fs::create_dir_all(&self.root).map_err(io("create"))?;
-        fs::rename(&partial, self.layers.upper()).map_err(io("create"))
-    }
-
-    async fn make_whole(&self, commit: &str, are_agents: bool) -> Result<(), WorkspaceError> {
-        let partial = self.root.with_extension("partial");
-        // From a making that was cut off: nobody has worked in it yet.
-        copy::remove(&partial).map_err(WorkspaceError::io("remove", &partial))?;
-        fs::create_dir_all(&partial).map_err(WorkspaceError::io("create", &partial))?;
-        let made = self.fill(&partial, commit, are_agents).await;
-        let made =
-            made.and_then(|()| fs::rename(&partial, &self.root).map_err(WorkspaceError::io("create", &self.root)));
-        if made.is_err() {
-            let _ = copy::remove(&partial);
-        }
-        made
-    }
-
-    async fn fill(&self, partial: &Path, commit: &str, are_agents: bool) -> Result<(), WorkspaceError> {
-        let git_dir = partial.join(".git");
-        self.seed(commit).plant(&git_dir).await?;
-        let settings = &self.settings;
-        let filters = if are_agents { Filters::for_agents_files(settings) } else { Filters::for_own_files(settings) };
-        let mut set = filters.settings();
-        set.extend(Medium::of(partial).settings());
-        let repository = &self.branch.repository;
-        let index = git_dir.join("index");
-        let git = repository.git_for(&repository.own_git_dir(), partial).index(&index).settings(&set);
-        let read: &[&str] = match settings.is_set("core.sparsecheckout") {
-            true => &["read-tree", "-m", commit],
-            false => &["read-tree", commit],
-        };
-        git.text("read the commit", read.iter().copied()).await?;
-        git.text("check out the clone", ["checkout-index", "--all", "--force", "-u", "--quiet"]).await?;
-        let origin = Origin { commit: commit.to_owned(), lower: Vec::new() };
-        let kept = self.layers.note(&origin).and_then(|()| index::copy(&index, &self.layers.kept_index()));
-        kept.map_err(WorkspaceError::io("write", self.layers.root()))
-    }
-
-    fn seed<'a>(&'a self, commit: &'a str) -> Seed<'a> {
-        Seed {
-            repository: &self.branch.repository,
-            settings: &self.settings,
-            objects: &self.objects,
-            branch: &self.branch.name,
-            commit,
-            medium: Medium::of(self.layers.root().parent().unwrap_or(&self.root)),
-        }
     }
 
     /// Brings the agent's commits back, commits what is to be committed, and removes the clone if nothing would be lost with
@@ -277,11 +162,98 @@ impl PrivateClone {
             tracing::warn!(path = %self.root.display(), "the branch could not be brought back: {said}");
             reason.keep(format!("its branch could not be brought back: {said}"));
         }
+        self.deliver_submodules(reason).await?;
         self.branch.name.clone_from(&delivery.name);
         if let Some(tip) = &delivery.tip {
             bases.set_delivered(self.task, tip);
         }
         Ok((Some(foreign), delivery))
+    }
+
+    /// Looks up the submodules that it was given: their objects are read too.
+    pub(crate) async fn know_submodules(&mut self) -> Result<Vec<String>, WorkspaceError> {
+        let Some(origin) = self.layers.origin() else { return Ok(Vec::new()) };
+        let submodules = Submodules::of(&self.branch.repository, &origin.commit).await?;
+        let objects = submodules.filled.iter().flat_map(|submodule| &submodule.objects);
+        self.objects.extend(objects.cloned());
+        Ok(submodules.notes())
+    }
+
+    /// The submodules that it was given.
+    async fn submodules(&self) -> Result<Vec<Submodule>, WorkspaceError> {
+        if !is_directory(&self.git_dir().join("modules")) {
+            return Ok(Vec::new());
+        }
+        let Some(origin) = self.layers.origin() else { return Ok(Vec::new()) };
+        Ok(Submodules::of(&self.branch.repository, &origin.commit).await?.filled)
+    }
+
+    /// Commits in submodules come onto a branch of the same name in the user's own.
+    async fn deliver_submodules(&self, reason: &mut Reason) -> Result<(), WorkspaceError> {
+        for submodule in self.submodules().await? {
+            let shown = submodule.path.display();
+            let foreign = match Foreign::read(&self.git_dir().join(&submodule.git_dir)) {
+                Ok(foreign) => foreign,
+                Err(odd) => {
+                    reason.keep(format!("of the submodule {shown} nothing was taken: {odd}"));
+                    continue;
+                }
+            };
+            let branch = Branch::of(submodule.repository.clone(), self.task, submodule.commit.clone()).await?;
+            let delivered = branch.tip().await?;
+            let sender = Sender {
+                task: self.task,
+                branch: &branch,
+                settings: &submodule.repository.settings,
+                foreign: &foreign,
+                delivered: delivered.as_deref(),
+                scratch: self.layers.facade(),
+            };
+            let delivery = sender.deliver().await?;
+            if let Some(said) = delivery.refused {
+                reason.keep(format!("the commits of the submodule {shown} could not be brought back: {said}"));
+            } else if let Some(lost) = delivery.lost {
+                reason.keep(format!(
+                    "{lost} of the submodule {shown} has commits that are on no branch of the project's"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out of what is not looked into the submodules that are as they were given.
+    async fn without_untouched(&self, changes: &mut Changes) -> Result<(), WorkspaceError> {
+        if changes.nested.is_empty() || self.layers.is_layered() {
+            return Ok(());
+        }
+        let submodules = self.submodules().await?;
+        let mut touched = Vec::new();
+        for submodule in &submodules {
+            if self.is_touched(submodule, &submodules).await? {
+                touched.push(&submodule.path);
+            }
+        }
+        let is_given = |path: &PathBuf| submodules.iter().any(|submodule| submodule.path == *path);
+        changes.nested.retain(|path| !is_given(path) || touched.iter().any(|touched| touched.starts_with(path)));
+        Ok(())
+    }
+
+    /// Whether a submodule has other files than its commit. Those within it are looked at by themselves.
+    async fn is_touched(&self, submodule: &Submodule, all: &[Submodule]) -> Result<bool, WorkspaceError> {
+        let (repository, root) = (&submodule.repository, self.root.join(&submodule.path));
+        let Ok(foreign) = Foreign::read(&self.git_dir().join(&submodule.git_dir)) else { return Ok(true) };
+        let head = foreign.head().unwrap_or(&submodule.commit);
+        let is_known = repository.resolve(&format!("{head}^{{commit}}")).await?.is_some();
+        if !is_known || hazard::in_files(&root).await.is_some() {
+            return Ok(true);
+        }
+        let index = self.layers.root().join("compared-submodule");
+        let files = Files::untrusted(repository, &root, &index, head, None).await?;
+        let found = files.changes(head).await;
+        let _ = fs::remove_file(&index);
+        let mut found = found?;
+        found.nested.retain(|path| !all.iter().any(|other| other.path == submodule.path.join(path)));
+        Ok(found.is_any())
     }
 
     /// Compares the files, and commits what is to be committed. None where they can't be compared.
@@ -302,7 +274,8 @@ impl PrivateClone {
             }
         };
         let compared = async {
-            let changes = files.changes(head).await?;
+            let mut changes = files.changes(head).await?;
+            self.without_untouched(&mut changes).await?;
             let Some(message) = finish.message().filter(|_| changes.is_committable()) else { return Ok(changes) };
             if foreign.is_half_done() {
                 reason.add("not committed: a merge or a rebase is not finished".to_owned());
@@ -385,7 +358,8 @@ impl PrivateClone {
         let tip = self.branch.tip().await?;
         let compared = files.changes(tip.as_deref().unwrap_or(head)).await;
         let _ = fs::remove_file(self.layers.working_index());
-        let changes = compared?;
+        let mut changes = compared?;
+        self.without_untouched(&mut changes).await?;
         let files = changes.there.len() + changes.gone.len() + changes.stored.len();
         if files > 0 {
             return Ok(Some(if files == 1 {

@@ -7,7 +7,7 @@ use crate::error::WorkspaceError;
 use crate::files::{Changes, Files, take_over};
 use crate::index::{Difference, Index, difference};
 use crate::paths::{bytes, from_bytes, lines};
-use crate::survey::{Survey, Surveyor, Tracked, tree_below, tree_entries};
+use crate::survey::{SUBMODULE, Survey, Surveyor, Tracked, tree_below, tree_entries};
 
 impl Files {
     pub(crate) async fn changes_of_layer(&self, index: &Index, commit: &str) -> Result<Changes, WorkspaceError> {
@@ -97,7 +97,9 @@ impl Files {
         since: &[Difference],
         changes: &mut Changes,
     ) -> Result<Vec<(String, String, PathBuf)>, WorkspaceError> {
-        let untouched = since.iter().filter(|change| !layer.has(&change.path) && !layer.covers(&change.path));
+        // Which commit a submodule is at is not told by files.
+        let of_files = since.iter().filter(|change| change.from.0 != SUBMODULE && change.to.0 != SUBMODULE);
+        let untouched = of_files.filter(|change| !layer.has(&change.path) && !layer.covers(&change.path));
         let (was_there, added): (Vec<_>, Vec<_>) = untouched.partition(|change| change.was_there());
         changes.gone.extend(added.into_iter().map(|change| change.path.clone()));
         let taken_out: Vec<PathBuf> =

@@ -35,6 +35,7 @@ mod plain;
 mod repository;
 mod seed;
 mod settings;
+mod submodules;
 mod survey;
 mod workspaces;
 mod worktree;

@@ -30,10 +30,12 @@ pub(crate) struct Seed<'a> {
     pub(crate) settings: &'a Settings,
     /// Where objects are borrowed from.
     pub(crate) objects: &'a [PathBuf],
-    /// The branch's name, and the commit that it starts from.
-    pub(crate) branch: &'a str,
+    /// The branch's name, and the commit that it starts from. None: no branch is checked out.
+    pub(crate) branch: Option<&'a str>,
     pub(crate) commit: &'a str,
     pub(crate) medium: Medium,
+    /// The way from the git directory to the files, if these aren't around it.
+    pub(crate) worktree: Option<String>,
 }
 
 impl Seed<'_> {
@@ -47,10 +49,14 @@ impl Seed<'_> {
         for directory in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
             fs::create_dir_all(git_dir.join(directory))?;
         }
-        fs::write(git_dir.join("HEAD"), format!("ref: refs/heads/{}\n", self.branch))?;
-        let reference = git_dir.join("refs/heads").join(self.branch);
-        reference.parent().map_or(Ok(()), fs::create_dir_all)?;
-        fs::write(reference, format!("{}\n", self.commit))?;
+        if let Some(branch) = self.branch {
+            fs::write(git_dir.join("HEAD"), format!("ref: refs/heads/{branch}\n"))?;
+            let reference = git_dir.join("refs/heads").join(branch);
+            reference.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::write(reference, format!("{}\n", self.commit))?;
+        } else {
+            fs::write(git_dir.join("HEAD"), format!("{}\n", self.commit))?;
+        }
         fs::write(git_dir.join("packed-refs"), refs)?;
         fs::write(git_dir.join("config"), self.config())?;
         let mut alternates = Vec::new();
@@ -130,6 +136,19 @@ impl Seed<'_> {
         config.set("user.email", email);
         for (key, value) in filters::for_the_agent(self.settings) {
             config.set(&key, &value);
+        }
+        if let Some(worktree) = &self.worktree {
+            config.set("core.worktree", worktree);
+            // Of a submodule more may be fetched.
+            if let Some(url) = self.settings.get("remote.origin.url") {
+                config.set("remote.origin.url", &without_password(url));
+            }
+        }
+        for (name, key, value, _) in self.settings.section("submodule") {
+            let value = if key == "url" { without_password(value) } else { value.to_owned() };
+            if ["url", "active"].contains(&key) {
+                config.set(&format!("submodule.{name}.{key}"), &value);
+            }
         }
         if let Some(remote) = promisor {
             config.set("extensions.partialclone", remote);

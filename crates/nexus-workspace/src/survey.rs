@@ -224,7 +224,7 @@ fn is_filled(directory: &Path) -> bool {
 }
 
 /// The mode of an entry that is a submodule.
-const SUBMODULE: &str = "160000";
+pub(crate) const SUBMODULE: &str = "160000";
 
 /// What a commit has at each of `paths`: mode and id. What it doesn't have is left out.
 pub(crate) async fn tree_entries(

@@ -20,6 +20,7 @@ use crate::finish::{Fate, Finish};
 use crate::layers::Layers;
 use crate::lock::Locks;
 use crate::repository::Repository;
+use crate::submodules;
 use crate::worktree::Worktree;
 
 /// The workspaces of one company: a directory for each task, named by its id.
@@ -41,6 +42,8 @@ pub struct Prepared {
     pub path: PathBuf,
     /// The branch of a worktree or a clone.
     pub branch: Option<String>,
+    /// What is to be said of it to whoever follows the attempt.
+    pub notes: Vec<String>,
     task: TaskId,
     place: Place,
 }
@@ -112,14 +115,14 @@ impl Workspaces {
             _ => return Err(WorkspaceError::NoProject(project.to_owned())),
         };
         if mode == WorkspaceMode::InPlace {
-            return Ok(Prepared { mode, path: project, branch: None, task, place: Place::Project });
+            return Ok(Prepared { mode, path: project, branch: None, notes: Vec::new(), task, place: Place::Project });
         }
         std::fs::create_dir_all(&self.root).map_err(WorkspaceError::io("create", &self.root))?;
         let root = self.root.canonicalize().map_err(WorkspaceError::io("read", &self.root))?;
         let path = root.join(task.to_string());
         if mode == WorkspaceMode::Scratch {
             std::fs::create_dir_all(&path).map_err(WorkspaceError::io("create", &path))?;
-            return Ok(Prepared { mode, path, branch: None, task, place: Place::Scratch });
+            return Ok(Prepared { mode, path, branch: None, notes: Vec::new(), task, place: Place::Scratch });
         }
         if mode == WorkspaceMode::Worktree
             && let Some(prepared) = self.worktree(task, &project, &path).await?
@@ -132,7 +135,14 @@ impl Workspaces {
             return Ok(prepared);
         }
         if mode != WorkspaceMode::Copy && wanted.otherwise == WorkspaceMode::InPlace {
-            return Ok(Prepared { mode: wanted.otherwise, path: project, branch: None, task, place: Place::Project });
+            return Ok(Prepared {
+                mode: wanted.otherwise,
+                path: project,
+                branch: None,
+                notes: Vec::new(),
+                task,
+                place: Place::Project,
+            });
         }
         copied(task, project, path, root).await
     }
@@ -209,8 +219,9 @@ impl Workspaces {
         // A directory that is not committed yet is missing in the worktree.
         std::fs::create_dir_all(&path).map_err(WorkspaceError::io("create", &path))?;
         let branch = Some(worktree.branch.name.clone());
+        let notes = submodules::left_empty(&worktree.branch.repository).await?.into_iter().collect();
         let place = Place::Worktree(Box::new(worktree));
-        Ok(Some(Prepared { mode: WorkspaceMode::Worktree, path, branch, task, place }))
+        Ok(Some(Prepared { mode: WorkspaceMode::Worktree, path, branch, notes, task, place }))
     }
 
     /// None when the project has no repository with a commit, or when something else is there from an attempt before.
@@ -226,7 +237,7 @@ impl Workspaces {
         // Who cleans up holds it until what is there is removed, so what is found here stays. Cloning disturbs nobody.
         let lock = self.locks.lock(&repository.common).await;
         let branch = self.branch(task, repository, path).await?;
-        let clone = self.clone_of(task, branch, path);
+        let mut clone = self.clone_of(task, branch, path);
         let found = clone.look();
         drop(lock);
         match found {
@@ -237,9 +248,11 @@ impl Workspaces {
         if !clone.layers.is_layered() {
             make_below(path, &prefix)?;
         }
+        let notes = clone.know_submodules().await?;
         let path: PathBuf = path.join(prefix).components().collect();
         let branch = Some(clone.branch.name.clone());
-        Ok(Some(Prepared { mode: WorkspaceMode::Clone, path, branch, task, place: Place::Clone(Box::new(clone)) }))
+        let place = Place::Clone(Box::new(clone));
+        Ok(Some(Prepared { mode: WorkspaceMode::Clone, path, branch, notes, task, place }))
     }
 
     /// Whether the files of a clone can be layers here, or why not.
@@ -309,7 +322,14 @@ async fn copied(task: TaskId, project: PathBuf, path: PathBuf, root: PathBuf) ->
         let copied = spawn_blocking(move || copy::copy(&project, &target, &skip)).await;
         fingerprint = Some(copied.map_err(|_| WorkspaceError::ShutDown)??);
     }
-    Ok(Prepared { mode: WorkspaceMode::Copy, path, branch: None, task, place: Place::Copy(fingerprint) })
+    Ok(Prepared {
+        mode: WorkspaceMode::Copy,
+        path,
+        branch: None,
+        notes: Vec::new(),
+        task,
+        place: Place::Copy(fingerprint),
+    })
 }
 
 /// Removes a copy in which nothing has changed.

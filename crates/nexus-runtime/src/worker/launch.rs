@@ -97,7 +97,10 @@ async fn step(
             still_there(task).await?;
             let mountable = is_mountable(plan, job);
             match node.workspaces.prepare(wanted, task.id, Path::new(&task.project_path), mountable).await {
-                Ok(workspace) => workspace,
+                Ok(workspace) => {
+                    workspace.notes.iter().for_each(|note| notes.note(note.clone()));
+                    workspace
+                }
                 Err(error) if error.is_shortage() => return Err(NotSpawned::Short(format!("no workspace: {error}"))),
                 Err(error) => {
                     let message = format!("no workspace: {error}");

@@ -78,7 +78,11 @@ async fn what_is_done_comes_back() {
         ("rm README; mkdir README; echo x > README/x", "D README\nA README/x", 1),
         ("chmod +x README", "M README", 1),
         ("ln -s README link", "A link", 1),
-        ("git rm -q --cached README; echo README > .gitignore; git add .; git commit -qm 1", "A .gitignore\nD README", 1),
+        (
+            "git rm -q --cached README; echo README > .gitignore; git add .; git commit -qm 1",
+            "A .gitignore\nD README",
+            1,
+        ),
         ("git rm -q --cached README; git commit -qm out", "", 2),
         ("git commit -q --allow-empty -m empty; touch README", "", 1),
         ("printf '*.log\\n' > .gitignore; echo x > a.log; rm a.log; echo y > b", "A .gitignore\nA b", 1),

@@ -12,5 +12,6 @@ mod hazard;
 mod layers;
 mod leftovers;
 mod modes;
+mod submodules;
 mod support;
 mod worktree;

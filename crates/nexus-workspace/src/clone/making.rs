@@ -1,0 +1,187 @@
+//! How a private clone is made, and got ready for another attempt.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::PrivateClone;
+use crate::checkouts::Spot;
+use crate::copy;
+use crate::error::WorkspaceError;
+use crate::filters::Filters;
+use crate::flatten::flatten;
+use crate::index;
+use crate::layers::Origin;
+use crate::medium::Medium;
+use crate::repository::Repository;
+use crate::seed::Seed;
+use crate::submodules::{self, Submodule, Submodules};
+
+impl PrivateClone {
+    /// Makes it, whole or not at all. With `layered` its files are those of a prepared checkout.
+    pub(crate) async fn make(&self, layered: bool) -> Result<(), WorkspaceError> {
+        self.layers.remove().map_err(WorkspaceError::io("remove", self.layers.root()))?;
+        // It goes on where an attempt before has ended, if there was one.
+        let tip = self.branch.tip().await?;
+        let commit = tip.as_ref().unwrap_or(&self.branch.base);
+        if layered {
+            self.make_layered(commit, tip.is_some()).await
+        } else {
+            self.make_whole(commit, tip.is_some()).await
+        }
+    }
+
+    async fn make_layered(&self, commit: &str, are_agents: bool) -> Result<(), WorkspaceError> {
+        let submodules = Submodules::of(&self.branch.repository, commit).await?;
+        let lower = self.lower(commit, &submodules, are_agents).await?;
+        let io = |doing| WorkspaceError::io(doing, self.layers.root());
+        self.layers.note(&Origin { commit: commit.to_owned(), lower }).map_err(io("write"))?;
+        // The upper layer comes last: with it the workspace is there.
+        let partial = self.layers.root().join("upper.partial");
+        let git_dir = partial.join(".git");
+        self.seed(commit).plant(&git_dir).await?;
+        for submodule in &submodules.filled {
+            self.seed_of(submodule).plant(&git_dir.join(&submodule.git_dir)).await?;
+        }
+        fs::create_dir_all(self.layers.work()).map_err(io("create"))?;
+        fs::create_dir_all(&self.root).map_err(io("create"))?;
+        fs::rename(&partial, self.layers.upper()).map_err(io("create"))
+    }
+
+    /// The checkouts that its files are made of, the outermost first.
+    async fn lower(
+        &self,
+        commit: &str,
+        submodules: &Submodules,
+        are_agents: bool,
+    ) -> Result<Vec<String>, WorkspaceError> {
+        let repository = &self.branch.repository;
+        let spot = Spot::default();
+        let mut lower = self.checkouts.get(repository, &self.settings, commit, &spot, are_agents).await?.lower;
+        for submodule in &submodules.filled {
+            let Submodule { repository, path, git_dir, commit, .. } = submodule;
+            let spot = Spot { path: path.clone(), git_dir: git_dir.clone() };
+            lower.extend(self.checkouts.get(repository, &repository.settings, commit, &spot, false).await?.lower);
+        }
+        Ok(lower)
+    }
+
+    async fn make_whole(&self, commit: &str, are_agents: bool) -> Result<(), WorkspaceError> {
+        let partial = self.root.with_extension("partial");
+        // From a making that was cut off: nobody has worked in it yet.
+        copy::remove(&partial).map_err(WorkspaceError::io("remove", &partial))?;
+        fs::create_dir_all(&partial).map_err(WorkspaceError::io("create", &partial))?;
+        let made = self.fill(&partial, commit, are_agents).await;
+        let made =
+            made.and_then(|()| fs::rename(&partial, &self.root).map_err(WorkspaceError::io("create", &self.root)));
+        if made.is_err() {
+            let _ = copy::remove(&partial);
+        }
+        made
+    }
+
+    async fn fill(&self, partial: &Path, commit: &str, are_agents: bool) -> Result<(), WorkspaceError> {
+        let git_dir = partial.join(".git");
+        self.seed(commit).plant(&git_dir).await?;
+        let index = git_dir.join("index");
+        check_out(&self.branch.repository, partial, &index, commit, are_agents).await?;
+        for submodule in &Submodules::of(&self.branch.repository, commit).await?.filled {
+            let own = git_dir.join(&submodule.git_dir);
+            self.seed_of(submodule).plant(&own).await?;
+            let files = partial.join(&submodule.path);
+            fs::create_dir_all(&files).map_err(WorkspaceError::io("create", &files))?;
+            let file = submodules::git_file(&submodule.path, &submodule.git_dir);
+            fs::write(files.join(".git"), file).map_err(WorkspaceError::io("write", &files))?;
+            check_out(&submodule.repository, &files, &own.join("index"), &submodule.commit, false).await?;
+        }
+        let origin = Origin { commit: commit.to_owned(), lower: Vec::new() };
+        let kept = self.layers.note(&origin).and_then(|()| index::copy(&index, &self.layers.kept_index()));
+        kept.map_err(WorkspaceError::io("write", self.layers.root()))
+    }
+
+    fn seed<'a>(&'a self, commit: &'a str) -> Seed<'a> {
+        Seed {
+            repository: &self.branch.repository,
+            settings: &self.settings,
+            objects: &self.objects,
+            branch: Some(&self.branch.name),
+            commit,
+            worktree: None,
+            medium: Medium::of(self.layers.root().parent().unwrap_or(&self.root)),
+        }
+    }
+
+    fn seed_of<'a>(&'a self, submodule: &'a Submodule) -> Seed<'a> {
+        Seed {
+            repository: &submodule.repository,
+            settings: &submodule.repository.settings,
+            objects: &submodule.objects,
+            branch: None,
+            commit: &submodule.commit,
+            worktree: Some(submodules::worktree(&submodule.path, &submodule.git_dir)),
+            medium: Medium::of(self.layers.root().parent().unwrap_or(&self.root)),
+        }
+    }
+
+    /// Gets the one that is there ready for another attempt, for which layers can be mounted, or can't.
+    pub(crate) async fn again(&self, layered: bool) -> Result<(), WorkspaceError> {
+        if !self.layers.is_layered() {
+            return Ok(());
+        }
+        let io = |doing| WorkspaceError::io(doing, self.layers.root());
+        fs::create_dir_all(&self.root).map_err(io("create"))?;
+        let origin = self.layers.origin().ok_or_else(|| io("read")(std::io::ErrorKind::NotFound.into()))?;
+        if !self.checkouts.has(&origin.lower) {
+            let submodules = Submodules::of(&self.branch.repository, &origin.commit).await?;
+            let lower = self.lower(&origin.commit, &submodules, false).await?;
+            self.layers.note(&Origin { lower, ..origin }).map_err(io("write"))?;
+        }
+        if layered { Ok(()) } else { self.flatten().await }
+    }
+
+    /// Makes one directory of the layers.
+    async fn flatten(&self) -> Result<(), WorkspaceError> {
+        let Some(overlay) = self.overlay() else { return Ok(()) };
+        let origin = self.layers.origin();
+        let kept = origin.as_ref().and_then(|origin| origin.lower.first());
+        let kept = kept.map(|name| self.checkouts.index(name, &self.layers.working_index(), "").kept);
+        let (root, layers) = (self.root.clone(), self.layers.clone());
+        let flattened = tokio::task::spawn_blocking(move || {
+            let partial = root.with_extension("partial");
+            copy::remove(&partial)?;
+            fs::create_dir_all(&partial)?;
+            let all: Vec<PathBuf> = std::iter::once(overlay.upper.clone()).chain(overlay.lower).collect();
+            flatten(&all, &partial)?;
+            if let (Some(kept), Some(origin)) = (kept, origin) {
+                index::copy(&kept, &layers.kept_index())?;
+                layers.note(&Origin { lower: Vec::new(), ..origin })?;
+            }
+            // An empty directory, where the layers are seen.
+            fs::remove_dir(&root)?;
+            fs::rename(&partial, &root)?;
+            layers.drop_layers()
+        });
+        let flattened = flattened.await.map_err(|_| WorkspaceError::ShutDown)?;
+        flattened.map_err(WorkspaceError::io("copy the files of", &self.root))
+    }
+}
+
+/// Checks a commit out into `files`, which is empty, by an index of its own.
+async fn check_out(
+    repository: &Repository,
+    files: &Path,
+    index: &Path,
+    commit: &str,
+    are_agents: bool,
+) -> Result<(), WorkspaceError> {
+    let settings = &repository.settings;
+    let filters = if are_agents { Filters::for_agents_files(settings) } else { Filters::for_own_files(settings) };
+    let mut set = filters.settings();
+    set.extend(Medium::of(files).settings());
+    let git = repository.git_for(&repository.own_git_dir(), files).index(index).settings(&set);
+    let read: &[&str] = match settings.is_set("core.sparsecheckout") {
+        true => &["read-tree", "-m", commit],
+        false => &["read-tree", commit],
+    };
+    git.text("read the commit", read.iter().copied()).await?;
+    git.text("check out the clone", ["checkout-index", "--all", "--force", "-u", "--quiet"]).await.map(drop)
+}
