@@ -311,7 +311,7 @@ pub enum SandboxLevel {
 pub enum SandboxTier {
     /// By Landlock and seccomp alone: what it must not reach it sees, and is refused.
     Landlock,
-    /// In mount, PID and IPC namespaces of its own too (bubblewrap): what it must not reach isn't there.
+    /// In mount, PID and IPC namespaces of its own too: what it must not reach isn't there.
     Namespaces,
     /// In a container: with the programs of its image too.
     Container,

@@ -73,8 +73,8 @@ impl Means {
             return Err(format!("this machine can't confine agents so far (sandbox.minimum = \"{minimum}\"): {why}"));
         }
         if confined.is_some() && matches!(sandbox.network, Network::Agent | Network::Hosts(_)) && !self.network {
-            return Err("this machine can't give an agent a network of its own, which sandbox.network needs: install \
-                        bubblewrap, or use \"none\" or \"full\""
+            return Err("this machine can't give an agent a network of its own, which sandbox.network needs: allow \
+                        its user to make namespaces (`nexus doctor` says how), or use \"none\" or \"full\""
                 .to_owned());
         }
         let held = [

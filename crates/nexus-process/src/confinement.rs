@@ -130,7 +130,7 @@ impl Policy<'_> {
         if !whole && !self.protected.is_empty() {
             return Err(format!(
                 "without namespaces the repository in {workspace} can't be kept from a confined agent: set workspace.mode \
-                 to \"clone\" or \"copy\", install bubblewrap, or set sandbox.level to \"none\""
+                 to \"clone\" or \"copy\", make namespaces possible (`nexus doctor` says how), or set sandbox.level to \"none\""
             ));
         }
         let settings = self.read.iter().chain(self.write).map(|path| self.expanded(path));
@@ -146,7 +146,7 @@ impl Policy<'_> {
             (Some(_), true) => Ok(vec![self.data_dir.to_owned()]),
             (Some(holder), false) => Err(format!(
                 "without namespaces the company's data directory can't be hidden in {}: {way_out}; name less in sandbox.read \
-                 and sandbox.write; or install bubblewrap",
+                 and sandbox.write; or make namespaces possible",
                 holder.display()
             )),
         }

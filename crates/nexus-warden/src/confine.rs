@@ -74,6 +74,8 @@ struct Inside {
 struct Walls {
     /// Only what it may reach is there.
     files: bool,
+    /// And what is there it may read, or the mounts keep it from that.
+    all_readable: bool,
     /// Terminals and shared memory are its own.
     devices: bool,
     processes: bool,
@@ -154,13 +156,14 @@ fn confined(start: &Start, confinement: &Confinement) -> Result<(Inside, Way, u6
                 Maker::Warden { clone_flags } => of_network(*clone_flags),
                 Maker::Bwrap { .. } => 0,
             };
-            (flags, Walls { files: true, devices: true, processes: true, network: own_network })
+            let all_readable = matches!(maker, Maker::Warden { .. });
+            (flags, Walls { files: true, all_readable, devices: true, processes: true, network: own_network })
         }
         Tier::Landlock { clone_flags } => {
             let flags = of_network(*clone_flags);
             let has = |flag| flags & flag != 0;
             let (devices, processes, network) = (has(spaces::NEWNS), has(spaces::NEWPID), has(spaces::NEWNET));
-            (flags, Walls { files: false, devices, processes, network })
+            (flags, Walls { files: false, all_readable: false, devices, processes, network })
         }
     };
     if matches!(confinement.network, Network::Proxy { .. }) && !walls.network {
@@ -252,8 +255,10 @@ impl Inside {
 
 /// Gives up all that root may do beyond its files; others have nothing to give up.
 fn drop_capabilities() -> io::Result<()> {
-    use rustix::thread::{CapabilitySet, CapabilitySets};
-    for capability in CapabilitySet::all().iter() {
+    use rustix::thread::{CapabilitySet, CapabilitySets, capability_is_in_bounding_set};
+    // An init has done it for its agent already; this one is in every set that isn't cut.
+    let is_cut = matches!(capability_is_in_bounding_set(CapabilitySet::SYS_ADMIN), Ok(false));
+    for capability in CapabilitySet::all().iter().filter(|_| !is_cut) {
         // Refused to those who can't gain any either.
         let _ = rustix::thread::remove_capability_from_bounding_set(capability);
     }

@@ -197,6 +197,33 @@ async fn a_link_that_it_left_does_not_lead_the_next_one_astray() {
 }
 
 #[tokio::test]
+async fn what_it_needs_of_the_home_lies_in_a_home_of_its_own() {
+    for tier in tiers() {
+        let mut scene = Scene::new(tier.clone());
+        std::fs::create_dir_all(scene.path("home/.config/writer")).unwrap();
+        std::fs::write(scene.path("home/.config/writer/login"), "token\n").unwrap();
+        scene.of_home = vec![(".config/writer".to_owned(), false)];
+        let story = scene.sh("cat $HOME/.config/writer/login; echo own > $HOME/.config/other; ls $HOME/.config").await;
+        assert_eq!(story.stdout, ["token", "other", "writer"], "{tier:?}: {:?}", story.stderr);
+    }
+}
+
+/// An agent in the directory above may do so while the next one starts there.
+#[tokio::test]
+async fn a_workspace_that_was_swapped_with_a_link_is_refused() {
+    for tier in tiers() {
+        let scene = Scene::new(tier.clone());
+        let script = format!("cat id; echo evil > evil; echo evil > {}/evil", scene.path("home/.ssh").display());
+        let launch = scene.launch("sh", &["-c", &script]);
+        std::fs::rename(&scene.workspace, scene.path("data/workspaces/was")).unwrap();
+        std::os::unix::fs::symlink(scene.path("home/.ssh"), &scene.workspace).unwrap();
+        let error = soon(Wardens::new(Groups::default()).start(&launch)).await.unwrap_err().to_string();
+        assert!(error.contains("link"), "{tier:?}: {error}");
+        assert_eq!(std::fs::read_dir(scene.path("home/.ssh")).unwrap().count(), 1, "{tier:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_protected_of_its_workspace_can_be_read_and_no_more() {
     for tier in tiers().into_iter().filter(|tier| matches!(tier, Tier::Namespaces { .. })) {
         let mut scene = Scene::new(tier);

@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use nexus_agents::ToolServer;
+#[cfg(target_os = "linux")]
+use nexus_core::department::SandboxTier;
 use nexus_core::protect::Plan;
 
 use super::Job;
@@ -132,7 +134,8 @@ fn build(place: &Path, plan: Plan, desk: &desk::Desk) -> std::io::Result<Vec<tok
     #[cfg_attr(not(target_os = "linux"), expect(unused_mut, reason = "only Linux has more"))]
     let mut keepers = vec![desk.clone().attend(listener)];
     #[cfg(target_os = "linux")]
-    if plan.sandbox == Some(nexus_core::department::SandboxTier::Landlock) {
+    // In namespaces an agent can make no sockets where the kernel is an older one.
+    if matches!(plan.sandbox, Some(SandboxTier::Landlock | SandboxTier::Namespaces)) {
         keepers.extend(pipes::lay(place, desk)?);
     }
     #[cfg(not(target_os = "linux"))]

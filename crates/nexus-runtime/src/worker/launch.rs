@@ -9,7 +9,7 @@ use std::time::Duration;
 use nexus_container::ContainerSpec;
 use nexus_core::agent::{AgentKind, Inject};
 use nexus_core::attempt::Policy;
-use nexus_core::department::SandboxTier;
+use nexus_core::department::{SandboxTier, WorkspaceMode};
 use nexus_core::event::{Failure, FailureKind, Protection};
 use nexus_core::protect::Plan;
 use nexus_core::task::{QueueEntry, Task};
@@ -99,7 +99,7 @@ async fn step(
             match node.workspaces.prepare(wanted, task.id, Path::new(&task.project_path), mountable).await {
                 Ok(workspace) => {
                     workspace.notes.iter().for_each(|note| notes.note(note.clone()));
-                    workspace
+                    is_the_project(task, workspace)?
                 }
                 Err(error) if error.is_shortage() => return Err(NotSpawned::Short(format!("no workspace: {error}"))),
                 Err(error) => {
@@ -140,11 +140,22 @@ async fn still_there(task: &Task) -> Result<(), NotSpawned> {
     if task.parent.is_none() || tokio::fs::canonicalize(path).await.is_ok_and(|found| found == path) {
         return Ok(());
     }
+    Err(replaced(task))
+}
+
+/// The agent that has asked for a task may have put a link there after that look, too: a workspace in place would be where it
+/// leads. From here on the path is taken without following links.
+fn is_the_project(task: &Task, workspace: Prepared) -> Result<Prepared, NotSpawned> {
+    let is_elsewhere = workspace.mode == WorkspaceMode::InPlace && workspace.path != Path::new(&task.project_path);
+    if task.parent.is_some() && is_elsewhere { Err(replaced(task)) } else { Ok(workspace) }
+}
+
+fn replaced(task: &Task) -> NotSpawned {
     let message = format!(
         "the project {} is not what it was when this task was asked for: it is gone, or a link; ask for it anew",
         task.project_path
     );
-    Err(NotSpawned::Failed(Failure { kind: FailureKind::Workspace, message }))
+    NotSpawned::Failed(Failure { kind: FailureKind::Workspace, message })
 }
 
 /// Why nothing was started by one try.

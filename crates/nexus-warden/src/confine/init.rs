@@ -117,9 +117,8 @@ fn start(inside: &Inside, way: &OwnedFd) -> Result<(Pid, File), Fault> {
     let confine = |error: io::Error| fault(Stage::Confine, &error);
     let (read, write) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|error| confine(error.into()))?;
-    let Some(agent) = fork::clone(0, None).map_err(|error| fault(Stage::Fork, &error))? else {
-        drop(read);
-        let mut pipe = File::from(write);
+    let mut pipe = File::from(write);
+    let mut become_agent = || {
         let started = rustix::process::setsid()
             .map_err(io::Error::from)
             .and_then(|_| fork::unblock())
@@ -129,8 +128,8 @@ fn start(inside: &Inside, way: &OwnedFd) -> Result<(Pid, File), Fault> {
             Err(error) => fault(Stage::Fork, &error),
         };
         confess(&mut pipe, &failed);
-        fork::exit(127)
     };
+    let agent = fork::child(&mut become_agent).map_err(|error| fault(Stage::Fork, &error))?;
     Ok((agent, File::from(read)))
 }
 

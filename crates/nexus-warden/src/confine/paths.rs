@@ -24,6 +24,9 @@ pub(super) fn restrict(inside: &Inside, walls: Walls) -> io::Result<ABI> {
     let all: BitFlags<AccessFs> = AccessFs::from_all(NEWEST);
     let device = make_bitflags!(AccessFs::{ReadFile | WriteFile | ReadDir | IoctlDev});
     let path = |path: &CString| OsStr::from_bytes(path.as_bytes()).to_owned();
+    let everything = [c"/".to_owned(), c"/proc".to_owned()];
+    let (read, processes) =
+        if walls.all_readable { (&everything[..1], &[][..]) } else { (&inside.read[..], &everything[1..]) };
     let own = |paths: &'static [&'static str]| paths.iter().filter(|_| walls.devices);
     let status = (|| {
         Ruleset::default()
@@ -31,10 +34,10 @@ pub(super) fn restrict(inside: &Inside, walls: Walls) -> io::Result<ABI> {
             .handle_access(all)?
             .scope(Scope::AbstractUnixSocket | Scope::Signal)?
             .create()?
-            .add_rules(path_beneath_rules(inside.read.iter().map(path), reading))?
+            .add_rules(path_beneath_rules(read.iter().map(path), reading))?
             .add_rules(path_beneath_rules(write.into_iter().map(path), all))?
             .add_rules(opened.into_iter().map(|place| Ok::<_, RulesetError>(PathBeneath::new(place, all))))?
-            .add_rules(path_beneath_rules(["/proc"], reading))?
+            .add_rules(path_beneath_rules(processes.iter().map(path), reading))?
             .add_rules(path_beneath_rules(DEVICES, device))?
             .add_rules(path_beneath_rules(own(&["/dev/ptmx", "/dev/pts"]), device))?
             .add_rules(path_beneath_rules(own(&["/dev/shm"]), all))?

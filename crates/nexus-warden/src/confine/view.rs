@@ -94,7 +94,8 @@ impl View {
             let device = CString::new(device).unwrap_or_default();
             let tree = whole(CWD, &device, false).map_err(|error| at(error, &device))?;
             set(&tree, NOSUID | NOEXEC, true).map_err(|error| at(error, &device))?;
-            self.put(&tree, &device)?;
+            let made = openat(&self.root, relative(&device), FRESH, Mode::from(0o644)).map(drop);
+            made.and_then(|()| attach(&tree, &self.root, relative(&device))).map_err(|error| at(error, &device))?;
         }
         self.put(&systems::devpts().map_err(|error| at(error, c"/dev/pts"))?, c"/dev/pts")?;
         let shm = part(&self.memory, c"shm").map_err(|error| at(error, c"/dev/shm"))?;
@@ -151,7 +152,12 @@ impl View {
     fn put(&self, tree: &OwnedFd, target: &CStr) -> Result<(), Fault> {
         let put = || -> rustix::io::Result<()> {
             let is_dir = FileType::from_raw_mode(rustix::fs::fstat(tree)?.st_mode) == FileType::Directory;
-            attach_at(tree, &self.place(relative(target), is_dir)?)
+            let target = relative(target);
+            // Most lie at the top, where nobody else makes anything.
+            if is_dir && !target.to_bytes().contains(&b'/') && mkdirat(&self.root, target, Mode::from(0o755)).is_ok() {
+                return attach(tree, &self.root, target);
+            }
+            attach_at(tree, &self.place(target, is_dir)?)
         };
         put().map_err(|error| at(error, target))
     }
@@ -162,16 +168,17 @@ impl View {
             Err(Errno::NOENT) => {}
             found => return found,
         }
+        let own = rustix::fs::fstat(&self.memory)?.st_dev;
         let mut at = rustix::io::fcntl_dupfd_cloexec(&self.root, 3)?;
         let mut parts = target.to_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty()).peekable();
         while let Some(part) = parts.next() {
             let part = CString::new(part).map_err(|_| Errno::INVAL)?;
-            let made = match parts.peek().is_some() || is_dir {
-                true => mkdirat(&at, &part, Mode::from(0o755)),
-                false => {
-                    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                    openat(&at, &part, flags, Mode::from(0o644)).map(drop)
-                }
+            let made = match (parts.peek().is_some(), is_dir) {
+                // Nobody needs to see what else lies on the way. In the agent's own home it is the agent's.
+                (true, _) if rustix::fs::fstat(&at)?.st_dev == own => mkdirat(&at, &part, Mode::from(0o111)),
+                (true, _) => mkdirat(&at, &part, Mode::from(0o755)),
+                (false, true) => mkdirat(&at, &part, Mode::from(0o755)),
+                (false, false) => openat(&at, &part, FRESH, Mode::from(0o644)).map(drop),
             };
             match made {
                 Ok(()) | Err(Errno::EXIST) => {}
@@ -194,6 +201,10 @@ impl View {
 
 /// Of `/proc`: settings of the kernel, which are the machine's.
 const KERNEL: [&CStr; 6] = [c"proc/sys", c"proc/sysrq-trigger", c"proc/irq", c"proc/bus", c"proc/fs", c"proc/acpi"];
+
+/// Makes a file that isn't there.
+const FRESH: OFlags =
+    OFlags::CREATE.union(OFlags::EXCL).union(OFlags::WRONLY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 const LINKS: [(&CStr, &CStr); 5] = [
     (c"dev/ptmx", c"pts/ptmx"),

@@ -119,6 +119,21 @@ pub(crate) fn clone(flags: u64, nest: Option<BorrowedFd<'_>>) -> io::Result<Opti
     }
 }
 
+/// Makes a child that is to become a program, and is over when `become_it` returns. It may share this process's memory, which stands
+/// still meanwhile: what it allocates then is lost.
+pub(crate) fn child(become_it: &mut dyn FnMut()) -> io::Result<Pid> {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    return vfork::vfork(become_it, None);
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    match clone(0, None)? {
+        Some(child) => Ok(child),
+        None => {
+            become_it();
+            exit(127)
+        }
+    }
+}
+
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Returns only what went wrong. Without a plan nothing is allocated but for that: see `vfork`.

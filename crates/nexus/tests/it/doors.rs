@@ -133,7 +133,7 @@ fn they_do_so_from_within_namespaces_without_a_network() {
 
 #[test]
 fn they_do_so_held_by_landlock_alone() {
-    let company = Company::up_without_bwrap(&place(CONFINED));
+    let company = Company::up_confined_by(&place(CONFINED), "landlock");
     a_tree_completes(&company, "landlock");
     evil_agents_find_no_other_door(&company);
     // More at a time than there are pipes for.

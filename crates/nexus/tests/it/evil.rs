@@ -76,7 +76,8 @@ file_size = "16MiB"
 #[derive(Clone, Copy, Debug, Default)]
 struct Case {
     nobody: bool,
-    no_bwrap: bool,
+    /// The best way to confine that there is; none: the best that the machine has.
+    way: Option<&'static str>,
     no_groups: bool,
 }
 
@@ -119,7 +120,7 @@ fn none_succeeds(case: Case) {
     let place = place(case);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = UnixListener::bind(place.path("docker.sock")).unwrap();
-    let company = if case.no_bwrap { Company::up_without_bwrap(&place) } else { Company::up(&place) };
+    let company = case.way.map_or_else(|| Company::up(&place), |way| Company::up_confined_by(&place, way));
 
     let victim = company.delegate(&[
         "-d",
@@ -174,7 +175,7 @@ fn none_succeeds(case: Case) {
             }
         };
         assert_eq!(at(&answer, "task.status"), status, "{case:?}, {name}: {answer:#}");
-        if case.no_bwrap {
+        if case.way == Some("landlock") {
             assert_eq!(at(&answer, "task.result.protection.sandbox"), "landlock", "{case:?}, {name}");
         }
         if case.no_groups {
@@ -231,8 +232,13 @@ fn as_they_come() {
 }
 
 #[test]
-fn without_bubblewrap() {
-    none_succeeds(Case { no_bwrap: true, ..Case::default() });
+fn with_bubblewrap() {
+    none_succeeds(Case { way: Some("bwrap"), ..Case::default() });
+}
+
+#[test]
+fn with_landlock_alone() {
+    none_succeeds(Case { way: Some("landlock"), ..Case::default() });
 }
 
 #[test]
@@ -242,7 +248,7 @@ fn without_control_groups() {
 
 #[test]
 fn without_either() {
-    none_succeeds(Case { no_groups: true, no_bwrap: true, ..Case::default() });
+    none_succeeds(Case { no_groups: true, way: Some("landlock"), ..Case::default() });
 }
 
 /// Who has no control groups: they are root's.
@@ -252,6 +258,11 @@ fn of_an_ordinary_user() {
 }
 
 #[test]
-fn of_an_ordinary_user_without_bubblewrap() {
-    none_succeeds(Case { nobody: true, no_bwrap: true, ..Case::default() });
+fn of_an_ordinary_user_with_bubblewrap() {
+    none_succeeds(Case { nobody: true, way: Some("bwrap"), ..Case::default() });
+}
+
+#[test]
+fn of_an_ordinary_user_with_landlock_alone() {
+    none_succeeds(Case { nobody: true, way: Some("landlock"), ..Case::default() });
 }

@@ -49,7 +49,7 @@ fn place(network: &str, agent: &str) -> Arc<Place> {
 fn only_what_is_listed_is_reached(without_bwrap: bool) {
     let (listed, other) = (mirror(), mirror());
     let place = place(&format!("[\"{listed}\"]"), "");
-    let company = if without_bwrap { Company::up_without_bwrap(&place) } else { Company::up(&place) };
+    let company = if without_bwrap { Company::up_confined_by(&place, "landlock") } else { Company::up(&place) };
     let script = format!(
         "{TOOLS}\nget('http://{listed}/it')\nget('http://{other}/')\nget('http://169.254.169.254/latest')\n\
          get('http://2130706433:{port}/')\nopen_('127.0.0.1', {port})\nopen_('127.0.0.1', {other_port})\n\

@@ -45,13 +45,9 @@ impl Company {
         company
     }
 
-    /// On a machine whose bubblewrap doesn't work, so that agents are confined without.
-    pub(crate) fn up_without_bwrap(place: &Arc<Place>) -> Self {
-        std::fs::create_dir_all(place.path("bin")).unwrap();
-        place.write("bin/bwrap", "#!/bin/sh\nexit 1\n");
-        std::fs::set_permissions(place.path("bin/bwrap"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let path = format!("{}:{}", place.text("bin"), std::env::var("PATH").unwrap());
-        Self::up_with(place, &[], &[("PATH", &path)])
+    /// On a machine that has nothing better to confine agents with: `bwrap` or `landlock`.
+    pub(crate) fn up_confined_by(place: &Arc<Place>, way: &str) -> Self {
+        Self::up_with(place, &[], &[("NEXUS_SANDBOX_WAY", way)])
     }
 
     pub(crate) fn pid(&self) -> u32 {
