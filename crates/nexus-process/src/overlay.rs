@@ -68,15 +68,33 @@ pub fn probe(directory: &Path) -> Result<(), String> {
     }
 }
 
+/// Opens a directory as the living process `pid` sees it, such as [`Overlay::target`] and the leader of a tree that works there.
+/// No link on the way is followed. While it is open the overlay is mounted: it has to be closed before the next mount of its upper
+/// layer.
+///
+/// # Errors
+/// When the process or the directory is gone, or a link is on the way.
+#[cfg(target_os = "linux")]
+pub fn seen_by(pid: u32, directory: &Path) -> std::io::Result<std::os::fd::OwnedFd> {
+    use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = open(format!("/proc/{pid}/root"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    Ok(openat2(root, directory, flags, Mode::empty(), how)?)
+}
+
 /// Lets the owner of a work directory remove it: the kernel makes directories in it that nobody has any rights to.
 #[cfg(unix)]
 pub fn make_removable(work: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    for part in ["work", "work/incompat", "work/incompat/volatile", "index"] {
-        let part = work.join(part);
-        if part.symlink_metadata().is_ok_and(|found| found.is_dir()) {
-            // What can't be changed is said when it can't be removed.
-            let _ = std::fs::set_permissions(part, std::fs::Permissions::from_mode(0o700));
+    let entries = std::fs::read_dir(work).into_iter().flatten().flatten();
+    for entry in entries {
+        for part in ["", "incompat", "incompat/volatile"] {
+            let part = entry.path().join(part);
+            if part.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+                // What can't be changed is said when it can't be removed.
+                let _ = std::fs::set_permissions(part, std::fs::Permissions::from_mode(0o700));
+            }
         }
     }
 }

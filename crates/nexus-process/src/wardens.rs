@@ -39,7 +39,8 @@ pub struct Launch {
     pub limits: Limits,
     /// None: it can reach what the company's user can.
     pub confinement: Option<Confinement>,
-    /// A workspace of layers, which only this tree sees mounted. [`Command::cwd`] may lie in it.
+    /// A workspace of layers, which only this tree sees mounted. [`Command::cwd`] may lie in it. An upper layer belongs to one
+    /// living tree: a second mount of it would spoil both.
     pub overlay: Option<Overlay>,
     /// When the warden ends it by itself, in case that nobody else does.
     pub kill_after: Option<Duration>,

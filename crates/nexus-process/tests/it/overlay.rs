@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nexus_core::attempt::{ExitStatus, Signal};
 use nexus_process::overlay::layer::{self, Entry};
-use nexus_process::overlay::{probe, renames_directories};
+use nexus_process::overlay::{make_removable, probe, renames_directories, seen_by};
 use nexus_process::{
     Captured, Command, Confinement, Groups, Launch, Overlay, Stdin, Wardens, capture, user_environment,
 };
@@ -111,9 +111,14 @@ async fn a_tree_sees_its_layers_as_one_and_changes_the_upper_one() {
     assert_eq!(story.stdout, SEEN, "{:?}", story.stderr);
     assert!(layers.lower_is_unchanged() && layers.is_unmounted());
     assert_eq!(std::fs::read_to_string(layers.overlay.upper.join("covered")).unwrap(), "above\nmore\n");
-    // The next attempt goes on with it.
-    let story = layers.run("cat new covered; ls dir; cat gone").await;
-    assert_eq!(story.stdout, ["new", "above", "more", "file"], "{:?}", story.stderr);
+    // The next attempts go on with it.
+    for _ in 0..2 {
+        let story = layers.run("cat new covered; ls dir; cat gone").await;
+        assert_eq!(story.stdout, ["new", "above", "more", "file"], "{:?}", story.stderr);
+    }
+    // Also who is not root can remove what the kernel has left.
+    make_removable(&layers.overlay.work);
+    std::fs::remove_dir_all(&layers.overlay.work).unwrap();
 }
 
 #[tokio::test]
@@ -223,6 +228,35 @@ impl Layers {
         let name = self.root.path().file_name().unwrap().to_str().unwrap();
         let table = std::fs::read(format!("/proc/{pid}/mountinfo")).unwrap();
         !String::from_utf8_lossy(&table).contains(name)
+    }
+}
+
+#[tokio::test]
+async fn the_company_looks_into_the_workspace_of_a_living_tree() {
+    for tier in std::iter::once(None).chain(tiers().into_iter().map(Some)) {
+        let Some(layers) = layers() else { return };
+        let script = "echo new > new; echo ready; exec sleep 600";
+        let scene = tier.clone().map(|tier| {
+            let mut scene = Scene::new(tier);
+            scene.workspace = layers.overlay.target.clone();
+            scene
+        });
+        let launch = match &scene {
+            None => layers.launch(script),
+            Some(scene) => Launch { overlay: Some(layers.overlay.clone()), ..scene.launch("sh", &["-c", script]) },
+        };
+        let mut started = soon(Wardens::new(Groups::default()).start(&launch)).await.unwrap();
+        assert_eq!(line(&mut started.events).await, "ready");
+        let seen = seen_by(started.tree.pid(), &layers.overlay.target).unwrap();
+        let read = |name: &str| {
+            let file = rustix::fs::openat(&seen, name, rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
+            std::io::read_to_string(std::fs::File::from(file)).unwrap()
+        };
+        assert_eq!((read("new").as_str(), read("covered").as_str()), ("new\n", "above\n"), "{tier:?}");
+        drop(seen);
+        started.tree.signal(Signal::Kill);
+        soon(started.tree.gone().wait()).await;
+        until(|| layers.is_unmounted()).await;
     }
 }
 

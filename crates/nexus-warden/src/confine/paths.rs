@@ -9,6 +9,8 @@ use landlock::{
     RulesetError, Scope, make_bitflags, path_beneath_rules,
 };
 
+use rustix::io::Errno;
+
 use super::{Inside, Walls};
 
 /// The newest that is known here; what an older kernel doesn't know is left out.
@@ -19,7 +21,15 @@ const NEWEST: ABI = ABI::V7;
 pub(super) fn restrict(inside: &Inside, walls: Walls) -> io::Result<ABI> {
     let (exact, write): (Vec<&CString>, Vec<&CString>) =
         inside.write.iter().partition(|path| inside.exact.contains(path));
-    let opened = exact.into_iter().map(|path| super::exact::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut opened = Vec::new();
+    for path in exact {
+        match super::exact::open(path) {
+            Ok(place) => opened.push(place),
+            // What isn't there can't be reached.
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     let reading: BitFlags<AccessFs> = AccessFs::from_read(NEWEST);
     let all: BitFlags<AccessFs> = AccessFs::from_all(NEWEST);
     let device = make_bitflags!(AccessFs::{ReadFile | WriteFile | ReadDir | IoctlDev});
