@@ -69,7 +69,7 @@ pub(super) fn become_init(inside: &Inside, way: &OwnedFd, spaces: Spaces, view: 
     let _ = rustix::thread::set_name(c"nexus-init");
     let settled = match view {
         Some(confinement) => view::enter(confinement),
-        None => spaces.settle(&inside.write).map_err(|error| fault(Stage::Confine, &error)),
+        None => spaces.settle(&inside.write, &inside.exact).map_err(|error| fault(Stage::Confine, &error)),
     };
     match settled.and_then(|()| serve(inside, way)) {
         Ok(()) => fork::exit(0),

@@ -175,7 +175,7 @@ const WISHES: [u64; 3] = [NEWPID | NEWIPC | NEWNET | NEWNS, NEWPID | NEWIPC | NE
 
 fn clone_flags() -> u64 {
     let mut wishes = users().iter().flat_map(|user| WISHES.map(|wish| wish | user));
-    let settle = |flags| move || Spaces::of_this_user(flags).settle(&[c"/tmp".to_owned()]);
+    let settle = |flags| move || Spaces::of_this_user(flags).settle(&[c"/tmp".to_owned()], &[]);
     let confine = |error| fault(Stage::Confine, &error);
     wishes.find(|flags| attempt(*flags, || settle(*flags)().map_err(confine)).is_ok()).unwrap_or(0)
 }

@@ -3,9 +3,11 @@
 use std::ffi::{CStr, CString};
 use std::io;
 
-use rustix::fs::{StatVfsMountFlags, statvfs};
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags, fstatvfs, open};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 
+use super::view;
 use crate::tree::fork;
 
 pub(super) const NEWNS: u64 = 0x0002_0000;
@@ -46,29 +48,43 @@ impl Spaces {
     }
 
     /// In the child: makes its namespaces what an agent is to see. Of the files all but those below `write` are read-only
-    /// then, also for what Landlock doesn't look at: modes, owners, times.
-    pub(super) fn settle(self, write: &[CString]) -> io::Result<()> {
+    /// then, also for what Landlock doesn't look at: modes, owners, times. To those that are `exact` no link leads.
+    pub(super) fn settle(self, write: &[CString], exact: &[CString]) -> io::Result<()> {
         if self.flags & NEWNS == 0 {
             return Ok(());
         }
-        // Asked before all is read-only: what was so already stays so.
-        let is_writable = |path: &&CString| {
-            statvfs(path.as_c_str()).is_ok_and(|found| !found.f_flag.contains(StatVfsMountFlags::RDONLY))
-        };
-        let writable: Vec<&CString> = write.iter().filter(is_writable).collect();
+        keep_mounts_apart()?;
+        let mut writable = Vec::new();
+        for path in write {
+            let opened = match exact.contains(path) {
+                true => super::exact::open(path),
+                false => open(path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
+            };
+            match opened {
+                // Asked before all is read-only: what was so already stays so.
+                Ok(place) if fstatvfs(&place)?.f_flag.contains(StatVfsMountFlags::RDONLY) => {}
+                Ok(place) => writable.push(place),
+                Err(Errno::LOOP) => return Err(Errno::LOOP.into()),
+                Err(_) => {}
+            }
+        }
         if self.flags & NEWPID != 0 {
             over(c"proc", c"/proc", MountFlags::NODEV, None);
         }
         // Terminals of its own: of those that are there some are the user's.
         over(c"devpts", c"/dev/pts", MountFlags::empty(), Some(c"newinstance,ptmxmode=0666,mode=0620"));
-        fork::set_read_only(c"/", true)?;
-        for path in writable {
-            mount_bind_recursive(path.as_c_str(), path.as_c_str())?;
-            fork::set_read_only(path, false)?;
+        fork::set_read_only(c"/")?;
+        for place in &writable {
+            view::lay_over_itself(place)?;
         }
         over(c"tmpfs", c"/dev/shm", MountFlags::NODEV, Some(c"mode=1777"));
         Ok(())
     }
+}
+
+/// What is mounted outside later is not seen here: it would be neither read-only nor named.
+pub(super) fn keep_mounts_apart() -> io::Result<()> {
+    Ok(mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?)
 }
 
 /// These namespaces, and one of mounts that the child may change.

@@ -11,17 +11,20 @@ use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 
 use super::mounts::{Hidden, Mount, ordered, path};
+use super::spaces::keep_mounts_apart;
 use super::{exact, paths::DEVICES};
 use crate::protocol::{Bind, Confinement, Fault, Stage};
+use crate::tree::fault;
 
 mod attributes;
 mod systems;
 
-use attributes::{NODEV, NOEXEC, NOSUID, RDONLY, set};
+use attributes::{NODEV, NOEXEC, NOSUID, RDONLY, clear, set};
 
 /// Makes the view of this confinement the root of this process, in a mount namespace of its own. Nothing of the old root can be
 /// reached then.
 pub(super) fn enter(confinement: &Confinement) -> Result<(), Fault> {
+    keep_mounts_apart().map_err(|error| fault(Stage::Confine, &error))?;
     let view = View::new()?;
     view.add_system()?;
     let mut hidden = Vec::new();
@@ -38,6 +41,13 @@ pub(super) fn enter(confinement: &Confinement) -> Result<(), Fault> {
         set(place, RDONLY, false).map_err(|error| at(error, c"what is hidden"))?;
     }
     set(&view.root, RDONLY, false).and_then(|()| view.become_root()).map_err(|error| at(error, c"/"))
+}
+
+/// Makes a place that can be written among what is read-only.
+pub(super) fn lay_over_itself(place: &OwnedFd) -> rustix::io::Result<()> {
+    let tree = whole(place, c"", true)?;
+    clear(&tree, RDONLY)?;
+    attach_at(&tree, place)
 }
 
 struct View {

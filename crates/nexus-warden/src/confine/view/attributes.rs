@@ -11,9 +11,17 @@ pub(super) const NOEXEC: u64 = 8;
 
 /// Sets attributes of a mount, and of all that is mounted below it.
 pub(super) fn set(mount: &OwnedFd, attributes: u64, recursive: bool) -> rustix::io::Result<()> {
+    change(mount, [attributes, 0, 0, 0], recursive)
+}
+
+/// Clears attributes of a mount, and not of what is mounted below it.
+pub(super) fn clear(mount: &OwnedFd, attributes: u64) -> rustix::io::Result<()> {
+    change(mount, [0, attributes, 0, 0], false)
+}
+
+/// `attributes` are a `struct mount_attr`: what is set, what is cleared, propagation, user namespace.
+fn change(mount: &OwnedFd, attributes: [u64; 4], recursive: bool) -> rustix::io::Result<()> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
-    // `struct mount_attr`: what is set, what is cleared, propagation, user namespace.
-    let attributes: [u64; 4] = [attributes, 0, 0, 0];
     #[expect(unsafe_code, reason = "mount_setattr has no safe interface")]
     // SAFETY: the path ends with a zero, the attributes are as long as is said, and both outlive the call.
     let result = unsafe {
