@@ -1,12 +1,12 @@
 //! The connection: how it is made, kept and shared.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, context::ContextBuilder};
-use async_nats::{Client as Nats, ConnectErrorKind, ConnectOptions, Event};
+use async_nats::{Client as Nats, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
@@ -91,7 +91,12 @@ struct Story {
     closing: Arc<AtomicBool>,
     /// How often it was lost.
     lost: Arc<watch::Sender<u64>>,
+    /// What the server has not allowed this user, in its words, each once.
+    refused: Arc<Mutex<Vec<String>>>,
 }
+
+/// Refusals that are kept to be told: one for each kind of subject.
+const REFUSALS: usize = 32;
 
 impl Story {
     fn tell(&self, event: &Event) {
@@ -106,6 +111,11 @@ impl Story {
             Event::Disconnected => tracing::warn!("lost the connection to the broker; reconnecting"),
             Event::SlowConsumer(sid) => {
                 tracing::debug!(sid, "a subscription was full; its reader catches up by reading");
+            }
+            Event::ServerError(ServerError::Other(text))
+                if text.to_ascii_lowercase().contains("permissions violation") =>
+            {
+                self.refuse(text);
             }
             other => tracing::debug!("broker: {other}"),
         }
@@ -129,7 +139,22 @@ const fn before_attempt(attempt: usize) -> Duration {
     }
 }
 
+impl Story {
+    fn refuse(&self, text: &str) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() < REFUSALS && !refused.iter().any(|known| known == text) {
+            tracing::warn!("the broker does not allow this user what a company does: {text}");
+            refused.push(text.to_owned());
+        }
+    }
+}
+
 impl Bus {
+    /// What the server has not allowed this user so far.
+    pub(crate) fn refusals(&self) -> Vec<String> {
+        self.story.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Connects, and reconnects for ever after; the first connection must succeed.
     pub async fn connect(access: &Access, name: &str) -> Result<Self, BusError> {
         let story = Story::default();

@@ -213,12 +213,16 @@ impl Client {
     ) -> Result<A, Refusal> {
         let internal = |error: serde_json::Error| Refusal::new(RefusalKind::Internal, format!("{what}: {error}"));
         let payload = serde_json::to_vec(question).map_err(internal)?;
+        let bytes = payload.len();
         let mut headers = HeaderMap::new();
         headers.insert("traceparent", new_traceparent());
         let request = Request::new().headers(headers).payload(payload.into()).timeout(Some(patience));
         let answer = self.bus.nats.send_request(format!("{}.{what}", subject::CEO), request).await;
         let answer = answer.map_err(|error| match error.kind() {
             async_nats::RequestErrorKind::NoResponders => nobody(),
+            async_nats::RequestErrorKind::MaxPayloadExceeded => {
+                crate::error::BusError::TooLong { bytes, limit: self.bus.payload_limit() }.into()
+            }
             async_nats::RequestErrorKind::TimedOut => Refusal::new(RefusalKind::Unreachable, UNANSWERED)
                 .with_help("it may be stopping or overloaded; `nexus doctor` looks at it"),
             _ => Refusal::new(RefusalKind::Unreachable, format!("the company could not be asked: {error}")),

@@ -19,6 +19,15 @@ pub enum BusError {
     /// The stream is at its bound, or the broker's disk is full or can't be written.
     #[error("the broker can't store anything: {0}")]
     Full(String),
+    /// This user may not do what a company does; the broker's own words.
+    #[error("NATS does not allow this user what a company needs: {0}")]
+    Forbidden(String),
+    /// The server or its account is not one that a company can work with.
+    #[error("{what}")]
+    Unfit { what: String, help: String },
+    /// More than the broker takes in one message.
+    #[error("the task has {bytes} bytes, and this NATS server takes {limit} of one (max_payload)")]
+    TooLong { bytes: usize, limit: usize },
     #[error("the broker refused: {0}")]
     Refused(String),
     /// A stored message that this version can't read.
@@ -49,6 +58,13 @@ impl From<BusError> for Refusal {
             ),
             BusError::Newer { .. } => Self::new(RefusalKind::NewerVersion, message)
                 .with_help("the ledger keeps everything for a nexus that can read it; nothing of it was touched"),
+            BusError::Forbidden(_) => Self::new(RefusalKind::Unreachable, message).with_help(
+                "allow it to publish and subscribe to `nexus.>`, `$KV.nexus_lease.>`, `$JS.API.>`, `$JS.ACK.>`, `$SRV.>` and \
+                 `_INBOX.>`",
+            ),
+            BusError::Unfit { help, .. } => Self::new(RefusalKind::Unreachable, message).with_help(help),
+            BusError::TooLong { .. } => Self::new(RefusalKind::InvalidInput, message)
+                .with_help("put the text into a file of the project and name the file, or raise max_payload of the server"),
             BusError::Refused(_) | BusError::Unreadable { .. } => Self::new(RefusalKind::Internal, message),
         }
     }

@@ -56,6 +56,7 @@ impl Bus {
             }
             None => first_message(entry)?,
         };
+        self.check_entry(message.payload.len())?;
         match self.publish(&message).await {
             Ok(seq) => {
                 self.wake(&entry.task.department, lane).await;

@@ -12,6 +12,7 @@ mod control;
 mod dead;
 mod envelope;
 mod error;
+mod fit;
 mod inbox;
 mod lease;
 mod ledger;
@@ -28,6 +29,7 @@ mod service;
 mod staff;
 mod streams;
 mod subject;
+mod suits;
 mod tail;
 mod wake;
 

@@ -11,6 +11,7 @@ use nexus_core::log::{ChunkLine, LogChunk};
 
 use crate::bus::Bus;
 use crate::error::BusError;
+use crate::fit::parts;
 use crate::subject;
 
 /// Writes the log of one attempt. Lines are numbered on from where the task's last attempt ended.
@@ -85,12 +86,14 @@ impl LogWriter {
         if lines.is_empty() {
             return;
         }
-        let chunk = LogChunk::new(self.task, self.attempt, self.next, at, lines);
-        self.next = chunk.next();
-        while self.on_the_way.len() >= WINDOW {
-            self.confirm_oldest().await;
+        for part in parts(lines, self.bus.payload_limit()) {
+            let chunk = LogChunk::new(self.task, self.attempt, self.next, at, part);
+            self.next = chunk.next();
+            while self.on_the_way.len() >= WINDOW {
+                self.confirm_oldest().await;
+            }
+            self.send(chunk).await;
         }
-        self.send(chunk).await;
     }
 
     /// Waits until everything that was written is stored.

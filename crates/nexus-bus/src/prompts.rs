@@ -18,7 +18,7 @@ impl Bus {
     pub async fn store_prompt(&self, prompt: Prompt) -> Result<(), BusError> {
         let subject = subject::prompt(&prompt.department, prompt.task_id);
         let about = prompt.task_id.to_string();
-        for record in prompt.into_records() {
+        for record in prompt.into_records(self.text_limit()) {
             self.publish(&outgoing(subject.clone(), "nexus.prompt", &about, record.at, None, &record)?).await?;
         }
         Ok(())

@@ -175,8 +175,16 @@ impl Responder {
             headers.insert("Nats-Service-Error-Code", code(refusal.kind));
         }
         let payload = serde_json::to_vec(&Reply::from(result)).unwrap_or_default();
-        if let Err(error) = self.0.respond_with_headers(Ok(payload.into()), headers).await {
-            tracing::debug!("an answer could not be sent: {error}");
+        let bytes = payload.len();
+        let Err(error) = self.0.respond_with_headers(Ok(payload.into()), headers).await else { return };
+        tracing::debug!("an answer could not be sent: {error}");
+        // Silence would be taken for a company that is gone.
+        let refusal =
+            Refusal::new(RefusalKind::Limit, format!("the answer has {bytes} bytes, more than NATS takes: {error}"))
+                .with_help("ask for fewer at a time (--limit), or raise max_payload of the server");
+        let payload = serde_json::to_vec(&Reply::<()>::from(Err(refusal))).unwrap_or_default();
+        if let Err(error) = self.0.respond_with_headers(Ok(payload.into()), HeaderMap::new()).await {
+            tracing::debug!("nor could that be said: {error}");
         }
     }
 }

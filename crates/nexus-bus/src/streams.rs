@@ -39,6 +39,20 @@ impl Default for StreamOptions {
     }
 }
 
+impl StreamOptions {
+    /// Bytes that each bounded stream reserves.
+    pub(crate) fn bounds(&self) -> [(&'static str, u64); 5] {
+        let bounds = [
+            (subject::LOGS, self.log_bytes),
+            (subject::DEAD, DEAD_BYTES),
+            (subject::INBOX, INBOX_BYTES),
+            (subject::LEASES, LEASE_BYTES),
+            (subject::MESSAGES, MESSAGE_BYTES),
+        ];
+        bounds.map(|(name, bytes)| (name, u64::try_from(bytes).unwrap_or(0)))
+    }
+}
+
 /// A ledger, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerExtent {

@@ -41,10 +41,10 @@ pub struct PromptRecord {
 const PART: usize = 128 * 1024;
 
 impl Prompt {
-    /// What is stored of it.
+    /// What is stored of it, in parts of at most `limit` bytes of text, if that is less than is usual.
     #[must_use]
-    pub fn into_records(self) -> Vec<PromptRecord> {
-        let texts = parts(&self.text, PART);
+    pub fn into_records(self, limit: usize) -> Vec<PromptRecord> {
+        let texts = parts(&self.text, PART.min(limit));
         let count = u32::try_from(texts.len()).unwrap_or(u32::MAX);
         let record = |(part, text): (u32, &str)| PromptRecord {
             v: STORED_VERSION,
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_long_prompt_comes_back_whole_and_each_part_fits() {
         let long = prompt(1, 5, &"\u{1}é".repeat(PART));
-        let mut records = long.clone().into_records();
+        let mut records = long.clone().into_records(usize::MAX);
         assert_eq!(records.len(), 4);
         assert!(records.iter().all(|record| serde_json::to_vec(record).unwrap().len() < 900_000));
         records.extend(records.clone());
@@ -130,11 +130,11 @@ mod tests {
     fn the_newest_complete_one_is_told() {
         let (first, again, second) = (prompt(1, 1, "a"), prompt(1, 3, "b"), prompt(2, 2, "c"));
         let mut records: Vec<_> =
-            [&first, &again, &second].into_iter().flat_map(|prompt| prompt.clone().into_records()).collect();
+            [&first, &again, &second].into_iter().flat_map(|prompt| prompt.clone().into_records(usize::MAX)).collect();
         assert_eq!(Prompt::newest(&records, None), Some(again.clone()));
         assert_eq!(Prompt::newest(&records, Some(2)), Some(second));
         assert_eq!(Prompt::newest(&records, Some(3)), None);
-        let mut torn = prompt(1, 9, &"x".repeat(PART + 1)).into_records();
+        let mut torn = prompt(1, 9, &"x".repeat(PART + 1)).into_records(usize::MAX);
         records.push(torn.remove(1));
         assert_eq!(Prompt::newest(&records, Some(1)), Some(again));
     }

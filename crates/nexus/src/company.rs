@@ -96,6 +96,10 @@ impl Company {
             let spared = (!extras.new_ledger).then_some(nexus_bus::LEDGER);
             broker.put_aside(&bus.inventory().await?, spared);
         }
+        let streams = streams(&loaded);
+        if broker.is_none() {
+            bus.suits(&streams).await?;
+        }
         let history = loaded.settings.history.url.as_ref();
         let options = RuntimeOptions {
             node,
@@ -104,7 +108,7 @@ impl Company {
                 || format!("sqlite:{}", data_dir.join("history.db").display()),
                 |url| url.expose().to_owned(),
             ),
-            streams: StreamOptions { retention: loaded.company.retention.get(), ..StreamOptions::default() },
+            streams,
             lease: loaded.settings.bus.lease.get(),
             alone: broker.is_some() || unfenced,
             guard: guard().filter(|_| !unfenced),
@@ -326,26 +330,37 @@ fn trouble(store: &nexus_broker::Store, big: Option<&String>) -> Option<String> 
     (!store.is_well()).then(|| format!("{store}{}", big.unwrap_or_default()))
 }
 
+/// The streams that this configuration asks for.
+pub(crate) fn streams(loaded: &Loaded) -> StreamOptions {
+    StreamOptions { retention: loaded.company.retention.get(), ..StreamOptions::default() }
+}
+
+/// How the NATS server that is configured is reached; none: the company runs one of its own.
+pub(crate) fn external(settings: &Settings) -> Option<Access> {
+    let nats = &settings.nats;
+    let url = nats.url.as_ref()?;
+    let credentials = match (&nats.creds, &nats.user, &nats.token) {
+        (Some(file), ..) => Credentials::File(file.clone()),
+        (_, Some(user), _) => Credentials::UserPassword {
+            user: user.clone(),
+            password: nats.password.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default(),
+        },
+        (_, _, Some(token)) => Credentials::Token(token.expose().to_owned()),
+        _ => Credentials::None,
+    };
+    let tls = Tls {
+        required: nats.tls.required,
+        ca: nats.tls.ca.clone(),
+        cert: nats.tls.cert.clone(),
+        key: nats.tls.key.clone(),
+    };
+    Some(Access { url: url.expose().to_owned(), credentials, tls })
+}
+
 /// The NATS server that is configured, or a private one.
 async fn broker(settings: &Settings, lock: &DataDirLock) -> Result<(Option<Broker>, Access), Exit> {
-    let nats = &settings.nats;
-    if let Some(url) = &nats.url {
-        let credentials = match (&nats.creds, &nats.user, &nats.token) {
-            (Some(file), ..) => Credentials::File(file.clone()),
-            (_, Some(user), _) => Credentials::UserPassword {
-                user: user.clone(),
-                password: nats.password.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default(),
-            },
-            (_, _, Some(token)) => Credentials::Token(token.expose().to_owned()),
-            _ => Credentials::None,
-        };
-        let tls = Tls {
-            required: nats.tls.required,
-            ca: nats.tls.ca.clone(),
-            cert: nats.tls.cert.clone(),
-            key: nats.tls.key.clone(),
-        };
-        return Ok((None, Access { url: url.expose().to_owned(), credentials, tls }));
+    if let Some(access) = external(settings) {
+        return Ok((None, access));
     }
     let tools = Tools::new(settings.broker.server.clone(), place::tools_dir()?);
     let mut options = BrokerOptions::new(lock.clone(), tools);

@@ -132,7 +132,7 @@ impl std::fmt::Display for Exit {
 
 impl From<BusError> for Exit {
     fn from(error: BusError) -> Self {
-        let denied = matches!(error, BusError::Denied { .. });
+        let denied = matches!(error, BusError::Denied { .. } | BusError::Forbidden(_));
         let exit = Self::from(Refusal::from(error));
         if denied { Self { code: Code::Denied, ..exit } } else { exit }
     }

@@ -1,12 +1,14 @@
 //! `nexus doctor`: looks for problems and says how to mend them.
 
 use nexus_broker::Tools;
+use nexus_bus::Bus;
 use nexus_config::{Loaded, SyncPolicy};
 use nexus_core::api::DepartmentState;
+use nexus_core::refusal::Refusal;
 use serde::Serialize;
 
 use crate::cli::{Output, PlaceArgs};
-use crate::company::source;
+use crate::company::{external, source, streams};
 use crate::exit::{Code, Exit};
 use crate::{place, show};
 
@@ -93,8 +95,15 @@ async fn broker(
     loaded: &Loaded,
     say: &mut impl FnMut(Level, &'static str, String),
 ) -> Result<(), Exit> {
-    if let Some(url) = &loaded.settings.nats.url {
-        say(Level::Ok, "broker", format!("an existing NATS is used: {url}"));
+    if let Some(access) = external(&loaded.settings) {
+        let suits = async { Bus::connect(&access, "nexus doctor").await?.suits(&streams(loaded)).await };
+        match suits.await {
+            Ok(()) => say(Level::Ok, "broker", format!("an existing NATS is used: {}", access.shown())),
+            Err(error) => {
+                let Refusal { message, help, .. } = error.into();
+                say(Level::Fail, "broker", [Some(message), help].into_iter().flatten().collect::<Vec<_>>().join("; "));
+            }
+        }
         return Ok(());
     }
     let tools = Tools::new(loaded.settings.broker.server.clone(), place::tools_dir()?);

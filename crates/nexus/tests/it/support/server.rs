@@ -19,11 +19,16 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::with("jetstream { store_dir: \"ROOT/store\" }\nauthorization { user: ann, password: s3cret }\n")
+    }
+
+    /// With this in its configuration, in which `ROOT` is a directory of its own.
+    pub(crate) fn with(settings: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("others-nats").tempdir().unwrap();
         let root = dir.path().display();
         let config = format!(
-            "listen: \"127.0.0.1:-1\"\nhttp: \"127.0.0.1:-1\"\nports_file_dir: \"{root}\"\njetstream {{ store_dir: \"{root}/store\" }}\n\
-             authorization {{ user: ann, password: s3cret }}\n"
+            "listen: \"127.0.0.1:-1\"\nhttp: \"127.0.0.1:-1\"\nports_file_dir: \"{root}\"\n{}",
+            settings.replace("ROOT", &root.to_string())
         );
         std::fs::write(dir.path().join("conf"), config).unwrap();
         let server = tools::server(tools::home()).unwrap();
