@@ -1,7 +1,6 @@
 //! The way out of this machine, as its environment describes it: proxies, and certificates that are trusted beside the system's.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use nexus_core::department::Network;
@@ -59,7 +58,8 @@ pub(crate) fn secrets(network: &Network) -> Vec<String> {
 }
 
 /// Where the variables' certificates lie, for a sandbox to show.
-pub(crate) fn certificates() -> Vec<PathBuf> {
+#[cfg(target_os = "linux")]
+pub(crate) fn certificates() -> Vec<std::path::PathBuf> {
     let values = CERTIFICATES.iter().filter_map(std::env::var_os);
     let paths = values.flat_map(|value| std::env::split_paths(&value).collect::<Vec<_>>());
     paths.filter(|path| path.is_absolute() && path.exists()).collect()

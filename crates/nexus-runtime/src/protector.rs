@@ -9,8 +9,8 @@ use nexus_core::protect::{Means, Plan};
 use nexus_process::{Command, Confinement, Wardens};
 use nexus_workspace::Prepared;
 
+use crate::disk;
 use crate::worker::Job;
-use crate::{disk, outside};
 
 /// The protection of a node's agents.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ impl Protector {
         let holds_much = |path: &PathBuf| {
             self.data_dir.starts_with(path) || home.as_ref().is_some_and(|home| home.starts_with(path))
         };
-        let certificates = outside::certificates().into_iter().filter(|path| !holds_much(path));
+        let certificates = crate::outside::certificates().into_iter().filter(|path| !holds_much(path));
         let readable: Vec<PathBuf> = workspace.readable().iter().chain(readable).cloned().chain(certificates).collect();
         let path = command.variable("PATH").unwrap_or_default().to_owned();
         let pipes = crate::worker::door_pipes(&self.door(job.claim.entry.task.id));

@@ -26,6 +26,8 @@ pub(super) async fn protection(company: &Company, data_dir: &Path, say: &mut imp
             Err(why) => say(Level::Fail, "containers", why),
         }
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = data_dir;
     #[cfg(target_os = "linux")]
     if means.tier().is_ok() {
         programs(data_dir, say);
@@ -42,6 +44,7 @@ pub(super) async fn protection(company: &Company, data_dir: &Path, say: &mut imp
 }
 
 /// Programs that this many are named of; more would hide what else is said.
+#[cfg(target_os = "linux")]
 const NAMED: usize = 5;
 
 /// Programs on the `PATH` that a confined agent can't run, though whoever runs the company can.
