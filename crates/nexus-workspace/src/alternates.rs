@@ -17,7 +17,7 @@ pub(crate) fn borrowed(common: &Path) -> Vec<PathBuf> {
         next += 1;
         let text = fs::read(objects.join("info/alternates")).unwrap_or_default();
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#') {
-            let named = objects.join(path_of(line));
+            let named = objects.join(path_of(&unquoted(line)));
             let Some(path) = store(&named) else {
                 tracing::warn!(path = %named.display(), "this is no object store: nothing is borrowed from it");
                 continue;
@@ -28,6 +28,41 @@ pub(crate) fn borrowed(common: &Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// A path as git takes it in `info/alternates`, and between colons in `GIT_ALTERNATE_OBJECT_DIRECTORIES`.
+pub(crate) fn quoted(path: &Path) -> Vec<u8> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if !bytes.iter().any(|byte| matches!(byte, b'\n' | b':' | b'"' | b'#' | b'\\')) {
+        return bytes.to_vec();
+    }
+    let escaped = bytes.iter().flat_map(|byte| match byte {
+        b'\n' => b"\\n".to_vec(),
+        b'"' | b'\\' => vec![b'\\', *byte],
+        _ => vec![*byte],
+    });
+    [b'"'].into_iter().chain(escaped).chain([b'"']).collect()
+}
+
+/// What git makes of a line of `info/alternates`.
+fn unquoted(line: &[u8]) -> Vec<u8> {
+    let Some(mut rest) = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")) else {
+        return line.to_vec();
+    };
+    let mut path = Vec::new();
+    while let [first, more @ ..] = rest {
+        (rest, _) = match (first, more) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', more @ ..]) => {
+                (more, path.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0')))
+            }
+            (b'\\', [escape, more @ ..]) => {
+                let names = b"abfnrtv".iter().position(|name| name == escape);
+                (more, path.push(names.map_or(*escape, |at| b"\x07\x08\x0c\n\r\t\x0b"[at])))
+            }
+            _ => (more, path.push(*first)),
+        };
+    }
+    path
 }
 
 /// The path without links, if there is an object store of a repository.
@@ -64,6 +99,16 @@ mod tests {
             fs::create_dir_all(path.join(part)).unwrap();
         }
         fs::write(path.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    }
+
+    #[test]
+    fn odd_paths() {
+        for path in ["/plain", "/a b", "/with\nline end", "/co:lon", "/quo\"te", "/back\\slash", "#hash"] {
+            let quoted = quoted(Path::new(path));
+            assert!(!quoted.contains(&b'\n'));
+            assert_eq!(unquoted(&quoted), path.as_bytes(), "{path}");
+        }
+        assert_eq!(unquoted(br#""/a\303\244\t""#), "/\u{61}\u{e4}\t".as_bytes());
     }
 
     #[test]

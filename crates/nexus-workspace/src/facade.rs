@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::alternates::quoted;
 use crate::copy;
 use crate::error::WorkspaceError;
 use crate::foreign::Foreign;
@@ -48,7 +49,7 @@ impl Facade {
             config.push_str("\tpartialClone = none\n[remote \"none\"]\n\tpromisor = true\n\turl = /dev/null\n");
         }
         fs::write(self.root.join("config"), config)?;
-        let mut alternates = repository.common.join("objects").into_os_string().into_encoded_bytes();
+        let mut alternates = quoted(&repository.common.join("objects"));
         alternates.push(b'\n');
         fs::write(objects.join("info/alternates"), alternates)?;
         let shallow = repository.common.join("shallow");

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::alternates::quoted;
 use crate::error::WorkspaceError;
 use crate::filters::Filters;
-use crate::git::{Git, entries};
+use crate::git::{Git, entries, path_of};
 use crate::index::{Index, NOTHING, note};
 use crate::medium::Medium;
 use crate::paths::{bytes, from_bytes, lines};
@@ -154,7 +155,7 @@ impl Files {
     /// Has new objects written elsewhere, so that the repository stays as it is.
     #[must_use]
     pub(crate) fn objects_in(mut self, directory: &Path, repository: &Repository) -> Self {
-        let own = repository.common.join("objects");
+        let own = path_of(&quoted(&repository.common.join("objects")));
         self.git = self.git.env("GIT_OBJECT_DIRECTORY", directory).env("GIT_ALTERNATE_OBJECT_DIRECTORIES", own);
         self
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::alternates::quoted;
 use crate::error::WorkspaceError;
 use crate::filters;
 use crate::medium::Medium;
@@ -61,7 +62,7 @@ impl Seed<'_> {
         fs::write(git_dir.join("config"), self.config())?;
         let mut alternates = Vec::new();
         for objects in self.objects {
-            alternates.extend_from_slice(&crate::paths::bytes(objects));
+            alternates.extend(quoted(objects));
             alternates.push(b'\n');
         }
         fs::write(git_dir.join("objects/info/alternates"), alternates)?;

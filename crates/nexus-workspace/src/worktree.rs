@@ -122,7 +122,8 @@ impl Worktree {
         }
         // Commits on no branch (a detached HEAD) would be lost with the worktree.
         let base = &self.branch.repository.head;
-        let args = ["rev-list", "--count", "HEAD", "--not", "--branches", "--remotes", "--tags", base];
+        let args =
+            ["rev-list", "--ignore-missing", "--count", "HEAD", "--not", "--branches", "--remotes", "--tags", base];
         let counted = files.git().run("look for commits", args).await?;
         let lost = !counted.success() || String::from_utf8_lossy(&counted.stdout).trim() != "0";
         if lost {
