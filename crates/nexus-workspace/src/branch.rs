@@ -157,7 +157,10 @@ impl Branch {
         };
         let commits = log.lines().map(info).collect();
         let args = DIFF.into_iter().chain(["--shortstat", &base, &tip]);
-        let diff = stat(&git.text("sum up the changes", args).await?);
+        // In a partial repository what a file was before may be missing. The commits are there all the same.
+        let sums = git.text("sum up the changes", args).await;
+        let sums = sums.inspect_err(|error| tracing::warn!(%error, "the changes are not summed up"));
+        let diff = stat(&sums.unwrap_or_default());
         Ok(History { base, head: Some(tip), commits, count, diff })
     }
 }

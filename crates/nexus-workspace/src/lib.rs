@@ -32,6 +32,7 @@ mod medium;
 mod patch;
 mod paths;
 mod plain;
+mod promisor;
 mod repository;
 mod seed;
 mod settings;

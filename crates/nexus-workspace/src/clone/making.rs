@@ -9,9 +9,11 @@ use crate::copy;
 use crate::error::WorkspaceError;
 use crate::filters::Filters;
 use crate::flatten::flatten;
+use crate::git::Git;
 use crate::index;
 use crate::layers::Origin;
 use crate::medium::Medium;
+use crate::promisor;
 use crate::repository::Repository;
 use crate::seed::Seed;
 use crate::submodules::{self, Submodule, Submodules};
@@ -38,7 +40,7 @@ impl PrivateClone {
         // The upper layer comes last: with it the workspace is there.
         let partial = self.layers.root().join("upper.partial");
         let git_dir = partial.join(".git");
-        self.seed(commit).plant(&git_dir).await?;
+        self.plant(&git_dir, commit).await?;
         for submodule in &submodules.filled {
             self.seed_of(submodule).plant(&git_dir.join(&submodule.git_dir)).await?;
         }
@@ -81,7 +83,7 @@ impl PrivateClone {
 
     async fn fill(&self, partial: &Path, commit: &str, are_agents: bool) -> Result<(), WorkspaceError> {
         let git_dir = partial.join(".git");
-        self.seed(commit).plant(&git_dir).await?;
+        self.plant(&git_dir, commit).await?;
         let index = git_dir.join("index");
         check_out(&self.branch.repository, partial, &index, commit, are_agents).await?;
         for submodule in &Submodules::of(&self.branch.repository, commit).await?.filled {
@@ -96,6 +98,11 @@ impl PrivateClone {
         let origin = Origin { commit: commit.to_owned(), lower: Vec::new() };
         let kept = self.layers.note(&origin).and_then(|()| index::copy(&index, &self.layers.kept_index()));
         kept.map_err(WorkspaceError::io("write", self.layers.root()))
+    }
+
+    async fn plant(&self, git_dir: &Path, commit: &str) -> Result<(), WorkspaceError> {
+        self.seed(commit).plant(git_dir).await?;
+        promisor::bring(&Git::at(git_dir).env("GIT_DIR", git_dir), &self.settings).await
     }
 
     fn seed<'a>(&'a self, commit: &'a str) -> Seed<'a> {

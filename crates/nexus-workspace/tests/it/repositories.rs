@@ -84,6 +84,49 @@ async fn broken_refs_beside_healthy_ones() {
 }
 
 #[tokio::test]
+async fn partial_ones_and_sparse_checkouts() {
+    let place = Place::repository().await;
+    git(&place.project, &["config", "uploadpack.allowFilter", "true"]).await;
+    fs::create_dir(place.project.join("big")).unwrap();
+    for text in ["one", "two"] {
+        place.write("big/file", text);
+        place.write("README", text);
+        git(&place.project, &["add", "."]).await;
+        git(&place.project, &["commit", "-q", "-m", text]).await;
+    }
+    let (root, source) = (place.directory.path(), format!("file://{}", place.project.display()));
+    let partial = ["clone", "-q", "--filter=blob:none", &source, "partial"];
+    git(root, &partial).await;
+    git(root, &["clone", "-q", "--filter=blob:none", "--sparse", &source, "sparse"]).await;
+    for (name, is_sparse) in [("partial", false), ("sparse", true)] {
+        let project = root.join(name);
+        works(&place, &project).await;
+        let prepared = place.workspaces.prepare(wanted(Clone), task(), &project, false).await.unwrap();
+        assert_eq!(prepared.path.join("big/file").exists(), !is_sparse);
+        // All of the history can be read where nothing can be fetched.
+        git(&prepared.path, &["config", "remote.origin.url", "/nowhere"]).await;
+        let log = git(&prepared.path, &["log", "-p", "--format=%s"]).await;
+        assert!(log.contains("-one"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_agent_s_sparse_checkout_leaves_out_is_not_deleted() {
+    let place = Place::repository().await;
+    let task = task();
+    let prepared = place.prepare(Clone, task).await;
+    for args in [["sparse-checkout", "set", "--no-cone", "/README"], ["commit", "--allow-empty", "-q", "-mx"]] {
+        git(&prepared.path, &args[..]).await;
+    }
+    assert!(!prepared.path.join("sub/file").exists());
+    fs::write(prepared.path.join("new"), "new\n").unwrap();
+    fs::remove_file(prepared.path.join("README")).unwrap();
+    place.workspaces.finish(prepared, completed()).await;
+    let changed = git(&place.project, &["diff", "--name-status", "HEAD", &format!("nexus/{task}")]).await;
+    assert_eq!(changed, "D\tREADME\nA\tnew");
+}
+
+#[tokio::test]
 async fn names_with_line_ends_and_other_bytes() {
     let place = Place::repository().await;
     for name in ["line\nend", "co:lon", "quo\"te", "#hash", " space ", "-dash"] {
