@@ -65,6 +65,11 @@ fn unquoted(line: &[u8]) -> Vec<u8> {
     path
 }
 
+/// Whether a repository's objects are its own, or those of another repository. A link to anything else would be let read.
+pub(crate) fn are_objects(objects: &Path) -> bool {
+    is_directory(objects) || store(objects).is_some()
+}
+
 /// The path without links, if there is an object store of a repository.
 fn store(path: &Path) -> Option<PathBuf> {
     let path = path.canonicalize().ok()?;

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::alternates::are_objects;
 use crate::git::{Git, path_of};
 
 use super::place::Place;
@@ -28,6 +29,9 @@ pub(super) async fn objection(place: &Place, project: &Path) -> Option<String> {
         return Some(format!("its repository {} says that its files are in {}", place.own.display(), top.display()));
     };
     let (own, common) = (real(&place.own), real(&place.common));
+    if !are_objects(&common.join("objects")) {
+        return Some(format!("{} is no object store", common.join("objects").display()));
+    }
     if kind.is_dir() {
         let is_plain = own == real(&leading) && common == own;
         return (!is_plain).then(|| format!("{} leads to the repository {}", leading.display(), common.display()));

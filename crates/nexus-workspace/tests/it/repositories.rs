@@ -163,7 +163,13 @@ async fn a_git_directory_elsewhere() {
 /// Ways to lead to another repository of the user's. Each plants in a project, which it is given with the other's path.
 #[tokio::test]
 async fn another_repository_is_never_reached() {
-    let plants: [fn(&Path, &Path); 6] = [
+    let plants: [fn(&Path, &Path); 7] = [
+        // Objects that are anything but that would be let read.
+        |project, other| {
+            copied(&other.join(".git"), &project.join(".git"));
+            fs::remove_dir_all(project.join(".git/objects")).unwrap();
+            std::os::unix::fs::symlink(other, project.join(".git/objects")).unwrap();
+        },
         |project, other| fs::write(project.join(".git"), format!("gitdir: {}/.git\n", other.display())).unwrap(),
         |project, other| std::os::unix::fs::symlink(other.join(".git"), project.join(".git")).unwrap(),
         // One of its own, that says its files are the other's.
