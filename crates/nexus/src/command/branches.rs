@@ -31,7 +31,11 @@ fn base(task: &TaskView) -> Option<&str> {
 fn failed(error: &WorkspaceError) -> Exit {
     let code = match error {
         WorkspaceError::NoProject(_) => Code::NotFound,
-        WorkspaceError::Busy(_) => Code::Refused,
+        WorkspaceError::Busy(_)
+        | WorkspaceError::Locked { .. }
+        | WorkspaceError::Ownership { .. }
+        | WorkspaceError::Bare { .. }
+        | WorkspaceError::Astray { .. } => Code::Refused,
         _ => Code::Failure,
     };
     let exit = Exit::new(code, error.to_string());

@@ -48,6 +48,24 @@ fn descriptions_that_are_no_work() {
 }
 
 #[test]
+fn projects_that_hold_a_home_or_the_data() {
+    let modes = ["in_place", "copy", "scratch", "clone", "worktree"];
+    let departments = modes.map(|mode| (mode, WORK.replace("scratch", mode)));
+    let company = Company::with(&departments.each_ref().map(|(mode, text)| (*mode, text.as_str())));
+    // The test's directory is the home, and holds the data directory.
+    let (home, data) = (company.text(""), company.text("data"));
+    for mode in modes {
+        for (project, said) in [(home.as_str(), "is a user's home"), ("/", "whole machine"), (&data, "data directory")]
+        {
+            let refused = [said, "name the directory of one project below it"];
+            company.run(&["delegate", "-d", mode, "--project", project, "true"]).fails(4, &refused);
+            company.run(&["run", "-d", mode, "--project", project, "true"]).fails(4, &refused);
+        }
+    }
+    assert_eq!(at(&company.json(&["list", "--all"]), "total"), 0);
+}
+
+#[test]
 fn options_that_can_t_be() {
     let company = Company::new();
     let missing = company.text("missing");

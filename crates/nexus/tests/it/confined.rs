@@ -82,17 +82,16 @@ fn a_commit_comes_back_and_a_hook_does_not() {
 
 #[test]
 fn what_the_machine_cannot_hold_is_refused_and_not_tried_again() {
-    // A directory that holds the company's own data and a repository can be guarded by namespaces alone.
-    let text = default().replace("\"scratch\"", "\"in_place\"");
-    let company = Company::with(&[("work", &text)]);
     // The home of its user is the directory of this test.
-    let home = company.path("");
-    let id = company.delegate(&["--project", home.to_str().unwrap(), "cat .ssh/id"]);
+    let place = Place::with(&[("work", &default())]);
+    place.department("work", &format!("{}sandbox.read = [{:?}]\n", default(), place.text("")));
+    let company = Company::up(&place);
+    let id = company.delegate(&["cat ~/.ssh/id"]);
     let answer = company.ended(&id);
     assert_eq!(at(&answer, "task.status"), "failed");
     assert_eq!(at(&answer, "task.attempt"), 1, "{answer:#}");
     let error = at(&answer, "task.error").as_str().unwrap();
-    assert!(error.contains("holds the user's home") && error.contains("workspace.mode"), "{error}");
+    assert!(error.contains("holds the user's home") && error.contains("sandbox.read"), "{error}");
 }
 
 #[test]

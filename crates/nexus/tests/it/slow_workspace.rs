@@ -16,7 +16,8 @@ fn company() -> Company {
     git(&project, &["config", "user.email", "ann@example.org"]);
     git(&project, &["add", "."]);
     git(&project, &["commit", "-q", "-m", "first"]);
-    git(&project, &["config", "filter.slow.smudge", "sleep 300"]);
+    // A repository's own filters are not run, the user's are.
+    place.write(".gitconfig", "[filter \"slow\"]\n\tsmudge = sleep 300\n");
     Company::up(&place)
 }
 
@@ -49,7 +50,7 @@ fn it_can_be_cancelled() {
     assert_eq!(preparing(&company), []);
     assert_eq!(at(&company.status(&id), "task.status"), "cancelled");
     // When the filter is mended, others can work in the repository, and so can this one.
-    git(&company.path("project"), &["config", "filter.slow.smudge", "cat"]);
+    company.write(".gitconfig", "[filter \"slow\"]\n\tsmudge = cat\n");
     assert_eq!(company.run(&["run", "cat README"]).done(), "hello\n");
     company.run(&["retry", &id]).done();
     company.becomes(&id, "completed");
