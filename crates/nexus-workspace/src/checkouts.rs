@@ -326,13 +326,8 @@ impl Shelf<'_> {
         copy::remove(&tree).map_err(WorkspaceError::io("remove", &tree))?;
         self.begin(&tree)?;
         let git = self.at(partial);
-        // With -m the user's sparse patterns count.
-        let read: &[&str] = match self.settings.is_set("core.sparsecheckout") {
-            true => &["read-tree", "-m", commit],
-            false => &["read-tree", commit],
-        };
-        git.text("read the commit", read.iter().copied()).await?;
-        git.text("check out the files", ["checkout-index", "--all", "--force", "-u", "--quiet"]).await.map(drop)
+        // By merging it with nothing the user's sparse patterns count.
+        git.text("check out the files", ["read-tree", "-m", "-u", commit]).await.map(drop)
     }
 
     /// The whole checkout that differs least, and in what.

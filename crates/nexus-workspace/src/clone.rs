@@ -28,6 +28,7 @@ use crate::lfs;
 use crate::lock::Locks;
 use crate::plain::is_directory;
 use crate::settings::Settings;
+use crate::sparse;
 use crate::submodules::{Submodule, Submodules};
 
 /// A task's clone.
@@ -275,6 +276,7 @@ impl PrivateClone {
         };
         let compared = async {
             let mut changes = files.changes(head).await?;
+            sparse::pass_over(files.git(), &self.git_dir(), &mut changes.gone).await?;
             self.without_untouched(&mut changes).await?;
             let Some(message) = finish.message().filter(|_| changes.is_committable()) else { return Ok(changes) };
             if foreign.is_half_done() {
@@ -359,6 +361,7 @@ impl PrivateClone {
         let compared = files.changes(tip.as_deref().unwrap_or(head)).await;
         let _ = fs::remove_file(self.layers.working_index());
         let mut changes = compared?;
+        sparse::pass_over(&self.branch.repository.git(), &self.git_dir(), &mut changes.gone).await?;
         self.without_untouched(&mut changes).await?;
         let files = changes.there.len() + changes.gone.len() + changes.stored.len();
         if files > 0 {

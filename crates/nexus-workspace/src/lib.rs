@@ -36,6 +36,7 @@ mod promisor;
 mod repository;
 mod seed;
 mod settings;
+mod sparse;
 mod submodules;
 mod survey;
 mod workspaces;

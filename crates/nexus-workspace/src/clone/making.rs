@@ -185,10 +185,5 @@ async fn check_out(
     let mut set = filters.settings();
     set.extend(Medium::of(files).settings());
     let git = repository.git_for(&repository.own_git_dir(), files).index(index).settings(&set);
-    let read: &[&str] = match settings.is_set("core.sparsecheckout") {
-        true => &["read-tree", "-m", commit],
-        false => &["read-tree", commit],
-    };
-    git.text("read the commit", read.iter().copied()).await?;
-    git.text("check out the clone", ["checkout-index", "--all", "--force", "-u", "--quiet"]).await.map(drop)
+    git.text("check out the clone", ["read-tree", "-m", "-u", commit]).await.map(drop)
 }
