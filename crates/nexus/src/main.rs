@@ -38,10 +38,11 @@ fn main() -> std::process::ExitCode {
     if nexus_process::init::is_first()
         && matches!(cli.command, Command::Up { .. } | Command::Run(..) | Command::Mcp { .. })
     {
-        return match nexus_process::init::run_as_child() {
-            Ok(code) => code.into(),
-            Err(error) => Exit::failure(format!("nexus can't start itself: {error}")).report(cli.output),
-        };
+        match nexus_process::init::run_as_child() {
+            Ok(code) => return code.into(),
+            // Without /proc, say: it works all the same, and leaves what others leave to it.
+            Err(error) => show::note("warning", &format!("orphans of this container aren't reaped: {error}")),
+        }
     }
     // Every agent takes some; the usual limit of 1024 is that of a program which has none. What can't be had is waited for.
     let _ = nexus_process::raise_open_files();
