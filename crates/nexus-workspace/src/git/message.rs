@@ -55,13 +55,23 @@ fn both_paths(named: &Path) -> Vec<PathBuf> {
 /// The message in one line, without progress. Of a very long one the beginning and the end.
 fn whole(text: &str) -> String {
     let lines = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty() && !is_progress(line));
-    let whole = lines.collect::<Vec<_>>().join("; ");
+    let whole = lines.map(unquoted).collect::<Vec<_>>().join("; ");
     if whole.len() <= MAX_SAID {
         return whole;
     }
     let head = whole.floor_char_boundary(MAX_SAID / 4);
     let tail = whole.ceil_char_boundary(whole.len() - MAX_SAID * 3 / 4 + 8);
     format!("{} ... {}", &whole[..head], &whole[tail..])
+}
+
+/// Complaints behind which git quotes what it has read. Where a file of its own is a link, that is a line of anything.
+const QUOTING: [&str; 5] =
+    ["unexpected line in ", "bad shallow line", "invalid shallow line", "invalid object name", "bad ref line"];
+
+fn unquoted(line: &str) -> &str {
+    let Some((at, said)) = QUOTING.iter().find_map(|said| Some((line.find(said)?, said))) else { return line };
+    let rest = &line[at + said.len()..];
+    rest.find(": ").map_or(line, |colon| &line[..at + said.len() + colon])
 }
 
 /// `Updating files:  12% (3/25)`, and the same with `remote: ` before it.
@@ -105,6 +115,22 @@ mod tests {
             let said = format!("fatal: detected dubious ownership in repository at '{}'\nTo add", named.display());
             let expected = Complaint::Ownership(vec![top.to_owned(), top.join(".git")]);
             assert_eq!(complaint(said.as_bytes(), top), expected);
+        }
+    }
+
+    #[test]
+    fn what_git_has_read_is_not_said() {
+        let table = [
+            (
+                "fatal: unexpected line in .git/packed-refs: https://u:secret@h",
+                "fatal: unexpected line in .git/packed-refs",
+            ),
+            ("fatal: bad shallow line: secret", "fatal: bad shallow line"),
+            ("fatal: invalid object name: secret", "fatal: invalid object name"),
+            ("fatal: invalid object name 'main'.", "fatal: invalid object name 'main'."),
+        ];
+        for (said, expected) in table {
+            assert_eq!(complaint(said.as_bytes(), Path::new("/")), Complaint::Other(expected.to_owned()));
         }
     }
 
