@@ -294,6 +294,7 @@ fn entry() -> QueueEntry {
         timeout_seconds: None,
         max_attempts: None,
         not_before: None,
+        include_uncommitted: None,
         created_at: "2026-01-01T00:00:00Z".parse().unwrap(),
         traceparent: None,
         parent: None,

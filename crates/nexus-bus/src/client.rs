@@ -7,7 +7,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use nexus_core::api::{
     Accepted, AgentInfo, AgentRef, Agents, AnswerRequest, Answered, CancelRequest, Cancelled, DepartmentInfo,
-    Departments, ListRequest, MessageRequest, Reply, ResumeRequest, TaskPage, TaskRef, TaskStatus, WorkerStats,
+    Departments, ListRequest, MessageRequest, ProjectChanges, Reply, ResumeRequest, TaskPage, TaskRef, TaskStatus,
+    WorkerStats,
 };
 use nexus_core::event::Event;
 use nexus_core::id::TaskId;
@@ -92,6 +93,13 @@ impl Client {
     /// Puts a failed or cancelled task back on the queue.
     pub async fn retry(&self, task: &str) -> Result<Accepted, Refusal> {
         self.ask("retry", &TaskRef { task_id: task.to_owned() }, PATIENCE).await
+    }
+
+    /// Looks at the uncommitted changes of a task's project, which its agent doesn't see or starts from. It takes two seconds
+    /// at most in a big repository, and milliseconds in others; nothing is known of them where there is no answer by `limit`.
+    pub async fn uncommitted(&self, task: TaskId, limit: Duration) -> Option<ProjectChanges> {
+        let question = TaskRef { task_id: task.to_string() };
+        self.ask("uncommitted", &question, limit).await.ok()
     }
 
     pub async fn workers(&self) -> Result<WorkerStats, Refusal> {

@@ -25,6 +25,8 @@ pub enum Question {
     List(ListRequest),
     Cancel(CancelRequest),
     Retry(TaskRef),
+    /// Look at the uncommitted changes of a task's project.
+    Uncommitted(TaskRef),
     Workers,
     Departments,
     /// Give a stopped department a new chance.
@@ -64,12 +66,13 @@ pub struct CeoService {
 /// Questions that may wait for the CEO; beyond it NATS holds them back and then drops them, and the asker times out.
 const WAITING: usize = 1024;
 
-const ENDPOINTS: [&str; 14] = [
+const ENDPOINTS: [&str; 15] = [
     "submit",
     "status",
     "list",
     "cancel",
     "retry",
+    "uncommitted",
     "workers",
     "departments",
     "resume",
@@ -92,8 +95,8 @@ impl Bus {
             // one of whom may be a process that stands still.
             .queue_group(uuid::Uuid::now_v7().simple().to_string())
             .description(
-                "The CEO of a company of agents: submit, status, list, cancel, retry, workers, departments, resume, \
-                 message, answer, agents, agents_clear.",
+                "The CEO of a company of agents: submit, status, list, cancel, retry, uncommitted, workers, departments, \
+                 resume, message, answer, agents, agents_clear.",
             )
             .start("nexus-ceo", version)
             .await
@@ -153,6 +156,7 @@ fn parse(name: &str, payload: &[u8]) -> Result<Question, Refusal> {
         "list" => Question::List(json(payload)?),
         "cancel" => Question::Cancel(json(payload)?),
         "retry" => Question::Retry(json(payload)?),
+        "uncommitted" => Question::Uncommitted(json(payload)?),
         "workers" => Question::Workers,
         "departments" => Question::Departments,
         "resume" => Question::Resume(json(payload)?),

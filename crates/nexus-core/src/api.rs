@@ -9,6 +9,7 @@ use crate::budget::Spent;
 use crate::id::{AgentName, DepartmentName, NodeId, TaskId, WorkerName};
 use crate::message::Sender;
 use crate::refusal::Refusal;
+use crate::uncommitted::Uncommitted;
 use crate::view::{Status, TaskView};
 
 /// Every answer of the CEO: what was asked for, or a typed refusal.
@@ -56,6 +57,15 @@ pub struct Accepted {
 #[serde(deny_unknown_fields)]
 pub struct TaskRef {
     pub task_id: String,
+}
+
+/// Answer of `nexus.ceo.uncommitted`: the uncommitted changes of a task's project, where its agent works on a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProjectChanges {
+    pub task_id: TaskId,
+    pub project_path: String,
+    /// None where there are none, where the agent sees them as they are, or where looking took longer than two seconds.
+    pub uncommitted: Option<Uncommitted>,
 }
 
 /// Question of `nexus.ceo.cancel`.

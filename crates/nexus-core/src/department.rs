@@ -213,6 +213,10 @@ pub struct Workspace {
     /// is completed. What a failed or cancelled attempt leaves stays as it is.
     #[serde(default = "default_commit")]
     pub commit: bool,
+    /// Whether a task that works in a worktree or a clone starts from the uncommitted changes of the project's checkout too.
+    /// A task's own `include_uncommitted` wins over it.
+    #[serde(default)]
+    pub include_uncommitted: bool,
 }
 
 const fn default_commit() -> bool {
@@ -221,7 +225,7 @@ const fn default_commit() -> bool {
 
 impl Default for Workspace {
     fn default() -> Self {
-        Self { mode: None, commit: default_commit() }
+        Self { mode: None, commit: default_commit(), include_uncommitted: false }
     }
 }
 
@@ -229,11 +233,12 @@ impl Workspace {
     /// Where an agent works that is confined or not.
     #[must_use]
     pub const fn wanted(self, confined: bool) -> Wanted {
-        match self.mode {
-            Some(mode) => Wanted { mode, otherwise: WorkspaceMode::Copy },
-            None if confined => Wanted { mode: WorkspaceMode::Clone, otherwise: WorkspaceMode::InPlace },
-            None => Wanted { mode: WorkspaceMode::InPlace, otherwise: WorkspaceMode::InPlace },
-        }
+        let (mode, otherwise) = match self.mode {
+            Some(mode) => (mode, WorkspaceMode::Copy),
+            None if confined => (WorkspaceMode::Clone, WorkspaceMode::InPlace),
+            None => (WorkspaceMode::InPlace, WorkspaceMode::InPlace),
+        };
+        Wanted { mode, otherwise, include_uncommitted: self.include_uncommitted }
     }
 }
 
@@ -243,6 +248,19 @@ pub struct Wanted {
     pub mode: WorkspaceMode,
     /// What a project gets instead that is in no git repository with a commit, if `mode` needs one.
     pub otherwise: WorkspaceMode,
+    /// Whether a clone or a worktree starts from the uncommitted changes of the project's checkout too.
+    pub include_uncommitted: bool,
+}
+
+impl Wanted {
+    /// The same, with what a task itself asks for.
+    #[must_use]
+    pub const fn for_task(self, include_uncommitted: Option<bool>) -> Self {
+        match include_uncommitted {
+            Some(include_uncommitted) => Self { include_uncommitted, ..self },
+            None => self,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{AgentName, DepartmentName, NodeId, TaskId, WorkerName};
 use crate::run::RunReport;
 use crate::task::STORED_VERSION;
+use crate::uncommitted::Uncommitted;
 
 /// One event of one task. Its stream sequence is the fencing token of whatever comes after it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -311,6 +312,12 @@ pub struct WorkspaceReport {
     /// The commit that the task's branch started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// True: `base` is a snapshot of the user's uncommitted changes, made for this task; the user's branches don't have it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub snapshot: bool,
+    /// The uncommitted changes of the project's checkout when the attempt began, if there were any and they were looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncommitted: Option<Uncommitted>,
     /// The newest commit of the branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<String>,

@@ -40,5 +40,6 @@ pub mod stored;
 pub mod task;
 pub mod tree;
 pub mod turn;
+pub mod uncommitted;
 pub mod units;
 pub mod view;

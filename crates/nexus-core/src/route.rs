@@ -31,6 +31,7 @@ impl Route {
             timeout_seconds: submission.timeout_seconds,
             max_attempts: submission.max_attempts,
             not_before: submission.not_before,
+            include_uncommitted: submission.include_uncommitted,
             created_at,
             traceparent: None,
             parent: None,

@@ -61,6 +61,10 @@ pub struct Submission {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub not_before: Option<Timestamp>,
+    /// Whether the task starts from the uncommitted changes of the project's checkout too, where its agent works in a clone
+    /// or a worktree; the department's `workspace.include_uncommitted` unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include_uncommitted: Option<bool>,
     /// The task on whose behalf this is asked for. It has to be running; when it is cancelled or fails, so is this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_task_id: Option<TaskId>,
@@ -100,6 +104,7 @@ impl Submission {
             timeout_seconds: None,
             max_attempts: None,
             not_before: None,
+            include_uncommitted: None,
             parent_task_id: None,
         }
     }
@@ -128,6 +133,9 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub not_before: Option<Timestamp>,
+    /// Whether it starts from uncommitted changes too, as asked for; without it the department's policy holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include_uncommitted: Option<bool>,
     #[schemars(with = "String")]
     pub created_at: Timestamp,
     /// W3C trace context of the submission, handed on to every event.

@@ -1,12 +1,13 @@
 //! What tools answer with: the shapes that clients rely on. Keys are added, never renamed.
 
-use nexus_core::api::{Accepted, DepartmentInfo, Departments, Live, TaskStatus};
+use nexus_core::api::{Accepted, DepartmentInfo, Departments, Live, ProjectChanges, TaskStatus};
 use nexus_core::budget::Usd;
 use nexus_core::event::Outcome;
 use nexus_core::id::{DepartmentName, TaskId, WorkerName};
 use nexus_core::log::LogLine;
 use nexus_core::message::Message;
 use nexus_core::run::RunReport;
+use nexus_core::uncommitted::Uncommitted;
 use nexus_core::view::{Status, TaskView};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -33,9 +34,19 @@ pub(crate) struct Delegated {
     pub log_uri: String,
     /// True when the idempotency key had been seen: this is the task of that submission.
     pub duplicate: bool,
+    /// The project's uncommitted changes, where the agent works on a commit: left out, or included. Null where there are
+    /// none.
+    pub uncommitted: Option<Uncommitted>,
 }
 
 impl Delegated {
+    /// The same, saying what of the project's uncommitted changes is left out or included.
+    pub(crate) fn with_changes(self, changes: Option<ProjectChanges>) -> Self {
+        let Some(ProjectChanges { project_path, uncommitted: Some(found), .. }) = changes else { return self };
+        let message = format!("{}; {}", self.message, about_changes(&found, &project_path));
+        Self { message, uncommitted: Some(found), ..self }
+    }
+
     pub(crate) fn new(accepted: Accepted, message: &str) -> Self {
         Self {
             status: Said::Success,
@@ -47,6 +58,7 @@ impl Delegated {
             department: accepted.department,
             log_uri: log_uri(accepted.task_id),
             duplicate: accepted.duplicate,
+            uncommitted: None,
         }
     }
 }
@@ -89,6 +101,10 @@ pub(crate) struct TaskAnswer {
     pub parent_task_id: Option<TaskId>,
     /// How many tasks are above this one in its tree.
     pub depth: u32,
+    /// The project's uncommitted changes when its agent began, where that works on a commit: left out, or included.
+    pub uncommitted: Option<Uncommitted>,
+    /// The same in a sentence.
+    pub message: Option<String>,
     /// Its processes, while it runs.
     pub live: Option<Live>,
     /// The task's output as a resource.
@@ -123,6 +139,9 @@ impl From<&RunReport> for Usage {
 impl From<TaskStatus> for TaskAnswer {
     fn from(TaskStatus { task, live, .. }: TaskStatus) -> Self {
         let run = live.as_ref().and_then(|live| live.run.clone()).or(task.run);
+        let workspace = task.result.as_ref().and_then(|result| result.workspace.as_deref());
+        let uncommitted = workspace.and_then(|workspace| workspace.uncommitted.clone());
+        let message = uncommitted.as_ref().map(|found| about_changes(found, &task.project_path));
         Self {
             status: task.status,
             task_id: task.task_id,
@@ -148,6 +167,8 @@ impl From<TaskStatus> for TaskAnswer {
             parent_task_id: task.parent.map(|parent| parent.task_id),
             depth: task.parent.map_or(0, |parent| parent.depth),
             run,
+            uncommitted,
+            message,
             live,
             log_uri: log_uri(task.task_id),
         }
@@ -307,6 +328,12 @@ pub(crate) struct Log {
 
 pub(crate) fn log_uri(task: TaskId) -> String {
     format!("nexus://tasks/{task}/log")
+}
+
+/// What is left out or included, and how to have it otherwise.
+fn about_changes(found: &Uncommitted, project: &str) -> String {
+    let way = if found.included { "" } else { "; include_uncommitted: true starts from them" };
+    format!("{}{way}", found.summary(project))
 }
 
 /// Workers of several departments have the same names.

@@ -47,6 +47,9 @@ pub(crate) struct Delegate {
     /// Not started before this time: RFC 3339 with an offset, such as "2027-01-31T08:00:00Z".
     #[schemars(with = "Option<String>")]
     pub not_before: Option<Timestamp>,
+    /// True: the task starts from the project's uncommitted changes too. False: it starts from the last commit. This is for
+    /// agents that work in a clone or a worktree. The department decides unless given.
+    pub include_uncommitted: Option<bool>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -29,6 +29,7 @@ mod overview;
 pub(crate) mod reign;
 mod staff;
 mod submit;
+mod uncommitted;
 mod watchman;
 
 use office::Office;
@@ -228,6 +229,10 @@ impl CeoState {
                 });
             }
             Question::Retry(task) => reply(permit, answer, async move { submit::retry(&node, &task.task_id).await }),
+            Question::Uncommitted(task) => {
+                let company = Arc::clone(&self.company);
+                reply(permit, answer, async move { uncommitted::look(&node, &company, &task.task_id).await });
+            }
             Question::Status(task) => {
                 reply(permit, answer, async move { overview::status(&node, &task.task_id).await });
             }

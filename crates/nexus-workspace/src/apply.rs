@@ -8,10 +8,13 @@ use nexus_core::event::DiffStat;
 use nexus_core::id::TaskId;
 
 use crate::branch::{Branch, stat};
-use crate::combine::{Combined, merge, rebase};
+use crate::carry::Step;
+use crate::checkout::{Checkout, New};
+use crate::combine::{Combined, beyond_snapshot, merge, rebase};
 use crate::error::WorkspaceError;
 use crate::foreign::is_half_done;
 use crate::repository::Repository;
+use crate::uncommitted::is_snapshot;
 use crate::workspaces::Workspaces;
 
 /// How histories that have parted are brought together.
@@ -68,6 +71,10 @@ pub enum NotApplied {
     },
     #[error("{} has changes of yours in files that {branch} changes too: {}", .top.display(), list(.files))]
     InTheWay { top: PathBuf, branch: String, files: Vec<String> },
+    #[error("{branch} builds on uncommitted changes of yours in files that it changes too: {}", list(.files))]
+    Inseparable { top: PathBuf, branch: String, files: Vec<String> },
+    #[error("another git process works in the repository, or has left its lock: {}", .0.display())]
+    Locked(PathBuf),
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
 }
@@ -101,7 +108,11 @@ impl Workspaces {
         // It may have moved while the lock was waited for.
         let repository = Repository::find_for(project, task).await?.ok_or_else(none)?;
         let from = repository.head.clone();
-        let branch = Branch::of(repository, task, base.unwrap_or(&from).to_owned()).await?;
+        let mut branch = Branch::of(repository, task, base.unwrap_or(&from).to_owned()).await?;
+        branch.is_snapshot = match base {
+            Some(base) => is_snapshot(&branch.repository, task, base).await?,
+            None => false,
+        };
         branch.apply(&from, method).await
     }
 }
@@ -115,23 +126,39 @@ impl Branch {
         if self.is_half_done().await? {
             return Err(NotApplied::HalfDone(top));
         }
+        // An agent may have left the snapshot's history: then nothing is to be left out.
+        let leaves_out = self.is_snapshot && self.repository.is_ancestor(&self.base, &tip).await?;
         let (how, to) = if self.repository.is_ancestor(&tip, from).await? {
             (How::Already, from.to_owned())
-        } else if self.repository.is_ancestor(from, &tip).await? {
-            (How::FastForward, tip)
+        } else if !leaves_out && self.repository.is_ancestor(from, &tip).await? {
+            (How::FastForward, tip.clone())
         } else {
             let (how, combined) = match method {
+                _ if leaves_out => (How::Rebased, beyond_snapshot(self, from, &tip).await?),
                 Method::Merge => (How::Merged, merge(self, from, &tip).await?),
                 Method::Rebase => (How::Rebased, rebase(self, from, &tip).await?),
             };
             match combined {
                 Combined::Commit(to) if to == from => (How::Already, to),
                 Combined::Commit(to) => (how, to),
-                Combined::Conflicts { files, at } => return Err(NotApplied::Conflicts { branch, into, files, at }),
+                Combined::Conflicts { files, at } => {
+                    let edited = if leaves_out { self.edited(&files).await? } else { Vec::new() };
+                    return Err(match edited.is_empty() {
+                        true => NotApplied::Conflicts { branch, into, files, at },
+                        false => NotApplied::Inseparable { top, branch, files: edited },
+                    });
+                }
             }
         };
         if how != How::Already {
-            self.advance_checkout(from, &to).await?;
+            let files = self.in_the_way(from, &to).await?;
+            if files.is_empty() {
+                self.advance_checkout(&to).await?;
+            } else if leaves_out {
+                self.carry(Step { from, to: &to, tip: &tip }, &files).await?;
+            } else {
+                return Err(NotApplied::InTheWay { top, branch, files });
+            }
         }
         let args = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", "--shortstat", from, &to];
         let diff = stat(&self.repository.git().text("sum up the changes", args).await?);
@@ -154,12 +181,7 @@ impl Branch {
 
     /// Moves the user's checkout on. git does it as a whole or refuses; what it would refuse for is found before, to be
     /// named. Hooks are not run, filters (such as git-lfs) are: the files are the user's own from here on.
-    async fn advance_checkout(&self, from: &str, to: &str) -> Result<(), NotApplied> {
-        let files = self.in_the_way(from, to).await?;
-        let top = self.repository.top.clone();
-        if !files.is_empty() {
-            return Err(NotApplied::InTheWay { top, branch: self.name.clone(), files });
-        }
+    async fn advance_checkout(&self, to: &str) -> Result<(), NotApplied> {
         let args = [
             "merge",
             "--ff-only",
@@ -173,6 +195,13 @@ impl Branch {
         let git = self.repository.git().env("GIT_REFLOG_ACTION", format!("nexus apply {}", self.name));
         git.text("move the checkout on", args).await?;
         Ok(())
+    }
+
+    /// Those of these files that have uncommitted changes of the user's.
+    async fn edited(&self, files: &[String]) -> Result<Vec<String>, WorkspaceError> {
+        let changes = Checkout::attended(&self.repository).changes(New::Each).await?;
+        let names: BTreeSet<String> = changes.iter().map(|change| change.name()).collect();
+        Ok(files.iter().filter(|file| names.contains(*file)).cloned().collect())
     }
 
     /// Files that differ between the commits, and that the user has changed without committing, or that git doesn't know.

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use nexus_core::id::TaskId;
 
+/// Stands below the id of a base that is a snapshot of uncommitted changes.
+const SNAPSHOT: &str = "snapshot";
+
 /// One small file a task.
 #[derive(Clone, Debug)]
 pub(crate) struct Bases {
@@ -20,7 +23,7 @@ impl Bases {
 
     pub(crate) fn get(&self, task: TaskId) -> Option<String> {
         let text = fs::read_to_string(self.directory.join(task.to_string())).ok()?;
-        let id = text.trim();
+        let id = text.lines().next()?.trim();
         is_commit(id).then(|| id.to_owned())
     }
 
@@ -30,15 +33,29 @@ impl Bases {
         if let Some(known) = self.get(task) {
             return known;
         }
+        self.write(task, &format!("{base}\n"));
+        base.to_owned()
+    }
+
+    /// Remembers a snapshot, which is kept for a next attempt where there is no workspace too.
+    pub(crate) fn begin_snapshot(&self, task: TaskId, commit: &str) {
+        self.write(task, &format!("{commit}\n{SNAPSHOT}\n"));
+    }
+
+    pub(crate) fn has_snapshot(&self, task: TaskId) -> bool {
+        let text = fs::read_to_string(self.directory.join(task.to_string())).unwrap_or_default();
+        text.lines().nth(1) == Some(SNAPSHOT)
+    }
+
+    fn write(&self, task: TaskId, text: &str) {
         let path = self.directory.join(task.to_string());
         let write = || {
             fs::create_dir_all(&self.directory)?;
-            fs::write(&path, format!("{base}\n"))
+            fs::write(&path, text)
         };
         if let Err(error) = write() {
             tracing::warn!(path = %path.display(), %error, "where a branch starts is not remembered");
         }
-        base.to_owned()
     }
 
     /// Where we have set the task's branch to. What stands there was not moved by anybody else since.

@@ -19,9 +19,12 @@ const SUBJECT: usize = 120;
 #[derive(Clone, Debug)]
 pub(crate) struct Branch {
     pub(crate) repository: Repository,
+    pub(crate) task: TaskId,
     pub(crate) name: String,
     /// The commit that it was begun from.
     pub(crate) base: String,
+    /// The base is a snapshot of the user's uncommitted changes, which is no part of the task's work.
+    pub(crate) is_snapshot: bool,
 }
 
 /// What a branch has beyond its base.
@@ -67,7 +70,7 @@ impl Branch {
             None if printed.lines().any(|name| name == "nexus") => other,
             None => usual,
         };
-        Ok(Self { repository, name, base })
+        Ok(Self { repository, task, name, base, is_snapshot: false })
     }
 
     pub(crate) fn reference(&self) -> String {

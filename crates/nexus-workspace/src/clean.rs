@@ -6,11 +6,13 @@ use std::path::Path;
 use nexus_core::id::TaskId;
 
 use crate::branch::Branch;
+use crate::combine::{Combined, beyond_snapshot};
 use crate::error::WorkspaceError;
 use crate::finish::Finish;
 use crate::layers::Layers;
 use crate::lock::RepositoryLock;
 use crate::repository::Repository;
+use crate::uncommitted::{is_snapshot, release};
 use crate::workspaces::Workspaces;
 use crate::worktree::Worktree;
 
@@ -61,9 +63,14 @@ impl Workspaces {
         names.filter_map(|name| name.to_str()?.parse().ok()).collect()
     }
 
-    /// Whether there is a workspace of this task.
+    /// True when there is a workspace of this task, or a snapshot that it would start from again.
     #[must_use]
     pub fn has(&self, task: TaskId) -> bool {
+        // A snapshot is kept for a next attempt, without a workspace too.
+        self.has_place(task) || self.bases.has_snapshot(task)
+    }
+
+    fn has_place(&self, task: TaskId) -> bool {
         self.place_of(task).symlink_metadata().is_ok() || Layers::of(&self.root, task).is_layered()
     }
 
@@ -91,23 +98,29 @@ impl Sweep<'_> {
         let branch = match self.repository.clone() {
             Some(repository) => {
                 let base = base.unwrap_or_else(|| repository.head.clone());
-                Some(Branch::of(repository, self.task, base).await?)
+                let branch = Branch::of(repository, self.task, base).await?;
+                let is_snapshot = is_snapshot(&branch.repository, self.task, &branch.base).await?;
+                Some(Branch { is_snapshot, ..branch })
             }
             None => None,
         };
-        let workspace = match self.workspaces.has(self.task) {
+        let workspace = match self.workspaces.has_place(self.task) {
             true => Some(self.workspace(branch.as_ref(), &root, rehearsal).await?),
             false => None,
         };
         let is_kept = workspace.as_ref().is_some_and(|left| !left.removed);
-        let branch = match branch {
-            Some(branch) => branch_of(&branch, &root, is_kept, rehearsal).await?,
+        let left = match &branch {
+            Some(branch) => branch_of(branch, &root, is_kept, rehearsal).await?,
             None => None,
         };
-        if !rehearsal && !is_kept && branch.as_ref().is_none_or(|left| left.removed) {
+        if !rehearsal && !is_kept && left.as_ref().is_none_or(|left| left.removed) {
             self.workspaces.bases.forget(self.task);
         }
-        Ok(Cleaned { workspace, branch })
+        // A branch that is kept has the snapshot in its history.
+        if let Some(branch) = branch.filter(|branch| branch.is_snapshot && !rehearsal && !is_kept) {
+            release(&branch.repository, self.task).await;
+        }
+        Ok(Cleaned { workspace, branch: left })
     }
 }
 
@@ -173,7 +186,9 @@ async fn branch_of(
         return Ok(Some(Left::kept(name, format!("it is checked out in {place}"))));
     }
     // Other tasks' branches may go too: what is only there is nowhere else.
-    let elsewhere = [&tip, "--not", "HEAD", "--exclude=nexus/*", "--branches", "--remotes", "--tags"];
+    let mut elsewhere = vec![tip.as_str(), "--not", "HEAD", "--exclude=nexus/*", "--branches", "--remotes", "--tags"];
+    // A snapshot is no work of the task's, and what it holds is in the user's checkout.
+    elsewhere.extend(branch.is_snapshot.then_some(branch.base.as_str()));
     let own = branch.repository.count(&elsewhere).await?;
     let reason = match own {
         0 => "other branches have all of it",
@@ -189,6 +204,11 @@ async fn branch_of(
 
 /// Whether each commit's change is one of the current branch's, as after a rebase. A merge has none that could be compared.
 async fn is_repeated(branch: &Branch, tip: &str) -> Result<bool, WorkspaceError> {
+    if branch.is_snapshot {
+        // The same change looks otherwise beside the user's edits: it is there if making it anew changes nothing.
+        let head = &branch.repository.head;
+        return Ok(beyond_snapshot(branch, head, tip).await.is_ok_and(|made| made == Combined::Commit(head.clone())));
+    }
     if branch.repository.count(&["--merges", tip, "--not", "HEAD"]).await? > 0 {
         return Ok(false);
     }

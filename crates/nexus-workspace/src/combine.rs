@@ -62,11 +62,37 @@ pub(crate) async fn rebase(branch: &Branch, onto: &str, tip: &str) -> Result<Com
     Ok(Combined::Commit(onto))
 }
 
+/// The branch's work beyond its snapshot, on top of `onto`: commit by commit, or as one commit where there are merges among
+/// them, whose resolutions would be lost.
+pub(crate) async fn beyond_snapshot(branch: &Branch, onto: &str, tip: &str) -> Result<Combined, WorkspaceError> {
+    let repository = &branch.repository;
+    if repository.count(&["--merges", tip, "--not", onto, &branch.base]).await? == 0 {
+        return rebase(branch, onto, tip).await;
+    }
+    let tree = match merge_trees(branch, Some(&branch.base), onto, tip).await? {
+        Ok(tree) => tree,
+        Err(files) => return Ok(Combined::Conflicts { files, at: None }),
+    };
+    if is_tree_of(branch, &tree, onto).await? {
+        return Ok(Combined::Commit(onto.to_owned()));
+    }
+    let args =
+        ["log", "--reverse", "--no-merges", "--no-show-signature", "--format=- %s", tip, "--not", onto, &branch.base];
+    let subjects = repository.git().text("list the commits", args).await?;
+    let message = format!("Work of task {}\n\n{subjects}\n", branch.task);
+    repository.commit(&tree, &[onto], &message, None).await.map(Combined::Commit)
+}
+
 async fn is_tree_of(branch: &Branch, tree: &str, commit: &str) -> Result<bool, WorkspaceError> {
     Ok(branch.repository.resolve(&format!("{commit}^{{tree}}")).await?.as_deref() == Some(tree))
 }
 
-async fn merge_trees(branch: &Branch, base: Option<&str>, one: &str, other: &str) -> Result<Merged, WorkspaceError> {
+pub(crate) async fn merge_trees(
+    branch: &Branch,
+    base: Option<&str>,
+    one: &str,
+    other: &str,
+) -> Result<Merged, WorkspaceError> {
     let base = base.map(|base| format!("--merge-base={base}"));
     let args = ["merge-tree", "--write-tree", "--name-only", "--no-messages", "-z"].map(str::to_owned);
     let args = args.into_iter().chain(base).chain([one.to_owned(), other.to_owned()]);

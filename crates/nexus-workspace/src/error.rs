@@ -45,6 +45,11 @@ pub enum WorkspaceError {
     Busy(PathBuf),
     #[error("{} has more than {files} files, which are not looked through", .root.display())]
     TooMany { root: PathBuf, files: usize },
+    #[error(
+        "the task can't start from the uncommitted changes in {}: {why}. Commit them, or leave include_uncommitted out",
+        .top.display()
+    )]
+    Uncommitted { top: PathBuf, why: String },
     #[error("preparing the workspace was interrupted: the runtime shuts down")]
     ShutDown,
 }

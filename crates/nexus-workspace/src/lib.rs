@@ -7,6 +7,8 @@ mod alternates;
 mod apply;
 mod base;
 mod branch;
+mod carry;
+mod checkout;
 mod checkouts;
 mod clean;
 mod clone;
@@ -39,6 +41,7 @@ mod settings;
 mod sparse;
 mod submodules;
 mod survey;
+mod uncommitted;
 mod workspaces;
 mod worktree;
 

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use nexus_core::department::{Wanted, WorkspaceMode};
 use nexus_core::event::WorkspaceReport;
 use nexus_core::id::TaskId;
+use nexus_core::uncommitted::Uncommitted;
 use nexus_process::Overlay;
 use tokio::task::spawn_blocking;
 
@@ -21,7 +23,11 @@ use crate::layers::Layers;
 use crate::lock::Locks;
 use crate::repository::Repository;
 use crate::submodules;
+use crate::uncommitted::{self, Looking, Looks, Snapshot, is_snapshot, snapshot};
 use crate::worktree::Worktree;
+
+/// How long the end of an attempt waits for a look that goes on.
+const LAST_LOOK: Duration = Duration::from_millis(100);
 
 /// The workspaces of one company: a directory for each task, named by its id.
 #[derive(Debug)]
@@ -31,6 +37,7 @@ pub struct Workspaces {
     pub(crate) checkouts: Checkouts,
     pub(crate) locks: Locks,
     overlays: OnceLock<Result<(), String>>,
+    looks: Arc<Looks>,
 }
 
 /// A directory to work in. [`Workspaces::finish`] says what becomes of it; dropped, it is kept.
@@ -46,9 +53,21 @@ pub struct Prepared {
     pub notes: Vec<String>,
     task: TaskId,
     place: Place,
+    looking: Looking,
 }
 
 impl Prepared {
+    /// Not on a branch: nothing of the project is left out.
+    fn plain(mode: WorkspaceMode, path: PathBuf, task: TaskId, place: Place) -> Self {
+        Self { mode, path, branch: None, notes: Vec::new(), task, place, looking: Looking::known(None) }
+    }
+
+    /// The uncommitted changes of the project's checkout, of which a clone or a worktree has none, or a commit. None where
+    /// there are none, or they could not be looked at within two seconds.
+    pub async fn uncommitted(&self) -> Option<Uncommitted> {
+        self.looking.found().await
+    }
+
     /// All of what was made: `path`, or what holds it.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -94,7 +113,7 @@ impl Workspaces {
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
         let (bases, checkouts) = (Bases::beside(&root), Checkouts::beside(&root));
-        Self { root, bases, checkouts, locks: Locks::default(), overlays: OnceLock::new() }
+        Self { root, bases, checkouts, locks: Locks::default(), overlays: OnceLock::new(), looks: Arc::default() }
     }
 
     /// Makes the directory for an attempt, or finds the one that an attempt before has left. Cut off, it leaves nothing that
@@ -115,34 +134,27 @@ impl Workspaces {
             _ => return Err(WorkspaceError::NoProject(project.to_owned())),
         };
         if mode == WorkspaceMode::InPlace {
-            return Ok(Prepared { mode, path: project, branch: None, notes: Vec::new(), task, place: Place::Project });
+            return Ok(Prepared::plain(mode, project, task, Place::Project));
         }
         std::fs::create_dir_all(&self.root).map_err(WorkspaceError::io("create", &self.root))?;
         let root = self.root.canonicalize().map_err(WorkspaceError::io("read", &self.root))?;
         let path = root.join(task.to_string());
         if mode == WorkspaceMode::Scratch {
             std::fs::create_dir_all(&path).map_err(WorkspaceError::io("create", &path))?;
-            return Ok(Prepared { mode, path, branch: None, notes: Vec::new(), task, place: Place::Scratch });
+            return Ok(Prepared::plain(mode, path, task, Place::Scratch));
         }
         if mode == WorkspaceMode::Worktree
-            && let Some(prepared) = self.worktree(task, &project, &path).await?
+            && let Some(prepared) = self.worktree(wanted, task, &project, &path).await?
         {
             return Ok(prepared);
         }
         if mode == WorkspaceMode::Clone
-            && let Some(prepared) = self.private_clone(task, &project, &path, mountable).await?
+            && let Some(prepared) = self.private_clone(wanted, task, &project, &path, mountable).await?
         {
             return Ok(prepared);
         }
         if mode != WorkspaceMode::Copy && wanted.otherwise == WorkspaceMode::InPlace {
-            return Ok(Prepared {
-                mode: wanted.otherwise,
-                path: project,
-                branch: None,
-                notes: Vec::new(),
-                task,
-                place: Place::Project,
-            });
+            return Ok(Prepared::plain(wanted.otherwise, project, task, Place::Project));
         }
         copied(task, project, path, root).await
     }
@@ -150,7 +162,7 @@ impl Workspaces {
     /// Commits what is to be committed, and removes a workspace that holds nothing new; anything else is kept. Never fails:
     /// what can't be removed is kept too.
     pub async fn finish(&self, prepared: Prepared, finish: Finish) -> WorkspaceReport {
-        let Prepared { mode, path, task, place, .. } = prepared;
+        let Prepared { mode, path, task, place, looking, .. } = prepared;
         let kept = |kept| Fate { kept, branch_kept: true, ..Fate::default() };
         let (fate, on) = match place {
             Place::Worktree(worktree) => (self.finish_worktree(&worktree, &finish).await, Some(worktree.branch)),
@@ -166,15 +178,21 @@ impl Workspaces {
             }
             None => None,
         };
-        // No attempt follows that would need it.
-        if matches!(finish, Finish::Completed { .. }) || !(fate.kept || fate.branch_kept) {
+        let is_snapshot = on.as_ref().is_some_and(|branch| branch.is_snapshot);
+        let is_completed = matches!(finish, Finish::Completed { .. });
+        // No attempt follows that would need it. A snapshot is taken once: the next attempt starts from the same one.
+        if is_completed || !(fate.kept || fate.branch_kept || is_snapshot) {
             let _lock = match &on {
                 Some(branch) => Some(self.locks.lock(&branch.repository.common).await),
                 None => None,
             };
             self.bases.forget(task);
+            if let Some(branch) = on.as_ref().filter(|branch| branch.is_snapshot && !fate.kept) {
+                uncommitted::release(&branch.repository, task).await;
+            }
         }
         let history = history.unwrap_or_default();
+        let uncommitted = tokio::time::timeout(LAST_LOOK, looking.found()).await.unwrap_or_default();
         WorkspaceReport {
             mode,
             path: path.to_string_lossy().into_owned(),
@@ -184,15 +202,44 @@ impl Workspaces {
             reason: fate.reason,
             commit_count: on.is_some().then_some(history.count),
             diff: on.is_some().then_some(history.diff),
+            snapshot: on.is_some_and(|branch| branch.is_snapshot && branch.base == history.base),
+            uncommitted,
             base: Some(history.base).filter(|base| !base.is_empty()),
             head: history.head,
             commits: history.commits,
         }
     }
 
-    /// The task's branch, and where it starts: known from an attempt before, or at the current commit.
-    async fn branch(&self, task: TaskId, repository: Repository, path: &Path) -> Result<Branch, WorkspaceError> {
-        let head = repository.head.clone();
+    /// The task's branch, and where it starts: known from an attempt before, or at the current commit, or at a snapshot of
+    /// what the user has not committed. In the last case the repository's current commit is taken to be that.
+    async fn branch(
+        &self,
+        wanted: Wanted,
+        task: TaskId,
+        mut repository: Repository,
+        path: &Path,
+    ) -> Result<(Branch, Looking), WorkspaceError> {
+        let (head, data) = (repository.head.clone(), self.data());
+        let known = self.bases.get(task);
+        let is_begun = known.is_some() || path.symlink_metadata().is_ok();
+        if let Some(known) = &known
+            && is_snapshot(&repository, task, known).await?
+        {
+            let changes = uncommitted::recall(&repository, known).await?;
+            repository.head.clone_from(known);
+            let branch = Branch { is_snapshot: true, ..Branch::of(repository, task, known.clone()).await? };
+            return Ok((branch, Looking::known(Some(changes))));
+        }
+        if wanted.include_uncommitted
+            && !is_begun
+            && let Some(Snapshot { commit, changes }) = snapshot(&repository, task, &data, path).await?
+        {
+            self.bases.begin_snapshot(task, &commit);
+            repository.head.clone_from(&commit);
+            let branch = Branch { is_snapshot: true, ..Branch::of(repository, task, commit).await? };
+            return Ok((branch, Looking::known(Some(changes))));
+        }
+        let looking = Looking::begin(&self.looks, repository.clone(), data, task);
         let branch = Branch::of(repository, task, String::new()).await?;
         let repository = &branch.repository;
         let tip = branch.tip().await?;
@@ -206,14 +253,37 @@ impl Workspaces {
             (None, None) => head,
         };
         let base = self.bases.begin(task, &base);
-        Ok(Branch { base, ..branch })
+        Ok((Branch { base, ..branch }, looking))
+    }
+
+    /// The uncommitted changes of a project that the agent of such a task doesn't see, or starts from. None where there is
+    /// nothing to say of them.
+    pub async fn uncommitted(&self, wanted: Wanted, task: TaskId, project: &Path) -> Option<Uncommitted> {
+        if !matches!(wanted.mode, WorkspaceMode::Clone | WorkspaceMode::Worktree) {
+            return None;
+        }
+        let repository = Repository::find_for(&project.canonicalize().ok()?, task).await.ok()??;
+        let found = self.looks.look(&repository, &self.data(), task).await?;
+        Some(Uncommitted { included: wanted.include_uncommitted, ..found })
+    }
+
+    /// The data directory.
+    fn data(&self) -> PathBuf {
+        let root = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
+        root.parent().map_or(root.clone(), Path::to_owned)
     }
 
     /// None when the project has no repository with a commit, or when an attempt before was given a copy.
-    async fn worktree(&self, task: TaskId, project: &Path, path: &Path) -> Result<Option<Prepared>, WorkspaceError> {
+    async fn worktree(
+        &self,
+        wanted: Wanted,
+        task: TaskId,
+        project: &Path,
+        path: &Path,
+    ) -> Result<Option<Prepared>, WorkspaceError> {
         let Some(repository) = Repository::find_for(project, task).await? else { return Ok(None) };
         let _lock = self.locks.lock(&repository.common).await;
-        let branch = self.branch(task, repository, path).await?;
+        let (branch, looking) = self.branch(wanted, task, repository, path).await?;
         let Some(worktree) = Worktree::make(branch, path).await? else { return Ok(None) };
         let path = worktree.project();
         // A directory that is not committed yet is missing in the worktree.
@@ -221,12 +291,13 @@ impl Workspaces {
         let branch = Some(worktree.branch.name.clone());
         let notes = submodules::left_empty(&worktree.branch.repository).await?.into_iter().collect();
         let place = Place::Worktree(Box::new(worktree));
-        Ok(Some(Prepared { mode: WorkspaceMode::Worktree, path, branch, notes, task, place }))
+        Ok(Some(Prepared { mode: WorkspaceMode::Worktree, path, branch, notes, task, place, looking }))
     }
 
     /// None when the project has no repository with a commit, or when something else is there from an attempt before.
     async fn private_clone(
         &self,
+        wanted: Wanted,
         task: TaskId,
         project: &Path,
         path: &Path,
@@ -236,7 +307,7 @@ impl Workspaces {
         let prefix = repository.prefix.clone();
         // Who cleans up holds it until what is there is removed, so what is found here stays. Cloning disturbs nobody.
         let lock = self.locks.lock(&repository.common).await;
-        let branch = self.branch(task, repository, path).await?;
+        let (branch, looking) = self.branch(wanted, task, repository, path).await?;
         let mut clone = self.clone_of(task, branch, path);
         let found = clone.look();
         drop(lock);
@@ -252,7 +323,7 @@ impl Workspaces {
         let path: PathBuf = path.join(prefix).components().collect();
         let branch = Some(clone.branch.name.clone());
         let place = Place::Clone(Box::new(clone));
-        Ok(Some(Prepared { mode: WorkspaceMode::Clone, path, branch, notes, task, place }))
+        Ok(Some(Prepared { mode: WorkspaceMode::Clone, path, branch, notes, task, place, looking }))
     }
 
     /// Whether the files of a clone can be layers here, or why not.
@@ -322,14 +393,7 @@ async fn copied(task: TaskId, project: PathBuf, path: PathBuf, root: PathBuf) ->
         let copied = spawn_blocking(move || copy::copy(&project, &target, &skip)).await;
         fingerprint = Some(copied.map_err(|_| WorkspaceError::ShutDown)??);
     }
-    Ok(Prepared {
-        mode: WorkspaceMode::Copy,
-        path,
-        branch: None,
-        notes: Vec::new(),
-        task,
-        place: Place::Copy(fingerprint),
-    })
+    Ok(Prepared::plain(WorkspaceMode::Copy, path, task, Place::Copy(fingerprint)))
 }
 
 /// Removes a copy in which nothing has changed.

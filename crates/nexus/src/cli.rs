@@ -252,6 +252,10 @@ pub(crate) struct TaskArgs {
     /// Not started before this time (RFC 3339).
     #[arg(long, value_name = "TIME")]
     pub(crate) not_before: Option<Timestamp>,
+    /// Start from the project's uncommitted changes too, as a commit of their own that `diff` and `apply` leave out.
+    /// [default: the department's `workspace.include_uncommitted`]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) include_uncommitted: Option<bool>,
     /// A JSON object for the agent, in NEXUS_CONTEXT.
     #[arg(long, value_name = "JSON")]
     pub(crate) context: Option<String>,

@@ -23,6 +23,7 @@ fn entry() -> QueueEntry {
         timeout_seconds: None,
         max_attempts: None,
         not_before: None,
+        include_uncommitted: None,
         created_at: at(),
         traceparent: None,
         parent: None,

@@ -131,6 +131,7 @@ pub(crate) fn entry(priority: u64) -> QueueEntry {
         timeout_seconds: None,
         max_attempts: None,
         not_before: None,
+        include_uncommitted: None,
         created_at: Timestamp::now(),
         traceparent: None,
         parent: None,

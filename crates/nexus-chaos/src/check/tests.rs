@@ -49,6 +49,7 @@ fn entry() -> Record {
         timeout_seconds: None,
         max_attempts: None,
         not_before: None,
+        include_uncommitted: None,
         created_at: Timestamp::UNIX_EPOCH,
         traceparent: None,
         parent: None,

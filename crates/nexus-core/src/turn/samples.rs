@@ -29,6 +29,7 @@ pub(crate) fn entry(attempt: u32) -> QueueEntry {
         timeout_seconds: None,
         max_attempts: None,
         not_before: None,
+        include_uncommitted: None,
         created_at: Timestamp::UNIX_EPOCH,
         traceparent: None,
         parent: None,

@@ -18,6 +18,7 @@ fn entry(created_at: i64) -> QueueEntry {
         timeout_seconds: None,
         max_attempts: None,
         not_before: Some(at(1000)),
+        include_uncommitted: None,
         created_at: at(created_at),
         traceparent: None,
         parent: None,

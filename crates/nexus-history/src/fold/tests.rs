@@ -22,6 +22,7 @@ fn record(n: u64) -> (u64, Record) {
         timeout_seconds: None,
         max_attempts: None,
         not_before: None,
+        include_uncommitted: None,
         created_at: Timestamp::UNIX_EPOCH,
         traceparent: None,
         parent: None,

@@ -36,6 +36,7 @@ pub(crate) fn task(id: TaskId, name: &str, created_at: Timestamp) -> Task {
         timeout_seconds: None,
         max_attempts: None,
         not_before: None,
+        include_uncommitted: None,
         created_at,
         traceparent: None,
         parent: None,

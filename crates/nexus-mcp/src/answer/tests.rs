@@ -19,6 +19,7 @@ fn view() -> TaskView {
         timeout_seconds: None,
         max_attempts: Some(2),
         not_before: None,
+        include_uncommitted: None,
         created_at: "2026-11-22T18:00:00.25Z".parse().unwrap(),
         traceparent: None,
         parent: None,
@@ -79,4 +80,25 @@ fn durations_are_rough() {
 fn descriptions_are_cut_between_characters() {
     assert_eq!(shortened("a".repeat(100)), "a".repeat(100));
     assert_eq!(shortened("ä".repeat(101)), format!("{}...", "ä".repeat(100)));
+}
+
+#[test]
+fn a_delegation_says_what_is_left_out() {
+    let accepted = Accepted {
+        task_id: view().task_id,
+        department: view().department,
+        assigned_agent: None,
+        task_type: "testing".into(),
+        duplicate: false,
+        estimated_ms: None,
+    };
+    let changes = |included| {
+        let uncommitted = Some(Uncommitted { changes: 1, paths: vec!["a".to_owned()], included, ..Default::default() });
+        Some(ProjectChanges { task_id: accepted.task_id, project_path: "/p".to_owned(), uncommitted })
+    };
+    let said = |changes| Delegated::new(accepted.clone(), "Done").with_changes(changes).message;
+    let way = "include_uncommitted: true starts from them";
+    assert_eq!(said(changes(false)), format!("Done; 1 uncommitted change in /p is left out (a); {way}"));
+    assert_eq!(said(changes(true)), "Done; 1 uncommitted change in /p is included (a)");
+    assert_eq!(said(None), "Done");
 }

@@ -1,6 +1,7 @@
 //! Work that goes in: delegate, run (delegate and wait) and retry.
 
 use std::path::{Path, absolute};
+use std::time::Duration;
 
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::Submission;
@@ -16,11 +17,18 @@ use crate::fault::{Fault, error};
 use crate::progress::report;
 use crate::server::Server;
 
+/// How long a delegation waits to hear of uncommitted changes: in a big repository the answer comes without them.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
+
 pub(super) async fn delegate(server: &Server, args: Delegate) -> Result<Delegated, Fault> {
     let mut submission = submission(args, server.directory.as_ref().map(|path| path.as_path()))?;
     submission.parent_task_id = server.scope.as_ref().map(|scope| scope.task);
     let accepted = server.client.submit(&submission).await?;
-    Ok(Delegated::new(accepted, "Task delegated successfully"))
+    let changes = match accepted.duplicate {
+        true => None,
+        false => server.client.uncommitted(accepted.task_id, LOOK_LIMIT).await,
+    };
+    Ok(Delegated::new(accepted, "Task delegated successfully").with_changes(changes))
 }
 
 /// Delegates and waits. A task that fails or is cancelled is an error whose text is the task.
@@ -34,7 +42,7 @@ pub(super) async fn run(
             .with_help("use cde_delegateTask, and ask cde_getTaskStatus for the result")
             .into());
     };
-    let task = delegate(server, args).await?.task_id;
+    let Delegated { task_id: task, uncommitted, message, .. } = delegate(server, args).await?;
     let id = task.to_string();
     let ended = tokio::select! {
         ended = server.client.wait(&id, None) => ended,
@@ -44,7 +52,11 @@ pub(super) async fn run(
     };
     let ended = ended.map_err(|refusal| Fault::about(&id, &refusal))?;
     let completed = ended.task.status == Status::Completed;
-    let answer = value(&TaskAnswer::from(ended))?;
+    let mut answer = TaskAnswer::from(ended);
+    if answer.uncommitted.is_none() && uncommitted.is_some() {
+        (answer.uncommitted, answer.message) = (uncommitted, Some(message));
+    }
+    let answer = value(&answer)?;
     Ok(if completed { CallToolResult::structured(answer) } else { error(&answer) })
 }
 
@@ -74,6 +86,7 @@ fn submission(args: Delegate, directory: Option<&Path>) -> Result<Submission, Fa
     submission.timeout_seconds = args.timeout_seconds;
     submission.max_attempts = args.max_attempts;
     submission.not_before = args.not_before;
+    submission.include_uncommitted = args.include_uncommitted;
     Ok(submission)
 }
 

@@ -178,7 +178,12 @@ async fn told(node: &Node, job: &Job, workspace: &Prepared) -> Result<String, No
     };
     let messages: Vec<_> = messages.into_iter().map(|message| message.shortened().to_string()).collect();
     let departments = node.directory.load_full();
+    let uncommitted = match job.agent.takes_role() {
+        true => workspace.uncommitted().await,
+        false => None,
+    };
     let setting = Setting {
+        uncommitted: uncommitted.as_ref(),
         workspace: &workspace.path,
         branch: workspace.branch.as_deref(),
         departments: &departments,

@@ -93,7 +93,7 @@ async fn step(
     let workspace = match kept.take() {
         Some(workspace) => workspace,
         None => {
-            let wanted = job.policy.workspace.wanted(plan.sandbox.is_some());
+            let wanted = job.policy.workspace.wanted(plan.sandbox.is_some()).for_task(task.include_uncommitted);
             still_there(task).await?;
             let mountable = is_mountable(plan, job);
             match node.workspaces.prepare(wanted, task.id, Path::new(&task.project_path), mountable).await {

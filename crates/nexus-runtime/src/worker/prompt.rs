@@ -11,6 +11,7 @@ use nexus_core::department::Department;
 use nexus_core::event::{Failure, FailureKind};
 use nexus_core::id::DepartmentName;
 use nexus_core::task::Task;
+use nexus_core::uncommitted::Uncommitted;
 
 /// Where an attempt finds itself.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Setting<'a> {
     pub(super) departments: &'a BTreeMap<DepartmentName, Arc<Department>>,
     /// What was sent to the department lately, the oldest first, each as a line for people.
     pub(super) messages: &'a [String],
+    /// The user's uncommitted changes, which its workspace lacks or starts from.
+    pub(super) uncommitted: Option<&'a Uncommitted>,
 }
 
 /// The prompt of one attempt. An agent that takes no role gets the task's description and nothing else.
@@ -47,6 +50,9 @@ pub(super) fn compose(
     if let Some(context) = task.context.as_ref().filter(|context| !context.is_empty()) {
         let json = serde_json::to_string_pretty(context).unwrap_or_default();
         let _ = write!(prompt, "\n\n# Context\n\n```json\n{json}\n```");
+    }
+    if let Some(uncommitted) = setting.uncommitted {
+        let _ = write!(prompt, "\n\n{}", uncommitted.prompt_line());
     }
     Ok(prompt)
 }

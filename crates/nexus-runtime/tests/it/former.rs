@@ -29,6 +29,7 @@ async fn start_and_vanish(server: &Server) -> QueueEntry {
         timeout_seconds: None,
         max_attempts: None,
         not_before: None,
+        include_uncommitted: None,
         created_at: Timestamp::now(),
         traceparent: None,
         parent: None,

@@ -127,6 +127,7 @@ pub(crate) fn entry(server: &Server, command: &str) -> QueueEntry {
         timeout_seconds: None,
         max_attempts: None,
         not_before: None,
+        include_uncommitted: None,
         created_at: jiff::Timestamp::now(),
         traceparent: None,
         parent: None,

@@ -123,7 +123,7 @@ async fn odd_repositories_are_cloned_too() {
     let source = format!("file://{}", place.project.display());
     git(place.directory.path(), &["clone", "-q", "--depth", "1", &source, shallow.to_str().unwrap()]).await;
     git(&shallow, &["checkout", "-q", "--detach"]).await;
-    let wanted = Wanted { mode: Clone, otherwise: Copy };
+    let wanted = Wanted { mode: Clone, otherwise: Copy, include_uncommitted: false };
     let prepared = place.workspaces.prepare(wanted, task(), &shallow.join("sub"), false).await.unwrap();
     assert_eq!(prepared.mode, Clone);
     assert!(prepared.path.ends_with("sub") && prepared.path.join("file").exists());
@@ -142,7 +142,11 @@ async fn without_a_repository_it_is_what_was_said() {
     let place = Place::new();
     place.write("file", "text");
     let prepare = async |otherwise: WorkspaceMode| {
-        place.workspaces.prepare(Wanted { mode: Clone, otherwise }, task(), &place.project, false).await.unwrap()
+        place
+            .workspaces
+            .prepare(Wanted { mode: Clone, otherwise, include_uncommitted: false }, task(), &place.project, false)
+            .await
+            .unwrap()
     };
     assert_eq!(prepare(Copy).await.mode, Copy);
     let in_place = prepare(InPlace).await;

@@ -15,4 +15,5 @@ mod modes;
 mod repositories;
 mod submodules;
 mod support;
+mod uncommitted;
 mod worktree;

@@ -69,7 +69,7 @@ pub(crate) async fn git(directory: &Path, args: &[&str]) -> String {
 
 /// A mode, and a copy where that can't be.
 pub(crate) fn wanted(mode: WorkspaceMode) -> Wanted {
-    Wanted { mode, otherwise: WorkspaceMode::Copy }
+    Wanted { mode, otherwise: WorkspaceMode::Copy, include_uncommitted: false }
 }
 
 /// A task that is completed, whose leftovers are committed.

@@ -154,6 +154,14 @@ fn not_applied(task: &TaskView, refused: NotApplied) -> Exit {
                 top.display()
             ),
         ),
+        NotApplied::Inseparable { top, .. } => refuse(
+            &refused,
+            format!("nothing was changed; commit your changes first (git -C {} commit), and try again", top.display()),
+        ),
+        NotApplied::Locked(lock) => refuse(
+            &refused,
+            format!("nothing was changed; try again, or remove {} if no git process is left", lock.display()),
+        ),
         NotApplied::Conflicts { branch, .. } => refuse(
             &refused,
             format!(

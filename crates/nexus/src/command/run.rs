@@ -11,7 +11,7 @@ use nexus_core::task::Submission;
 use nexus_core::view::Status;
 use tokio::time::{Instant, sleep};
 
-use super::tasks::{known, submission};
+use super::tasks::{known, say_uncommitted, submission};
 use super::up::Signals;
 use crate::cli::{Output, PlaceArgs, TaskArgs};
 use crate::company::{Company, Extras};
@@ -24,8 +24,17 @@ pub(super) async fn run(place: &PlaceArgs, output: Output, args: TaskArgs) -> Re
     let whose = if args.idempotency_key.is_some() { Whose::Unknown } else { Whose::Ours };
     let submission = submission(args)?;
     let heard = Instant::now();
-    let mut run =
-        Run { place, output, submission: &submission, whose, accepted: false, lasting: false, next: 1, heard };
+    let mut run = Run {
+        place,
+        output,
+        submission: &submission,
+        whose,
+        accepted: false,
+        lasting: false,
+        next: 1,
+        looked: false,
+        heard,
+    };
     loop {
         match run.once(&mut signals).await {
             // Another run had started a company and has ended it, or is only just starting it, or a company has crashed and
@@ -64,8 +73,27 @@ struct Run<'a> {
     lasting: bool,
     /// The line of the log that is to be shown next.
     next: u64,
+    /// Uncommitted changes of the project were looked at.
+    looked: bool,
     /// When a company was last known to be there.
     heard: Instant,
+}
+
+/// How long a run looks for uncommitted changes; and how much of that the end of its task waits for.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+const LAST_LOOK: Duration = Duration::from_millis(500);
+
+async fn look(client: Client, task: TaskId) {
+    say_uncommitted(client.uncommitted(task, LOOK_LIMIT).await);
+}
+
+/// Beside the run, and no longer than it.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Run<'_> {
@@ -133,6 +161,10 @@ impl Run<'_> {
         } else {
             show::note("task", &format!("{id}  {}", accepted.department));
         }
+        let looking = match self.whose == Whose::Ours && !std::mem::replace(&mut self.looked, true) {
+            true => Some(AbortOnDrop(tokio::spawn(look(client.clone(), accepted.task_id)))),
+            false => None,
+        };
         let mut lines = client.follow_log(&id, self.next).await?;
         while let Some(line) = lines.recv().await {
             let line = line?;
@@ -140,6 +172,9 @@ impl Run<'_> {
             show::log_line(&line, line.stream == Stream::System);
         }
         let ended = client.wait(&id, None).await?;
+        if let Some(mut looking) = looking {
+            let _ = tokio::time::timeout(LAST_LOOK, &mut looking.0).await;
+        }
         finish(&ended, self.output)
     }
     /// Interrupted: what was delegated is cancelled. Its id is found by its key, as every run has one.

@@ -1,12 +1,14 @@
 //! Commands about tasks: delegate, status, list, logs, cancel, retry.
 
 use std::io::{IsTerminal as _, Read};
+use std::time::Duration;
 
-use nexus_core::api::{Accepted, AnswerRequest, CancelRequest, ListRequest};
+use nexus_core::api::{Accepted, AnswerRequest, CancelRequest, ListRequest, ProjectChanges};
 use nexus_core::id::Priority;
 use nexus_core::refusal::Refusal;
 use nexus_core::task::{MAX_DESCRIPTION, Submission};
 use nexus_core::view::Status;
+use serde_json::Value;
 
 use crate::cli::{Output, PlaceArgs, TaskArgs};
 use crate::exit::{Code, Exit};
@@ -47,22 +49,51 @@ pub(super) fn submission(args: TaskArgs) -> Result<Submission, Exit> {
         timeout_seconds: args.timeout.map(|span| span.get().as_secs().max(1)),
         max_attempts: args.max_attempts,
         not_before: args.not_before,
+        include_uncommitted: args.include_uncommitted,
         ..Submission::new(description)
     })
 }
 
 pub(super) async fn delegate(place: &PlaceArgs, output: Output, args: TaskArgs) -> Result<Code, Exit> {
     let submission = submission(args)?;
-    let accepted = place::connect(place).await?.submit(&submission).await?;
-    if output.is_json() {
-        show::json(&accepted, output);
-    } else {
+    let client = place::connect(place).await?;
+    let accepted = client.submit(&submission).await?;
+    if !output.is_json() {
         if accepted.duplicate {
             known(&accepted);
         }
         show::line(&accepted.task_id.to_string());
     }
+    let changes = match accepted.duplicate {
+        true => None,
+        false => client.uncommitted(accepted.task_id, LOOK_LIMIT).await,
+    };
+    if output.is_json() {
+        show::json(&delegated(&accepted, changes.as_ref()), output);
+    }
+    say_uncommitted(changes);
     Ok(Code::Done)
+}
+
+/// The answer, with the project's uncommitted changes where there are some.
+fn delegated(accepted: &Accepted, changes: Option<&ProjectChanges>) -> Value {
+    let mut answer = serde_json::to_value(accepted).unwrap_or_default();
+    if let Some(found) = changes.and_then(|changes| changes.uncommitted.as_ref()) {
+        answer["uncommitted"] = serde_json::to_value(found).unwrap_or_default();
+    }
+    answer
+}
+
+/// How long `delegate` stays to hear of uncommitted changes.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
+
+/// Says which uncommitted changes of its project a task leaves out or includes.
+pub(super) fn say_uncommitted(changes: Option<ProjectChanges>) {
+    let Some(changes) = changes else { return };
+    if let Some(found) = changes.uncommitted {
+        let way = if found.included { "" } else { "; --include-uncommitted starts from them" };
+        show::note("note", &format!("{}{way}", found.summary(&changes.project_path)));
+    }
 }
 
 /// Says that nothing new was delegated.

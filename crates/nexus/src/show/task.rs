@@ -75,6 +75,9 @@ pub(crate) fn status(answer: &TaskStatus) -> String {
         if let Some(branch) = branch(workspace) {
             row("branch", branch);
         }
+        if let Some(uncommitted) = &workspace.uncommitted {
+            row("note", uncommitted.summary(&task.project_path));
+        }
     }
     row("project", task.project_path.clone());
     let next = match task.status {

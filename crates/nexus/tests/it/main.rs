@@ -55,6 +55,7 @@ mod slow_workspace;
 mod staff;
 mod support;
 mod turns;
+mod uncommitted;
 mod upgrade;
 mod went_back;
 mod workspaces;

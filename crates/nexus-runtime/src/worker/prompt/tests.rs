@@ -21,6 +21,7 @@ fn task() -> Task {
         timeout_seconds: None,
         max_attempts: None,
         not_before: None,
+        include_uncommitted: None,
         created_at: Timestamp::UNIX_EPOCH,
         traceparent: None,
         parent: None,
@@ -29,6 +30,16 @@ fn task() -> Task {
 
 /// Of this kind and with this role, as an agent on a branch is told it.
 fn told(kind: AgentKind, role: Option<&str>, task: &Task) -> Result<String, Failure> {
+    told_of(None, kind, role, task)
+}
+
+/// The same, where the user has uncommitted changes.
+fn told_of(
+    uncommitted: Option<&Uncommitted>,
+    kind: AgentKind,
+    role: Option<&str>,
+    task: &Task,
+) -> Result<String, Failure> {
     let of = |description: &str, role: Option<&str>| Department {
         description: description.to_owned(),
         role: role.map(str::to_owned),
@@ -44,6 +55,7 @@ fn told(kind: AgentKind, role: Option<&str>, task: &Task) -> Result<String, Fail
         workspace: Path::new("/w"),
         branch: Some("nexus/1"),
         departments: &departments,
+        uncommitted,
         messages: &["product, 12:01: the release is on Friday".to_owned()],
     };
     compose(&AgentSpec::of(kind), &policy, task, &setting)
@@ -72,6 +84,17 @@ fn a_command_gets_its_task_unchanged() {
     let context = json!({ "issue": 12 }).as_object().cloned();
     let task = Task { context, ..task() };
     assert_eq!(told(AgentKind::Command, Some("Be brief."), &task).unwrap(), task.description);
+}
+
+#[test]
+fn uncommitted_changes_are_a_line_at_the_end() {
+    let changes = Uncommitted { changes: 2, paths: vec!["a".to_owned(), "b".to_owned()], ..Uncommitted::default() };
+    let told = told_of(Some(&changes), AgentKind::Claude, None, &task()).unwrap();
+    let line = "\n\nNote: the user has 2 uncommitted changes in the project (a, b). They are not in your workspace, which \
+                starts from the last commit.";
+    assert_eq!(told, format!("{}{line}", task().description));
+    let told = told_of(Some(&changes), AgentKind::Command, None, &task()).unwrap();
+    assert_eq!(told, task().description);
 }
 
 #[test]
