@@ -27,6 +27,7 @@ pub(crate) async fn keep_room(node: Arc<Node>) {
         if !node.protector.is_short() {
             continue;
         }
+        tidy(&node, true).await;
         for task in node.protector.remembered() {
             if !node.board.holds(task)
                 && let Some(removed) = node.protector.make_room(task).await
@@ -46,6 +47,7 @@ pub(crate) async fn clean(node: Arc<Node>, company: Arc<ArcSwap<Company>>) {
         if let Err(cause) = sweep(&node).await {
             tracing::warn!("what was private to tasks that are over could not be removed yet: {cause}");
         }
+        tidy(&node, false).await;
         let retention = company.load().retention.get();
         let Ok(before) = Timestamp::now().checked_sub(retention) else { continue };
         let mut forgotten = 0;
@@ -62,6 +64,20 @@ pub(crate) async fn clean(node: Arc<Node>, company: Arc<ArcSwap<Company>>) {
         if forgotten > 0 {
             tracing::info!(target: "nexus_ledger", "forgot {forgotten} tasks that ended before {before:.0}");
         }
+    }
+}
+
+/// Removes prepared checkouts that nobody needs; on a full disk all that nobody uses.
+async fn tidy(node: &Arc<Node>, all: bool) {
+    let node = Arc::clone(node);
+    let tidied = tokio::task::spawn_blocking(move || node.workspaces.tidy(all)).await;
+    match tidied {
+        Ok(Ok(removed)) if removed.checkouts > 0 => {
+            let mib = removed.bytes >> 20;
+            tracing::info!("removed {} prepared checkouts that nobody uses ({mib} MiB)", removed.checkouts);
+        }
+        Ok(Err(error)) => tracing::warn!("prepared checkouts could not be removed: {error}"),
+        Ok(Ok(_)) | Err(_) => {}
     }
 }
 

@@ -1,13 +1,10 @@
 //! A task's branch in the project's repository, and what is on it.
 
-use std::path::PathBuf;
-
 use nexus_core::event::{CommitInfo, DiffStat};
 use nexus_core::id::TaskId;
 
 use crate::delivery::said;
 use crate::error::WorkspaceError;
-use crate::git::path_of;
 use crate::patch::DIFF;
 use crate::repository::Repository;
 
@@ -96,21 +93,6 @@ impl Branch {
             self.set(to, &tip).await?;
         }
         Ok(true)
-    }
-
-    /// Where somebody works on it.
-    pub(crate) async fn checked_out(&self) -> Result<Option<PathBuf>, WorkspaceError> {
-        let args = ["worktree", "list", "--porcelain", "-z"];
-        let listed = self.repository.git().list("list the worktrees (which needs git 2.36 or newer)", args).await?;
-        let (reference, mut place) = (format!("branch {}", self.reference()), None);
-        for line in listed {
-            if let Some(path) = line.strip_prefix(b"worktree ") {
-                place = Some(path_of(path));
-            } else if line == reference.as_bytes() {
-                return Ok(place);
-            }
-        }
-        Ok(None)
     }
 
     /// Sets it, if nobody has moved it since it was at `from`.

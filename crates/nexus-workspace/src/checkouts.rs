@@ -46,7 +46,6 @@ pub(crate) struct Checkouts {
 /// One that is ready.
 #[derive(Clone, Debug)]
 pub(crate) struct Checkout {
-    pub(crate) commit: String,
     /// Names below the directory of all, the uppermost first.
     pub(crate) lower: Vec<String>,
 }
@@ -56,7 +55,6 @@ struct Shelf<'a> {
     root: PathBuf,
     name: String,
     git: Git,
-    settings: &'a Settings,
     spot: &'a Spot,
 }
 
@@ -127,7 +125,7 @@ impl Checkouts {
     fn shelf<'a>(
         &self,
         repository: &Repository,
-        settings: &'a Settings,
+        settings: &Settings,
         spot: &'a Spot,
         are_agents: bool,
     ) -> Result<Shelf<'a>, WorkspaceError> {
@@ -159,7 +157,7 @@ impl Checkouts {
         let root = self.root.join(&name);
         fs::create_dir_all(&root).map_err(WorkspaceError::io("create", &root))?;
         let git = repository.git().env("GIT_DIR", own).settings(&set);
-        Ok(Shelf { root, name, git, settings, spot })
+        Ok(Shelf { root, name, git, spot })
     }
 
     /// Removes what nobody uses, the longest unused first, until the rest is little enough. `used` are names that
@@ -259,7 +257,7 @@ impl Shelf<'_> {
             plain::is_directory(&self.place(&over).join("tree")).then_some(())?;
             lower.push(format!("{}/{over}", self.name));
         }
-        Some(Checkout { commit: commit.to_owned(), lower })
+        Some(Checkout { lower })
     }
 
     /// One maker at a time; a process that is killed gives it up.

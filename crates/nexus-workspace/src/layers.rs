@@ -1,6 +1,7 @@
 //! What belongs to one task's workspace and lies outside of it: its layers, and what we have noted when it was made. The
 //! agent sees the layers as one directory, and nothing else that is here.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,13 @@ impl Layers {
     pub(crate) fn compared_at(mut self, index: &Path) -> Self {
         index.clone_into(&mut self.working_index);
         self
+    }
+
+    /// The prepared checkouts that workspaces are made of.
+    pub(crate) fn used(workspaces: &Path) -> HashSet<String> {
+        let entries = fs::read_dir(workspaces.with_file_name("layers")).into_iter().flatten().flatten();
+        let layers = entries.map(|entry| Self { working_index: PathBuf::new(), root: entry.path() });
+        layers.filter_map(|layers| layers.origin()).flat_map(|origin| origin.lower).collect()
     }
 
     pub(crate) fn root(&self) -> &Path {

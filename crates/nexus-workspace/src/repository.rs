@@ -28,8 +28,6 @@ pub(crate) struct Repository {
     pub(crate) prefix: PathBuf,
     /// The commit that was current when it was looked for.
     pub(crate) head: String,
-    /// How its objects are named: `sha1` or `sha256`.
-    pub(crate) format: String,
     /// What git is set to there.
     pub(crate) settings: Settings,
     /// What its own settings could run is switched off by these.
@@ -80,7 +78,7 @@ impl Repository {
         if let Some(astray) = origin::objection(&place, project).await {
             return Err(WorkspaceError::Astray { project: project.to_owned(), said: astray });
         }
-        let Place { common, top, prefix, format, .. } = place;
+        let Place { common, top, prefix, .. } = place;
         let asked = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"];
         let head = git.run("read the current commit", asked).await?;
         if !head.success() {
@@ -89,7 +87,7 @@ impl Repository {
         let head = String::from_utf8_lossy(&head.stdout).trim().to_owned();
         let listed = git.list("read its settings", ["config", "--list", "-z", "--show-scope"]).await?;
         let repository =
-            Self { common, top, prefix, head, format, shield: Shield::of(&listed), settings: Settings::read(&listed) };
+            Self { common, top, prefix, head, shield: Shield::of(&listed), settings: Settings::read(&listed) };
         Ok(if repository.tracks().await? { Found::Tracked(repository) } else { Found::Untracked(repository) })
     }
 
@@ -111,11 +109,6 @@ impl Repository {
 
     pub(crate) fn git(&self) -> Git {
         Git::at(&self.top).settings(self.shield.settings())
-    }
-
-    /// What switches off what its own settings could run, for git elsewhere on its files.
-    pub(crate) fn shield(&self) -> &[(OsString, OsString)] {
-        self.shield.settings()
     }
 
     /// git with this repository, or a worktree's own directory of it, and the files of another place.

@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 
 use crate::base::Bases;
 use crate::branch::Branch;
-use crate::checkouts::Checkouts;
+use crate::checkouts::{Checkouts, Stock};
 use crate::clone::{Look, PrivateClone};
 use crate::copy;
 use crate::error::WorkspaceError;
@@ -333,6 +333,18 @@ impl Workspaces {
             std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
             nexus_process::overlay::probe(&directory)
         })
+    }
+
+    /// The prepared checkouts that are there.
+    #[must_use]
+    pub fn stock(&self) -> Stock {
+        self.checkouts.stock()
+    }
+
+    /// Removes prepared checkouts that no workspace is made of: those that were not used for long, and the oldest where all
+    /// together are too big. With `all` each that nobody has used a moment ago. Blocks.
+    pub fn tidy(&self, all: bool) -> io::Result<Stock> {
+        self.checkouts.tidy(&Layers::used(&self.root), all)
     }
 
     /// The clone that is at `path`, or would be.

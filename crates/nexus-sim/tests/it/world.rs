@@ -254,6 +254,7 @@ impl Sim {
             created_at: at(created),
             traceparent: None,
             parent: None,
+            include_uncommitted: None,
         };
         let failures = if self.rng.bool() { 0 } else { self.rng.u32(1..5) };
         self.jobs.push(Job { work, acknowledged: false, failures });

@@ -17,7 +17,7 @@ async fn place() -> Option<Place> {
     match place.workspaces.overlays() {
         Ok(()) => Some(place),
         Err(why) => {
-            println!("skipped: {why}");
+            eprintln!("skipped: {why}");
             None
         }
     }

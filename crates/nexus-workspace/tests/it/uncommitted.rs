@@ -346,7 +346,8 @@ async fn what_can_t_be_started_from_is_refused_with_its_name() {
     // Looking runs nothing either.
     let found = place.workspaces.uncommitted(including(WorkspaceMode::Clone), task(), &place.project).await;
     assert_eq!(found.map(|found| found.changes), Some(6));
-    let refused = place.workspaces.prepare(including(WorkspaceMode::Clone), task(), &place.project, false).await.unwrap_err();
+    let refused =
+        place.workspaces.prepare(including(WorkspaceMode::Clone), task(), &place.project, false).await.unwrap_err();
     assert!(matches!(&refused, WorkspaceError::Uncommitted { .. }), "{refused:?}");
     let said = refused.to_string();
     assert!(said.contains("a.secret has to pass your git filter `crypt`"), "{said}");
