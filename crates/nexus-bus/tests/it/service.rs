@@ -34,6 +34,7 @@ async fn the_service_can_be_discovered_until_it_stops() {
         "retry",
         "status",
         "submit",
+        "uncommitted",
         "workers",
     ];
     assert_eq!(subjects, names.map(|name| format!("nexus.ceo.{name}")));

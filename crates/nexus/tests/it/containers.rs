@@ -166,10 +166,8 @@ fn a_link_in_its_home_leads_nowhere() {
 fn what_holds_the_company_is_not_mounted() {
     let place = Place::with(&[("work", &department("").replace("mode = \"scratch\"", "mode = \"in_place\""))]);
     let company = Company::up(&place);
-    let id = company.delegate(&["--project", &place.text(""), "cat data/company.json"]);
-    let answer = company.ended(&id);
-    let error = at(&answer, "task.error").as_str().unwrap();
-    assert!(error.contains("which holds"), "{answer:#}");
+    let refused = company.run(&["delegate", "--project", &place.text(""), "cat data/company.json"]);
+    refused.fails(4, &["no agent works there"]);
 }
 
 #[test]

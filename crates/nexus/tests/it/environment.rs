@@ -103,7 +103,7 @@ fn a_secret_is_handed_over_and_seen_nowhere_else() {
             pending.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
         } else {
             let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
-            assert!(!text.contains("4711") && !text.contains("outside-1234"), "{}", path.display());
+            assert!(!text.contains("file-4711") && !text.contains("outside-1234"), "{}", path.display());
         }
     }
 }

@@ -100,7 +100,7 @@ fn what_a_failed_attempt_leaves_stays_as_it_is() {
     assert!(said.contains("-hello\n+half\n"), "{said}");
     let cleaned = company.json(&["clean"]);
     assert_eq!(at(&cleaned, "tasks.0.workspace.reason"), "1 file is not committed");
-    assert!(Path::new(workspace["path"].as_str().unwrap()).join("README").exists());
+    assert!(company.run(&["diff", &id]).done().contains("+half\n"));
 }
 
 #[test]
