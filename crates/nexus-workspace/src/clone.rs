@@ -44,6 +44,8 @@ pub(crate) struct PrivateClone {
     pub(crate) checkouts: Checkouts,
     /// Where objects are borrowed from: the project's, and where that borrows from itself.
     pub(crate) objects: Vec<PathBuf>,
+    /// No agent can have made the repository: what it names elsewhere is believed.
+    is_trusted: bool,
 }
 
 /// What is where a task's clone would be.
@@ -74,10 +76,20 @@ impl PrivateClone {
     }
 
     /// The one that is there, or would be.
-    pub(crate) fn at(task: TaskId, branch: Branch, root: &Path, layers: Layers, checkouts: Checkouts) -> Self {
-        let objects = alternates::borrowed(&branch.repository.common);
+    pub(crate) fn at(
+        task: TaskId,
+        branch: Branch,
+        root: &Path,
+        layers: Layers,
+        checkouts: Checkouts,
+        is_trusted: bool,
+    ) -> Self {
+        let objects = match is_trusted {
+            true => alternates::borrowed(&branch.repository.common),
+            false => vec![branch.repository.common.join("objects")],
+        };
         let settings = branch.repository.settings.clone();
-        Self { task, branch, settings, root: root.to_owned(), layers, checkouts, objects }
+        Self { task, branch, settings, root: root.to_owned(), layers, checkouts, objects, is_trusted }
     }
 
     /// The directory that holds what the agent's git has written.
@@ -175,8 +187,10 @@ impl PrivateClone {
     pub(crate) async fn know_submodules(&mut self) -> Result<Vec<String>, WorkspaceError> {
         let Some(origin) = self.layers.origin() else { return Ok(Vec::new()) };
         let submodules = Submodules::of(&self.branch.repository, &origin.commit).await?;
-        let objects = submodules.filled.iter().flat_map(|submodule| &submodule.objects);
-        self.objects.extend(objects.cloned());
+        for submodule in &submodules.filled {
+            let borrowed = if self.is_trusted { submodule.objects.len() } else { 1 };
+            self.objects.extend(submodule.objects.iter().take(borrowed).cloned());
+        }
         Ok(submodules.notes())
     }
 

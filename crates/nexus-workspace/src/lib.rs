@@ -33,6 +33,7 @@ mod lock;
 mod medium;
 mod patch;
 mod paths;
+mod places;
 mod plain;
 mod promisor;
 mod repository;

@@ -21,6 +21,7 @@ use crate::error::WorkspaceError;
 use crate::finish::{Fate, Finish};
 use crate::layers::Layers;
 use crate::lock::Locks;
+use crate::places::Places;
 use crate::repository::Repository;
 use crate::submodules;
 use crate::uncommitted::{self, Looking, Looks, Snapshot, is_snapshot, snapshot};
@@ -34,6 +35,7 @@ const LAST_LOOK: Duration = Duration::from_millis(100);
 pub struct Workspaces {
     pub(crate) root: PathBuf,
     pub(crate) bases: Bases,
+    places: Places,
     pub(crate) checkouts: Checkouts,
     pub(crate) locks: Locks,
     overlays: OnceLock<Result<(), String>>,
@@ -113,7 +115,16 @@ impl Workspaces {
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
         let (bases, checkouts) = (Bases::beside(&root), Checkouts::beside(&root));
-        Self { root, bases, checkouts, locks: Locks::default(), overlays: OnceLock::new(), looks: Arc::default() }
+        let places = Places::beside(&root);
+        Self {
+            root,
+            bases,
+            places,
+            checkouts,
+            locks: Locks::default(),
+            overlays: OnceLock::new(),
+            looks: Arc::default(),
+        }
     }
 
     /// Makes the directory for an attempt, or finds the one that an attempt before has left. Cut off, it leaves nothing that
@@ -134,6 +145,7 @@ impl Workspaces {
             _ => return Err(WorkspaceError::NoProject(project.to_owned())),
         };
         if mode == WorkspaceMode::InPlace {
+            self.note_in_place(&project)?;
             return Ok(Prepared::plain(mode, project, task, Place::Project));
         }
         std::fs::create_dir_all(&self.root).map_err(WorkspaceError::io("create", &self.root))?;
@@ -154,9 +166,14 @@ impl Workspaces {
             return Ok(prepared);
         }
         if mode != WorkspaceMode::Copy && wanted.otherwise == WorkspaceMode::InPlace {
+            self.note_in_place(&project)?;
             return Ok(Prepared::plain(wanted.otherwise, project, task, Place::Project));
         }
         copied(task, project, path, root).await
+    }
+
+    fn note_in_place(&self, project: &Path) -> Result<(), WorkspaceError> {
+        self.places.note(project).map_err(WorkspaceError::io("remember", project))
     }
 
     /// Commits what is to be committed, and removes a workspace that holds nothing new; anything else is kept. Never fails:
@@ -349,7 +366,8 @@ impl Workspaces {
 
     /// The clone that is at `path`, or would be.
     pub(crate) fn clone_of(&self, task: TaskId, branch: Branch, path: &Path) -> PrivateClone {
-        PrivateClone::at(task, branch, path, Layers::of(&self.root, task), self.checkouts.clone())
+        let is_trusted = !self.places.holds(&branch.repository.top);
+        PrivateClone::at(task, branch, path, Layers::of(&self.root, task), self.checkouts.clone(), is_trusted)
     }
 
     async fn finish_clone(&self, clone: &mut PrivateClone, finish: &Finish) -> Fate {

@@ -102,6 +102,9 @@ impl PrivateClone {
 
     async fn plant(&self, git_dir: &Path, commit: &str) -> Result<(), WorkspaceError> {
         self.seed(commit).plant(git_dir).await?;
+        if !self.is_trusted {
+            return Ok(());
+        }
         promisor::bring(&Git::at(git_dir).env("GIT_DIR", git_dir), &self.settings).await
     }
 

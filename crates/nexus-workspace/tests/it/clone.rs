@@ -285,3 +285,24 @@ async fn closed_directories_are_removed_and_links_not_followed() {
     assert_eq!(std::fs::read_to_string(outside.join("file")).unwrap(), "kept");
     assert_eq!(place.left(), 0);
 }
+
+#[tokio::test]
+async fn what_an_agent_in_place_has_made_borrows_from_nowhere() {
+    let other = Place::repository().await;
+    let objects = other.project.join(".git/objects").display().to_string();
+    for noted in [false, true] {
+        let place = Place::new();
+        if noted {
+            place.prepare(InPlace, task()).await;
+        }
+        place.write("file", "text\n");
+        git(&place.project, &["init", "-q", "-b", "main"]).await;
+        git(&place.project, &["add", "."]).await;
+        git(&place.project, &["commit", "-q", "-m", "first"]).await;
+        std::fs::write(place.project.join(".git/objects/info/alternates"), format!("{objects}\n")).unwrap();
+        let prepared = place.prepare(Clone, task()).await;
+        let readable: Vec<String> = prepared.readable().iter().map(|path| path.display().to_string()).collect();
+        assert_eq!(readable.contains(&objects), !noted, "{readable:?}");
+        assert!(readable.contains(&place.project.join(".git/objects").display().to_string()), "{readable:?}");
+    }
+}

@@ -11,6 +11,7 @@ use nexus_workspace::{Finish, Method, Prepared};
 
 use crate::support::{Place, completed, git, task, wanted};
 
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 /// A place with layers, or none where the machine can't have them.
 async fn place() -> Option<Place> {
     let place = Place::repository().await;
