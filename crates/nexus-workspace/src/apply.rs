@@ -2,6 +2,7 @@
 //! then the checkout is moved on to the finished commit, by git, if nothing that the user has not committed is in the way.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use nexus_core::event::DiffStat;
@@ -13,6 +14,7 @@ use crate::checkout::{Checkout, New};
 use crate::combine::{Combined, beyond_snapshot, merge, rebase};
 use crate::error::WorkspaceError;
 use crate::foreign::is_half_done;
+use crate::paths::from_bytes;
 use crate::repository::Repository;
 use crate::uncommitted::is_snapshot;
 use crate::workspaces::Workspaces;
@@ -219,11 +221,27 @@ impl Branch {
             |path: &[u8]| dirty.iter().any(|dirty| *dirty == path || holds(dirty, path) || holds(path, dirty));
         let mut files: BTreeSet<_> = changed.iter().filter(|path| overlaps(path)).collect();
         // One that is ignored has no status.
-        let there = |path: &Vec<u8>| {
-            self.repository.top.join(String::from_utf8_lossy(path).as_ref()).symlink_metadata().is_ok()
-        };
-        files.extend(added.iter().filter(|path| there(path)));
+        for path in &added {
+            let is_directory = match self.repository.top.join(from_bytes(path)).symlink_metadata() {
+                Ok(metadata) => metadata.is_dir(),
+                Err(_) => continue,
+            };
+            // A directory of nothing but committed files gives way.
+            if !is_directory || self.holds_unknown(path).await? {
+                files.insert(path);
+            }
+        }
         Ok(files.into_iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect())
+    }
+}
+
+impl Branch {
+    /// Whether a directory of the checkout has files that git doesn't know, ignored ones too.
+    async fn holds_unknown(&self, directory: &[u8]) -> Result<bool, WorkspaceError> {
+        let git = self.repository.git().env("GIT_LITERAL_PATHSPECS", "1");
+        let args = ["ls-files", "--others", "-z", "--"].map(OsString::from);
+        let directory = self.repository.top.join(from_bytes(directory)).into_os_string();
+        Ok(!git.list("look for files", args.into_iter().chain([directory])).await?.is_empty())
     }
 }
 

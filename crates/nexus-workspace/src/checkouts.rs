@@ -24,7 +24,7 @@ use crate::plain;
 use crate::repository::Repository;
 use crate::settings::Settings;
 use crate::submodules;
-use crate::survey::tree_entries;
+use crate::survey::{TREE, tree_entries};
 
 /// What the unused ones may use together.
 const MAX_BYTES: u64 = 20 << 30;
@@ -405,14 +405,16 @@ impl Shelf<'_> {
         let topmost = |path: &Path| {
             let mut topmost = path.to_owned();
             for parent in path.ancestors().skip(1).take_while(|parent| !parent.as_os_str().is_empty()) {
-                if known.contains_key(parent) {
-                    break;
+                match known.get(parent) {
+                    // A link or a file that is there now hides all that was below. Nothing is to be made beyond a link.
+                    Some((mode, _)) if mode != TREE => return None,
+                    Some(_) => break,
+                    None => topmost = parent.to_owned(),
                 }
-                topmost = parent.to_owned();
             }
-            topmost
+            Some(topmost)
         };
-        Ok(gone.iter().map(|path| topmost(path)).collect())
+        Ok(gone.iter().filter_map(|path| topmost(path)).collect())
     }
 
     /// The index by which the files of workspaces are compared. These have no `.gitignore` but those that an agent has

@@ -214,6 +214,8 @@ impl PrivateClone {
                     continue;
                 }
             };
+            lfs::bring(&self.git_dir().join(&submodule.git_dir), &submodule.repository.common)
+                .map_err(WorkspaceError::io("copy", &self.git_dir()))?;
             let branch = Branch::of(submodule.repository.clone(), self.task, submodule.commit.clone()).await?;
             let delivered = branch.tip().await?;
             let sender = Sender {

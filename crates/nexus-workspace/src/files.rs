@@ -13,11 +13,13 @@ use crate::medium::Medium;
 use crate::paths::{bytes, from_bytes, lines};
 use crate::repository::Repository;
 use crate::settings::Settings;
-use crate::survey::{Surveyor, Tracked};
+use crate::survey::{Survey, Surveyor, Tracked};
 
 /// More than this is not what somebody would commit, but what a tool has left (dependencies, a build).
 const MAX_FILES: usize = 10_000;
 const MAX_BYTES: u64 = 256 << 20;
+/// Letters of a path that a reason shows.
+const SHOWN: usize = 200;
 
 /// A directory of files, and an index that they are compared by.
 #[derive(Debug)]
@@ -51,6 +53,8 @@ pub(crate) struct Changes {
     pub(crate) withheld: Vec<(PathBuf, String)>,
     /// Repositories of the agent's within: what lies in them is not looked into, and so not thrown away.
     pub(crate) nested: Vec<PathBuf>,
+    /// Directories that can't be read.
+    pub(crate) unread: Vec<PathBuf>,
     /// What git ignores, outside of caches.
     pub(crate) ignored: Vec<PathBuf>,
 }
@@ -78,6 +82,9 @@ impl Changes {
             let first = first.display();
             return Some(format!("there is a repository within it, which is not looked into: {first}"));
         }
+        if let Some(first) = self.unread.first() {
+            return Some(format!("a directory can't be read: {}", shortened(first)));
+        }
         let first = self.ignored.first().filter(|_| self.count() == 0)?.display();
         Some(match self.ignored.len() {
             1 => format!("1 file that git ignores: {first}"),
@@ -87,7 +94,16 @@ impl Changes {
 
     pub(crate) fn count(&self) -> u64 {
         let files = self.there.len() + self.gone.len() + self.stored.len();
-        (files + self.withheld.len() + self.nested.len()) as u64
+        (files + self.withheld.len() + self.nested.len() + self.unread.len()) as u64
+    }
+}
+
+/// A path may have thousands of letters.
+fn shortened(path: &Path) -> String {
+    let shown = path.display().to_string();
+    match shown.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}\u{2026}", &shown[..end]),
+        None => shown,
     }
 }
 
@@ -199,12 +215,15 @@ impl Files {
         }
         let tracked = Tracked::Listed { files: &files, directories: &directories };
         let surveyor = Surveyor { root: &self.root, git: &self.git, tracked, submodules: &submodules };
-        let survey = surveyor.survey().await?;
+        let mut survey = surveyor.survey().await?;
+        let new = std::mem::take(&mut survey.new);
         let paths: BTreeSet<PathBuf> = changed.iter().chain(&staged).map(|path| from_bytes(path)).collect();
-        let (there, gone) =
+        let (there, mut gone): (Vec<_>, Vec<_>) =
             paths.into_iter().filter(|path| !submodules.contains(path)).partition(|path| self.is_there(path));
-        let mut changes = Changes { there, gone, nested: survey.nested, ignored: survey.ignored, ..Changes::default() };
-        self.withhold(&mut changes, survey.new).await?;
+        let Survey { nested, ignored, unread, .. } = survey;
+        gone.retain(|path: &PathBuf| !unread.iter().any(|directory| path.starts_with(directory)));
+        let mut changes = Changes { there, gone, nested, unread, ignored, ..Changes::default() };
+        self.withhold(&mut changes, new).await?;
         Ok(changes)
     }
 

@@ -125,11 +125,12 @@ impl Foreign {
         Ok(())
     }
 
-    fn text(&mut self, name: &str, limit: u64) -> Option<String> {
-        match plain::read(&self.directory, Path::new(name), limit) {
+    fn text(&mut self, name: impl AsRef<Path>, limit: u64) -> Option<String> {
+        let name = name.as_ref();
+        match plain::read(&self.directory, name, limit) {
             Ok(bytes) => bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) => {
-                self.odd.push(format!(".git/{name} is not read: {error}"));
+                self.odd.push(format!(".git/{} is not read: {error}", name.display()));
                 None
             }
         }
@@ -156,18 +157,26 @@ impl Foreign {
                 self.odd.push(format!(".git/{} is a link: what it leads to is not read", directory.display()));
                 continue;
             }
-            for entry in fs::read_dir(self.directory.join(&directory)).into_iter().flatten().flatten() {
+            let entries = match fs::read_dir(self.directory.join(&directory)) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    self.odd.push(format!(".git/{} is not read: {error}", directory.display()));
+                    continue;
+                }
+            };
+            for entry in entries.flatten() {
                 let name = directory.join(entry.file_name());
                 seen += 1;
                 if seen > MANY {
                     self.odd.push(format!("it has more than {MANY} refs, which are not all read"));
                     return;
                 }
-                let Some(text) = name.to_str().map(str::to_owned) else { continue };
+                // HEAD and packed refs are read so too.
+                let text = name.to_string_lossy().into_owned();
                 match entry.file_type() {
                     Ok(kind) if kind.is_dir() => pending.push(name),
                     Ok(_) if is_temporary(&text) => {}
-                    Ok(_) => match self.text(&text, REF).as_deref().map(str::trim) {
+                    Ok(_) => match self.text(&name, REF).as_deref().map(str::trim) {
                         Some(id) if is_commit(id) => drop(self.refs.insert(text, id.to_owned())),
                         Some(line) => {
                             let aim = line.strip_prefix("ref:").map(|aim| aim.trim().to_owned());

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use tokio::task::spawn_blocking;
 
+use crate::entry::{self, Kind};
+
 /// What git opens in any directory of a checkout.
 const OPENED: [&str; 3] = [".gitignore", ".gitattributes", ".gitmodules"];
 /// Beyond this it is not looked further: git would take minutes too.
@@ -52,6 +54,10 @@ fn look(root: &Path, is_git: bool, most: usize) -> Option<String> {
             }
             let (name, path) = (entry.file_name(), entry.path());
             let Ok(kind) = entry.file_type() else { continue };
+            // git can't open it.
+            if entry::kind(&entry) == Some(Kind::Gone) {
+                continue;
+            }
             let is_opened = is_git || OPENED.iter().any(|opened| name == *opened);
             let shown = || path.strip_prefix(root).map_or(path.clone(), Path::to_owned);
             if is_opened && let Some(what) = oddity(&path, kind) {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::WorkspaceError;
 use crate::files::{Changes, Files, take_over};
-use crate::index::{Difference, Index, difference};
+use crate::index::{Difference, Index, NOTHING, difference, note};
 use crate::paths::{bytes, from_bytes, lines};
-use crate::survey::{SUBMODULE, Survey, Surveyor, Tracked, tree_below, tree_entries};
+use crate::survey::{SUBMODULE, Survey, Surveyor, TREE, Tracked, tree_below, tree_entries};
 
 impl Files {
     pub(crate) async fn changes_of_layer(&self, index: &Index, commit: &str) -> Result<Changes, WorkspaceError> {
@@ -22,9 +22,17 @@ impl Files {
         };
         let surveyor = Surveyor { root: &self.root, git: &git, tracked, submodules: &none };
         let mut survey = surveyor.survey().await?;
-        let layer = Layer::of(&survey);
         let mut changes = Changes::default();
-        self.hidden(&survey, &layer, commit, &mut changes).await?;
+        self.hidden(&survey, &Layer::of(&survey), commit, &mut changes).await?;
+        let rules: Vec<&Path> = changes.gone.iter().map(PathBuf::as_path).filter(|path| is_a_rule(path)).collect();
+        if !rules.is_empty() {
+            let opened = index.opened(&self.git, commit).await?;
+            let nothing = "0".repeat(commit.len());
+            note(&opened, rules.into_iter().map(|path| (NOTHING, nothing.as_str(), path))).await?;
+            let tracked = Tracked::Commit(commit);
+            survey = Surveyor { root: &self.root, git: &opened, tracked, submodules: &none }.survey().await?;
+        }
+        let layer = Layer::of(&survey);
         self.moved(&survey, &layer, index, commit, &mut changes).await?;
         let shown = self.shown(&surveyor, &layer, &since, &mut changes).await?;
         changes.stored.extend(shown);
@@ -34,6 +42,7 @@ impl Files {
         self.withhold(&mut changes, survey.new).await?;
         changes.withheld.extend(withheld);
         changes.nested = survey.nested;
+        changes.unread = survey.unread;
         changes.ignored = survey.ignored;
         Ok(changes)
     }
@@ -151,14 +160,14 @@ impl Files {
         Ok(candidates.into_iter().filter(|path| differ.contains(path)).collect())
     }
 
-    /// A regular file of the mode that the commit says, whose name is a line.
+    /// A regular file of the mode that the commit says, whose name git reads as it is from a line.
     fn is_plain(&self, path: &Path, known: &BTreeMap<PathBuf, (String, String)>) -> bool {
         let Ok(metadata) = self.root.join(path).symlink_metadata() else { return false };
         let mode = if self.medium.has_modes && is_executable(&metadata) { "100755" } else { "100644" };
         let fits = known
             .get(path)
             .is_some_and(|(known, _)| known == mode || !self.medium.has_modes && known.starts_with("100"));
-        metadata.is_file() && fits && !bytes(path).contains(&b'\n')
+        metadata.is_file() && fits && is_a_line(&bytes(path))
     }
 
     /// The kept index marks some files as not to be looked for: of these an agent may have made its own.
@@ -172,7 +181,15 @@ impl Files {
     }
 }
 
-const TREE: &str = "040000";
+/// What tells git which files are ignored, and how they are stored. It reads the index where a file is not there.
+fn is_a_rule(path: &Path) -> bool {
+    path.ends_with(".gitignore") || path.ends_with(".gitattributes")
+}
+
+/// git takes a quote at the beginning for a quoted name, and a CR at the end for a part of the line end.
+fn is_a_line(path: &[u8]) -> bool {
+    !path.contains(&b'\n') && !path.starts_with(b"\"") && !path.ends_with(b"\r")
+}
 
 #[cfg(unix)]
 fn is_executable(metadata: &std::fs::Metadata) -> bool {

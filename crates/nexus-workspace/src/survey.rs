@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
@@ -12,6 +13,7 @@ use crate::entry::{self, Kind, Over};
 use crate::error::WorkspaceError;
 use crate::git::{Git, entries};
 use crate::paths::{bytes, from_bytes, lines};
+use crate::plain;
 
 /// Directories of what tools make again at will. What is ignored in them is not kept for.
 const CACHES: [&str; 10] = [
@@ -27,6 +29,9 @@ const CACHES: [&str; 10] = [
     ".next",
 ];
 
+/// Before a name that begins with a colon: git would take that for a pattern's magic. This command doesn't know literal ones.
+const PLAIN: &[u8] = b"./";
+
 /// Beyond this a look takes minutes, and what is there is no work.
 const MANY: usize = 2_000_000;
 /// Ignored files that are counted one by one.
@@ -41,6 +46,7 @@ struct Listing {
     opaque: Vec<PathBuf>,
     moved: Vec<(PathBuf, PathBuf)>,
     nested: Vec<PathBuf>,
+    unread: Vec<PathBuf>,
 }
 
 /// What was found.
@@ -53,6 +59,8 @@ pub(crate) struct Survey {
     pub(crate) ignored: Vec<PathBuf>,
     /// Repositories within: what lies in them is not looked into.
     pub(crate) nested: Vec<PathBuf>,
+    /// Directories that can't be read, or lie too deep.
+    pub(crate) unread: Vec<PathBuf>,
     /// Of a layer: names that it hides.
     pub(crate) gone: Vec<PathBuf>,
     /// Of a layer: directories that hide what is below.
@@ -90,6 +98,7 @@ impl Surveyor<'_> {
                 return Err(WorkspaceError::TooMany { root: self.root.to_owned(), files: MANY });
             }
             survey.nested.extend(listing.nested);
+            survey.unread.extend(listing.unread);
             survey.gone.extend(listing.gone);
             survey.opaque.extend(listing.opaque);
             survey.moved.extend(listing.moved);
@@ -141,8 +150,14 @@ impl Surveyor<'_> {
                 let known = tree_entries(self.git, commit, &paths).await?;
                 let is_link = |path: &PathBuf| known.get(path).is_some_and(|(mode, _)| mode == SUBMODULE);
                 let (links, paths): (Vec<_>, Vec<_>) = paths.into_iter().partition(is_link);
-                survey.nested.extend(links.into_iter().filter(|path| is_filled(&self.root.join(path))));
-                Ok(paths.into_iter().partition(|path| known.contains_key(path)))
+                // A file or a link may stand for one.
+                let (directories, files): (Vec<_>, Vec<_>) =
+                    links.into_iter().partition(|path| plain::is_directory(&self.root.join(path)));
+                survey.nested.extend(directories.into_iter().filter(|path| is_filled(&self.root.join(path))));
+                let (mut present, unknown): (Vec<_>, Vec<_>) =
+                    paths.into_iter().partition(|path| known.contains_key(path));
+                present.extend(files);
+                Ok((present, unknown))
             }
         }
     }
@@ -151,7 +166,7 @@ impl Surveyor<'_> {
         &self,
         paths: impl Iterator<Item = &'p PathBuf>,
     ) -> Result<BTreeSet<PathBuf>, WorkspaceError> {
-        let input = lines(paths.map(|path| bytes(path)));
+        let input = lines(paths.map(|path| [PLAIN, &bytes(path)].concat()));
         if input.is_empty() {
             return Ok(BTreeSet::new());
         }
@@ -160,7 +175,8 @@ impl Surveyor<'_> {
         // With 1 it says that none is.
         match found.status {
             nexus_core::attempt::ExitStatus::Code(0 | 1) => {
-                Ok(entries(&found.stdout).iter().map(|path| from_bytes(path)).collect())
+                let paths = entries(&found.stdout);
+                Ok(paths.iter().map(|path| from_bytes(path.strip_prefix(PLAIN).unwrap_or(path))).collect())
             }
             _ => Err(self.git.refused(doing, &found)),
         }
@@ -174,6 +190,7 @@ impl Surveyor<'_> {
             let listing = self.list(level).await?;
             survey.ignored.extend(listing.files);
             survey.nested.extend(listing.nested);
+            survey.unread.extend(listing.unread);
             level = listing.directories;
         }
         Ok(())
@@ -204,7 +221,16 @@ fn list(root: &Path, directory: &Path, submodules: &BTreeSet<PathBuf>, listing: 
         }
         Over::Merged => {}
     }
-    for entry in fs::read_dir(&place).into_iter().flatten().flatten() {
+    let entries = match fs::read_dir(&place) {
+        Ok(entries) => entries,
+        Err(error) => {
+            if error.kind() != ErrorKind::NotFound {
+                listing.unread.push(directory.to_owned());
+            }
+            return;
+        }
+    };
+    for entry in entries.flatten() {
         let name = entry.file_name();
         if is_root && name == OsStr::new(".git") {
             continue;
@@ -226,6 +252,14 @@ fn is_filled(directory: &Path) -> bool {
 /// The mode of an entry that is a submodule.
 pub(crate) const SUBMODULE: &str = "160000";
 
+/// The mode of an entry that is a directory.
+pub(crate) const TREE: &str = "040000";
+
+/// git that takes each path as it is.
+fn literal(git: &Git) -> Git {
+    git.clone().env("GIT_LITERAL_PATHSPECS", "1")
+}
+
 /// What a commit has at each of `paths`: mode and id. What it doesn't have is left out.
 pub(crate) async fn tree_entries(
     git: &Git,
@@ -241,7 +275,7 @@ pub(crate) async fn tree_entries(
     for some in levels.values().flat_map(|level| level.chunks(400)) {
         let args = ["ls-tree", "-z", "--full-tree", commit, "--"].map(std::ffi::OsString::from);
         let args = args.into_iter().chain(some.iter().map(|path| path.as_os_str().to_owned()));
-        let printed = git.list("look into the commit", args).await?;
+        let printed = literal(git).list("look into the commit", args).await?;
         found.extend(printed.iter().filter_map(|line| tree_line(line)));
     }
     Ok(found)
@@ -254,7 +288,8 @@ pub(crate) async fn tree_below(
     directory: &Path,
 ) -> Result<BTreeMap<PathBuf, (String, String)>, WorkspaceError> {
     let args = ["ls-tree", "-r", "-z", "--full-tree", commit, "--"].map(std::ffi::OsString::from);
-    let printed = git.list("look into the commit", args.into_iter().chain([directory.as_os_str().to_owned()])).await?;
+    let printed =
+        literal(git).list("look into the commit", args.into_iter().chain([directory.as_os_str().to_owned()])).await?;
     Ok(printed.iter().filter_map(|line| tree_line(line)).collect())
 }
 

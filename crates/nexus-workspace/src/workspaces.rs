@@ -195,6 +195,8 @@ impl Workspaces {
             }
             None => None,
         };
+        // One that couldn't be looked at may be.
+        let is_there = history.as_ref().is_none_or(|history| history.head.is_some());
         let is_snapshot = on.as_ref().is_some_and(|branch| branch.is_snapshot);
         let is_completed = matches!(finish, Finish::Completed { .. });
         // No attempt follows that would need it. A snapshot is taken once: the next attempt starts from the same one.
@@ -213,7 +215,7 @@ impl Workspaces {
         WorkspaceReport {
             mode,
             path: path.to_string_lossy().into_owned(),
-            branch: on.as_ref().filter(|_| fate.branch_kept).map(|branch| branch.name.clone()),
+            branch: on.as_ref().filter(|_| fate.branch_kept && is_there).map(|branch| branch.name.clone()),
             kept: fate.kept,
             changed_files: fate.changed_files,
             reason: fate.reason,

@@ -13,7 +13,8 @@ use crate::support::{Place, completed, git, task, wanted};
 
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 /// A place with layers, or none where the machine can't have them.
-async fn place() -> Option<Place> {
+#[expect(clippy::print_stderr, reason = "who runs the tests learns that some were skipped")]
+pub(crate) async fn place() -> Option<Place> {
     let place = Place::repository().await;
     match place.workspaces.overlays() {
         Ok(()) => Some(place),
@@ -24,14 +25,14 @@ async fn place() -> Option<Place> {
     }
 }
 
-async fn prepare(place: &Place, task: TaskId) -> Prepared {
+pub(crate) async fn prepare(place: &Place, task: TaskId) -> Prepared {
     let prepared = place.workspaces.prepare(wanted(Clone), task, &place.project, true).await.unwrap();
     assert!(prepared.overlay().is_some());
     prepared
 }
 
 /// Runs a script where an agent would run; returns what it prints.
-async fn work(prepared: &Prepared, script: &str) -> String {
+pub(crate) async fn work(prepared: &Prepared, script: &str) -> String {
     let command = Command::new("sh", &prepared.path)
         .args(["-euc", script])
         .env(user_environment(&[]))
@@ -44,7 +45,7 @@ async fn work(prepared: &Prepared, script: &str) -> String {
 }
 
 /// The names that differ between a task's branch and the project's commit, with the letters that git has for it.
-async fn changed(place: &Place, report: &WorkspaceReport) -> String {
+pub(crate) async fn changed(place: &Place, report: &WorkspaceReport) -> String {
     let branch = report.branch.as_ref().unwrap();
     git(&place.project, &["diff", "--name-status", "--no-renames", "HEAD", branch]).await.replace('\t', " ")
 }

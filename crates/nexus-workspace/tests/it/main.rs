@@ -12,6 +12,7 @@ mod hazard;
 mod layers;
 mod leftovers;
 mod modes;
+mod oddities;
 mod repositories;
 mod submodules;
 mod support;
