@@ -227,8 +227,12 @@ impl Files {
         Ok(changes)
     }
 
-    /// Whether a file or a link is there: all that git can keep.
+    /// Whether a file or a link is there: all that git can keep. What lies behind a link is elsewhere.
     pub(crate) fn is_there(&self, path: &Path) -> bool {
+        let parents = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
+        if parents.into_iter().any(|parent| self.root.join(parent).is_symlink()) {
+            return false;
+        }
         self.root.join(path).symlink_metadata().is_ok_and(|metadata| metadata.is_file() || metadata.is_symlink())
     }
 

@@ -69,6 +69,13 @@ pub(crate) struct Survey {
     pub(crate) moved: Vec<(PathBuf, PathBuf)>,
 }
 
+/// What a path was found to be; a link is a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    File,
+    Directory,
+}
+
 /// Who knows which paths a commit has.
 pub(crate) enum Tracked<'a> {
     /// All of them: files, and the directories that hold some.
@@ -102,8 +109,8 @@ impl Surveyor<'_> {
             survey.gone.extend(listing.gone);
             survey.opaque.extend(listing.opaque);
             survey.moved.extend(listing.moved);
-            let (present, unknown) = self.known(listing.files, &mut survey).await?;
-            let (tracked, untracked) = self.known(listing.directories, &mut survey).await?;
+            let (present, unknown) = self.known(listing.files, Sort::File, &mut survey).await?;
+            let (tracked, untracked) = self.known(listing.directories, Sort::Directory, &mut survey).await?;
             survey.present.extend(present);
             let ignored = self.ignored(unknown.iter().chain(&untracked)).await?;
             let (ignored_files, new) = unknown.into_iter().partition(|path| ignored.contains(path));
@@ -140,11 +147,14 @@ impl Surveyor<'_> {
     async fn known(
         &self,
         paths: Vec<PathBuf>,
+        sort: Sort,
         survey: &mut Survey,
     ) -> Result<(Vec<PathBuf>, Vec<PathBuf>), WorkspaceError> {
         match &self.tracked {
             Tracked::Listed { files, directories } => {
-                Ok(paths.into_iter().partition(|path| files.contains(path) || directories.contains(path)))
+                // What stands where the commit has the other sort is new.
+                let known = if sort == Sort::File { files } else { directories };
+                Ok(paths.into_iter().partition(|path| known.contains(path)))
             }
             Tracked::Commit(commit) => {
                 let known = tree_entries(self.git, commit, &paths).await?;
