@@ -247,6 +247,7 @@ impl Shelf<'_> {
 
     fn find(&self, commit: &str) -> Option<Checkout> {
         let about = About::read(&self.place(commit))?;
+        plain::is_directory(&self.place(commit).join("tree")).then_some(())?;
         let now = fs::FileTimes::new().set_modified(SystemTime::now());
         let mut lower = vec![format!("{}/{commit}", self.name)];
         for commit in std::iter::once(commit).chain(about.over.as_deref()) {
@@ -289,6 +290,8 @@ impl Shelf<'_> {
         let made = match made.await {
             Ok(over) => note_about(&partial, over.as_deref())
                 .map_err(io("write"))
+                // Somebody may have deleted a part of the one before.
+                .and_then(|()| copy::remove(&self.place(commit)).map_err(io("remove")))
                 .and_then(|()| fs::rename(&partial, self.place(commit)).map_err(io("rename"))),
             Err(error) => Err(error),
         };
@@ -335,7 +338,7 @@ impl Shelf<'_> {
             .flatten()
             .flatten()
             .filter_map(|entry| {
-                let about = About::read(&entry.path())?;
+                let about = About::read(&entry.path()).filter(|_| plain::is_directory(&entry.path().join("tree")))?;
                 about.over.is_none().then(|| (about.used, entry.file_name().to_string_lossy().into_owned()))
             })
             .filter(|(_, name)| crate::base::is_commit(name))

@@ -6,6 +6,7 @@
 mod alternates;
 mod apply;
 mod base;
+mod below;
 mod branch;
 mod carry;
 mod checkout;

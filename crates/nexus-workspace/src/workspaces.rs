@@ -13,6 +13,7 @@ use nexus_process::Overlay;
 use tokio::task::spawn_blocking;
 
 use crate::base::Bases;
+use crate::below::{make_below, nothing_leads_elsewhere};
 use crate::branch::Branch;
 use crate::checkouts::{Checkouts, Stock};
 use crate::clone::{Look, PrivateClone};
@@ -335,8 +336,9 @@ impl Workspaces {
             Look::Clone => clone.again(mountable && self.overlays().is_ok()).await?,
             Look::Other => return Ok(None),
         }
-        if !clone.layers.is_layered() {
-            make_below(path, &prefix)?;
+        match clone.overlay() {
+            Some(overlay) => nothing_leads_elsewhere(&overlay, &prefix)?,
+            None => make_below(path, &prefix)?,
         }
         let notes = clone.know_submodules().await?;
         let path: PathBuf = path.join(prefix).components().collect();
@@ -399,20 +401,6 @@ impl Workspaces {
             Err(error) => warn(error),
         }
     }
-}
-
-/// Makes the directories of `below` in `root` that an agent has removed, and follows no link that it has put there.
-fn make_below(root: &Path, below: &Path) -> Result<(), WorkspaceError> {
-    let mut path = root.to_owned();
-    for part in below {
-        path.push(part);
-        match path.symlink_metadata() {
-            Ok(found) if found.is_dir() => {}
-            Ok(_) => return Err(WorkspaceError::io("enter", &path)(io::ErrorKind::NotADirectory.into())),
-            Err(_) => std::fs::create_dir(&path).map_err(WorkspaceError::io("create", &path))?,
-        }
-    }
-    Ok(())
 }
 
 async fn copied(task: TaskId, project: PathBuf, path: PathBuf, root: PathBuf) -> Result<Prepared, WorkspaceError> {

@@ -1,9 +1,11 @@
 //! Names, kinds of files and refs that are rare: what an agent leaves so comes back too, or is kept.
 
-use nexus_workspace::Method;
+use nexus_workspace::{Finish, Method};
+
+use nexus_core::department::WorkspaceMode;
 
 use crate::layers::{changed, place, prepare, work};
-use crate::support::{Place, completed, git, task};
+use crate::support::{Place, completed, git, task, wanted};
 
 async fn commit(place: &Place) {
     git(&place.project, &["add", "--all", "--force"]).await;
@@ -161,4 +163,52 @@ async fn a_checkout_over_another_is_not_made_through_a_link() {
     let prepared = prepare(&place, task()).await;
     assert_eq!(work(&prepared, "cat two/x two/y one/x; git status --porcelain").await, "two/xchangedtwo/x");
     assert_eq!(std::fs::read_dir(outside).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn nothing_is_looked_for_behind_a_link() {
+    for mode in [WorkspaceMode::Clone, WorkspaceMode::Worktree] {
+        let place = Place::repository().await;
+        let prepared = place.prepare(mode, task()).await;
+        std::fs::rename(prepared.path.join("sub"), prepared.path.join("other")).unwrap();
+        std::fs::remove_file(prepared.path.join("README")).unwrap();
+        std::fs::create_dir(prepared.path.join("README")).unwrap();
+        std::fs::write(prepared.path.join("README/one"), "one").unwrap();
+        std::os::unix::fs::symlink("other", prepared.path.join("sub")).unwrap();
+        let report = place.workspaces.finish(prepared, completed()).await;
+        assert!(!report.kept, "{mode:?}: {report:?}");
+        assert_eq!(
+            changed(&place, &report).await,
+            "D README\nA README/one\nA other/file\nA sub\nD sub/file",
+            "{mode:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_checkout_of_which_files_are_gone_is_made_anew() {
+    let Some(place) = place().await else { return };
+    drop(prepare(&place, task()).await);
+    for shelf in std::fs::read_dir(place.directory.path().join("data/checkouts")).unwrap() {
+        for entry in std::fs::read_dir(shelf.unwrap().path()).unwrap() {
+            let tree = entry.unwrap().path().join("tree");
+            if tree.is_dir() {
+                std::fs::remove_dir_all(tree).unwrap();
+            }
+        }
+    }
+    let prepared = prepare(&place, task()).await;
+    assert_eq!(work(&prepared, "cat README; git status --porcelain").await, "hello");
+}
+
+#[tokio::test]
+async fn an_attempt_is_not_begun_behind_a_link() {
+    let Some(place) = place().await else { return };
+    let (task, below) = (task(), place.project.join("sub"));
+    let wanted = wanted(WorkspaceMode::Clone);
+    let prepared = place.workspaces.prepare(wanted, task, &below, true).await.unwrap();
+    work(&prepared, "cd ..; rm -r sub; ln -s /etc sub").await;
+    place.workspaces.finish(prepared, Finish::Unfinished).await;
+    let refused = place.workspaces.prepare(wanted, task, &below, true).await.unwrap_err();
+    assert!(refused.to_string().contains("could not enter"), "{refused}");
 }
