@@ -13,7 +13,7 @@ from pathlib import Path
 from . import framework, plot, processes, report
 from .site import ROOT, Site
 
-JOBS = ["delegate", "run", "logs", "supervise", "recover", "scale", "start", "ask", "many"]
+JOBS = ["delegate", "run", "logs", "supervise", "recover", "scale", "start", "ask", "many", "workspace"]
 
 
 def arguments() -> argparse.Namespace:

@@ -27,6 +27,8 @@ METRICS = {
     "p99": Metric("p99", "µs"),
     "taken": Metric("taken", "/s", more_is_better=True),
     "ready": Metric("ready", "ms"),
+    "start": Metric("to the first instruction, p50", "ms"),
+    "end": Metric("from the last one to the end, p50", "ms"),
     "memory": Metric("memory", "MB"),
     "memory_server": Metric("memory with its server", "MB"),
     "cpu": Metric("processor, idle", "% of a core"),

@@ -20,6 +20,7 @@ mod stream;
 mod tasks;
 mod timing;
 mod watch;
+mod workspace;
 
 use error::LoadError;
 use site::Site;
@@ -52,6 +53,12 @@ enum Order {
     Panic(panic::Panic),
     /// Have an agent print lines, and follow them.
     Logs(logs::Logs),
+    /// Ask the CEO for tasks that print the time, and say how long they took to begin and to end.
+    Workspaces(workspace::Workspaces),
+    /// Run a command in overlays, past the company: the floor of a prepared workspace.
+    Mounts(workspace::Mounts),
+    /// Run a command in worktrees, past the company: the floor of a workspace that is checked out.
+    Worktrees(workspace::Worktrees),
 }
 
 fn main() -> ExitCode {
@@ -88,6 +95,9 @@ fn perform(order: Order) -> Result<serde_json::Value, LoadError> {
             Order::Respawn(order) => order.perform().await,
             Order::Panic(order) => order.perform().await,
             Order::Logs(order) => order.perform().await,
+            Order::Workspaces(order) => order.perform().await,
+            Order::Mounts(order) => order.perform().await,
+            Order::Worktrees(order) => order.perform().await,
         }
     })
 }
