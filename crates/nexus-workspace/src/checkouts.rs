@@ -21,6 +21,7 @@ use crate::index::{self, Difference, Index, difference, note};
 use crate::medium::Medium;
 use crate::paths::{bytes, lines};
 use crate::plain;
+use crate::racy::Measure;
 use crate::repository::Repository;
 use crate::settings::Settings;
 use crate::submodules;
@@ -284,11 +285,12 @@ impl Shelf<'_> {
             if over.is_none() {
                 self.whole(&partial, commit).await?;
             }
+            let bytes = self.settle(&partial).await.map_err(io("read"))?;
             self.keep_index(&partial).await?;
-            Ok(over)
+            Ok((over, bytes))
         };
         let made = match made.await {
-            Ok(over) => note_about(&partial, over.as_deref())
+            Ok((over, bytes)) => note_about(&partial, bytes, over.as_deref())
                 .map_err(io("write"))
                 // Somebody may have deleted a part of the one before.
                 .and_then(|()| copy::remove(&self.place(commit)).map_err(io("remove")))
@@ -420,6 +422,19 @@ impl Shelf<'_> {
         Ok(gone.iter().filter_map(|path| topmost(path)).collect())
     }
 
+    /// Makes the index newer than the files. Returns the bytes of all.
+    async fn settle(&self, partial: &Path) -> io::Result<u64> {
+        let tree = partial.join("tree");
+        let index = self.spot.index(&tree);
+        let looked = {
+            let index = index.clone();
+            spawn_blocking(move || Measure::of(&tree, &index))
+        };
+        let measure = looked.await.map_err(io::Error::other)??;
+        measure.settle(&index).await?;
+        Ok(measure.bytes)
+    }
+
     /// The index by which the files of workspaces are compared. These have no `.gitignore` but those that an agent has
     /// touched; git reads the others from the index where it is told that they are left out.
     async fn keep_index(&self, partial: &Path) -> Result<(), WorkspaceError> {
@@ -437,26 +452,8 @@ impl Shelf<'_> {
     }
 }
 
-fn note_about(partial: &Path, over: Option<&str>) -> io::Result<()> {
-    let size = size(&partial.join("tree"))?;
-    fs::write(partial.join("about"), format!("{size}\n{}\n", over.unwrap_or_default()))
-}
-
-/// The bytes of all files in a directory.
-fn size(directory: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    let mut pending = vec![directory.to_owned()];
-    while let Some(directory) = pending.pop() {
-        for entry in fs::read_dir(&directory)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                pending.push(entry.path());
-            } else {
-                bytes += entry.metadata()?.len();
-            }
-        }
-    }
-    Ok(bytes)
+fn note_about(partial: &Path, bytes: u64, over: Option<&str>) -> io::Result<()> {
+    fs::write(partial.join("about"), format!("{bytes}\n{}\n", over.unwrap_or_default()))
 }
 
 /// Marks a name as gone in a layer.

@@ -37,6 +37,7 @@ mod paths;
 mod places;
 mod plain;
 mod promisor;
+mod racy;
 mod repository;
 mod seed;
 mod settings;
