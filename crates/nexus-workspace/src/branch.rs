@@ -24,6 +24,14 @@ pub(crate) struct Branch {
     pub(crate) is_snapshot: bool,
 }
 
+/// From where to where a branch goes, and over how many commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    start: String,
+    tip: String,
+    count: u64,
+}
+
 /// What a branch has beyond its base.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
@@ -51,9 +59,18 @@ pub(crate) fn names(task: TaskId) -> [String; 2] {
 impl Branch {
     /// The one that is there, the newest if there are several; else the name that it can have.
     pub(crate) async fn of(repository: Repository, task: TaskId, base: String) -> Result<Self, WorkspaceError> {
+        Self::with_tip(repository, task, base).await.map(|(branch, _)| branch)
+    }
+
+    /// The same, and the commit that it is at, if it is there.
+    pub(crate) async fn with_tip(
+        repository: Repository,
+        task: TaskId,
+        base: String,
+    ) -> Result<(Self, Option<String>), WorkspaceError> {
         let [usual, other] = names(task);
         let pattern = format!("refs/heads/{usual}*");
-        let asked = ["for-each-ref", "--format=%(refname:strip=2)", "refs/heads/nexus*", &pattern];
+        let asked = ["for-each-ref", "--format=%(objectname) %(refname:strip=2)", "refs/heads/nexus*", &pattern];
         // Broken refs are complained of, and left out.
         let printed = repository.git().run("look for the branch", asked).await?;
         let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
@@ -61,13 +78,14 @@ impl Branch {
             let rest = name.strip_prefix(&usual).or_else(|| name.strip_prefix(&other))?;
             if rest.is_empty() { Some(1) } else { rest.strip_prefix('-')?.parse::<u32>().ok() }
         };
-        let found = printed.lines().filter_map(|name| Some((number(name)?, name))).max();
-        let name = match found {
-            Some((_, name)) => name.to_owned(),
-            None if printed.lines().any(|name| name == "nexus") => other,
-            None => usual,
+        let listed: Vec<(&str, &str)> = printed.lines().filter_map(|line| line.split_once(' ')).collect();
+        let found = listed.iter().filter_map(|(id, name)| Some((number(name)?, name, id))).max();
+        let (name, tip) = match found {
+            Some((_, name, id)) => ((*name).to_owned(), Some((*id).to_owned())),
+            None if listed.iter().any(|(_, name)| *name == "nexus") => (other, None),
+            None => (usual, None),
         };
-        Ok(Self { repository, task, name, base, is_snapshot: false })
+        Ok((Self { repository, task, name, base, is_snapshot: false }, tip))
     }
 
     pub(crate) fn reference(&self) -> String {
@@ -117,36 +135,58 @@ impl Branch {
 
     /// Deletes it if nothing is on it; returns whether it is still there.
     pub(crate) async fn settle(&self) -> Result<bool, WorkspaceError> {
-        let Some(tip) = self.tip().await? else { return Ok(false) };
-        let start = self.start(&tip).await?;
-        if self.repository.count(&[&tip, "--not", &start]).await? != 0 {
-            return Ok(true);
-        }
-        self.delete(&tip).await?;
-        Ok(false)
+        let tip = self.tip().await?;
+        Ok(self.settle_at(tip).await?.is_some())
     }
 
-    pub(crate) async fn history(&self) -> Result<History, WorkspaceError> {
-        let Some(tip) = self.tip().await? else {
-            return Ok(History { base: self.base.clone(), ..History::default() });
+    /// The same for one whose tip is known. Returns what is on it.
+    pub(crate) async fn settle_at(&self, tip: Option<String>) -> Result<Option<Extent>, WorkspaceError> {
+        let Some(tip) = tip else { return Ok(None) };
+        let extent = self.extent(tip).await?;
+        if extent.count == 0 {
+            self.delete(&extent.tip).await?;
+            return Ok(None);
+        }
+        Ok(Some(extent))
+    }
+
+    async fn extent(&self, tip: String) -> Result<Extent, WorkspaceError> {
+        let start = self.start(&tip).await?;
+        let count = self.repository.count(&[&format!("{start}..{tip}")]).await?;
+        Ok(Extent { start, tip, count })
+    }
+
+    /// What is on it, which is looked for unless it is known.
+    pub(crate) async fn history(&self, known: Option<Extent>) -> Result<History, WorkspaceError> {
+        let extent = match known {
+            Some(known) => known,
+            None => match self.tip().await? {
+                Some(tip) => self.extent(tip).await?,
+                None => return Ok(self.nothing()),
+            },
         };
-        let base = self.start(&tip).await?;
+        let Extent { start: base, tip, count } = extent;
         let range = format!("{base}..{tip}");
-        let count = self.repository.count(&[&range]).await?;
         let git = self.repository.git();
         let args = ["log", "--no-show-signature", "--no-color", "--format=%H %s", "-n", NAMED, &range];
-        let log = git.text("list the commits", args).await?;
+        let log = git.text("list the commits", args);
+        let args = DIFF.into_iter().chain(["--shortstat", &base, &tip]);
+        let (log, sums) = tokio::join!(log, git.text("sum up the changes", args));
+        let log = log?;
         let info = |line: &str| {
             let (id, subject) = line.split_once(' ').unwrap_or((line, ""));
             CommitInfo { id: id.to_owned(), subject: subject.chars().take(SUBJECT).collect() }
         };
         let commits = log.lines().map(info).collect();
-        let args = DIFF.into_iter().chain(["--shortstat", &base, &tip]);
         // In a partial repository what a file was before may be missing. The commits are there all the same.
-        let sums = git.text("sum up the changes", args).await;
         let sums = sums.inspect_err(|error| tracing::warn!(%error, "the changes are not summed up"));
         let diff = stat(&sums.unwrap_or_default());
         Ok(History { base, head: Some(tip), commits, count, diff })
+    }
+
+    /// The history of one that isn't there.
+    pub(crate) fn nothing(&self) -> History {
+        History { base: self.base.clone(), ..History::default() }
     }
 }
 

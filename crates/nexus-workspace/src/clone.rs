@@ -122,10 +122,10 @@ impl PrivateClone {
         }
         let mut reason = Reason::default();
         let lock = locks.lock(&common).await;
-        let (foreign, delivery) = self.deliver(bases, &mut reason).await?;
+        let (foreign, mut delivery) = self.deliver(bases, &mut reason).await?;
         drop(lock);
         let changes = match &foreign {
-            Some(foreign) => self.compare(finish, foreign, &delivery, bases, &mut reason).await?,
+            Some(foreign) => self.compare(finish, foreign, &mut delivery, bases, &mut reason).await?,
             None => None,
         };
         if let Some(lost) = &delivery.lost {
@@ -136,10 +136,13 @@ impl PrivateClone {
             reason.add(more);
         }
         let _lock = locks.lock(&common).await;
-        let branch_kept = self.branch.settle().await?;
+        // Of a repository that was not read the branch may be from before.
+        let tip = if foreign.is_some() { delivery.tip } else { self.branch.tip().await? };
+        let extent = self.branch.settle_at(tip).await?;
         let kept = kept || !self.remove().await;
         let changed_files = changes.map(|changes| changes.count());
-        Ok(Fate { kept, branch_kept, changed_files, reason: reason.first.filter(|_| kept) })
+        let reason = reason.first.filter(|_| kept);
+        Ok(Fate { kept, branch_kept: extent.is_some(), changed_files, reason, extent })
     }
 
     /// What its repository says, and what came of it.
@@ -183,15 +186,13 @@ impl PrivateClone {
         Ok((Some(foreign), delivery))
     }
 
-    /// Looks up the submodules that it was given: their objects are read too.
-    pub(crate) async fn know_submodules(&mut self) -> Result<Vec<String>, WorkspaceError> {
-        let Some(origin) = self.layers.origin() else { return Ok(Vec::new()) };
-        let submodules = Submodules::of(&self.branch.repository, &origin.commit).await?;
+    /// Notes the submodules that it was given: their objects are read too. Returns what is to be said of them.
+    pub(crate) fn know_submodules(&mut self, submodules: &Submodules) -> Vec<String> {
         for submodule in &submodules.filled {
             let borrowed = if self.is_trusted { submodule.objects.len() } else { 1 };
             self.objects.extend(submodule.objects.iter().take(borrowed).cloned());
         }
-        Ok(submodules.notes())
+        submodules.notes()
     }
 
     /// The submodules that it was given.
@@ -278,12 +279,14 @@ impl PrivateClone {
         &self,
         finish: &Finish,
         foreign: &Foreign,
-        delivery: &Delivery,
+        delivery: &mut Delivery,
         bases: &Bases,
         reason: &mut Reason,
     ) -> Result<Option<Changes>, WorkspaceError> {
         let head = foreign.head().unwrap_or(&self.branch.base);
-        let files = match self.files(head).await? {
+        // What was brought back, or was checked out, is there.
+        let is_known = head == self.branch.base || delivery.tip.as_deref() == Some(head);
+        let files = match self.files_of(head, is_known).await? {
             Ok(files) => files,
             Err(why) => {
                 reason.keep(why);
@@ -302,6 +305,9 @@ impl PrivateClone {
             match commit_rest(&self.branch, &files, &changes, delivery.tip.as_deref(), head, message).await? {
                 Ok(commit) => {
                     bases.set_delivered(self.task, &commit);
+                    if commit != head {
+                        delivery.tip = Some(commit);
+                    }
                     Ok(Changes { there: Vec::new(), gone: Vec::new(), stored: Vec::new(), ..changes })
                 }
                 Err(refused) => {
@@ -317,13 +323,17 @@ impl PrivateClone {
 
     /// Its files, to be compared with the commit that they are of. Says why they can't be.
     pub(crate) async fn files(&self, head: &str) -> Result<Result<Files, String>, WorkspaceError> {
+        self.files_of(head, false).await
+    }
+
+    async fn files_of(&self, head: &str, is_known: bool) -> Result<Result<Files, String>, WorkspaceError> {
         let repository = &self.branch.repository;
         let is_layered = self.layers.is_layered();
         let root = if is_layered { self.layers.upper() } else { self.root.clone() };
         if let Some(hazard) = hazard::in_files(&root).await {
             return Ok(Err(hazard));
         }
-        if repository.resolve(&format!("{head}^{{commit}}")).await?.is_none() {
+        if !is_known && repository.resolve(&format!("{head}^{{commit}}")).await?.is_none() {
             return Ok(Err("its files are of a commit that the project doesn't have".to_owned()));
         }
         let working = self.layers.working_index();

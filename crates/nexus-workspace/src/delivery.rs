@@ -74,10 +74,13 @@ fn end<'a>(own: Option<&'a str>, head: Option<&'a str>, relation: Relation, is_k
 pub(crate) struct Known {
     ids: HashSet<String>,
     branches: Vec<String>,
+    /// Where the branch is that was asked for.
+    tip: Option<String>,
 }
 
 impl Known {
-    pub(crate) async fn of(repository: &Repository) -> Result<Self, WorkspaceError> {
+    pub(crate) async fn of(branch: &Branch) -> Result<Self, WorkspaceError> {
+        let (repository, reference) = (&branch.repository, branch.reference());
         // Broken refs are complained of, and left out.
         let asked = ["for-each-ref", "--format=%(objectname) %(refname)"];
         let printed = repository.git().run("list its branches", asked).await?;
@@ -85,6 +88,9 @@ impl Known {
         let mut known = Self::default();
         for (id, name) in text.lines().filter_map(|line| line.split_once(' ')) {
             known.ids.insert(id.to_owned());
+            if name == reference {
+                known.tip = Some(id.to_owned());
+            }
             if name.starts_with("refs/heads/") && known.branches.len() < NEGATIVES {
                 known.branches.push(id.to_owned());
             }
@@ -114,8 +120,8 @@ impl Sender<'_> {
     /// Brings the agent's commits over and sets the branch. Nobody else changes the repository meanwhile.
     pub(crate) async fn deliver(&self) -> Result<Delivery, WorkspaceError> {
         let repository = &self.branch.repository;
-        let known = Known::of(repository).await?;
-        let before = self.branch.tip().await?;
+        let known = Known::of(self.branch).await?;
+        let before = known.tip.clone();
         let is_old = |id: &str| known.has(id) || id == self.branch.base || self.delivered == Some(id);
         let fresh: BTreeMap<&str, &str> = self.foreign.all().filter(|(_, id)| !is_old(id)).collect();
         let facade = match fresh.is_empty() {
@@ -129,13 +135,16 @@ impl Sender<'_> {
         let head = self.foreign.head();
         let relation = relation(&git, own, head).await?;
         let end = end(own, head, relation, head.is_some_and(&is_old));
+        let mut negatives = None;
         let mut delivery = Delivery { name: self.branch.name.clone(), tip: before.clone(), ..Delivery::default() };
         if let Some(end) = end
             && before.as_deref() != Some(end)
         {
-            let negatives = self.healthy(&git, &known).await?;
             let brought = match &facade {
-                Some(facade) if !is_old(end) => bring(facade, repository, end, &negatives).await?,
+                Some(facade) if !is_old(end) => {
+                    negatives = Some(self.healthy(&git, &known).await?);
+                    bring(facade, repository, end, negatives.as_deref().unwrap_or_default()).await?
+                }
                 _ => Ok(()),
             };
             let placed = match brought {
@@ -149,8 +158,11 @@ impl Sender<'_> {
         }
         if delivery.refused.is_some() {
             delivery.lost = Some(self.branch.reference());
-        } else if !fresh.is_empty() {
-            let negatives = self.healthy(&git, &known).await?;
+        } else if fresh.values().any(|id| delivery.tip.as_deref() != Some(*id)) {
+            let negatives = match negatives {
+                Some(negatives) => negatives,
+                None => self.healthy(&git, &known).await?,
+            };
             delivery.lost = lost(&git, &fresh, delivery.tip.as_deref(), &negatives).await?;
         }
         Ok(delivery)
@@ -159,7 +171,7 @@ impl Sender<'_> {
     /// A ref of the agent's that names commits which the project has on no branch, where none is to be brought any more.
     pub(crate) async fn lost(&self) -> Result<Option<String>, WorkspaceError> {
         let repository = &self.branch.repository;
-        let known = Known::of(repository).await?;
+        let known = Known::of(self.branch).await?;
         let is_old = |id: &str| known.has(id) || id == self.branch.base;
         let fresh: BTreeMap<&str, &str> = self.foreign.all().filter(|(_, id)| !is_old(id)).collect();
         if fresh.is_empty() {
@@ -167,7 +179,7 @@ impl Sender<'_> {
         }
         let facade = Facade::make(self.scratch.clone(), repository, self.settings, self.foreign).await?;
         let negatives = self.healthy(&facade.git(), &known).await?;
-        lost(&facade.git(), &fresh, self.branch.tip().await?.as_deref(), &negatives).await
+        lost(&facade.git(), &fresh, known.tip.as_deref(), &negatives).await
     }
 
     /// Sets the branch. Where somebody else has moved it, another one beside it.

@@ -1,6 +1,6 @@
 //! How an attempt's workspace is finished, and what becomes of it.
 
-use crate::branch::Branch;
+use crate::branch::{Branch, Extent};
 use crate::error::WorkspaceError;
 use crate::files::{Changes, Files};
 
@@ -32,12 +32,14 @@ pub(crate) struct Fate {
     pub(crate) branch_kept: bool,
     pub(crate) changed_files: Option<u64>,
     pub(crate) reason: Option<String>,
+    /// What is on the branch, if that is known.
+    pub(crate) extent: Option<Extent>,
 }
 
 impl Fate {
     /// One that nothing is known of, which is kept.
     pub(crate) fn unknown(reason: impl Into<String>) -> Self {
-        Self { kept: true, branch_kept: true, changed_files: None, reason: Some(reason.into()) }
+        Self { kept: true, branch_kept: true, reason: Some(reason.into()), ..Self::default() }
     }
 }
 

@@ -1,13 +1,13 @@
 //! What an attempt has changed over a checkout, told by its upper layer alone: it costs by what was changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::error::WorkspaceError;
 use crate::files::{Changes, Files, take_over};
 use crate::index::{Difference, Index, NOTHING, difference, note};
 use crate::paths::{bytes, from_bytes, lines};
-use crate::survey::{SUBMODULE, Survey, Surveyor, TREE, Tracked, tree_below, tree_entries};
+use crate::survey::{Entries, SUBMODULE, Survey, Surveyor, TREE, Tracked, tree_below, tree_entries};
 
 impl Files {
     pub(crate) async fn changes_of_layer(&self, index: &Index, commit: &str) -> Result<Changes, WorkspaceError> {
@@ -36,8 +36,9 @@ impl Files {
         self.moved(&survey, &layer, index, commit, &mut changes).await?;
         let shown = self.shown(&surveyor, &layer, &since, &mut changes).await?;
         changes.stored.extend(shown);
-        changes.there =
-            self.differing(index, commit, std::mem::take(&mut survey.present), &mut changes.withheld).await?;
+        changes.there = self
+            .differing(index, commit, std::mem::take(&mut survey.present), &survey.entries, &mut changes.withheld)
+            .await?;
         let withheld = std::mem::take(&mut changes.withheld);
         self.withhold(&mut changes, survey.new).await?;
         changes.withheld.extend(withheld);
@@ -124,11 +125,11 @@ impl Files {
         index: &Index,
         commit: &str,
         present: Vec<PathBuf>,
+        known: &Entries,
         withheld: &mut Vec<(PathBuf, String)>,
     ) -> Result<Vec<PathBuf>, WorkspaceError> {
-        let known = tree_entries(&self.git, commit, &present).await?;
         let (plain, odd): (Vec<PathBuf>, Vec<PathBuf>) =
-            present.into_iter().partition(|path| self.is_plain(path, &known));
+            present.into_iter().partition(|path| self.is_plain(path, known));
         let mut unsure = odd;
         if !plain.is_empty() {
             let mut input = Vec::new();
@@ -161,7 +162,7 @@ impl Files {
     }
 
     /// A regular file of the mode that the commit says, whose name git reads as it is from a line.
-    fn is_plain(&self, path: &Path, known: &BTreeMap<PathBuf, (String, String)>) -> bool {
+    fn is_plain(&self, path: &Path, known: &Entries) -> bool {
         let Ok(metadata) = self.root.join(path).symlink_metadata() else { return false };
         let mode = if self.medium.has_modes && is_executable(&metadata) { "100755" } else { "100644" };
         let fits = known

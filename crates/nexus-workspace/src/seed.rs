@@ -46,7 +46,8 @@ impl Seed<'_> {
         self.write(git_dir, &refs).map_err(WorkspaceError::io("write", git_dir))
     }
 
-    fn write(&self, git_dir: &Path, refs: &str) -> io::Result<()> {
+    /// The same, where the refs are known.
+    pub(crate) fn write(&self, git_dir: &Path, refs: &str) -> io::Result<()> {
         for directory in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
             fs::create_dir_all(git_dir.join(directory))?;
         }
@@ -81,33 +82,27 @@ impl Seed<'_> {
 
     /// The project's branches as those of a remote, and its tags; without tasks' branches, which are none of its business,
     /// and without what is broken.
-    async fn refs(&self) -> Result<String, WorkspaceError> {
+    pub(crate) async fn refs(&self) -> Result<String, WorkspaceError> {
         let git = self.repository.git();
+        let list =
+            async |format| git.run("list its branches", ["for-each-ref", format, "refs/heads", "refs/tags"]).await;
+        // Only where each object is there git tells of what kind they are.
+        let printed = list("--format=%(objectname) %(refname) %(objecttype)").await?;
+        if printed.success() {
+            let text = String::from_utf8_lossy(&printed.stdout).into_owned();
+            let refs = text.lines().filter_map(|line| line.rsplit_once(' ')?.0.split_once(' '));
+            return Ok(packed(refs.filter(|(_, name)| is_theirs(name))));
+        }
         // Broken refs are complained of, and left out.
-        let asked = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags"];
-        let printed = git.run("list its branches", asked).await?;
+        let printed = list("--format=%(objectname) %(refname)").await?;
         let text = String::from_utf8_lossy(&printed.stdout).into_owned();
-        let listed: Vec<(&str, &str)> = text
-            .lines()
-            .filter_map(|line| line.split_once(' '))
-            .filter(|(_, name)| !name.starts_with("refs/heads/nexus/") && !name.starts_with("refs/heads/nexus-"))
-            .collect();
+        let listed: Vec<(&str, &str)> =
+            text.lines().filter_map(|line| line.split_once(' ')).filter(|(_, name)| is_theirs(name)).collect();
         let ids: String = listed.iter().map(|(id, _)| format!("{id}\n")).collect();
         let args = ["cat-file", "--batch-check=%(objecttype)"];
         let kinds = git.fed("look for commits", args, ids.into_bytes()).await?;
-        let mut refs: Vec<String> = listed
-            .into_iter()
-            .zip(kinds.lines())
-            .filter(|(_, kind)| !kind.ends_with("missing"))
-            .map(|((id, name), _)| match name.strip_prefix("refs/heads/") {
-                Some(branch) => format!("{id} refs/remotes/origin/{branch}\n"),
-                None => format!("{id} {name}\n"),
-            })
-            .collect();
-        refs.sort_by(|one, other| {
-            one.split_once(' ').map(|part| part.1).cmp(&other.split_once(' ').map(|part| part.1))
-        });
-        Ok(std::iter::once("# pack-refs with: sorted \n".to_owned()).chain(refs).collect())
+        let there = listed.into_iter().zip(kinds.lines()).filter(|(_, kind)| !kind.ends_with("missing"));
+        Ok(packed(there.map(|(listed, _)| listed)))
     }
 
     fn config(&self) -> String {
@@ -164,6 +159,23 @@ impl Seed<'_> {
         }
         config.text
     }
+}
+
+/// Not one of the tasks'.
+fn is_theirs(name: &str) -> bool {
+    !name.starts_with("refs/heads/nexus/") && !name.starts_with("refs/heads/nexus-")
+}
+
+/// The file of these refs, ids and names, in which branches are a remote's.
+fn packed<'a>(refs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let named = |(id, name): (&str, &str)| match name.strip_prefix("refs/heads/") {
+        Some(branch) => (format!("refs/remotes/origin/{branch}"), id.to_owned()),
+        None => (name.to_owned(), id.to_owned()),
+    };
+    let mut refs: Vec<(String, String)> = refs.map(named).collect();
+    refs.sort();
+    let lines = refs.into_iter().map(|(name, id)| format!("{id} {name}\n"));
+    std::iter::once("# pack-refs with: sorted \n".to_owned()).chain(lines).collect()
 }
 
 /// What is written in `https://name:word@host` before the host is nobody's business.

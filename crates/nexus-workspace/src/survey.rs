@@ -49,9 +49,14 @@ struct Listing {
     unread: Vec<PathBuf>,
 }
 
+/// Of a commit: mode and id of each path.
+pub(crate) type Entries = BTreeMap<PathBuf, (String, String)>;
+
 /// What was found.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
+    /// What the commit has of all that was found, where it wasn't listed before.
+    pub(crate) entries: Entries,
     /// Files that are there and known to the commit.
     pub(crate) present: Vec<PathBuf>,
     pub(crate) new: Vec<PathBuf>,
@@ -109,9 +114,11 @@ impl Surveyor<'_> {
             survey.gone.extend(listing.gone);
             survey.opaque.extend(listing.opaque);
             survey.moved.extend(listing.moved);
-            let (present, unknown) = self.known(listing.files, Sort::File, &mut survey).await?;
-            let (tracked, untracked) = self.known(listing.directories, Sort::Directory, &mut survey).await?;
+            let entries = self.entries(listing.files.iter().chain(&listing.directories)).await?;
+            let (present, unknown) = self.known(listing.files, Sort::File, &entries, &mut survey);
+            let (tracked, untracked) = self.known(listing.directories, Sort::Directory, &entries, &mut survey);
             survey.present.extend(present);
+            survey.entries.extend(entries);
             let ignored = self.ignored(unknown.iter().chain(&untracked)).await?;
             let (ignored_files, new) = unknown.into_iter().partition(|path| ignored.contains(path));
             survey.new.extend::<Vec<PathBuf>>(new);
@@ -143,31 +150,39 @@ impl Surveyor<'_> {
         listed.await.map_err(|_| WorkspaceError::ShutDown)
     }
 
+    /// What the commit has of these paths; nothing where it was listed before.
+    async fn entries(&self, paths: impl Iterator<Item = &PathBuf>) -> Result<Entries, WorkspaceError> {
+        match &self.tracked {
+            Tracked::Listed { .. } => Ok(Entries::new()),
+            Tracked::Commit(commit) => tree_entries(self.git, commit, paths).await,
+        }
+    }
+
     /// Parts paths into those that the commit has, and the others.
-    async fn known(
+    fn known(
         &self,
         paths: Vec<PathBuf>,
         sort: Sort,
+        entries: &Entries,
         survey: &mut Survey,
-    ) -> Result<(Vec<PathBuf>, Vec<PathBuf>), WorkspaceError> {
+    ) -> (Vec<PathBuf>, Vec<PathBuf>) {
         match &self.tracked {
             Tracked::Listed { files, directories } => {
                 // What stands where the commit has the other sort is new.
                 let known = if sort == Sort::File { files } else { directories };
-                Ok(paths.into_iter().partition(|path| known.contains(path)))
+                paths.into_iter().partition(|path| known.contains(path))
             }
-            Tracked::Commit(commit) => {
-                let known = tree_entries(self.git, commit, &paths).await?;
-                let is_link = |path: &PathBuf| known.get(path).is_some_and(|(mode, _)| mode == SUBMODULE);
+            Tracked::Commit(_) => {
+                let is_link = |path: &PathBuf| entries.get(path).is_some_and(|(mode, _)| mode == SUBMODULE);
                 let (links, paths): (Vec<_>, Vec<_>) = paths.into_iter().partition(is_link);
                 // A file or a link may stand for one.
                 let (directories, files): (Vec<_>, Vec<_>) =
                     links.into_iter().partition(|path| plain::is_directory(&self.root.join(path)));
                 survey.nested.extend(directories.into_iter().filter(|path| is_filled(&self.root.join(path))));
                 let (mut present, unknown): (Vec<_>, Vec<_>) =
-                    paths.into_iter().partition(|path| known.contains_key(path));
+                    paths.into_iter().partition(|path| entries.contains_key(path));
                 present.extend(files);
-                Ok((present, unknown))
+                (present, unknown)
             }
         }
     }
@@ -274,9 +289,9 @@ fn literal(git: &Git) -> Git {
 pub(crate) async fn tree_entries(
     git: &Git,
     commit: &str,
-    paths: &[PathBuf],
-) -> Result<BTreeMap<PathBuf, (String, String)>, WorkspaceError> {
-    let mut found = BTreeMap::new();
+    paths: impl IntoIterator<Item = &PathBuf>,
+) -> Result<Entries, WorkspaceError> {
+    let mut found = Entries::new();
     let mut levels: BTreeMap<usize, Vec<&PathBuf>> = BTreeMap::new();
     for path in paths {
         levels.entry(path.components().count()).or_default().push(path);
@@ -292,11 +307,7 @@ pub(crate) async fn tree_entries(
 }
 
 /// All files of a commit below a directory, with mode and id.
-pub(crate) async fn tree_below(
-    git: &Git,
-    commit: &str,
-    directory: &Path,
-) -> Result<BTreeMap<PathBuf, (String, String)>, WorkspaceError> {
+pub(crate) async fn tree_below(git: &Git, commit: &str, directory: &Path) -> Result<Entries, WorkspaceError> {
     let args = ["ls-tree", "-r", "-z", "--full-tree", commit, "--"].map(std::ffi::OsString::from);
     let printed =
         literal(git).list("look into the commit", args.into_iter().chain([directory.as_os_str().to_owned()])).await?;

@@ -101,6 +101,14 @@ impl Prepared {
     }
 }
 
+/// Where a task's branch starts.
+struct Begun {
+    branch: Branch,
+    /// The commit that it is at, if it is there.
+    tip: Option<String>,
+    looking: Looking,
+}
+
 #[derive(Debug)]
 enum Place {
     Worktree(Box<Worktree>),
@@ -191,8 +199,11 @@ impl Workspaces {
             Place::Project => (kept(true), None),
         };
         let history = match &on {
+            // One that was looked at is not looked at again, and neither is one that is gone.
+            Some(branch) if !fate.branch_kept => Some(branch.nothing()),
             Some(branch) => {
-                branch.history().await.inspect_err(|error| tracing::warn!(%error, "a branch is not read")).ok()
+                let history = branch.history(fate.extent.clone()).await;
+                history.inspect_err(|error| tracing::warn!(%error, "a branch is not read")).ok()
             }
             None => None,
         };
@@ -238,7 +249,7 @@ impl Workspaces {
         task: TaskId,
         mut repository: Repository,
         path: &Path,
-    ) -> Result<(Branch, Looking), WorkspaceError> {
+    ) -> Result<Begun, WorkspaceError> {
         let (head, data) = (repository.head.clone(), self.data());
         let known = self.bases.get(task);
         let is_begun = known.is_some() || path.symlink_metadata().is_ok();
@@ -247,8 +258,9 @@ impl Workspaces {
         {
             let changes = uncommitted::recall(&repository, known).await?;
             repository.head.clone_from(known);
-            let branch = Branch { is_snapshot: true, ..Branch::of(repository, task, known.clone()).await? };
-            return Ok((branch, Looking::known(Some(changes))));
+            let (branch, tip) = Branch::with_tip(repository, task, known.clone()).await?;
+            let branch = Branch { is_snapshot: true, ..branch };
+            return Ok(Begun { branch, tip, looking: Looking::known(Some(changes)) });
         }
         if wanted.include_uncommitted
             && !is_begun
@@ -256,24 +268,24 @@ impl Workspaces {
         {
             self.bases.begin_snapshot(task, &commit);
             repository.head.clone_from(&commit);
-            let branch = Branch { is_snapshot: true, ..Branch::of(repository, task, commit).await? };
-            return Ok((branch, Looking::known(Some(changes))));
+            let (branch, tip) = Branch::with_tip(repository, task, commit).await?;
+            let branch = Branch { is_snapshot: true, ..branch };
+            return Ok(Begun { branch, tip, looking: Looking::known(Some(changes)) });
         }
         let looking = Looking::begin(&self.looks, repository.clone(), data, task);
-        let branch = Branch::of(repository, task, String::new()).await?;
+        let (branch, tip) = Branch::with_tip(repository, task, String::new()).await?;
         let repository = &branch.repository;
-        let tip = branch.tip().await?;
-        let base = match (tip, self.bases.get(task)) {
+        let base = match (&tip, known) {
             (None, _) if path.symlink_metadata().is_err() => {
                 self.bases.forget(task);
                 head
             }
             (_, Some(known)) => known,
-            (Some(tip), None) => repository.merge_base(&tip, &head).await?.unwrap_or(head),
+            (Some(tip), None) => repository.merge_base(tip, &head).await?.unwrap_or(head),
             (None, None) => head,
         };
         let base = self.bases.begin(task, &base);
-        Ok((Branch { base, ..branch }, looking))
+        Ok(Begun { branch: Branch { base, ..branch }, tip, looking })
     }
 
     /// The uncommitted changes of a project that the agent of such a task doesn't see, or starts from. None where there is
@@ -303,7 +315,7 @@ impl Workspaces {
     ) -> Result<Option<Prepared>, WorkspaceError> {
         let Some(repository) = Repository::find_for(project, task).await? else { return Ok(None) };
         let _lock = self.locks.lock(&repository.common).await;
-        let (branch, looking) = self.branch(wanted, task, repository, path).await?;
+        let Begun { branch, looking, .. } = self.branch(wanted, task, repository, path).await?;
         let Some(worktree) = Worktree::make(branch, path).await? else { return Ok(None) };
         let path = worktree.project();
         // A directory that is not committed yet is missing in the worktree.
@@ -327,20 +339,20 @@ impl Workspaces {
         let prefix = repository.prefix.clone();
         // Who cleans up holds it until what is there is removed, so what is found here stays. Cloning disturbs nobody.
         let lock = self.locks.lock(&repository.common).await;
-        let (branch, looking) = self.branch(wanted, task, repository, path).await?;
+        let Begun { branch, tip, looking } = self.branch(wanted, task, repository, path).await?;
         let mut clone = self.clone_of(task, branch, path);
         let found = clone.look();
         drop(lock);
-        match found {
-            Look::Nothing => clone.make(mountable && self.overlays().is_ok()).await?,
+        let submodules = match found {
+            Look::Nothing => clone.make(tip.as_deref(), mountable && self.overlays().is_ok()).await?,
             Look::Clone => clone.again(mountable && self.overlays().is_ok()).await?,
             Look::Other => return Ok(None),
-        }
+        };
         match clone.overlay() {
             Some(overlay) => nothing_leads_elsewhere(&overlay, &prefix)?,
             None => make_below(path, &prefix)?,
         }
-        let notes = clone.know_submodules().await?;
+        let notes = clone.know_submodules(&submodules);
         let path: PathBuf = path.join(prefix).components().collect();
         let branch = Some(clone.branch.name.clone());
         let place = Place::Clone(Box::new(clone));

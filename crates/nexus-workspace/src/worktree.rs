@@ -132,7 +132,8 @@ impl Worktree {
         let branch_kept = self.branch.tip().await?.is_some();
         reason = reason.or_else(|| changes.reason());
         let kept = changes.is_any() || lost;
-        Ok(Fate { kept, branch_kept, changed_files: Some(changes.count()), reason: reason.filter(|_| kept) })
+        let (changed_files, reason) = (Some(changes.count()), reason.filter(|_| kept));
+        Ok(Fate { kept, branch_kept, changed_files, reason, extent: None })
     }
 
     /// What the agent has committed on a branch of its own, or on none, is on the task's branch then, if it goes on from

@@ -20,11 +20,10 @@ use crate::submodules::{self, Submodule, Submodules};
 
 impl PrivateClone {
     /// Makes it, whole or not at all. With `layered` its files are those of a prepared checkout.
-    pub(crate) async fn make(&self, layered: bool) -> Result<(), WorkspaceError> {
+    /// It goes on at `tip`, where an attempt before has ended, if there was one.
+    pub(crate) async fn make(&self, tip: Option<&str>, layered: bool) -> Result<Submodules, WorkspaceError> {
         self.layers.remove().map_err(WorkspaceError::io("remove", self.layers.root()))?;
-        // It goes on where an attempt before has ended, if there was one.
-        let tip = self.branch.tip().await?;
-        let commit = tip.as_ref().unwrap_or(&self.branch.base);
+        let commit = tip.unwrap_or(&self.branch.base);
         if layered {
             self.make_layered(commit, tip.is_some()).await
         } else {
@@ -32,21 +31,23 @@ impl PrivateClone {
         }
     }
 
-    async fn make_layered(&self, commit: &str, are_agents: bool) -> Result<(), WorkspaceError> {
-        let submodules = Submodules::of(&self.branch.repository, commit).await?;
+    async fn make_layered(&self, commit: &str, are_agents: bool) -> Result<Submodules, WorkspaceError> {
+        let seed = self.seed(commit);
+        let (submodules, refs) = tokio::try_join!(Submodules::of(&self.branch.repository, commit), seed.refs())?;
         let lower = self.lower(commit, &submodules, are_agents).await?;
         let io = |doing| WorkspaceError::io(doing, self.layers.root());
         self.layers.note(&Origin { commit: commit.to_owned(), lower }).map_err(io("write"))?;
         // The upper layer comes last: with it the workspace is there.
         let partial = self.layers.root().join("upper.partial");
         let git_dir = partial.join(".git");
-        self.plant(&git_dir, commit).await?;
+        self.plant(&git_dir, &seed, &refs).await?;
         for submodule in &submodules.filled {
             self.seed_of(submodule).plant(&git_dir.join(&submodule.git_dir)).await?;
         }
         fs::create_dir_all(self.layers.work()).map_err(io("create"))?;
         fs::create_dir_all(&self.root).map_err(io("create"))?;
-        fs::rename(&partial, self.layers.upper()).map_err(io("create"))
+        fs::rename(&partial, self.layers.upper()).map_err(io("create"))?;
+        Ok(submodules)
     }
 
     /// The checkouts that its files are made of, the outermost first.
@@ -67,26 +68,29 @@ impl PrivateClone {
         Ok(lower)
     }
 
-    async fn make_whole(&self, commit: &str, are_agents: bool) -> Result<(), WorkspaceError> {
+    async fn make_whole(&self, commit: &str, are_agents: bool) -> Result<Submodules, WorkspaceError> {
         let partial = self.root.with_extension("partial");
         // From a making that was cut off: nobody has worked in it yet.
         copy::remove(&partial).map_err(WorkspaceError::io("remove", &partial))?;
         fs::create_dir_all(&partial).map_err(WorkspaceError::io("create", &partial))?;
         let made = self.fill(&partial, commit, are_agents).await;
-        let made =
-            made.and_then(|()| fs::rename(&partial, &self.root).map_err(WorkspaceError::io("create", &self.root)));
+        let made = made.and_then(|made| {
+            fs::rename(&partial, &self.root).map(|()| made).map_err(WorkspaceError::io("create", &self.root))
+        });
         if made.is_err() {
             let _ = copy::remove(&partial);
         }
         made
     }
 
-    async fn fill(&self, partial: &Path, commit: &str, are_agents: bool) -> Result<(), WorkspaceError> {
+    async fn fill(&self, partial: &Path, commit: &str, are_agents: bool) -> Result<Submodules, WorkspaceError> {
         let git_dir = partial.join(".git");
-        self.plant(&git_dir, commit).await?;
+        let seed = self.seed(commit);
+        self.plant(&git_dir, &seed, &seed.refs().await?).await?;
         let index = git_dir.join("index");
         check_out(&self.branch.repository, partial, &index, commit, are_agents).await?;
-        for submodule in &Submodules::of(&self.branch.repository, commit).await?.filled {
+        let submodules = Submodules::of(&self.branch.repository, commit).await?;
+        for submodule in &submodules.filled {
             let own = git_dir.join(&submodule.git_dir);
             self.seed_of(submodule).plant(&own).await?;
             let files = partial.join(&submodule.path);
@@ -97,11 +101,12 @@ impl PrivateClone {
         }
         let origin = Origin { commit: commit.to_owned(), lower: Vec::new() };
         let kept = self.layers.note(&origin).and_then(|()| index::copy(&index, &self.layers.kept_index()));
-        kept.map_err(WorkspaceError::io("write", self.layers.root()))
+        kept.map_err(WorkspaceError::io("write", self.layers.root()))?;
+        Ok(submodules)
     }
 
-    async fn plant(&self, git_dir: &Path, commit: &str) -> Result<(), WorkspaceError> {
-        self.seed(commit).plant(git_dir).await?;
+    async fn plant(&self, git_dir: &Path, seed: &Seed<'_>, refs: &str) -> Result<(), WorkspaceError> {
+        seed.write(git_dir, refs).map_err(WorkspaceError::io("write", git_dir))?;
         if !self.is_trusted {
             return Ok(());
         }
@@ -133,19 +138,25 @@ impl PrivateClone {
     }
 
     /// Gets the one that is there ready for another attempt, for which layers can be mounted, or can't.
-    pub(crate) async fn again(&self, layered: bool) -> Result<(), WorkspaceError> {
+    pub(crate) async fn again(&self, layered: bool) -> Result<Submodules, WorkspaceError> {
+        let submodules = match self.layers.origin() {
+            Some(origin) => Submodules::of(&self.branch.repository, &origin.commit).await?,
+            None => Submodules::default(),
+        };
         if !self.layers.is_layered() {
-            return Ok(());
+            return Ok(submodules);
         }
         let io = |doing| WorkspaceError::io(doing, self.layers.root());
         fs::create_dir_all(&self.root).map_err(io("create"))?;
         let origin = self.layers.origin().ok_or_else(|| io("read")(std::io::ErrorKind::NotFound.into()))?;
         if !self.checkouts.has(&origin.lower) {
-            let submodules = Submodules::of(&self.branch.repository, &origin.commit).await?;
             let lower = self.lower(&origin.commit, &submodules, false).await?;
             self.layers.note(&Origin { lower, ..origin }).map_err(io("write"))?;
         }
-        if layered { Ok(()) } else { self.flatten().await }
+        if !layered {
+            self.flatten().await?;
+        }
+        Ok(submodules)
     }
 
     /// Makes one directory of the layers.
