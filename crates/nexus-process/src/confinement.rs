@@ -12,6 +12,7 @@ use std::process::Stdio;
 
 use nexus_warden::protocol::{Bind, Confinement, Network, Tier};
 
+mod known;
 mod programs;
 mod system;
 
@@ -92,7 +93,7 @@ impl Policy<'_> {
         }
         let apart = [self.data_dir, self.workspace];
         let programs = Programs { system, home: self.home, apart: &apart, path: self.path };
-        reach.read.extend(programs.reach(Some(self.program)));
+        reach.read.extend(system.known.reach(&programs, Some(self.program)));
         self.readable.iter().for_each(|path| reach.read(path));
         self.read.iter().for_each(|path| reach.read(&self.expanded(path)));
         self.write.iter().for_each(|path| reach.write(&self.expanded(path)));

@@ -4,6 +4,8 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::known::Known;
+
 /// Where systems keep programs, libraries and what belongs to them.
 const ROOTS: [&str; 12] = [
     "/usr",
@@ -31,6 +33,8 @@ pub struct System {
     pub(super) secret: Vec<PathBuf>,
     /// All the rest of it, entry by entry.
     pub(super) open: Vec<PathBuf>,
+    /// What programs beside it were found to need.
+    pub(super) known: Known,
 }
 
 impl System {

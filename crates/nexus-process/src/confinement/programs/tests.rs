@@ -41,6 +41,31 @@ impl Home {
     }
 }
 
+#[test]
+fn what_is_put_on_the_path_counts_at_once() {
+    let home = Home::new();
+    home.program("bin/one");
+    home.program("packages/one/node_modules/two/two.js");
+    let system = System { readable: vec!["/bin".into(), "/usr".into()], ..System::default() };
+    let (whole, data, path) = (home.path(""), home.path("data"), home.path("bin").into_os_string());
+    let look = |workspace: &str| {
+        let workspace = home.path(workspace);
+        let apart: [&Path; 2] = [&data, &workspace];
+        system.known.reach(&Programs { system: &system, home: Some(&whole), apart: &apart, path: &path }, None)
+    };
+    let packages = home.path("packages/one/node_modules");
+    assert!(!reaches(&look("data/workspaces/1"), &packages));
+    home.link("bin/two", "packages/one/node_modules/two/two.js");
+    // Some kernels tell changes of the same few milliseconds the same time.
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+    let times = std::fs::FileTimes::new().set_modified(later);
+    std::fs::File::open(home.path("bin")).unwrap().set_times(times).unwrap();
+    assert!(reaches(&look("data/workspaces/2"), &packages));
+    // Never by way of a program: the workspace itself.
+    assert!(!reaches(&look("packages"), &packages));
+    assert!(reaches(&look("data/workspaces/3"), &packages));
+}
+
 fn reaches(reach: &BTreeSet<PathBuf>, path: &Path) -> bool {
     path.ancestors().any(|part| reach.contains(part))
 }
