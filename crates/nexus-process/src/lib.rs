@@ -6,6 +6,7 @@
 //! `setsid`. On Windows it is a job object, which also ends with the company: an interrupt is a Ctrl+Break, and nothing lies
 //! between that and a kill.
 
+mod attended;
 mod capture;
 #[cfg(unix)]
 pub mod bridge {
@@ -42,6 +43,7 @@ mod tree;
 mod turns;
 mod wardens;
 
+pub use attended::attend;
 pub use capture::{CaptureError, Captured, capture};
 pub use command::{Command, Stdin, StdinWriter};
 pub use environment::{is_root, user_environment};

@@ -78,6 +78,8 @@ fn run(mut start: Start, caller: u32) -> Result<Exit, Fault> {
     let parent = pidfd_open(parent, PidfdFlags::empty()).map_err(|error| forked(error.into()))?;
     let _ = rustix::thread::set_name(c"nexus-within");
     rustix::thread::set_no_new_privs(true).map_err(|error| forked(error.into()))?;
+    // The program decides what becomes of an interrupt: an editor goes on.
+    fork::ignore_typed();
     start.env = std::env::vars_os().filter_map(variable).collect();
     start.own_session = false;
     start.stdin = true;

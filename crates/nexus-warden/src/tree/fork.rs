@@ -224,6 +224,13 @@ pub(crate) fn ignore_ends() {
     }
 }
 
+/// Is deaf to what is typed to end others, until [`unblock`].
+pub(crate) fn ignore_typed() {
+    for signal in [libc::SIGINT, libc::SIGQUIT] {
+        let _ = handle(signal, libc::SIG_IGN);
+    }
+}
+
 fn handle(signal: i32, how: libc::sighandler_t) -> io::Result<()> {
     #[expect(unsafe_code, reason = "dispositions have no safe interface")]
     // SAFETY: no handler is installed, only one of the two fixed meanings.
