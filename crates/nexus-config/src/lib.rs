@@ -24,7 +24,7 @@ pub use errors::{ConfigError, ConfigErrors, ConfigReport};
 pub use load::{Loaded, load};
 pub use schema::schemas;
 pub use secret::{Address, Secret};
-pub use settings::{Apply, ApplyMethod, Broker, Bus, History, Nats, Settings, SyncPolicy, Tls, Web};
+pub use settings::{Apply, ApplyMethod, Broker, Bus, History, Nats, Settings, SyncPolicy, Tls, Web, Workspaces};
 pub use show::show;
 pub use source::{Override, Source};
 pub use watch::watch;

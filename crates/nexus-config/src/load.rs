@@ -82,8 +82,8 @@ pub(crate) fn load_dir(source: &Source, dir: Option<PathBuf>) -> Result<Loaded, 
     resolve_paths(&mut parsed.file, &layers, dir.as_deref());
     let company = company(&parsed);
     let (Some(company), true) = (company, errors.is_empty()) else { return Err(ConfigErrors::new(errors)) };
-    let CompanyFile { nats, bus, broker, history, web, apply, .. } = parsed.file;
-    let settings = Settings { nats, bus, broker, history, web, apply };
+    let CompanyFile { nats, bus, broker, history, web, apply, workspaces, .. } = parsed.file;
+    let settings = Settings { nats, bus, broker, history, web, apply, workspaces };
     let files = found.into_iter().filter_map(|file| file.path).chain(role_files).collect();
     let mut origins = origins(&layers);
     origins.extend(role_origins);

@@ -9,7 +9,7 @@ use nexus_core::budget::Budget;
 use nexus_core::company::Delegation;
 use nexus_core::id::{AgentName, DepartmentName};
 use nexus_core::restart::RestartPolicy;
-use nexus_core::units::Span;
+use nexus_core::units::{Size, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -56,6 +56,8 @@ pub(crate) struct CompanyFile {
     pub(crate) web: Web,
     #[serde(default)]
     pub(crate) apply: Apply,
+    #[serde(default)]
+    pub(crate) workspaces: Workspaces,
 }
 
 fn default_name() -> String {
@@ -79,6 +81,7 @@ pub struct Settings {
     pub history: History,
     pub web: Web,
     pub apply: Apply,
+    pub workspaces: Workspaces,
 }
 
 /// The NATS cluster to use. Without `url` the company starts a private server of its own.
@@ -200,6 +203,32 @@ pub enum ApplyMethod {
     Merge,
     /// The task's commits are made anew on top of the current branch.
     Rebase,
+}
+
+/// Prepared checkouts, which are kept in the data directory for the next tasks. One that a workspace lies over always stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Workspaces {
+    /// How much they may take up, all together. The longest unused go first.
+    #[serde(default = "default_cache_size")]
+    pub cache_size: Size,
+    /// How long one stays that no task uses.
+    #[serde(default = "default_cache_age")]
+    pub cache_age: Span,
+}
+
+const fn default_cache_size() -> Size {
+    Size::from_bytes(20 << 30)
+}
+
+const fn default_cache_age() -> Span {
+    Span::from_secs(14 * 24 * 60 * 60)
+}
+
+impl Default for Workspaces {
+    fn default() -> Self {
+        Self { cache_size: default_cache_size(), cache_age: default_cache_age() }
+    }
 }
 
 fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {

@@ -40,6 +40,7 @@ pub fn show(loaded: &Loaded) -> String {
         history: settings.history,
         web: settings.web,
         apply: settings.apply,
+        workspaces: settings.workspaces,
     };
     let mut out = String::from("# nexus.toml\n");
     let mut printer = Printer { origins: &loaded.origins, out: &mut out };

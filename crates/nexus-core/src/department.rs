@@ -217,15 +217,23 @@ pub struct Workspace {
     /// A task's own `include_uncommitted` wins over it.
     #[serde(default)]
     pub include_uncommitted: bool,
+    /// Whether a clone's files are layers over a prepared checkout, where the machine can mount these for the agent. Without
+    /// them each task copies its files, which takes longer, and all files are the agent's own.
+    #[serde(default = "default_layers")]
+    pub layers: bool,
 }
 
 const fn default_commit() -> bool {
     true
 }
 
+const fn default_layers() -> bool {
+    true
+}
+
 impl Default for Workspace {
     fn default() -> Self {
-        Self { mode: None, commit: default_commit(), include_uncommitted: false }
+        Self { mode: None, commit: default_commit(), include_uncommitted: false, layers: default_layers() }
     }
 }
 

@@ -16,7 +16,7 @@ use nexus_core::task::STORED_VERSION;
 use nexus_history::{History, HistoryError};
 use nexus_process::Sampler;
 use nexus_process::guard::{Guard, GuardSpec};
-use nexus_workspace::Workspaces;
+use nexus_workspace::{Bounds, Workspaces};
 use ractor::{Actor, ActorRef};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -64,6 +64,8 @@ pub struct RuntimeOptions {
     pub guard: Option<PathBuf>,
     /// Who serves the company's tools to its agents; none: they get none.
     pub receptionist: Option<Arc<dyn Receptionist>>,
+    /// What prepared checkouts may use.
+    pub checkouts: Bounds,
     pub version: String,
     /// Go on with whatever ledger is found, though another one is known, or none is there any more.
     pub new_ledger: bool,
@@ -191,7 +193,7 @@ impl Runtime {
             accounts,
             purses,
             roster: Roster::default(),
-            workspaces: Workspaces::new(options.data_dir.join("workspaces")),
+            workspaces: Workspaces::new(options.data_dir.join("workspaces")).bounded(options.checkouts),
             prompts: options.data_dir.join("prompts"),
             sampler: Arc::new(Sampler::new()),
             protector,

@@ -4,11 +4,13 @@
 //! A checkout is a directory with the files in `tree` (and the index that goes with them in `tree/.git`), and beside it
 //! `index`, by which they are compared. One that differs little from another has only the differing files, over that one.
 
+mod stock;
+
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
@@ -27,12 +29,8 @@ use crate::settings::Settings;
 use crate::submodules;
 use crate::survey::{TREE, tree_entries};
 
-/// What the unused ones may use together.
-const MAX_BYTES: u64 = 20 << 30;
-/// One that nobody has used for so long is made anew when it is needed.
-const MAX_AGE: Duration = Duration::from_secs(14 * 24 * 3600);
-/// One that was used a moment ago may be about to be used again by who has just been told of it.
-const FRESH: Duration = Duration::from_secs(600);
+pub use stock::{Bounds, Stock};
+
 /// More differing files than this are not less work than all of them.
 const FEW: usize = 5_000;
 /// Whole checkouts that a new commit is compared with.
@@ -72,13 +70,6 @@ impl Spot {
     fn index(&self, tree: &Path) -> PathBuf {
         tree.join(".git").join(&self.git_dir).join("index")
     }
-}
-
-/// How much is there, for people.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stock {
-    pub checkouts: u64,
-    pub bytes: u64,
 }
 
 impl Checkouts {
@@ -160,66 +151,6 @@ impl Checkouts {
         let git = repository.git().env("GIT_DIR", own).settings(&set);
         Ok(Shelf { root, name, git, spot })
     }
-
-    /// Removes what nobody uses, the longest unused first, until the rest is little enough. `used` are names that
-    /// workspaces are made of.
-    pub(crate) fn tidy(&self, used: &HashSet<String>, all: bool) -> io::Result<Stock> {
-        let mut entries = self.entries();
-        entries.sort_by_key(|entry| std::cmp::Reverse(entry.used));
-        let now = SystemTime::now();
-        let mut needed: HashSet<String> = used.clone();
-        needed.extend(entries.iter().filter(|entry| used.contains(&entry.name)).filter_map(|entry| entry.over.clone()));
-        let (mut total, mut removed) = (0, Stock::default());
-        // One over another comes before it: it goes first.
-        entries.sort_by_key(|entry| (entry.over.is_none(), std::cmp::Reverse(entry.used)));
-        for entry in &entries {
-            let age = now.duration_since(entry.used).unwrap_or_default();
-            let is_kept = needed.contains(&entry.name)
-                || age < FRESH
-                || !all && age < MAX_AGE && total + entry.bytes <= MAX_BYTES;
-            if is_kept {
-                total += entry.bytes;
-                needed.extend(entry.over.clone());
-                continue;
-            }
-            let path = self.root.join(&entry.name);
-            // Nobody finds it half gone.
-            let gone = path.with_extension("gone");
-            fs::rename(&path, &gone)?;
-            copy::remove(&gone)?;
-            removed.checkouts += 1;
-            removed.bytes += entry.bytes;
-        }
-        Ok(removed)
-    }
-
-    /// How much is there.
-    pub(crate) fn stock(&self) -> Stock {
-        let entries = self.entries();
-        Stock { checkouts: entries.len() as u64, bytes: entries.iter().map(|entry| entry.bytes).sum() }
-    }
-
-    fn entries(&self) -> Vec<Entry> {
-        let shelves = fs::read_dir(&self.root).into_iter().flatten().flatten();
-        let mut entries = Vec::new();
-        for shelf in shelves {
-            for entry in fs::read_dir(shelf.path()).into_iter().flatten().flatten() {
-                let name = format!("{}/{}", shelf.file_name().to_string_lossy(), entry.file_name().to_string_lossy());
-                if let Some(about) = About::read(&entry.path()) {
-                    let over = about.over.map(|over| format!("{}/{over}", shelf.file_name().to_string_lossy()));
-                    entries.push(Entry { name, bytes: about.bytes, over, used: about.used });
-                }
-            }
-        }
-        entries
-    }
-}
-
-struct Entry {
-    name: String,
-    bytes: u64,
-    over: Option<String>,
-    used: SystemTime,
 }
 
 /// What is noted of a checkout, in its file `about`, whose time is that of its last use.

@@ -49,7 +49,7 @@ mod workspaces;
 mod worktree;
 
 pub use apply::{Applied, How, Method, NotApplied};
-pub use checkouts::Stock;
+pub use checkouts::{Bounds, Stock};
 pub use clean::{Cleaned, Left, Sweep};
 pub use copy::remove as remove_all;
 pub use error::WorkspaceError;

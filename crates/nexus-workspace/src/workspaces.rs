@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use crate::base::Bases;
 use crate::below::{make_below, nothing_leads_elsewhere};
 use crate::branch::Branch;
-use crate::checkouts::{Checkouts, Stock};
+use crate::checkouts::{Bounds, Checkouts, Stock};
 use crate::clone::{Look, PrivateClone};
 use crate::copy;
 use crate::error::WorkspaceError;
@@ -40,6 +40,7 @@ pub struct Workspaces {
     pub(crate) checkouts: Checkouts,
     pub(crate) locks: Locks,
     overlays: OnceLock<Result<(), String>>,
+    bounds: Bounds,
     looks: Arc<Looks>,
 }
 
@@ -124,16 +125,15 @@ impl Workspaces {
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
         let (bases, checkouts) = (Bases::beside(&root), Checkouts::beside(&root));
-        let places = Places::beside(&root);
-        Self {
-            root,
-            bases,
-            places,
-            checkouts,
-            locks: Locks::default(),
-            overlays: OnceLock::new(),
-            looks: Arc::default(),
-        }
+        let (places, locks, bounds) = (Places::beside(&root), Locks::default(), Bounds::default());
+        let (overlays, looks) = (OnceLock::new(), Arc::default());
+        Self { root, bases, places, checkouts, locks, bounds, overlays, looks }
+    }
+
+    /// With other bounds for prepared checkouts that no workspace is made of.
+    #[must_use]
+    pub fn bounded(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
     }
 
     /// Makes the directory for an attempt, or finds the one that an attempt before has left. Cut off, it leaves nothing that
@@ -377,7 +377,12 @@ impl Workspaces {
     /// Removes prepared checkouts that no workspace is made of: those that were not used for long, and the oldest where all
     /// together are too big. With `all` each that nobody has used a moment ago. Blocks.
     pub fn tidy(&self, all: bool) -> io::Result<Stock> {
-        self.checkouts.tidy(&Layers::used(&self.root), all)
+        self.checkouts.tidy(&Layers::used(&self.root), self.bounds, all, false)
+    }
+
+    /// What [`Workspaces::tidy`] would remove. Blocks.
+    pub fn rehearse_tidying(&self, all: bool) -> io::Result<Stock> {
+        self.checkouts.tidy(&Layers::used(&self.root), self.bounds, all, true)
     }
 
     /// The clone that is at `path`, or would be.

@@ -10,6 +10,7 @@ use nexus_config::{Loaded, Override, Settings, Source, SyncPolicy};
 use nexus_core::company::Company as Charter;
 use nexus_runtime::{LedgerError, Runtime, RuntimeOptions, StartError};
 use nexus_web::Web;
+use nexus_workspace::Bounds;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -115,6 +116,7 @@ impl Company {
             receptionist: Some(Arc::new(Reception(Client::new(bus.clone())))),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             new_ledger: extras.new_ledger,
+            checkouts: bounds(&loaded.settings),
             faults: std::env::var_os("NEXUS_FAULTS").is_some_and(|value| value == "1"),
         };
         let runtime = Runtime::start(bus.clone(), loaded.company.clone(), options)
@@ -242,13 +244,14 @@ async fn keep_up(
 /// The tables of `nexus.toml` that say something else than what the company was started with.
 fn differing(started_with: &Settings, now: &Settings) -> Vec<&'static str> {
     // `[apply]` is for the command alone, which reads it itself.
-    let Settings { nats, bus, broker, history, web, apply: _ } = started_with;
+    let Settings { nats, bus, broker, history, web, apply: _, workspaces } = started_with;
     let tables = [
         ("[nats]", *nats != now.nats),
         ("[bus]", *bus != now.bus),
         ("[broker]", *broker != now.broker),
         ("[history]", *history != now.history),
         ("[web]", *web != now.web),
+        ("[workspaces]", *workspaces != now.workspaces),
     ];
     tables.into_iter().filter(|(_, differs)| *differs).map(|(table, _)| table).collect()
 }
@@ -328,6 +331,12 @@ async fn tell_of_the_disk(mut store: tokio::sync::watch::Receiver<nexus_broker::
 fn trouble(store: &nexus_broker::Store, big: Option<&String>) -> Option<String> {
     let big = big.filter(|big| !big.is_empty()).map(|big| format!("; most of it is in {big}"));
     (!store.is_well()).then(|| format!("{store}{}", big.unwrap_or_default()))
+}
+
+/// How much the prepared checkouts may use, and for how long.
+pub(crate) fn bounds(settings: &Settings) -> Bounds {
+    let nexus_config::Workspaces { cache_size, cache_age } = settings.workspaces;
+    Bounds { bytes: cache_size.bytes(), age: cache_age.get() }
 }
 
 /// The streams that this configuration asks for.

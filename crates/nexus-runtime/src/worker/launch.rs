@@ -95,7 +95,7 @@ async fn step(
         None => {
             let wanted = job.policy.workspace.wanted(plan.sandbox.is_some()).for_task(task.include_uncommitted);
             still_there(task).await?;
-            let mountable = is_mountable(plan, job);
+            let mountable = job.policy.workspace.layers && is_mountable(plan, job);
             match node.workspaces.prepare(wanted, task.id, Path::new(&task.project_path), mountable).await {
                 Ok(workspace) => {
                     workspace.notes.iter().for_each(|note| notes.note(note.clone()));

@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on says so by failing")]
+#![expect(clippy::print_stderr, reason = "a test says why it is skipped")]
 
 mod apply;
 mod clean;
