@@ -303,6 +303,10 @@ pub struct WorkspaceReport {
     pub branch: Option<String>,
     /// False: it was clean and has been removed.
     pub kept: bool,
+    /// True: its files are layers, and others see an empty directory at `path`. `nexus shell` opens it, and `nexus path` makes
+    /// it a plain directory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub layered: bool,
     /// Files that the attempt changed and did not commit; none where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_files: Option<u64>,

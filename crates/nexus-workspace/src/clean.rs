@@ -153,6 +153,10 @@ impl Sweep<'_> {
             return Ok(Left::kept(name, "it is no git repository: nothing tells what in it is new"));
         }
         let clone = self.workspaces.clone_of(self.task, branch.clone(), root);
+        let _claim = match clone.layers.claim() {
+            Ok(claim) => claim,
+            Err(in_use) => return Ok(Left::kept(name, in_use.to_string())),
+        };
         if let Some(objection) = clone.objection().await? {
             return Ok(Left::kept(name, objection));
         }

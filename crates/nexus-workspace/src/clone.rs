@@ -5,6 +5,7 @@
 //! its commits are copied through a repository of ours, and its files are compared by the project's own repository.
 
 mod making;
+mod visit;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,13 +100,7 @@ impl PrivateClone {
 
     /// What is to be mounted where it is seen, if its files are layers.
     pub(crate) fn overlay(&self) -> Option<Overlay> {
-        let origin = self.layers.origin().filter(|_| self.layers.is_layered())?;
-        Some(Overlay {
-            lower: origin.lower.iter().map(|name| self.checkouts.tree(name)).collect(),
-            upper: self.layers.upper(),
-            work: self.layers.work(),
-            target: self.root.clone(),
-        })
+        self.layers.overlay(&self.checkouts, &self.root)
     }
 
     /// Brings the agent's commits back, commits what is to be committed, and removes the clone if nothing would be lost with

@@ -43,6 +43,13 @@ pub enum WorkspaceError {
          apply` or `nexus clean`; nothing was changed: try again when that is done", .0.display()
     )]
     Busy(PathBuf),
+    #[error(
+        "its workspace is in use: an attempt of the task runs in it, or somebody has it open with `nexus shell`. Wait for that \
+         to end, and try again"
+    )]
+    InUse,
+    #[error("its files can't be shown here as one directory: {0}")]
+    NoLayers(String),
     #[error("{} has more than {files} files, which are not looked through", .root.display())]
     TooMany { root: PathBuf, files: usize },
     #[error(

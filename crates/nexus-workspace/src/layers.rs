@@ -2,14 +2,17 @@
 //! agent sees the layers as one directory, and nothing else that is here.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use nexus_core::id::TaskId;
+use nexus_process::Overlay;
 
 use crate::base::is_commit;
+use crate::checkouts::Checkouts;
 use crate::copy;
+use crate::error::WorkspaceError;
 use crate::index::Index;
 use crate::plain;
 
@@ -84,6 +87,31 @@ impl Layers {
     /// The one that is there has an upper layer.
     pub(crate) fn is_layered(&self) -> bool {
         plain::is_directory(&self.upper())
+    }
+
+    /// What is to be mounted at `target` to see its files, if these are layers.
+    pub(crate) fn overlay(&self, checkouts: &Checkouts, target: &Path) -> Option<Overlay> {
+        let origin = self.origin().filter(|_| self.is_layered())?;
+        Some(Overlay {
+            lower: origin.lower.iter().map(|name| checkouts.tree(name)).collect(),
+            upper: self.upper(),
+            work: self.work(),
+            target: target.to_owned(),
+        })
+    }
+
+    /// Takes the layers for one mount that changes them, for as long as the file is open. None where there are no layers.
+    pub(crate) fn claim(&self) -> Result<Option<File>, WorkspaceError> {
+        if !self.is_layered() {
+            return Ok(None);
+        }
+        let upper = self.upper();
+        let file = File::open(&upper).map_err(WorkspaceError::io("open", &upper))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Err(WorkspaceError::InUse),
+            Err(TryLockError::Error(error)) => Err(WorkspaceError::io("lock", &upper)(error)),
+        }
     }
 
     pub(crate) fn origin(&self) -> Option<Origin> {

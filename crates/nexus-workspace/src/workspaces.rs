@@ -1,5 +1,6 @@
 //! Preparing a workspace by its mode, and deciding what becomes of it.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -39,8 +40,8 @@ pub struct Workspaces {
     places: Places,
     pub(crate) checkouts: Checkouts,
     pub(crate) locks: Locks,
-    overlays: OnceLock<Result<(), String>>,
     bounds: Bounds,
+    overlays: OnceLock<Result<(), String>>,
     looks: Arc<Looks>,
 }
 
@@ -58,12 +59,14 @@ pub struct Prepared {
     task: TaskId,
     place: Place,
     looking: Looking,
+    /// Nobody else mounts its layers to change them.
+    _claim: Option<File>,
 }
 
 impl Prepared {
     /// Not on a branch: nothing of the project is left out.
     fn plain(mode: WorkspaceMode, path: PathBuf, task: TaskId, place: Place) -> Self {
-        Self { mode, path, branch: None, notes: Vec::new(), task, place, looking: Looking::known(None) }
+        Self { mode, path, branch: None, notes: Vec::new(), task, place, looking: Looking::known(None), _claim: None }
     }
 
     /// The uncommitted changes of the project's checkout, of which a clone or a worktree has none, or a commit. None where
@@ -189,6 +192,7 @@ impl Workspaces {
     /// what can't be removed is kept too.
     pub async fn finish(&self, prepared: Prepared, finish: Finish) -> WorkspaceReport {
         let Prepared { mode, path, task, place, looking, .. } = prepared;
+        let is_layered = matches!(&place, Place::Clone(clone) if clone.layers.is_layered());
         let kept = |kept| Fate { kept, branch_kept: true, ..Fate::default() };
         let (fate, on) = match place {
             Place::Worktree(worktree) => (self.finish_worktree(&worktree, &finish).await, Some(worktree.branch)),
@@ -229,6 +233,7 @@ impl Workspaces {
             path: path.to_string_lossy().into_owned(),
             branch: on.as_ref().filter(|_| fate.branch_kept && is_there).map(|branch| branch.name.clone()),
             kept: fate.kept,
+            layered: fate.kept && is_layered,
             changed_files: fate.changed_files,
             reason: fate.reason,
             commit_count: on.is_some().then_some(history.count),
@@ -323,7 +328,7 @@ impl Workspaces {
         let branch = Some(worktree.branch.name.clone());
         let notes = submodules::left_empty(&worktree.branch.repository).await?.into_iter().collect();
         let place = Place::Worktree(Box::new(worktree));
-        Ok(Some(Prepared { mode: WorkspaceMode::Worktree, path, branch, notes, task, place, looking }))
+        Ok(Some(Prepared { mode: WorkspaceMode::Worktree, path, branch, notes, task, place, looking, _claim: None }))
     }
 
     /// None when the project has no repository with a commit, or when something else is there from an attempt before.
@@ -343,9 +348,15 @@ impl Workspaces {
         let mut clone = self.clone_of(task, branch, path);
         let found = clone.look();
         drop(lock);
-        let submodules = match found {
-            Look::Nothing => clone.make(tip.as_deref(), mountable && self.overlays().is_ok()).await?,
-            Look::Clone => clone.again(mountable && self.overlays().is_ok()).await?,
+        let (claim, submodules) = match found {
+            Look::Nothing => {
+                let submodules = clone.make(tip.as_deref(), mountable && self.overlays().is_ok()).await?;
+                (clone.layers.claim()?, submodules)
+            }
+            Look::Clone => {
+                let claim = clone.layers.claim()?;
+                (claim, clone.again(mountable && self.overlays().is_ok()).await?)
+            }
             Look::Other => return Ok(None),
         };
         match clone.overlay() {
@@ -356,7 +367,7 @@ impl Workspaces {
         let path: PathBuf = path.join(prefix).components().collect();
         let branch = Some(clone.branch.name.clone());
         let place = Place::Clone(Box::new(clone));
-        Ok(Some(Prepared { mode: WorkspaceMode::Clone, path, branch, notes, task, place, looking }))
+        Ok(Some(Prepared { mode: WorkspaceMode::Clone, path, branch, notes, task, place, looking, _claim: claim }))
     }
 
     /// Whether the files of a clone can be layers here, or why not.

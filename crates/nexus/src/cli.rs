@@ -1,5 +1,6 @@
 //! The command line, as the contract names it.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -150,6 +151,17 @@ pub(crate) enum Command {
         #[arg(long)]
         stat: bool,
     },
+    /// Open a shell in a task's workspace, or run a command there.
+    ///
+    /// What you commit there comes onto the task's branch when you leave. An agent has had the files in hand: its scripts
+    /// and builds run as you, without its sandbox. git is given settings that switch off the agent's hooks, filters,
+    /// aliases and other programs. The exit code is the command's.
+    Shell(ShellArgs),
+    /// Print the path of an ended task's workspace, as a plain directory.
+    ///
+    /// A workspace of layers has no path that other programs could open. This copies its files into one directory first,
+    /// which can take a while. `nexus shell` needs no copy.
+    Path { task: String },
     /// Bring a task's branch into the current branch of its project. Where that can't be, nothing is changed.
     Apply(ApplyArgs),
     /// Remove workspaces and branches of ended tasks where nothing would be lost; says of the rest why it stays.
@@ -259,6 +271,18 @@ pub(crate) struct TaskArgs {
     /// A JSON object for the agent, in NEXUS_CONTEXT.
     #[arg(long, value_name = "JSON")]
     pub(crate) context: Option<String>,
+}
+
+/// What `shell` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ShellArgs {
+    pub(crate) task: String,
+    /// Allow no changes; works while an attempt of the task runs, too.
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// The command to run. [default: your $SHELL]
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// What `apply` takes.

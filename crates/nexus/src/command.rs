@@ -17,6 +17,7 @@ mod run;
 mod tasks;
 mod tree;
 mod up;
+mod workspace;
 
 /// Runs a command.
 pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
@@ -47,6 +48,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         }
         Command::Retry { task } => tasks::retry(&place, output, &task).await,
         Command::Diff { task, stat } => branches::diff(&place, output, &task, stat).await,
+        Command::Shell(args) => workspace::shell(&place, args).await,
+        Command::Path { task } => workspace::path(&place, output, &task).await,
         Command::Apply(args) => branches::apply(&place, output, args).await,
         Command::Clean { tasks, dry_run } => branches::clean(&place, output, &tasks, dry_run).await,
         Command::Departments => overview::departments(&place, output).await,

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::cli::Output;
 use crate::exit::Code;
 
-pub(crate) use branches::{branch, cleaned, diff, patch};
+pub(crate) use branches::{branch, cleaned, diff, kept, patch, stock};
 pub(crate) use escape::{on_terminal, one_line, visible};
 pub(crate) use log::Log;
 pub(crate) use tables::{agent_state, agents, departments, state, tasks, workers};

@@ -7,7 +7,7 @@ use nexus_core::api::ListRequest;
 use nexus_core::department::WorkspaceMode;
 use nexus_core::event::WorkspaceReport;
 use nexus_core::view::TaskView;
-use nexus_workspace::{How, Method, NotApplied, Patch, WorkspaceError, Workspaces};
+use nexus_workspace::{How, Method, NotApplied, Patch, Stock, WorkspaceError, Workspaces};
 use serde_json::json;
 
 use crate::cli::{ApplyArgs, Output, PlaceArgs};
@@ -15,12 +15,12 @@ use crate::company::source;
 use crate::exit::{Code, Exit};
 use crate::{place, show};
 
-fn workspaces(place: &PlaceArgs) -> Result<Workspaces, Exit> {
+pub(super) fn workspaces(place: &PlaceArgs) -> Result<Workspaces, Exit> {
     Ok(Workspaces::new(place::data_dir(place)?.join("workspaces")))
 }
 
 /// What the latest attempt that has ended says of its workspace.
-fn report(task: &TaskView) -> Option<&WorkspaceReport> {
+pub(super) fn report(task: &TaskView) -> Option<&WorkspaceReport> {
     task.result.as_ref()?.workspace.as_deref()
 }
 
@@ -28,10 +28,11 @@ fn base(task: &TaskView) -> Option<&str> {
     report(task)?.base.as_deref()
 }
 
-fn failed(error: &WorkspaceError) -> Exit {
+pub(super) fn failed(error: &WorkspaceError) -> Exit {
     let code = match error {
         WorkspaceError::NoProject(_) => Code::NotFound,
         WorkspaceError::Busy(_)
+        | WorkspaceError::InUse
         | WorkspaceError::Locked { .. }
         | WorkspaceError::Ownership { .. }
         | WorkspaceError::Bare { .. }
@@ -127,7 +128,8 @@ pub(super) async fn apply(place: &PlaceArgs, output: Output, args: ApplyArgs) ->
         show::line(&format!("applied  {} to {} ({how}): {}", applied.branch, applied.into, show::diff(applied.diff)));
     }
     if let Some(report) = report(&task).filter(|report| report.kept && report.changed_files != Some(0)) {
-        show::note("note", &format!("what is not committed in {} is not applied", report.path));
+        let workspace = if report.layered { format!("its workspace (nexus shell {id})") } else { report.path.clone() };
+        show::note("note", &format!("what is not committed in {workspace} is not applied"));
     }
     Ok(Code::Done)
 }
@@ -222,10 +224,29 @@ pub(super) async fn clean(place: &PlaceArgs, output: Output, named: &[String], r
     for id in workspaces.tasks().into_iter().filter(|id| named.is_empty() && !known(*id)) {
         done.push(json!({ "task_id": id, "kept": "the company knows no such task (any more)" }));
     }
+    // Who names tasks is not asking about what all tasks share.
+    let tidied = if named.is_empty() { Some(tidy(workspaces, rehearsal).await?) } else { None };
     if output.is_json() {
-        show::json(&json!({ "dry_run": rehearsal, "tasks": done }), output);
+        let checkouts = tidied.map(|(removed, left)| {
+            let bytes = (removed.bytes, left.bytes);
+            json!({ "removed": removed.checkouts, "removed_bytes": bytes.0, "left": left.checkouts, "left_bytes": bytes.1 })
+        });
+        show::json(&json!({ "dry_run": rehearsal, "tasks": done, "checkouts": checkouts }), output);
     } else {
-        show::cleaned(&done, rehearsal);
+        show::cleaned(&done, tidied, rehearsal);
     }
     Ok(Code::Done)
+}
+
+/// Removes the prepared checkouts that nobody uses; returns what went, or would go, and what is left.
+async fn tidy(workspaces: Workspaces, rehearsal: bool) -> Result<(Stock, Stock), Exit> {
+    let tidied = tokio::task::spawn_blocking(move || {
+        let removed = if rehearsal { workspaces.rehearse_tidying(true) } else { workspaces.tidy(true) }?;
+        let there = workspaces.stock();
+        let gone = if rehearsal { removed } else { Stock::default() };
+        let left = Stock { checkouts: there.checkouts - gone.checkouts, bytes: there.bytes - gone.bytes };
+        Ok((removed, left))
+    });
+    let tidied = tidied.await.map_err(std::io::Error::other).and_then(|tidied: std::io::Result<_>| tidied);
+    tidied.map_err(|error| Exit::failure(format!("prepared checkouts could not be removed: {error}")))
 }

@@ -15,6 +15,7 @@ use crate::{place, show};
 mod agents;
 mod machine;
 mod sandbox;
+mod workspaces;
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -48,6 +49,7 @@ pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Ex
             machine::files(&loaded.company, &mut say);
             machine::network(&mut say);
             sandbox::protection(&loaded.company, &data_dir, &mut say).await;
+            workspaces::workspaces(&loaded.settings, &data_dir, &mut say);
         }
         Err(errors) => {
             for error in errors.iter() {

@@ -4,9 +4,11 @@ use std::io::{IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use nexus_core::event::{DiffStat, WorkspaceReport};
+use nexus_core::id::TaskId;
+use nexus_workspace::Stock;
 use serde_json::Value;
 
-use super::{line, one_line, or_leave, styled};
+use super::{bytes, line, one_line, or_leave, styled};
 
 /// A patch: as it is for programs and files; on a terminal with colours, and nothing in it that a terminal would obey.
 pub(crate) fn patch(text: &[u8]) {
@@ -36,6 +38,23 @@ pub(crate) fn diff(diff: DiffStat) -> String {
     format!("{files}, +{} -{}", diff.insertions, diff.deletions)
 }
 
+/// How to get at a workspace that is kept: its path, or the command that opens its layers.
+pub(crate) fn kept(report: &WorkspaceReport, task: TaskId) -> String {
+    let mut why = report.reason.clone();
+    if report.layered {
+        why = why.or_else(|| match report.changed_files {
+            None | Some(0) => None,
+            Some(1) => Some("1 file not committed".to_owned()),
+            Some(files) => Some(format!("{files} files not committed")),
+        });
+    }
+    let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+    match report.layered {
+        true => format!("kept{why}: nexus shell {task}"),
+        false => format!("{}{why}", report.path),
+    }
+}
+
 /// What is on a task's branch: `nexus/..., 2 commits, 3 files, +10 -2`.
 pub(crate) fn branch(report: &WorkspaceReport) -> Option<String> {
     let name = report.branch.as_ref()?;
@@ -47,8 +66,14 @@ pub(crate) fn branch(report: &WorkspaceReport) -> Option<String> {
     Some(format!("{name}: {commits}, {}", diff(report.diff.unwrap_or_default())))
 }
 
+/// `2 prepared checkouts (1.5 GiB)`.
+pub(crate) fn stock(stock: Stock) -> String {
+    let plural = if stock.checkouts == 1 { "" } else { "s" };
+    format!("{} prepared checkout{plural} ({})", stock.checkouts, bytes(stock.bytes))
+}
+
 /// What became of what tasks have left.
-pub(crate) fn cleaned(tasks: &[Value], rehearsal: bool) {
+pub(crate) fn cleaned(tasks: &[Value], checkouts: Option<(Stock, Stock)>, rehearsal: bool) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let gone = if rehearsal { "would go" } else { "removed" };
     let mut lines = 0;
@@ -64,7 +89,14 @@ pub(crate) fn cleaned(tasks: &[Value], rehearsal: bool) {
             lines += 1;
         }
     }
-    if lines == 0 {
+    let (removed, left) = checkouts.unwrap_or_default();
+    if removed.checkouts > 0 {
+        line(&format!("{gone:<9} {}, used by no workspace", stock(removed)));
+    }
+    if left.checkouts > 0 {
+        line(&format!("kept      {}, used by a workspace or a moment ago", stock(left)));
+    }
+    if lines + removed.checkouts + left.checkouts == 0 {
         line("nothing to clean up");
     }
 }

@@ -5,7 +5,7 @@ use nexus_core::budget::Usd;
 use nexus_core::run::{RunReport, Tokens};
 use nexus_core::view::{Status, TaskView};
 
-use super::{age, branch, bytes, seconds, short};
+use super::{age, branch, bytes, kept, seconds, short};
 
 /// All that matters of a task.
 pub(crate) fn status(answer: &TaskStatus) -> String {
@@ -69,9 +69,8 @@ pub(crate) fn status(answer: &TaskStatus) -> String {
     }
     let workspace = task.result.as_ref().and_then(|result| result.workspace.as_ref());
     if let Some(workspace) = workspace {
-        let kept = if workspace.kept { workspace.path.as_str() } else { "removed (clean)" };
-        let reason = workspace.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
-        row("workspace", format!("{}, {kept}{reason}", workspace.mode.as_str()));
+        let kept = if workspace.kept { kept(workspace, id) } else { "removed (clean)".to_owned() };
+        row("workspace", format!("{}, {kept}", workspace.mode.as_str()));
         if let Some(branch) = branch(workspace) {
             row("branch", branch);
         }
@@ -129,7 +128,7 @@ pub(crate) fn outcome(task: &TaskView) -> String {
                 (false, None) => "workspace removed (clean)".to_owned(),
                 (false, Some(branch)) => format!("branch {branch}"),
                 (true, Some(branch)) => format!("workspace kept, branch {branch}"),
-                (true, None) => format!("workspace {}", workspace.path),
+                (true, None) => format!("workspace {}", kept(workspace, task.task_id)),
             });
         }
     }
