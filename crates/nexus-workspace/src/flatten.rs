@@ -1,53 +1,80 @@
 //! Layers made into one directory, for an attempt that can't have them mounted.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::copy;
 use crate::entry::{self, Kind, Over};
 
-/// Copies what the layers show together, the uppermost first, into `target`, which is an empty directory. Layers whose
-/// directories were renamed can't be told apart so, and are refused.
+/// Copies what the layers show together, the uppermost first, into `target`, which is an empty directory.
 pub(crate) fn flatten(layers: &[PathBuf], target: &Path) -> io::Result<()> {
-    for layer in layers.iter().rev() {
-        lay_over(layer, target)?;
+    let root = layers.iter().enumerate().map(|(layer, _)| Part { layer, path: PathBuf::new() }).collect();
+    let mut pending = vec![(root, target.to_owned())];
+    while let Some((parts, to)) = pending.pop() {
+        pending.extend(merge(layers, parts, &to)?);
     }
     Ok(())
 }
 
-fn lay_over(layer: &Path, target: &Path) -> io::Result<()> {
-    let mut pending = vec![PathBuf::new()];
-    while let Some(directory) = pending.pop() {
-        let (from, to) = (layer.join(&directory), target.join(&directory));
-        match entry::over(&from) {
-            Over::Merged => {}
-            Over::Opaque => copy::remove(&to)?,
-            Over::Moved(_) => {
-                let why = format!("{} was renamed, and comes from a layer below", from.display());
-                return Err(io::Error::new(io::ErrorKind::Unsupported, why));
-            }
-        }
-        if !to.symlink_metadata().is_ok_and(|found| found.is_dir()) {
-            gone(&to)?;
-            fs::create_dir_all(&to)?;
-        }
-        for entry in fs::read_dir(&from)? {
+/// A directory of one layer that is seen as a part of a directory.
+struct Part {
+    layer: usize,
+    /// From the top of the layer.
+    path: PathBuf,
+}
+
+/// Copies files into the directory `to`. Returns the directories within, with the parts that they are made of.
+fn merge(layers: &[PathBuf], parts: Vec<Part>, to: &Path) -> io::Result<Vec<(Vec<Part>, PathBuf)>> {
+    let mut within = Vec::new();
+    let mut known = HashSet::new();
+    for (at, part) in parts.iter().enumerate() {
+        for entry in fs::read_dir(layers[part.layer].join(&part.path))? {
             let entry = entry?;
-            let name = directory.join(entry.file_name());
-            let (from, to) = (entry.path(), target.join(&name));
+            let name = entry.file_name();
+            // What is above hides it, or has been made one with it already.
+            if !known.insert(name.clone()) {
+                continue;
+            }
+            let target = to.join(&name);
             match entry::kind(&entry) {
-                Some(Kind::Directory) => pending.push(name),
-                Some(Kind::File | Kind::Link) => {
-                    gone(&to)?;
-                    copied(&from, &to)?;
+                Some(Kind::Directory) => {
+                    fs::create_dir(&target)?;
+                    within.push((directory(layers, &parts[at..], &name), target));
                 }
-                Some(Kind::Gone) => gone(&to)?,
-                Some(Kind::Special) | None => {}
+                Some(Kind::File | Kind::Link) => copied(&entry.path(), &target)?,
+                Some(Kind::Gone | Kind::Special) | None => {}
             }
         }
     }
-    Ok(())
+    Ok(within)
+}
+
+/// The parts of a directory that the first of `parents` has under this name.
+fn directory(layers: &[PathBuf], parents: &[Part], name: &OsStr) -> Vec<Part> {
+    let mut found = Vec::new();
+    // Below a renamed directory the other layers have it elsewhere, so it is changed on the way.
+    let mut below: Vec<(usize, PathBuf)> =
+        parents.iter().rev().map(|parent| (parent.layer, parent.path.join(name))).collect();
+    while let Some((layer, path)) = below.pop() {
+        let place = layers[layer].join(&path);
+        let Ok(metadata) = place.symlink_metadata() else { continue };
+        // A file, or what says that it is gone.
+        if !metadata.is_dir() {
+            break;
+        }
+        match entry::over(&place) {
+            Over::Merged => {}
+            Over::Opaque => below.clear(),
+            Over::Moved(from) => match from.strip_prefix("/") {
+                Ok(from) => below = (layer + 1..layers.len()).rev().map(|layer| (layer, from.to_owned())).collect(),
+                Err(_) => below.iter_mut().for_each(|(_, path)| path.set_file_name(&from)),
+            },
+        }
+        found.push(Part { layer, path });
+    }
+    found
 }
 
 /// Copies a file or a link, with its permissions and its time, by which git knows it.
@@ -73,13 +100,4 @@ fn link(aim: &Path, to: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn link(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
-}
-
-fn gone(path: &Path) -> io::Result<()> {
-    match path.symlink_metadata() {
-        Ok(found) if found.is_dir() => copy::remove(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
 }
