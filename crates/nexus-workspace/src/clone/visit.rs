@@ -7,26 +7,17 @@ use super::{PrivateClone, Reason};
 use crate::base::Bases;
 use crate::error::WorkspaceError;
 use crate::git::{Git, Shield, entries};
+use crate::paths::from_bytes;
 use crate::plain;
 
 /// git's settings are a few lines. This is plenty.
 const MAX_SETTINGS: u64 = 1 << 20;
 
-/// What git in an agent's repository would run without being asked, and what it does instead where the person has not set it
-/// for all repositories.
-const RUN: [(&str, &str); 11] = [
-    ("core.fsmonitor", "false"),
-    ("core.hookspath", "/dev/null"),
-    ("core.sshcommand", "ssh"),
-    ("core.askpass", ""),
-    ("core.gitproxy", ""),
-    ("core.alternaterefscommand", "true"),
-    ("diff.external", ""),
-    ("interactive.difffilter", ""),
-    ("gpg.program", "gpg"),
-    ("gpg.ssh.program", "ssh-keygen"),
-    ("gpg.x509.program", "gpgsm"),
-];
+/// What is always set, where the person has not set it for all repositories: hooks are run without any setting.
+const ALWAYS: [(&str, &str); 2] = [("core.fsmonitor", "false"), ("core.hookspath", "/dev/null")];
+
+/// A diff, in place of a program that the agent has named for it.
+const DIFF: &str = r#"f() { diff -u --label "a/$1" --label "b/$1" "$2" "$5"; :; }; f"#;
 
 /// Settings for the person's git, and what they can't keep it from.
 #[derive(Debug, Default)]
@@ -43,12 +34,14 @@ impl PrivateClone {
         let own = git.list("read your settings", ["config", "--list", "-z", "--show-scope"]).await.unwrap_or_default();
         let is_users = |scope: &[u8]| scope == b"global" || scope == b"system";
         let mut all = own.chunks_exact(2).filter(|entry| is_users(&entry[0])).flatten().cloned().collect::<Vec<_>>();
-        for (key, instead) in RUN {
-            let name = [key.as_bytes(), b"\n"].concat();
-            let own = all.chunks_exact(2).rev().find_map(|entry| entry[1].strip_prefix(name.as_slice()));
-            let value = own.map_or_else(|| instead.into(), |own| crate::paths::from_bytes(own).into_os_string());
-            guarded.settings.push((key.into(), value));
-        }
+        let own: Vec<Vec<u8>> = all.chunks_exact(2).map(|entry| entry[1].clone()).collect();
+        let set = |key: &[u8], instead: OsString| {
+            let name = [key, b"\n"].concat();
+            let own = own.iter().rev().find_map(|setting| setting.strip_prefix(name.as_slice()));
+            let value = own.map_or(instead, |own| from_bytes(own).into_os_string());
+            (from_bytes(key).into_os_string(), value)
+        };
+        guarded.settings.extend(ALWAYS.map(|(key, instead)| set(key.as_bytes(), instead.into())));
         for file in ["config", "config.worktree"] {
             let theirs = match plain::read(&self.git_dir(), Path::new(file), MAX_SETTINGS) {
                 Ok(theirs) => theirs.unwrap_or_default(),
@@ -65,7 +58,8 @@ impl PrivateClone {
                 if setting.starts_with(b"include.path") || setting.starts_with(b"includeif.") {
                     guarded.notes.push(format!("its .git/{file} includes other files: git may run what they name"));
                 }
-                guarded.settings.extend(answered(&setting));
+                let key = setting.split(|byte| *byte == b'\n').next().unwrap_or_default();
+                guarded.settings.extend(instead(key).map(|instead| set(key, instead)));
                 all.extend([b"local".to_vec(), setting]);
             }
         }
@@ -87,27 +81,36 @@ impl PrivateClone {
     }
 }
 
-/// What is set in place of settings that have a name in them: programs of a diff, a remote, a tool, an alias.
-fn answered(setting: &[u8]) -> Option<(OsString, OsString)> {
-    let key = setting.split(|byte| *byte == b'\n').next().unwrap_or_default();
+/// What is set in place of a setting by which an agent could have a program run.
+fn instead(key: &[u8]) -> Option<OsString> {
     let section = key.split(|byte| *byte == b'.').next().unwrap_or_default();
     let name = key.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
-    let by = |value: OsString| Some((crate::paths::from_bytes(key).into_os_string(), value));
-    let replaced = |names: &[&str], usual: &str| {
+    let own = |names: &[&str], usual: &str| {
         let own = names.iter().find_map(std::env::var_os).filter(|own| !own.is_empty());
-        by(own.unwrap_or_else(|| usual.into()))
+        Some(own.unwrap_or_else(|| usual.into()))
     };
     let instead = match (section, name) {
-        (b"diff", b"command" | b"textconv") | (b"credential", b"helper") | (b"tar", b"command") => "",
+        (b"core", b"pager") | (b"pager", _) => return own(&["PAGER"], "less"),
+        (b"core" | b"sequence", b"editor") => return own(&["VISUAL", "EDITOR"], "vi"),
+        (b"core", b"sshcommand") => "ssh",
+        (b"core", b"alternaterefscommand") => "true",
+        (b"core", b"askpass" | b"gitproxy") | (b"credential", b"helper") => "",
+        (b"diff", b"external" | b"command") => DIFF,
+        (b"diff", b"textconv") | (b"interactive", b"difffilter") | (b"tar", b"command") => "cat",
+        (b"gpg", b"program") if key == b"gpg.ssh.program" => "ssh-keygen",
+        (b"gpg", b"program") if key == b"gpg.x509.program" => "gpgsm",
+        (b"gpg", b"program") => "gpg",
+        (b"gpg", b"defaultkeycommand") => "false",
         (b"remote", b"uploadpack") => "git-upload-pack",
         (b"remote", b"receivepack") => "git-receive-pack",
+        (b"remote", b"vcs") => "none",
         (b"difftool" | b"mergetool" | b"browser" | b"man" | b"guitool", b"cmd" | b"path") => "false",
-        (b"core", b"pager") | (b"pager", _) => return replaced(&["PAGER"], "less"),
-        (b"core" | b"sequence", b"editor") => return replaced(&["VISUAL", "EDITOR"], "vi"),
-        (b"alias", _) => "!echo 'this alias of the workspace is switched off' >&2; false",
+        (b"trailer", b"command" | b"cmd") | (b"sendemail", _) | (b"instaweb", _) => "false",
+        (b"submodule", b"update") => "checkout",
+        (b"alias", _) => "!echo 'an alias that the agent has set is switched off' >&2; false",
         _ => return None,
     };
-    by(instead.into())
+    Some(instead.into())
 }
 
 #[cfg(test)]
@@ -115,11 +118,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn named_programs_are_replaced() {
-        let answered = |setting: &str| answered(setting.as_bytes()).map(|(_, value)| value.into_string().unwrap());
-        assert_eq!(answered("diff.x.textconv\n./evil").as_deref(), Some(""));
-        assert_eq!(answered("remote.a.b.uploadpack\nevil").as_deref(), Some("git-upload-pack"));
-        assert_eq!(answered("alias.st\n!evil").unwrap().rsplit(' ').next(), Some("false"));
-        assert_eq!(answered("user.name\nA"), None);
+    fn programs_that_are_named_are_replaced() {
+        let instead = |key: &str| instead(key.as_bytes()).map(|value| value.into_string().unwrap());
+        assert_eq!(instead("diff.x.textconv").as_deref(), Some("cat"));
+        assert_eq!(instead("remote.a.b.uploadpack").as_deref(), Some("git-upload-pack"));
+        assert_eq!(instead("gpg.ssh.program").as_deref(), Some("ssh-keygen"));
+        assert_eq!(instead("alias.st").unwrap().rsplit(' ').next(), Some("false"));
+        assert_eq!(instead("user.name"), None);
     }
 }

@@ -14,6 +14,7 @@ mod layers;
 mod leftovers;
 mod modes;
 mod oddities;
+mod opening;
 mod repositories;
 mod submodules;
 mod support;
