@@ -16,7 +16,7 @@ use nexus_process::Overlay;
 use crate::alternates;
 use crate::base::Bases;
 use crate::branch::Branch;
-use crate::checkouts::Checkouts;
+use crate::checkouts::{Checkouts, Spot};
 use crate::copy;
 use crate::delivery::{Delivery, Sender};
 use crate::error::WorkspaceError;
@@ -236,7 +236,7 @@ impl PrivateClone {
 
     /// Takes out of what is not looked into the submodules that are as they were given.
     async fn without_untouched(&self, changes: &mut Changes) -> Result<(), WorkspaceError> {
-        if changes.nested.is_empty() || self.layers.is_layered() {
+        if changes.nested.is_empty() {
             return Ok(());
         }
         let submodules = self.submodules().await?;
@@ -253,17 +253,27 @@ impl PrivateClone {
 
     /// Whether a submodule has other files than its commit. Those within it are looked at by themselves.
     async fn is_touched(&self, submodule: &Submodule, all: &[Submodule]) -> Result<bool, WorkspaceError> {
-        let (repository, root) = (&submodule.repository, self.root.join(&submodule.path));
+        let (repository, is_layered) = (&submodule.repository, self.layers.is_layered());
+        let files = if is_layered { self.layers.upper() } else { self.root.clone() };
+        let root = files.join(&submodule.path);
         let Ok(foreign) = Foreign::read(&self.git_dir().join(&submodule.git_dir)) else { return Ok(true) };
         let head = foreign.head().unwrap_or(&submodule.commit);
         let is_known = repository.resolve(&format!("{head}^{{commit}}")).await?.is_some();
         if !is_known || hazard::in_files(&root).await.is_some() {
             return Ok(true);
         }
-        let index = self.layers.root().join("compared-submodule");
-        let files = Files::untrusted(repository, &root, &index, head, None).await?;
+        let working = self.layers.root().join("compared-submodule");
+        let files = match is_layered {
+            true => {
+                let Submodule { path, git_dir, commit, .. } = submodule;
+                let spot = Spot { path: path.clone(), git_dir: git_dir.clone() };
+                let checkout = self.checkouts.get(repository, &repository.settings, commit, &spot, false).await?;
+                Files::of_layer(repository, &root, self.checkouts.index(&checkout.lower[0], &working, commit))
+            }
+            false => Files::untrusted(repository, &root, &working, head, None).await?,
+        };
         let found = files.changes(head).await;
-        let _ = fs::remove_file(&index);
+        let _ = fs::remove_file(&working);
         let mut found = found?;
         found.nested.retain(|path| !all.iter().any(|other| other.path == submodule.path.join(path)));
         Ok(found.is_any())

@@ -89,7 +89,9 @@ impl Foreign {
             Head::Commit(id) => Some(("HEAD", id.as_str())),
             Head::Branch(_) | Head::Unknown => None,
         };
-        detached.into_iter().chain(self.refs.iter().map(|(name, id)| (name.as_str(), id.as_str())))
+        // What `git filter-branch` keeps of a history that it has rewritten is nobody's result.
+        let refs = self.refs.iter().filter(|(name, _)| !name.starts_with("refs/original/"));
+        detached.into_iter().chain(refs.map(|(name, id)| (name.as_str(), id.as_str())))
     }
 
     pub(crate) fn is_half_done(&self) -> bool {

@@ -25,10 +25,14 @@ impl Files {
         let mut changes = Changes::default();
         self.hidden(&survey, &Layer::of(&survey), commit, &mut changes).await?;
         let rules: Vec<&Path> = changes.gone.iter().map(PathBuf::as_path).filter(|path| is_a_rule(path)).collect();
-        if !rules.is_empty() {
+        let moved = self.rules_of_moved(&survey, index).await?;
+        if !rules.is_empty() || !moved.is_empty() {
             let opened = index.opened(&self.git, commit).await?;
             let nothing = "0".repeat(commit.len());
             note(&opened, rules.into_iter().map(|path| (NOTHING, nothing.as_str(), path))).await?;
+            note(&opened, moved.iter().map(|(mode, id, path)| (mode.as_str(), id.as_str(), path.as_path()))).await?;
+            let args = ["update-index", "--skip-worktree", "-z", "--stdin"];
+            opened.fed("look at the files", args, lines(moved.iter().map(|(_, _, path)| bytes(path)))).await?;
             let tracked = Tracked::Commit(commit);
             survey = Surveyor { root: &self.root, git: &opened, tracked, submodules: &none }.survey().await?;
         }
@@ -46,6 +50,25 @@ impl Files {
         changes.unread = survey.unread;
         changes.ignored = survey.ignored;
         Ok(changes)
+    }
+
+    /// What a renamed directory has brought along of the files that say what git ignores.
+    async fn rules_of_moved(
+        &self,
+        survey: &Survey,
+        index: &Index,
+    ) -> Result<Vec<(String, String, PathBuf)>, WorkspaceError> {
+        let mut rules = Vec::new();
+        for (to, from) in &survey.moved {
+            let below = tree_below(&self.git, &index.commit, from).await?;
+            rules.extend(below.into_iter().filter(|(path, _)| path.ends_with(".gitignore")).filter_map(
+                |(path, (mode, id))| {
+                    let path = to.join(path.strip_prefix(from).ok()?);
+                    self.root.join(&path).symlink_metadata().is_err().then_some((mode, id, path))
+                },
+            ));
+        }
+        Ok(rules)
     }
 
     /// Files of the commit that the layer hides.

@@ -109,12 +109,16 @@ async fn what_is_done_comes_back() {
 async fn a_directory_that_was_renamed_keeps_what_was_not_touched() {
     let Some(place) = place().await else { return };
     std::fs::write(place.project.join("sub/second"), "second\n").unwrap();
+    std::fs::write(place.project.join("sub/.gitignore"), "local\n").unwrap();
     git(&place.project, &["add", "."]).await;
     git(&place.project, &["commit", "-q", "-m", "second"]).await;
     let prepared = prepare(&place, task()).await;
-    work(&prepared, "mv sub other; echo changed > other/second; echo new > other/new").await;
+    work(&prepared, "mv sub other; echo changed > other/second; echo new > other/new; echo x > other/local").await;
     let report = place.workspaces.finish(prepared, completed()).await;
-    assert_eq!(changed(&place, &report).await, "A other/file\nA other/new\nA other/second\nD sub/file\nD sub/second");
+    assert_eq!(
+        changed(&place, &report).await,
+        "A other/.gitignore\nA other/file\nA other/new\nA other/second\nD sub/.gitignore\nD sub/file\nD sub/second"
+    );
     let branch = report.branch.unwrap();
     assert_eq!(git(&place.project, &["show", &format!("{branch}:other/file")]).await, "file");
     assert_eq!(git(&place.project, &["show", &format!("{branch}:other/second")]).await, "changed");

@@ -82,7 +82,7 @@ async fn their_commits_come_back() {
         )
         .await;
         let report = place.workspaces.finish(prepared, completed()).await;
-        assert_eq!(report.commit_count, Some(1), "{report:?}");
+        assert_eq!((report.commit_count, report.kept), (Some(1), false), "{report:?}");
         let branch = report.branch.unwrap();
         let named = git(&place.project, &["rev-parse", &format!("{branch}:vendor/lib")]).await;
         let own = place.project.join("vendor/lib");
