@@ -134,14 +134,32 @@ pub(super) async fn apply(place: &PlaceArgs, output: Output, args: ApplyArgs) ->
     Ok(Code::Done)
 }
 
+/// Why there is no branch, as far as the task's result tells.
+fn no_branch(task: &TaskView, branch: &str, refused: &NotApplied) -> Exit {
+    let id = task.task_id;
+    match report(task) {
+        Some(WorkspaceReport { kept: true, reason: Some(reason), .. }) => {
+            Exit::new(Code::Refused, format!("there is no branch {branch} in the project's repository: {reason}"))
+                .with_help(format!(
+                    "its workspace is kept: nexus diff {id} shows what is in it, nexus shell {id} opens it"
+                ))
+        }
+        Some(WorkspaceReport { kept: false, commit_count: Some(0), .. }) => {
+            Exit::new(Code::NotFound, "the task changed nothing: there is nothing to apply".to_owned())
+                .with_help(format!("nexus logs {id} shows what it did"))
+        }
+        _ => {
+            Exit::new(Code::NotFound, refused.to_string()).with_help(format!("nexus status {id} says what it has left"))
+        }
+    }
+}
+
 fn not_applied(task: &TaskView, refused: NotApplied) -> Exit {
     let id = task.task_id;
     let refuse = |error: &NotApplied, help: String| Exit::new(Code::Refused, error.to_string()).with_help(help);
     match &refused {
         NotApplied::Workspace(error) => failed(error),
-        NotApplied::NoBranch(_) => {
-            Exit::new(Code::NotFound, refused.to_string()).with_help(format!("nexus status {id} says what it has left"))
-        }
+        NotApplied::NoBranch(branch) => no_branch(task, branch, &refused),
         NotApplied::NoRepository(_) => refuse(&refused, format!("nexus status {id} says where its work is")),
         NotApplied::Detached { top, .. } => {
             refuse(&refused, format!("nothing was changed; go to one: git -C {} switch BRANCH", top.display()))
