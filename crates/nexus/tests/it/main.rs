@@ -42,6 +42,7 @@ mod many;
 mod network;
 mod nodes;
 mod open_files;
+mod opening;
 mod postgres;
 mod priority;
 mod quarantine;
