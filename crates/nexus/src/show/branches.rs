@@ -93,10 +93,10 @@ pub(crate) fn cleaned(tasks: &[Value], checkouts: Option<(Stock, Stock)>, rehear
     if removed.checkouts > 0 {
         line(&format!("{gone:<9} {}, used by no workspace", stock(removed)));
     }
+    if lines + removed.checkouts == 0 {
+        line("nothing to clean up");
+    }
     if left.checkouts > 0 {
         line(&format!("kept      {}, used by a workspace or a moment ago", stock(left)));
-    }
-    if lines + removed.checkouts + left.checkouts == 0 {
-        line("nothing to clean up");
     }
 }

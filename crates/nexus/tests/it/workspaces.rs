@@ -152,10 +152,15 @@ fn a_result_is_looked_at_applied_and_cleaned_up() {
     assert!(said.starts_with("diff --git a/file b/file\n") && said.contains("\n+new\n"), "{said}");
     assert_eq!(company.run(&["diff", &id, "--stat"]).done(), " file | 1 +\n 1 file changed, 1 insertion(+)\n");
     assert_eq!(at(&company.json(&["diff", &id]), "diff.insertions"), 1);
-    let kept = company.run(&["clean"]).done();
-    let branch = format!("kept      branch nexus/{id}: 1 commit of it is on no other branch\n");
-    // And perhaps what the clone's layers lay over.
-    assert!(kept.strip_prefix(&branch).is_some_and(|rest| rest.is_empty() || rest.contains("checkout")), "{kept}");
+    // Without what the clone's layers lay over, which not every machine has.
+    let clean = |args: &[&str]| {
+        let said = company.run(args).done();
+        said.lines()
+            .filter(|line| !line.contains(" prepared checkout"))
+            .map(|line| format!("{line}\n"))
+            .collect::<String>()
+    };
+    assert_eq!(clean(&["clean"]), format!("kept      branch nexus/{id}: 1 commit of it is on no other branch\n"));
 
     company.write("project/file", "mine\n");
     company.run(&["apply", &id]).fails(4, &["changes of yours", "file", "nothing was changed"]);
@@ -166,10 +171,10 @@ fn a_result_is_looked_at_applied_and_cleaned_up() {
     assert_eq!(company.read("project/file"), "new\n");
     assert_eq!(at(&company.json(&["apply", &id]), "how"), "already");
 
-    let would = company.run(&["clean", "--dry-run"]).done();
+    let would = clean(&["clean", "--dry-run"]);
     assert_eq!(would, format!("would go  branch nexus/{id}: other branches have all of it\n"));
-    assert!(company.run(&["clean"]).done().starts_with("removed   branch"));
-    assert_eq!(company.run(&["clean"]).done(), "nothing to clean up\n");
+    assert!(clean(&["clean"]).starts_with("removed   branch"));
+    assert_eq!(clean(&["clean"]), "nothing to clean up\n");
     assert_eq!(git(&project, &["branch", "--list"]), "* main\n");
     // What it was is still to be seen.
     assert!(company.run(&["diff", &id]).done().contains("+new"));
