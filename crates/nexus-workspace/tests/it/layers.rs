@@ -11,7 +11,6 @@ use nexus_workspace::{Finish, Method, Prepared};
 
 use crate::support::{Place, completed, git, task, wanted};
 
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 /// A place with layers, or none where the machine can't have them.
 #[expect(clippy::print_stderr, reason = "who runs the tests learns that some were skipped")]
 pub(crate) async fn place() -> Option<Place> {
