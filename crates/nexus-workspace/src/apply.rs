@@ -14,6 +14,7 @@ use crate::checkout::{Checkout, New};
 use crate::combine::{Combined, beyond_snapshot, merge, rebase};
 use crate::error::WorkspaceError;
 use crate::foreign::is_half_done;
+use crate::lfs;
 use crate::paths::from_bytes;
 use crate::repository::Repository;
 use crate::uncommitted::is_snapshot;
@@ -196,6 +197,7 @@ impl Branch {
         ];
         let git = self.repository.git().env("GIT_REFLOG_ACTION", format!("nexus apply {}", self.name));
         git.text("move the checkout on", args).await?;
+        lfs::fill_checkout(&git, &self.repository.settings, to).await;
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use crate::error::WorkspaceError;
 use crate::filters::Filters;
 use crate::git::Git;
 use crate::index::{self, Difference, Index, difference, note};
+use crate::lfs;
 use crate::medium::Medium;
 use crate::paths::{bytes, lines};
 use crate::plain;
@@ -51,6 +52,9 @@ pub(crate) struct Checkout {
 
 /// A repository's checkouts of one kind: made by the same filters, for the same part of the files.
 struct Shelf<'a> {
+    settings: &'a Settings,
+    /// The repository's shared git directory.
+    common: &'a Path,
     root: PathBuf,
     name: String,
     git: Git,
@@ -116,8 +120,8 @@ impl Checkouts {
 
     fn shelf<'a>(
         &self,
-        repository: &Repository,
-        settings: &Settings,
+        repository: &'a Repository,
+        settings: &'a Settings,
         spot: &'a Spot,
         are_agents: bool,
     ) -> Result<Shelf<'a>, WorkspaceError> {
@@ -149,7 +153,7 @@ impl Checkouts {
         let root = self.root.join(&name);
         fs::create_dir_all(&root).map_err(WorkspaceError::io("create", &root))?;
         let git = repository.git().env("GIT_DIR", own).settings(&set);
-        Ok(Shelf { root, name, git, spot })
+        Ok(Shelf { settings, common: &repository.common, root, name, git, spot })
     }
 }
 
@@ -216,6 +220,8 @@ impl Shelf<'_> {
             if over.is_none() {
                 self.whole(&partial, commit).await?;
             }
+            let root = partial.join("tree").join(&self.spot.path);
+            lfs::fill(&self.at(&partial), self.settings, self.common, &root, commit).await?;
             let bytes = self.settle(&partial).await.map_err(io("read"))?;
             self.keep_index(&partial).await?;
             Ok((over, bytes))

@@ -51,6 +51,12 @@ impl Filters {
     }
 }
 
+/// Whether the user has git-lfs set up, for all repositories.
+pub(crate) fn has_lfs(settings: &Settings) -> bool {
+    let mut filters = settings.section("filter").filter(|(_, key, ..)| KEYS.contains(key));
+    filters.any(|(_, _, value, is_trusted)| is_trusted && value.starts_with(HARMLESS[0]) && is_harmless(value))
+}
+
 /// The filters that run for the user's own files, as settings of the agent's repository: its git sees the files by them.
 pub(crate) fn for_the_agent(settings: &Settings) -> Vec<(String, String)> {
     let off = Filters::for_own_files(settings);

@@ -44,6 +44,11 @@ impl Git {
         Self::at(files).env("GIT_DIR", repository).env("GIT_WORK_TREE", files)
     }
 
+    /// Where it runs.
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
+    }
+
     #[must_use]
     pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));

@@ -11,6 +11,7 @@ use crate::finish::{Fate, Finish, commit_rest};
 use crate::foreign::is_half_done;
 use crate::git::Git;
 use crate::hazard;
+use crate::lfs;
 
 /// A task's worktree.
 #[derive(Clone, Debug)]
@@ -74,7 +75,9 @@ impl Worktree {
             // From an attempt before, whose directory is gone; git may still have it on record, which would be in the way.
             self.git().run("forget the former worktree", self.force_remove()).await?;
             let add = ["worktree".into(), "add".into(), "--quiet".into(), root, name.into()];
-            return self.careful().text("add a worktree", add).await.map(drop);
+            self.careful().text("add a worktree", add).await?;
+            self.fill().await;
+            return Ok(());
         }
         let add = [
             "worktree".into(),
@@ -91,7 +94,17 @@ impl Worktree {
             // Of a worktree that could not be checked out git leaves the branch.
             let _ = self.branch.settle().await;
         }
-        added.map(drop)
+        added?;
+        self.fill().await;
+        Ok(())
+    }
+
+    async fn fill(&self) {
+        let repository = &self.branch.repository;
+        if let Some(own) = repository.own_of(&self.root) {
+            let git = repository.git_for(&own, &self.root);
+            lfs::fill_checkout(&git, &repository.settings, "HEAD").await;
+        }
     }
 
     /// Commits what is to be committed, and looks whether there is anything to lose, which keeps the worktree.

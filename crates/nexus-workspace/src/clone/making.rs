@@ -12,6 +12,7 @@ use crate::flatten::flatten;
 use crate::git::Git;
 use crate::index;
 use crate::layers::Origin;
+use crate::lfs;
 use crate::medium::Medium;
 use crate::promisor;
 use crate::repository::Repository;
@@ -199,5 +200,6 @@ async fn check_out(
     let mut set = filters.settings();
     set.extend(Medium::of(files).settings());
     let git = repository.git_for(&repository.own_git_dir(), files).index(index).settings(&set);
-    git.text("check out the clone", ["read-tree", "-m", "-u", commit]).await.map(drop)
+    git.text("check out the clone", ["read-tree", "-m", "-u", commit]).await?;
+    lfs::fill(&git, settings, &repository.common, files, commit).await
 }

@@ -143,7 +143,8 @@ impl Shield {
     }
 }
 
-/// git-lfs looks for an object in repositories only. As a process it would ask a server that the files may name.
+/// git-lfs asks no server, which the files may name: its files stay pointers. An empty process is no way to switch that off:
+/// git then runs no other of its programs either.
 fn without_network(key: &[u8], value: &[u8]) -> Vec<(OsString, OsString)> {
     let filter = key.strip_prefix(b"filter.").and_then(|key| key.strip_suffix(b".smudge"));
     let Some(name) = filter.filter(|_| is_git_lfs(value)) else { return Vec::new() };
@@ -153,7 +154,11 @@ fn without_network(key: &[u8], value: &[u8]) -> Vec<(OsString, OsString)> {
         key.push(last);
         (key, value.into())
     };
-    vec![set(".process", ""), set(".required", "false"), set(".smudge", "git-lfs smudge --skip -- %f")]
+    vec![
+        set(".process", "git-lfs filter-process --skip"),
+        set(".required", "false"),
+        set(".smudge", "git-lfs smudge --skip -- %f"),
+    ]
 }
 
 /// The text merge that git does itself, as a driver: an empty one would take one side as the result.
@@ -215,7 +220,7 @@ mod tests {
             ("fetch.fsck.skiplist", "/dev/null"),
             ("filter.a.b.required", "false"),
             ("filter.a.b.smudge", ""),
-            ("filter.lfs.process", ""),
+            ("filter.lfs.process", "git-lfs filter-process --skip"),
             ("filter.lfs.required", "false"),
             ("filter.lfs.smudge", "git-lfs smudge --skip -- %f"),
             ("filter.lfs2.clean", ""),
