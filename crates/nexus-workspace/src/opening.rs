@@ -46,7 +46,7 @@ impl Workspaces {
         let Some(found) = self.find(task, project).await? else { return Ok(None) };
         let Found { root, layers, prefix, clone } = found;
         let is_layered = layers.is_layered();
-        if is_layered || read_only {
+        if is_layered {
             self.overlays().as_ref().map_err(|why| WorkspaceError::NoLayers(why.clone()))?;
         }
         let claim = if read_only { None } else { layers.claim()? };
@@ -118,8 +118,9 @@ impl Workspaces {
         Ok(Some(found))
     }
 
-    /// A plain directory as the only layer, in which nothing can be changed.
-    fn for_reading(&self, root: &Path) -> Result<Overlay, WorkspaceError> {
+    /// A plain directory as the only layer of an overlay that is to be mounted read-only: nothing in it can be changed.
+    pub fn for_reading(&self, root: &Path) -> Result<Overlay, WorkspaceError> {
+        self.overlays().as_ref().map_err(|why| WorkspaceError::NoLayers(why.clone()))?;
         let empty = self.root.with_file_name("layers").join("empty");
         fs::create_dir_all(&empty).map_err(WorkspaceError::io("create", &empty))?;
         Ok(Overlay { lower: vec![root.to_owned()], upper: empty.clone(), work: empty, target: root.to_owned() })

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nexus_config::{Override, Source, load, show};
+use nexus_config::{Override, Source, Workspaces, load, show};
 use nexus_core::agent::{AgentKind, AgentSpec};
 use nexus_core::id::{AgentName, DepartmentName};
 use nexus_core::units::Span;
@@ -11,6 +11,22 @@ use crate::dir::{Dir, env};
 
 fn qa() -> DepartmentName {
     DepartmentName::new("qa").unwrap()
+}
+
+#[test]
+fn layers_of_workspaces_are_bounded_and_switched_off() {
+    let dir = Dir::new(&[
+        ("nexus.toml", "[workspaces]\ncache_size = \"3GiB\"\ncache_age = \"2d\"\n"),
+        ("departments/qa.toml", "workspace.layers = false\n"),
+        ("departments/docs.toml", "workspace.commit = false\n"),
+    ]);
+    let loaded = load(&dir.source()).unwrap();
+    let Workspaces { cache_size, cache_age } = loaded.settings.workspaces;
+    assert_eq!((cache_size.bytes(), cache_age), (3 << 30, Span::from_secs(2 * 86_400)));
+    let layers = |name: &str| loaded.company.departments[&DepartmentName::new(name).unwrap()].workspace.layers;
+    assert_eq!((layers("qa"), layers("docs")), (false, true));
+    let usual = load(&Dir::new(&[("departments/qa.toml", "")]).source()).unwrap().settings.workspaces;
+    assert_eq!((usual.cache_size.bytes(), usual.cache_age), (20 << 30, Span::from_secs(14 * 86_400)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nexus_core::department::WorkspaceMode;
 use nexus_core::view::{Status, TaskView};
@@ -27,7 +27,11 @@ pub(super) async fn shell(place: &PlaceArgs, args: ShellArgs) -> Result<Code, Ex
     let opened = opened.map_err(|error| refused(&error, &task))?;
     let (path, overlay, settings) = match &opened {
         Some(opened) => (opened.path.clone(), opened.overlay.clone(), opened.settings.as_slice()),
-        None if is_in_place(&task) => (task.project_path.clone().into(), None, Default::default()),
+        None if is_in_place(&task) => {
+            let project = PathBuf::from(&task.project_path);
+            let overlay = args.read_only.then(|| workspaces.for_reading(&project)).transpose();
+            (project, overlay.map_err(|error| refused(&error, &task))?, Default::default())
+        }
         None => return Err(not_there(&task)),
     };
     let mut words = args.command.into_iter();
@@ -119,6 +123,7 @@ fn not_there(task: &TaskView) -> Exit {
             )),
             None => exit.with_help("it was removed, since nothing was changed in it"),
         },
-        _ => exit.with_help("it may be on another machine, or was cleaned up, or no attempt has begun yet"),
+        Some(_) => exit.with_help("it was cleaned up, or is on another machine"),
+        None => exit.with_help("it works in the project itself or on another machine, or no attempt has begun yet"),
     }
 }
