@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on says so by failing")]
 #![expect(clippy::print_stderr, reason = "a test that this machine leaves nothing to test says so")]
 
+mod attended;
 mod capture;
 mod confined;
 mod confined_walls;

@@ -7,8 +7,12 @@ use crate::support::{Company, Place, WORK, at, git};
 
 /// A company whose agents are confined, and work in layers where the machine has these.
 fn company() -> Company {
+    company_with("")
+}
+
+fn company_with(more: &str) -> Company {
     let text = WORK.replace("sandbox.level = \"none\"\n", "").replace("workspace.mode = \"scratch\"\n", "");
-    let place = Place::with(&[("work", &format!("{text}\n[retry]\nmax_attempts = 1\n"))]);
+    let place = Place::with(&[("work", &format!("{text}\n[retry]\nmax_attempts = 1\n{more}"))]);
     let project = place.path("project");
     place.write("project/README", "hello\n");
     std::fs::create_dir(project.join("sub")).unwrap();
@@ -60,4 +64,17 @@ fn a_running_attempt_keeps_its_workspace_to_itself() {
     company.run(&["path", &id]).fails(4, &["an attempt of task", "--read-only"]);
     company.run(&["cancel", &id]).done();
     company.run(&["shell", &id, "--", "true"]).done();
+}
+
+#[test]
+fn a_department_can_do_without_layers() {
+    let company = company_with("[workspace]\nlayers = false\n");
+    let id = company.delegate(&["echo changed >> README; exit 3"]);
+    let answer = company.ended(&id);
+    let workspace = at(&answer, "task.result.workspace");
+    assert!(workspace.get("layered").is_none() && workspace["kept"] == true, "{workspace:#}");
+    let path = company.run(&["path", &id]).done();
+    assert_eq!(path.trim_end(), workspace["path"].as_str().unwrap());
+    assert_eq!(std::fs::read_to_string(Path::new(path.trim_end()).join("README")).unwrap(), "hello\nchanged\n");
+    assert_eq!(company.run(&["shell", &id, "--", "cat", "README"]).done(), "hello\nchanged\n");
 }
