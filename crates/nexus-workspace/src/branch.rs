@@ -156,16 +156,15 @@ impl Branch {
         Ok(Extent { start, tip, count })
     }
 
-    /// What is on it, which is looked for unless it is known.
-    pub(crate) async fn history(&self, known: Option<Extent>) -> Result<History, WorkspaceError> {
-        let extent = match known {
-            Some(known) => known,
-            None => match self.tip().await? {
-                Some(tip) => self.extent(tip).await?,
-                None => return Ok(self.nothing()),
-            },
-        };
-        let Extent { start: base, tip, count } = extent;
+    pub(crate) async fn history(&self) -> Result<History, WorkspaceError> {
+        match self.tip().await? {
+            Some(tip) => self.history_of(&self.extent(tip).await?).await,
+            None => Ok(self.nothing()),
+        }
+    }
+
+    pub(crate) async fn history_of(&self, extent: &Extent) -> Result<History, WorkspaceError> {
+        let Extent { start: base, tip, count } = extent.clone();
         let range = format!("{base}..{tip}");
         let git = self.repository.git();
         let args = ["log", "--no-show-signature", "--no-color", "--format=%H %s", "-n", NAMED, &range];

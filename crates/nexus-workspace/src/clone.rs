@@ -9,6 +9,7 @@ mod visit;
 mod within;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use nexus_core::id::TaskId;
@@ -134,10 +135,16 @@ impl PrivateClone {
         // Of a repository that was not read the branch may be from before.
         let tip = if foreign.is_some() { delivery.tip } else { self.branch.tip().await? };
         let extent = self.branch.settle_at(tip).await?;
-        let kept = kept || !self.remove().await;
+        let history = async {
+            match &extent {
+                Some(extent) => self.branch.history_of(extent).await.ok(),
+                None => Some(self.branch.nothing()),
+            }
+        };
+        let (history, kept) = tokio::join!(history, async { kept || !self.removed(Layers::remove_aside).await });
         let changed_files = changes.map(|changes| changes.count());
         let reason = reason.first.filter(|_| kept);
-        Ok(Fate { kept, branch_kept: extent.is_some(), changed_files, reason, extent })
+        Ok(Fate { kept, branch_kept: extent.is_some(), changed_files, reason, history })
     }
 
     /// What its repository says, and what came of it.
@@ -259,8 +266,12 @@ impl PrivateClone {
 
     /// Whether nothing is left of it.
     pub(crate) async fn remove(&self) -> bool {
+        self.removed(Layers::remove).await
+    }
+
+    async fn removed(&self, remove: fn(&Layers) -> io::Result<()>) -> bool {
         let (root, layers) = (self.root.clone(), self.layers.clone());
-        let removed = tokio::task::spawn_blocking(move || layers.remove().and_then(|()| copy::remove(&root)));
+        let removed = tokio::task::spawn_blocking(move || copy::remove(&root).and_then(|()| remove(&layers)));
         matches!(removed.await, Ok(Ok(())))
     }
 

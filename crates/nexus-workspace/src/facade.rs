@@ -10,6 +10,7 @@ use crate::copy;
 use crate::error::WorkspaceError;
 use crate::foreign::Foreign;
 use crate::git::Git;
+use crate::layers::remove_aside;
 use crate::repository::Repository;
 use crate::settings::Settings;
 
@@ -70,6 +71,6 @@ impl Facade {
 
 impl Drop for Facade {
     fn drop(&mut self) {
-        let _ = copy::remove(&self.root);
+        remove_aside(&self.root);
     }
 }

@@ -1,6 +1,6 @@
 //! How an attempt's workspace is finished, and what becomes of it.
 
-use crate::branch::{Branch, Extent};
+use crate::branch::{Branch, History};
 use crate::error::WorkspaceError;
 use crate::files::{Changes, Files};
 
@@ -33,7 +33,7 @@ pub(crate) struct Fate {
     pub(crate) changed_files: Option<u64>,
     pub(crate) reason: Option<String>,
     /// What is on the branch, if that is known.
-    pub(crate) extent: Option<Extent>,
+    pub(crate) history: Option<History>,
 }
 
 impl Fate {

@@ -22,6 +22,31 @@ use nexus_process::overlay::make_removable;
 #[cfg(not(unix))]
 const fn make_removable(_: &Path) {}
 
+/// Ends the name of what is being removed.
+const GONE: &str = "gone";
+
+/// Does something that nobody waits for.
+fn aside(work: impl FnOnce() -> io::Result<()> + Send + 'static) {
+    let work = move || {
+        if let Err(error) = work() {
+            tracing::warn!(%error, "a workspace's files are left");
+        }
+    };
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(work)),
+        Err(_) => work(),
+    }
+}
+
+/// Removes a directory of ours aside.
+pub(crate) fn remove_aside(directory: &Path) {
+    let gone = directory.with_extension(GONE);
+    match fs::rename(directory, &gone) {
+        Ok(()) => aside(move || copy::remove(&gone)),
+        Err(_) => drop(copy::remove(directory)),
+    }
+}
+
 /// The directory of one task.
 #[derive(Clone, Debug)]
 pub(crate) struct Layers {
@@ -146,5 +171,31 @@ impl Layers {
     pub(crate) fn remove(&self) -> io::Result<()> {
         make_removable(&self.work());
         copy::remove(&self.root)
+    }
+
+    /// The same, but nobody waits: only the name is gone at once. Where each directory is a write to the disk (`discard`) the
+    /// rest takes longer than all else of an attempt's end.
+    pub(crate) fn remove_aside(&self) -> io::Result<()> {
+        let gone = Self { working_index: PathBuf::new(), root: self.root.with_extension(GONE) };
+        match fs::rename(&self.root, &gone.root) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // One from before is in the way.
+            Err(_) => return self.remove(),
+        }
+        aside(move || gone.remove());
+        Ok(())
+    }
+
+    /// Removes what a killed company has left half removed.
+    pub(crate) fn sweep(workspaces: &Path) {
+        let entries = fs::read_dir(workspaces.with_file_name("layers")).into_iter().flatten().flatten();
+        let gone = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == GONE));
+        for layers in gone.map(|root| Self { working_index: PathBuf::new(), root }) {
+            // Somebody may be at it just now. What is left is tried again.
+            if let Err(error) = layers.remove() {
+                tracing::debug!(path = %layers.root.display(), %error, "a workspace's files are left");
+            }
+        }
     }
 }

@@ -162,29 +162,17 @@ impl Repository {
         message: &str,
         author: Option<[&str; 3]>,
     ) -> Result<String, WorkspaceError> {
-        let [name, email] = self.identity().await?;
-        let mut git = self.git().env("GIT_COMMITTER_NAME", &name).env("GIT_COMMITTER_EMAIL", &email);
+        let [name, email] = self.settings.identity();
+        let mut git = self.git().env("GIT_COMMITTER_NAME", name).env("GIT_COMMITTER_EMAIL", email);
         git = match author {
             Some([name, email, date]) => {
                 git.env("GIT_AUTHOR_NAME", name).env("GIT_AUTHOR_EMAIL", email).env("GIT_AUTHOR_DATE", date)
             }
-            None => git.env("GIT_AUTHOR_NAME", &name).env("GIT_AUTHOR_EMAIL", &email),
+            None => git.env("GIT_AUTHOR_NAME", name).env("GIT_AUTHOR_EMAIL", email),
         };
         let parents = parents.iter().flat_map(|parent| ["-p", parent]);
         // Asked to sign it, git would ask the user for a passphrase.
         let args = ["commit-tree", "--no-gpg-sign"].into_iter().chain(parents).chain(["-F", "-", tree]);
         git.fed("commit", args, message.as_bytes().to_vec()).await
-    }
-
-    /// The user's name and address, or what stands for an agent.
-    pub(crate) async fn identity(&self) -> Result<[String; 2], WorkspaceError> {
-        let mut found = Vec::new();
-        for (key, otherwise) in [("user.name", "Nexus agent"), ("user.email", "agent@nexus.invalid")] {
-            let own = self.git().run("read the user's name", ["config", "--get", key]).await?;
-            let own = String::from_utf8_lossy(&own.stdout).trim().to_owned();
-            found.push(if own.is_empty() { otherwise.to_owned() } else { own });
-        }
-        let [name, email] = <[String; 2]>::try_from(found).unwrap_or_default();
-        Ok([name, email])
     }
 }

@@ -12,6 +12,7 @@ use nexus_core::id::TaskId;
 use nexus_core::uncommitted::Uncommitted;
 use nexus_process::Overlay;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use crate::base::Bases;
 use crate::below::{make_below, nothing_leads_elsewhere};
@@ -193,6 +194,7 @@ impl Workspaces {
     pub async fn finish(&self, prepared: Prepared, finish: Finish) -> WorkspaceReport {
         let Prepared { mode, path, task, place, looking, .. } = prepared;
         let is_layered = matches!(&place, Place::Clone(clone) if clone.layers.is_layered());
+        let last_look = Instant::now() + LAST_LOOK;
         let kept = |kept| Fate { kept, branch_kept: true, ..Fate::default() };
         let (fate, on) = match place {
             Place::Worktree(worktree) => (self.finish_worktree(&worktree, &finish).await, Some(worktree.branch)),
@@ -203,11 +205,9 @@ impl Workspaces {
             Place::Project => (kept(true), None),
         };
         let history = match &on {
-            // One that was looked at is not looked at again, and neither is one that is gone.
-            Some(branch) if !fate.branch_kept => Some(branch.nothing()),
+            Some(_) if fate.history.is_some() => fate.history,
             Some(branch) => {
-                let history = branch.history(fate.extent.clone()).await;
-                history.inspect_err(|error| tracing::warn!(%error, "a branch is not read")).ok()
+                branch.history().await.inspect_err(|error| tracing::warn!(%error, "a branch is not read")).ok()
             }
             None => None,
         };
@@ -227,7 +227,7 @@ impl Workspaces {
             }
         }
         let history = history.unwrap_or_default();
-        let uncommitted = tokio::time::timeout(LAST_LOOK, looking.found()).await.unwrap_or_default();
+        let uncommitted = tokio::time::timeout_at(last_look, looking.found()).await.unwrap_or_default();
         WorkspaceReport {
             mode,
             path: path.to_string_lossy().into_owned(),
@@ -394,6 +394,8 @@ impl Workspaces {
     /// What [`Workspaces::tidy`] would remove. Blocks.
     pub fn rehearse_tidying(&self, all: bool) -> io::Result<Stock> {
         self.checkouts.tidy(&Layers::used(&self.root), self.bounds, all, true)
+        Layers::sweep(&self.root);
+        self.checkouts.tidy(&Layers::used(&self.root), all)
     }
 
     /// The clone that is at `path`, or would be.

@@ -146,7 +146,7 @@ impl Worktree {
         reason = reason.or_else(|| changes.reason());
         let kept = changes.is_any() || lost;
         let (changed_files, reason) = (Some(changes.count()), reason.filter(|_| kept));
-        Ok(Fate { kept, branch_kept, changed_files, reason, extent: None })
+        Ok(Fate { kept, branch_kept, changed_files, reason, history: None })
     }
 
     /// What the agent has committed on a branch of its own, or on none, is on the task's branch then, if it goes on from

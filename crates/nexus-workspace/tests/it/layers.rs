@@ -63,7 +63,28 @@ async fn one_in_which_nothing_was_done_leaves_no_trace() {
     let report = place.workspaces.finish(prepared, completed()).await;
     assert_eq!((report.kept, report.branch, report.changed_files), (false, None, Some(0)));
     assert_eq!((git(&place.project, &["for-each-ref"]).await, place.left()), (before, 0));
-    assert_eq!(std::fs::read_dir(place.directory.path().join("data/layers")).unwrap().count(), 0);
+    all_gone(&place).await;
+}
+
+/// No layers are there, and what is removed aside is gone soon.
+async fn all_gone(place: &Place) {
+    let named = |names: Vec<String>| names.into_iter().filter(|name| !name.ends_with(".gone")).collect::<Vec<_>>();
+    assert_eq!(named(names(place, "data/layers")), Vec::<String>::new());
+    let gone = async {
+        while !names(place, "data/layers").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_killed_company_was_removing_is_removed() {
+    let Some(place) = place().await else { return };
+    let left = place.directory.path().join("data/layers").join(format!("{}.gone", task()));
+    std::fs::create_dir_all(left.join("upper/sub")).unwrap();
+    place.workspaces.tidy(false).unwrap();
+    assert!(!left.exists());
 }
 
 #[tokio::test]
@@ -261,6 +282,6 @@ async fn cleaning_removes_what_is_on_the_branch() {
     assert!(!left.removed && left.reason.contains("commits"), "{left:?}");
     let prepared = prepare(&place, task).await;
     place.workspaces.finish(prepared, completed()).await;
-    assert_eq!(names(&place, "data/layers"), Vec::<String>::new());
+    all_gone(&place).await;
     assert!(Path::new(&place.project).join(".git/refs/heads/nexus").exists());
 }
