@@ -393,9 +393,8 @@ impl Workspaces {
 
     /// What [`Workspaces::tidy`] would remove. Blocks.
     pub fn rehearse_tidying(&self, all: bool) -> io::Result<Stock> {
-        self.checkouts.tidy(&Layers::used(&self.root), self.bounds, all, true)
         Layers::sweep(&self.root);
-        self.checkouts.tidy(&Layers::used(&self.root), all)
+        self.checkouts.tidy(&Layers::used(&self.root), self.bounds, all, true)
     }
 
     /// The clone that is at `path`, or would be.
