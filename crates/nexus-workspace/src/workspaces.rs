@@ -388,12 +388,12 @@ impl Workspaces {
     /// Removes prepared checkouts that no workspace is made of: those that were not used for long, and the oldest where all
     /// together are too big. With `all` each that nobody has used a moment ago. Blocks.
     pub fn tidy(&self, all: bool) -> io::Result<Stock> {
+        Layers::sweep(&self.root);
         self.checkouts.tidy(&Layers::used(&self.root), self.bounds, all, false)
     }
 
     /// What [`Workspaces::tidy`] would remove. Blocks.
     pub fn rehearse_tidying(&self, all: bool) -> io::Result<Stock> {
-        Layers::sweep(&self.root);
         self.checkouts.tidy(&Layers::used(&self.root), self.bounds, all, true)
     }
 
