@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::mark::{Kind, Mark, Marks, Moment};
 use crate::processes::began;
 use crate::site::Site;
-use crate::work::{FAILED, Plan};
+use crate::work::{CLONES, FAILED, Plan};
 
 /// Set once INT and TERM are ignored.
 const DEAF: &str = "CHAOS_DEAF";
@@ -35,6 +35,7 @@ pub(crate) fn work(root: PathBuf, plan: &str) -> io::Result<i32> {
         pid: std::process::id(),
         began: began(std::process::id()).unwrap_or_default(),
         at: Moment::now(),
+        commit: None,
     };
     let mut marks = Marks::open(&site.marks())?;
     let lock = OpenOptions::new().create(true).append(true).open(site.lock(task))?;
@@ -48,6 +49,10 @@ pub(crate) fn work(root: PathBuf, plan: &str) -> io::Result<i32> {
     marks.append(&Mark { at: Moment::now(), ..mark.clone() })?;
     let children = (0..plan.children).map(|_| child(&lock, plan.work_ms + plan.linger_ms));
     let mut children = children.collect::<io::Result<Vec<_>>>()?;
+    let is_clone = mark.department.as_str() == CLONES;
+    if is_clone {
+        commit(mark.attempt, "begun")?;
+    }
     let mut stdout = io::stdout().lock();
     for line in 0..plan.lines {
         // Nobody reads it any more when its company is gone.
@@ -59,8 +64,29 @@ pub(crate) fn work(root: PathBuf, plan: &str) -> io::Result<i32> {
     }
     let failed = if plan.broken { !site.mended(plan.n).exists() } else { plan.fails(mark.attempt) };
     let code = if failed { FAILED } else { 0 };
-    marks.append(&Mark { kind: Kind::End(code), at: Moment::now(), ..mark })?;
+    let commit = if is_clone { Some(commit(mark.attempt, "done")?) } else { None };
+    marks.append(&Mark { kind: Kind::End(code), at: Moment::now(), commit, ..mark })?;
     Ok(code)
+}
+
+/// Commits a file, and leaves another one; returns the commit.
+fn commit(attempt: u32, what: &str) -> io::Result<String> {
+    // From a git that was killed.
+    let _ = std::fs::remove_file(".git/index.lock");
+    let _ = std::fs::remove_file(".git/HEAD.lock");
+    std::fs::write(format!("committed-{attempt}-{what}"), what)?;
+    git(&["add", "--all"])?;
+    git(&["commit", "--quiet", "--allow-empty", "--message", what])?;
+    std::fs::write("left", format!("{attempt} {what}"))?;
+    git(&["rev-parse", "HEAD"])
+}
+
+fn git(args: &[&str]) -> io::Result<String> {
+    let output = command("git").args(args).stdin(Stdio::null()).output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 #[expect(clippy::disallowed_methods, reason = "an agent is a program of its own, without a runtime")]

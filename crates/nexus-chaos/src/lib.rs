@@ -20,6 +20,7 @@ mod processes;
 mod proxy;
 mod recovery;
 mod report;
+mod repository;
 mod run;
 mod site;
 mod story;

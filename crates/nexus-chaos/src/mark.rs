@@ -50,6 +50,9 @@ pub(crate) struct Mark {
     /// When the process began, in the kernel's ticks: with the pid it names the process for ever.
     pub(crate) began: u64,
     pub(crate) at: Moment,
+    /// What it has committed at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<String>,
 }
 
 impl Mark {

@@ -20,7 +20,7 @@ use crate::report::Report;
 use crate::site::Site;
 use crate::story::{Story, Violation, Wrong};
 use crate::work::{DEPARTMENTS, WORKERS};
-use crate::{ledger, mark, processes, recovery};
+use crate::{ledger, mark, processes, recovery, repository};
 
 /// How long everything may take to end once all is healed.
 const REST: Duration = Duration::from_secs(120);
@@ -40,6 +40,7 @@ pub(crate) async fn run(seed: u64, mode: Mode, options: &Options) -> Result<Repo
     let story = Arc::new(Story::new(&site.log("run"))?);
     story.tell(format!("seed {seed} mode {}", mode.name()));
     configure(&site)?;
+    let untouched = repository::make(&site)?;
     let begun = Instant::now();
     let company = Company::start(&site, mode, options, &story).await?;
     let mut rng = Rng::with_seed(seed);
@@ -64,6 +65,12 @@ pub(crate) async fn run(seed: u64, mode: Mode, options: &Options) -> Result<Repo
     let recovery = recovery::times(&story.incidents(), &marks, &load.asks());
     let evidence = Evidence { acked: load.acked(), records, told, marks, killed, cancelled: load.cancelled() };
     let (tasks, mut violations) = judge(&evidence);
+    let all = views(&evidence.records);
+    violations.extend(repository::judge(&site, &untouched, &evidence.marks, all.values()));
+    violations.extend(repository::mounts(&site));
+    if mode == Mode::Solo {
+        violations.extend(repository::left_layers(&site, &all.values().collect::<Vec<_>>()));
+    }
     violations.iter().for_each(|violation| story.tell(format!("WRONG {violation:?}")));
     violations.extend(story.violations());
     let mut faults = std::collections::BTreeMap::new();

@@ -13,7 +13,7 @@ pub(crate) struct Site(PathBuf);
 
 impl Site {
     pub(crate) fn new(root: PathBuf) -> Result<Self, HarnessError> {
-        for dir in ["locks", "mended", "config/departments", "project", "logs", "bin"] {
+        for dir in ["locks", "mended", "config/departments", "project", "repository", "logs", "bin"] {
             fs::create_dir_all(root.join(dir)).map_err(HarnessError::io("a run's directory"))?;
         }
         Ok(Self(root))
@@ -48,6 +48,11 @@ impl Site {
     /// Where the agents work.
     pub(crate) fn project(&self) -> PathBuf {
         self.0.join("project")
+    }
+
+    /// The user's repository, of which the agents of one department have clones.
+    pub(crate) fn repository(&self) -> PathBuf {
+        self.0.join("repository")
     }
 
     pub(crate) fn data(&self, node: &str) -> PathBuf {

@@ -54,12 +54,14 @@ pub(crate) enum Wrong {
     Status,
     /// A task ended in a way that nobody asked for, or that its agent's marks contradict.
     Outcome,
+    /// Commits are not where the result says, or the user's repository was touched.
+    Repository,
     /// A company ended, refused to start or took no work, when nothing was wrong any more.
     Company,
 }
 
 impl Wrong {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Lost,
         Self::Overlap,
         Self::Orphan,
@@ -69,6 +71,7 @@ impl Wrong {
         Self::EarlyCancel,
         Self::Status,
         Self::Outcome,
+        Self::Repository,
         Self::Company,
     ];
 
@@ -83,6 +86,7 @@ impl Wrong {
             Self::EarlyCancel => "cancelled too early",
             Self::Status => "status untrue",
             Self::Outcome => "wrong outcomes",
+            Self::Repository => "repository",
             Self::Company => "company failed",
         }
     }

@@ -51,7 +51,11 @@ pub(crate) struct Order {
 }
 
 /// Departments with their workspaces; the load is spread over them.
-pub(crate) const DEPARTMENTS: [(&str, &str); 3] = [("mill", "in_place"), ("forge", "scratch"), ("yard", "in_place")];
+pub(crate) const DEPARTMENTS: [(&str, &str); 4] =
+    [("mill", "in_place"), ("forge", "scratch"), ("yard", "in_place"), (CLONES, "clone")];
+
+/// The department that works in clones of the run's repository, and commits.
+pub(crate) const CLONES: &str = "loom";
 
 /// Of each department, on each node.
 pub(crate) const WORKERS: u32 = 3;
@@ -113,7 +117,10 @@ impl Order {
         let due = |delay| Timestamp::now().checked_add(delay).ok();
         Submission {
             department: Some(self.department.to_owned()),
-            project_path: site.project().display().to_string(),
+            project_path: match self.department {
+                CLONES => site.repository().display().to_string(),
+                _ => site.project().display().to_string(),
+            },
             task_type: "chaos".to_owned(),
             priority: self.priority,
             max_attempts: self.max_attempts,

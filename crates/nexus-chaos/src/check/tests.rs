@@ -67,6 +67,7 @@ fn mark(kind: Kind) -> Mark {
         pid: 1,
         began: 1,
         at: Moment(1),
+        commit: None,
     }
 }
 

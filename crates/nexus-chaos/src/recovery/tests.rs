@@ -20,6 +20,7 @@ fn mark(kind: Kind, task: &str, on: &str, ms: u64) -> Mark {
         pid: 1,
         began: ms,
         at: Moment(ms * MS),
+        commit: None,
     }
 }
 
