@@ -3,6 +3,9 @@
 use std::fs::{DirEntry, FileType};
 use std::path::{Path, PathBuf};
 
+#[cfg(target_os = "linux")]
+use nexus_process::overlay::renames_directories;
+
 /// One entry. Links are never followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -58,23 +61,60 @@ pub(crate) enum Over {
 #[cfg(target_os = "linux")]
 pub(crate) fn over(directory: &Path) -> Over {
     use std::os::unix::ffi::OsStringExt as _;
+    // The kernel keeps its notes in one of them. In the other an agent may have written what it likes.
+    let space = if renames_directories() { "trusted" } else { "user" };
     let mut value = [0_u8; 4096];
-    for space in ["trusted", "user"] {
-        let mut attribute = |name: &str| {
-            let length = rustix::fs::lgetxattr(directory, format!("{space}.overlay.{name}"), &mut value).ok()?;
-            value.get(..length).map(<[u8]>::to_vec)
-        };
-        if let Some(to) = attribute("redirect") {
-            return Over::Moved(PathBuf::from(std::ffi::OsString::from_vec(to)));
-        }
-        if attribute("opaque").is_some_and(|value| value == b"y") {
-            return Over::Opaque;
-        }
+    let mut attribute = |name: &str| {
+        let length = rustix::fs::lgetxattr(directory, format!("{space}.overlay.{name}"), &mut value).ok()?;
+        value.get(..length).map(<[u8]>::to_vec)
+    };
+    if let Some(to) = attribute("redirect") {
+        let to = PathBuf::from(std::ffi::OsString::from_vec(to));
+        return if is_within(&to) { Over::Moved(to) } else { Over::Opaque };
     }
-    Over::Merged
+    if attribute("opaque").is_some_and(|value| value == b"y") { Over::Opaque } else { Over::Merged }
+}
+
+/// A name in the same directory, or a path from the root that doesn't leave it.
+#[cfg(target_os = "linux")]
+fn is_within(to: &Path) -> bool {
+    use std::path::Component;
+    match to.strip_prefix("/") {
+        Ok(below) => below.components().all(|part| matches!(part, Component::Normal(_))),
+        Err(_) => to.components().count() == 1 && to.file_name().is_some(),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) const fn over(_: &Path) -> Over {
     Over::Merged
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_notes_of_the_kernel_count_and_none_leads_out_of_the_layers() {
+        use rustix::fs::{XattrFlags, lsetxattr};
+        let (own, other) = if renames_directories() { ("trusted", "user") } else { ("user", "trusted") };
+        let over_of = |space: &str, to: &str| {
+            let directory = tempfile::tempdir().unwrap();
+            let set =
+                lsetxattr(directory.path(), format!("{space}.overlay.redirect"), to.as_bytes(), XattrFlags::empty());
+            set.ok().map(|()| over(directory.path()))
+        };
+        for (to, wanted) in [
+            ("/a/b", Over::Moved("/a/b".into())),
+            ("name", Over::Moved("name".into())),
+            ("/../secret", Over::Opaque),
+            ("/a/../../secret", Over::Opaque),
+            ("../secret", Over::Opaque),
+            ("..", Over::Opaque),
+        ] {
+            // Where no such notes can be kept there are no layers either.
+            assert!(over_of(own, to).is_none_or(|found| found == wanted), "{to}");
+            assert!(over_of(other, to).is_none_or(|found| found == Over::Merged), "{to}");
+        }
+    }
 }
