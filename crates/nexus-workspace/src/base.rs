@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use nexus_core::id::TaskId;
 
+use crate::plain;
+
 /// Stands below the id of a base that is a snapshot of uncommitted changes.
 const SNAPSHOT: &str = "snapshot";
 
@@ -48,13 +50,16 @@ impl Bases {
     }
 
     fn write(&self, task: TaskId, text: &str) {
-        let path = self.directory.join(task.to_string());
+        self.write_to(&self.directory.join(task.to_string()), text);
+    }
+
+    fn write_to(&self, path: &Path, text: &str) {
         let write = || {
             fs::create_dir_all(&self.directory)?;
-            fs::write(&path, text)
+            plain::replace(path, text)
         };
         if let Err(error) = write() {
-            tracing::warn!(path = %path.display(), %error, "where a branch starts is not remembered");
+            tracing::warn!(path = %path.display(), %error, "where a branch stands is not remembered");
         }
     }
 
@@ -67,10 +72,7 @@ impl Bases {
 
     /// Remembers that. Where it can't be written, what comes next is set beside the branch instead of onto it.
     pub(crate) fn set_delivered(&self, task: TaskId, tip: &str) {
-        let path = self.tip(task);
-        if let Err(error) = fs::create_dir_all(&self.directory).and_then(|()| fs::write(&path, format!("{tip}\n"))) {
-            tracing::warn!(path = %path.display(), %error, "where a branch was set to is not remembered");
-        }
+        self.write_to(&self.tip(task), &format!("{tip}\n"));
     }
 
     fn tip(&self, task: TaskId) -> PathBuf {

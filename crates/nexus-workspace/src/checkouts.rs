@@ -32,6 +32,10 @@ use crate::survey::{TREE, tree_entries};
 
 pub use stock::{Bounds, Stock};
 
+/// A shelf's lock: who holds it makes checkouts there.
+const LOCK: &str = "lock";
+/// Ends the name of what is being made.
+const PARTIAL: &str = "partial";
 /// More differing files than this are not less work than all of them.
 const FEW: usize = 5_000;
 /// Whole checkouts that a new commit is compared with.
@@ -199,7 +203,7 @@ impl Shelf<'_> {
 
     /// One maker at a time; a process that is killed gives it up.
     async fn lock(&self) -> Result<File, WorkspaceError> {
-        let path = self.root.join("lock");
+        let path = self.root.join(LOCK);
         let locked = spawn_blocking(move || {
             let file = File::options().create(true).truncate(false).write(true).open(&path);
             file.and_then(|file| file.lock().map(|()| file)).map_err(WorkspaceError::io("lock", &path))
@@ -208,9 +212,9 @@ impl Shelf<'_> {
     }
 
     async fn make(&self, commit: &str) -> Result<Checkout, WorkspaceError> {
-        let partial = self.root.join(format!("{commit}.partial"));
+        let partial = self.root.join(format!("{commit}.{PARTIAL}"));
         let io = |doing| WorkspaceError::io(doing, &partial);
-        copy::remove(&partial).map_err(io("remove"))?;
+        cleared(&partial).await?;
         fs::create_dir_all(partial.join("tree")).map_err(io("create"))?;
         let made = async {
             let over = match self.nearest(commit).await? {
@@ -227,15 +231,17 @@ impl Shelf<'_> {
             Ok((over, bytes))
         };
         let made = match made.await {
-            Ok((over, bytes)) => note_about(&partial, bytes, over.as_deref())
-                .map_err(io("write"))
+            Ok((over, bytes)) => {
                 // Somebody may have deleted a part of the one before.
-                .and_then(|()| copy::remove(&self.place(commit)).map_err(io("remove")))
-                .and_then(|()| fs::rename(&partial, self.place(commit)).map_err(io("rename"))),
+                cleared(&self.place(commit)).await?;
+                note_about(&partial, bytes, over.as_deref())
+                    .map_err(io("write"))
+                    .and_then(|()| fs::rename(&partial, self.place(commit)).map_err(io("rename")))
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = made {
-            let _ = copy::remove(&partial);
+            let _ = cleared(&partial).await;
             return Err(error);
         }
         self.find(commit).ok_or_else(|| WorkspaceError::io("read", &self.place(commit))(io::ErrorKind::NotFound.into()))
@@ -263,7 +269,7 @@ impl Shelf<'_> {
     /// All files.
     async fn whole(&self, partial: &Path, commit: &str) -> Result<(), WorkspaceError> {
         let tree = partial.join("tree");
-        copy::remove(&tree).map_err(WorkspaceError::io("remove", &tree))?;
+        cleared(&tree).await?;
         self.begin(&tree)?;
         let git = self.at(partial);
         // By merging it with nothing the user's sparse patterns count.
@@ -387,6 +393,13 @@ impl Shelf<'_> {
         let args = ["update-index", "--skip-worktree", "-z", "--stdin"];
         git.fed("mark .gitignore", args, lines(ignoring)).await.map(drop)
     }
+}
+
+/// Removes a directory, which may have any number of files.
+pub(crate) async fn cleared(directory: &Path) -> Result<(), WorkspaceError> {
+    let path = directory.to_owned();
+    let removed = spawn_blocking(move || copy::remove(&path)).await.map_err(|_| WorkspaceError::ShutDown)?;
+    removed.map_err(WorkspaceError::io("remove", directory))
 }
 
 fn note_about(partial: &Path, bytes: u64, over: Option<&str>) -> io::Result<()> {

@@ -70,7 +70,7 @@ impl Workspaces {
         self.has_place(task) || self.bases.has_snapshot(task)
     }
 
-    fn has_place(&self, task: TaskId) -> bool {
+    pub(crate) fn has_place(&self, task: TaskId) -> bool {
         self.place_of(task).symlink_metadata().is_ok() || Layers::of(&self.root, task).is_layered()
     }
 

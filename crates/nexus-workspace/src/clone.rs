@@ -19,7 +19,6 @@ use crate::alternates;
 use crate::base::Bases;
 use crate::branch::Branch;
 use crate::checkouts::Checkouts;
-use crate::copy;
 use crate::delivery::{Delivery, Sender};
 use crate::error::WorkspaceError;
 use crate::files::{Changes, Files};
@@ -94,6 +93,17 @@ impl PrivateClone {
         Self { task, branch, settings, root: root.to_owned(), layers, checkouts, objects, is_trusted }
     }
 
+    /// What is to be said where the repository names objects elsewhere, and isn't believed.
+    pub(crate) fn distrust(&self) -> Option<String> {
+        let names_others = || alternates::borrowed(&self.branch.repository.common).len() > 1;
+        let is_said = !self.is_trusted && (names_others() || self.settings.promisor().is_some());
+        is_said.then(|| {
+            "an agent has worked in place where this repository is, and may have made it: nothing is read that it borrows \
+             from other repositories"
+                .to_owned()
+        })
+    }
+
     /// The directory that holds what the agent's git has written.
     fn git_dir(&self) -> PathBuf {
         if self.layers.is_layered() { self.layers.upper().join(".git") } else { self.root.join(".git") }
@@ -118,7 +128,7 @@ impl PrivateClone {
         }
         let mut reason = Reason::default();
         let lock = locks.lock(&common).await;
-        let (foreign, mut delivery) = self.deliver(bases, &mut reason).await?;
+        let (foreign, mut delivery) = self.deliver(bases, locks, &mut reason).await?;
         drop(lock);
         let changes = match &foreign {
             Some(foreign) => self.compare(finish, foreign, &mut delivery, bases, &mut reason).await?,
@@ -151,6 +161,7 @@ impl PrivateClone {
     async fn deliver(
         &mut self,
         bases: &Bases,
+        locks: &Locks,
         reason: &mut Reason,
     ) -> Result<(Option<Foreign>, Delivery), WorkspaceError> {
         let foreign = match Foreign::read(&self.git_dir()) {
@@ -164,8 +175,7 @@ impl PrivateClone {
         for odd in &foreign.odd {
             reason.keep(odd.clone());
         }
-        lfs::bring(&self.git_dir(), &self.branch.repository.common)
-            .map_err(WorkspaceError::io("copy", &self.git_dir()))?;
+        lfs::bring(&self.git_dir(), &self.branch.repository.common).await?;
         let delivered = bases.delivered(self.task);
         let sender = Sender {
             task: self.task,
@@ -180,7 +190,7 @@ impl PrivateClone {
             tracing::warn!(path = %self.root.display(), "the branch could not be brought back: {said}");
             reason.keep(format!("its branch could not be brought back: {said}"));
         }
-        self.deliver_submodules(reason).await?;
+        self.deliver_submodules(locks, reason).await?;
         self.branch.name.clone_from(&delivery.name);
         if let Some(tip) = &delivery.tip {
             bases.set_delivered(self.task, tip);
@@ -269,9 +279,9 @@ impl PrivateClone {
         self.removed(Layers::remove).await
     }
 
-    async fn removed(&self, remove: fn(&Layers) -> io::Result<()>) -> bool {
+    async fn removed(&self, remove: fn(&Layers, &Path) -> io::Result<()>) -> bool {
         let (root, layers) = (self.root.clone(), self.layers.clone());
-        let removed = tokio::task::spawn_blocking(move || copy::remove(&root).and_then(|()| remove(&layers)));
+        let removed = tokio::task::spawn_blocking(move || remove(&layers, &root));
         matches!(removed.await, Ok(Ok(())))
     }
 

@@ -21,6 +21,9 @@ const SMALL: u64 = 8 << 20;
 /// Branches of the project's that tell what needn't be brought; more would cost more than they save.
 const NEGATIVES: usize = 1000;
 
+/// Refs that are looked at one by one, for the name of one that would be lost.
+const NAMED: usize = 50;
+
 /// What came of it.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
@@ -315,15 +318,24 @@ async fn lost(
     tip: Option<&str>,
     negatives: &[String],
 ) -> Result<Option<String>, WorkspaceError> {
-    for (name, id) in fresh.iter().filter(|(_, id)| Some(**id) != tip) {
-        let beyond = negatives.iter().map(String::as_str).chain(tip).map(|id| format!("^{id}\n"));
-        let input: String = std::iter::once(format!("{id}\n")).chain(beyond).collect();
-        let counted = git.feed("look for commits", ["rev-list", "-n", "1", "--stdin"], input.into_bytes()).await?;
-        if !counted.success() || !counted.stdout.is_empty() {
+    let beyond: String = negatives.iter().map(String::as_str).chain(tip).map(|id| format!("^{id}\n")).collect();
+    let is_lost = async |ids: String| {
+        let input = format!("{ids}{beyond}").into_bytes();
+        let listed = git.feed("look for commits", ["rev-list", "-n", "1", "--stdin"], input).await?;
+        Ok::<_, WorkspaceError>(!listed.success() || !listed.stdout.is_empty())
+    };
+    let fresh: Vec<(&str, &str)> =
+        fresh.iter().map(|(name, id)| (*name, *id)).filter(|(_, id)| Some(*id) != tip).collect();
+    // An agent may have made thousands: all are asked about at once.
+    if fresh.is_empty() || !is_lost(fresh.iter().map(|(_, id)| format!("{id}\n")).collect()).await? {
+        return Ok(None);
+    }
+    for (name, id) in fresh.iter().take(NAMED) {
+        if is_lost(format!("{id}\n")).await? {
             return Ok(Some((*name).to_owned()));
         }
     }
-    Ok(None)
+    Ok(Some(format!("{} refs", fresh.len())))
 }
 
 /// What git says, in one line.

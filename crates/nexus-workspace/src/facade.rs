@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tokio::task::spawn_blocking;
+
 use crate::alternates::quoted;
 use crate::copy;
 use crate::error::WorkspaceError;
@@ -29,11 +31,16 @@ impl Facade {
         foreign: &Foreign,
     ) -> Result<Self, WorkspaceError> {
         let facade = Self { root };
-        facade.fill(repository, settings, foreign).map_err(WorkspaceError::io("make a repository at", &facade.root))?;
+        let filled = facade.fill(repository, settings);
+        filled.map_err(WorkspaceError::io("make a repository at", &facade.root))?;
+        let (foreign, objects) = (foreign.clone(), facade.root.join("objects"));
+        let lent =
+            spawn_blocking(move || foreign.lend_objects(&objects)).await.map_err(|_| WorkspaceError::ShutDown)?;
+        lent.map_err(WorkspaceError::io("take the agent's objects to", &facade.root))?;
         Ok(facade)
     }
 
-    fn fill(&self, repository: &Repository, settings: &Settings, foreign: &Foreign) -> io::Result<()> {
+    fn fill(&self, repository: &Repository, settings: &Settings) -> io::Result<()> {
         // One that a killed company has left.
         copy::remove(&self.root)?;
         let objects = self.root.join("objects");
@@ -57,7 +64,7 @@ impl Facade {
         if shallow.is_file() {
             fs::copy(shallow, self.root.join("shallow"))?;
         }
-        foreign.lend_objects(&objects)
+        Ok(())
     }
 
     pub(crate) fn git(&self) -> Git {

@@ -19,7 +19,7 @@ const PACKED: u64 = 128 << 20;
 const MANY: usize = 500_000;
 
 /// What an agent's git directory says.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Foreign {
     directory: PathBuf,
     head: Head,

@@ -151,7 +151,7 @@ impl Layers {
         fs::create_dir_all(&self.root)?;
         let lines = std::iter::once(&origin.commit).chain(&origin.lower);
         let text: String = lines.flat_map(|line| [line, "\n"]).collect();
-        fs::write(self.root.join("origin"), text)
+        plain::replace(&self.root.join("origin"), &text)
     }
 
     /// The index of files that were all copied, if it was kept.
@@ -161,30 +161,61 @@ impl Layers {
         kept.is_file().then(|| Index::new(&kept, &self.working_index(), &origin.commit))
     }
 
-    /// Removes the layers alone.
+    /// Removes the layers alone. They are gone at once, or not at all.
     pub(crate) fn drop_layers(&self) -> io::Result<()> {
         make_removable(&self.work());
-        copy::remove(&self.upper())?;
+        let gone = self.root.join("upper.gone");
+        copy::remove(&gone)?;
+        fs::rename(self.upper(), &gone)?;
+        copy::remove(&gone)?;
         copy::remove(&self.work())
     }
 
-    pub(crate) fn remove(&self) -> io::Result<()> {
-        make_removable(&self.work());
-        copy::remove(&self.root)
+    /// Removes all, with the files at `place`, where they are seen or are. Nobody finds a part of it: an attempt that is begun
+    /// anew would take what is missing for deleted.
+    pub(crate) fn remove(&self, place: &Path) -> io::Result<()> {
+        match self.put_aside(place)? {
+            Some(gone) => gone.destroy(),
+            None => Ok(()),
+        }
     }
 
-    /// The same, but nobody waits: only the name is gone at once. Where each directory is a write to the disk (`discard`) the
+    /// The same, but nobody waits: only the names are gone at once. Where each directory is a write to the disk (`discard`) the
     /// rest takes longer than all else of an attempt's end.
-    pub(crate) fn remove_aside(&self) -> io::Result<()> {
-        let gone = Self { working_index: PathBuf::new(), root: self.root.with_extension(GONE) };
-        match fs::rename(&self.root, &gone.root) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            // One from before is in the way.
-            Err(_) => return self.remove(),
+    pub(crate) fn remove_aside(&self, place: &Path) -> io::Result<()> {
+        if let Some(gone) = self.put_aside(place)? {
+            aside(move || gone.destroy());
         }
-        aside(move || gone.remove());
         Ok(())
+    }
+
+    /// Gives everything another name.
+    fn put_aside(&self, place: &Path) -> io::Result<Option<Self>> {
+        let gone = Self { working_index: PathBuf::new(), root: self.root.with_extension(GONE) };
+        // One from before is in the way.
+        gone.destroy()?;
+        let is_there = match fs::rename(&self.root, &gone.root) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        // Usually an empty directory, where the layers were seen.
+        match fs::remove_dir(place) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => {
+                fs::create_dir_all(&gone.root)?;
+                // It may be on another file system.
+                fs::rename(place, gone.root.join("files")).or_else(|_| copy::remove(place))?;
+                return Ok(Some(gone));
+            }
+        }
+        Ok(is_there.then_some(gone))
+    }
+
+    fn destroy(&self) -> io::Result<()> {
+        make_removable(&self.work());
+        copy::remove(&self.root)
     }
 
     /// Removes what a killed company has left half removed.
@@ -193,7 +224,7 @@ impl Layers {
         let gone = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == GONE));
         for layers in gone.map(|root| Self { working_index: PathBuf::new(), root }) {
             // Somebody may be at it just now. What is left is tried again.
-            if let Err(error) = layers.remove() {
+            if let Err(error) = layers.destroy() {
                 tracing::debug!(path = %layers.root.display(), %error, "a workspace's files are left");
             }
         }

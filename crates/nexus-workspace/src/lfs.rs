@@ -88,7 +88,13 @@ fn fill_one(common: &Path, id: &str, file: &Path) -> io::Result<bool> {
 }
 
 /// Copies those that the project doesn't have. Each is checked: its name is the hash of its content.
-pub(crate) fn bring(git_dir: &Path, common: &Path) -> io::Result<()> {
+pub(crate) async fn bring(git_dir: &Path, common: &Path) -> Result<(), WorkspaceError> {
+    let (from, to) = (git_dir.to_owned(), common.to_owned());
+    let brought = spawn_blocking(move || copy_objects(&from, &to)).await.map_err(|_| WorkspaceError::ShutDown)?;
+    brought.map_err(WorkspaceError::io("copy objects of git-lfs from", git_dir))
+}
+
+fn copy_objects(git_dir: &Path, common: &Path) -> io::Result<()> {
     let from = git_dir.join("lfs/objects");
     if !plain::is_directory(&git_dir.join("lfs")) || !plain::is_directory(&from) {
         return Ok(());
@@ -103,8 +109,9 @@ pub(crate) fn bring(git_dir: &Path, common: &Path) -> io::Result<()> {
                 if object.file_type()?.is_file() && !target.join(&name).exists() && hash(&object.path())? == name {
                     fs::create_dir_all(&target)?;
                     let partial = target.join(format!("{name}.nexus"));
-                    fs::copy(object.path(), &partial)?;
-                    fs::rename(&partial, target.join(&name))?;
+                    let copied = fs::copy(object.path(), &partial);
+                    let stored = copied.and_then(|_| fs::rename(&partial, target.join(&name)));
+                    stored.inspect_err(|_| drop(fs::remove_file(&partial)))?;
                 }
             }
         }

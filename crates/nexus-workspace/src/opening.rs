@@ -76,7 +76,7 @@ impl Workspaces {
     pub async fn close(&self, opened: Opened) -> Result<Result<Option<String>, String>, WorkspaceError> {
         let Some(mut clone) = opened.clone else { return Ok(Ok(None)) };
         let _lock = self.locks.lock_or_refuse(&clone.branch.repository.common).await?;
-        clone.bring_back(&self.bases).await
+        clone.bring_back(&self.bases, &self.locks).await
     }
 
     /// Makes a plain directory of a task's workspace, if it isn't one; returns where the project is in it. None where there is no

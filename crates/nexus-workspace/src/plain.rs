@@ -22,6 +22,13 @@ pub(crate) fn read(directory: &Path, below: &Path, limit: u64) -> io::Result<Opt
     Ok(Some(bytes))
 }
 
+/// Writes a small file of ours as a whole: who is killed meanwhile leaves the one from before.
+pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let new = path.with_added_extension("new");
+    std::fs::write(&new, text)?;
+    std::fs::rename(&new, path)
+}
+
 /// Whether a directory is there, and not a link to one.
 pub(crate) fn is_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())

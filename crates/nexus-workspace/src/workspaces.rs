@@ -257,7 +257,7 @@ impl Workspaces {
     ) -> Result<Begun, WorkspaceError> {
         let (head, data) = (repository.head.clone(), self.data());
         let known = self.bases.get(task);
-        let is_begun = known.is_some() || path.symlink_metadata().is_ok();
+        let is_begun = known.is_some() || self.has_place(task);
         if let Some(known) = &known
             && is_snapshot(&repository, task, known).await?
         {
@@ -281,7 +281,7 @@ impl Workspaces {
         let (branch, tip) = Branch::with_tip(repository, task, String::new()).await?;
         let repository = &branch.repository;
         let base = match (&tip, known) {
-            (None, _) if path.symlink_metadata().is_err() => {
+            (None, _) if !self.has_place(task) => {
                 self.bases.forget(task);
                 head
             }
@@ -363,7 +363,8 @@ impl Workspaces {
             Some(overlay) => nothing_leads_elsewhere(&overlay, &prefix)?,
             None => make_below(path, &prefix)?,
         }
-        let notes = clone.know_submodules(&submodules);
+        let mut notes = clone.know_submodules(&submodules);
+        notes.extend(clone.distrust());
         let path: PathBuf = path.join(prefix).components().collect();
         let branch = Some(clone.branch.name.clone());
         let place = Place::Clone(Box::new(clone));

@@ -1,15 +1,18 @@
 //! How much the prepared checkouts use, and which of them go.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use super::{About, Checkouts};
+use super::{About, Checkouts, LOCK, PARTIAL};
 use crate::copy;
 
 /// One that was used a moment ago may be about to be used again by who has just been told of it.
 const FRESH: Duration = Duration::from_secs(600);
+
+/// Ends the name of what is being removed.
+const GONE: &str = "gone";
 
 /// How much prepared checkouts that no workspace is made of may use, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,9 @@ impl Checkouts {
     /// Removes what nobody uses, the longest unused first, until the rest is within the bounds. `used` are names that
     /// workspaces are made of. A rehearsal removes nothing.
     pub(crate) fn tidy(&self, used: &HashSet<String>, bounds: Bounds, all: bool, rehearsal: bool) -> io::Result<Stock> {
+        if !rehearsal {
+            self.sweep();
+        }
         let mut entries = self.entries();
         let now = SystemTime::now();
         let mut needed: HashSet<String> = used.clone();
@@ -63,8 +69,12 @@ impl Checkouts {
             }
             if !rehearsal {
                 let path = self.root.join(&entry.name);
+                // Somebody has begun to use it just now.
+                if About::read(&path).is_none_or(|about| about.used != entry.used) {
+                    continue;
+                }
                 // Nobody finds it half gone.
-                let gone = path.with_extension("gone");
+                let gone = path.with_extension(GONE);
                 fs::rename(&path, &gone)?;
                 copy::remove(&gone)?;
             }
@@ -72,6 +82,23 @@ impl Checkouts {
             removed.bytes += entry.bytes;
         }
         Ok(removed)
+    }
+
+    /// Removes what killed companies have left half made or half removed. Nobody makes anything on a shelf meanwhile.
+    fn sweep(&self) {
+        for shelf in fs::read_dir(&self.root).into_iter().flatten().flatten() {
+            let lock = File::options().write(true).open(shelf.path().join(LOCK));
+            if !lock.as_ref().is_ok_and(|lock| lock.try_lock().is_ok()) {
+                continue;
+            }
+            for entry in fs::read_dir(shelf.path()).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let is_left = path.extension().is_some_and(|end| end == PARTIAL || end == GONE);
+                if is_left && let Err(error) = copy::remove(&path) {
+                    tracing::warn!(path = %path.display(), %error, "a part of a checkout is left");
+                }
+            }
+        }
     }
 
     /// How much is there.
@@ -86,7 +113,9 @@ impl Checkouts {
         for shelf in shelves {
             for entry in fs::read_dir(shelf.path()).into_iter().flatten().flatten() {
                 let name = format!("{}/{}", shelf.file_name().to_string_lossy(), entry.file_name().to_string_lossy());
-                if let Some(about) = About::read(&entry.path()) {
+                if entry.path().extension().is_none()
+                    && let Some(about) = About::read(&entry.path())
+                {
                     let over = about.over.map(|over| format!("{}/{over}", shelf.file_name().to_string_lossy()));
                     entries.push(Entry { name, bytes: about.bytes, over, used: about.used });
                 }

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tokio::task::spawn_blocking;
+
 use super::PrivateClone;
-use crate::checkouts::Spot;
+use crate::checkouts::{Spot, cleared};
 use crate::copy;
 use crate::error::WorkspaceError;
 use crate::filters::Filters;
@@ -23,7 +25,9 @@ impl PrivateClone {
     /// Makes it, whole or not at all. With `layered` its files are those of a prepared checkout.
     /// It goes on at `tip`, where an attempt before has ended, if there was one.
     pub(crate) async fn make(&self, tip: Option<&str>, layered: bool) -> Result<Submodules, WorkspaceError> {
-        self.layers.remove().map_err(WorkspaceError::io("remove", self.layers.root()))?;
+        let (layers, root) = (self.layers.clone(), self.root.clone());
+        let removed = spawn_blocking(move || layers.remove(&root)).await.map_err(|_| WorkspaceError::ShutDown)?;
+        removed.map_err(WorkspaceError::io("remove", self.layers.root()))?;
         let commit = tip.unwrap_or(&self.branch.base);
         if layered {
             self.make_layered(commit, tip.is_some()).await
@@ -72,7 +76,7 @@ impl PrivateClone {
     async fn make_whole(&self, commit: &str, are_agents: bool) -> Result<Submodules, WorkspaceError> {
         let partial = self.root.with_extension("partial");
         // From a making that was cut off: nobody has worked in it yet.
-        copy::remove(&partial).map_err(WorkspaceError::io("remove", &partial))?;
+        cleared(&partial).await?;
         fs::create_dir_all(&partial).map_err(WorkspaceError::io("create", &partial))?;
         let made = self.fill(&partial, commit, are_agents).await;
         let made = made.and_then(|made| {
@@ -151,7 +155,7 @@ impl PrivateClone {
         fs::create_dir_all(&self.root).map_err(io("create"))?;
         let origin = self.layers.origin().ok_or_else(|| io("read")(std::io::ErrorKind::NotFound.into()))?;
         if !self.checkouts.has(&origin.lower) {
-            let lower = self.lower(&origin.commit, &submodules, false).await?;
+            let lower = self.lower(&origin.commit, &submodules, origin.commit != self.branch.base).await?;
             self.layers.note(&Origin { lower, ..origin }).map_err(io("write"))?;
         }
         if !layered {
@@ -167,7 +171,7 @@ impl PrivateClone {
         let kept = origin.as_ref().and_then(|origin| origin.lower.first());
         let kept = kept.map(|name| self.checkouts.index(name, &self.layers.working_index(), "").kept);
         let (root, layers) = (self.root.clone(), self.layers.clone());
-        let flattened = tokio::task::spawn_blocking(move || {
+        let flattened = spawn_blocking(move || {
             let partial = root.with_extension("partial");
             copy::remove(&partial)?;
             fs::create_dir_all(&partial)?;
@@ -177,8 +181,8 @@ impl PrivateClone {
                 index::copy(&kept, &layers.kept_index())?;
                 layers.note(&Origin { lower: Vec::new(), ..origin })?;
             }
-            // An empty directory, where the layers are seen.
-            fs::remove_dir(&root)?;
+            // Where the layers are seen, or what a killed company has made of them before.
+            copy::remove(&root)?;
             fs::rename(&partial, &root)?;
             layers.drop_layers()
         });

@@ -7,6 +7,7 @@ use super::{PrivateClone, Reason};
 use crate::base::Bases;
 use crate::error::WorkspaceError;
 use crate::git::{Git, Shield, entries};
+use crate::lock::Locks;
 use crate::paths::from_bytes;
 use crate::plain;
 
@@ -69,10 +70,14 @@ impl PrivateClone {
 
     /// Brings commits back that somebody has made here after the last attempt. Returns the branch and its new end, if it has
     /// one, or why they can't be brought back.
-    pub(crate) async fn bring_back(&mut self, bases: &Bases) -> Result<Result<Option<String>, String>, WorkspaceError> {
+    pub(crate) async fn bring_back(
+        &mut self,
+        bases: &Bases,
+        locks: &Locks,
+    ) -> Result<Result<Option<String>, String>, WorkspaceError> {
         let before = self.branch.tip().await?;
         let mut reason = Reason::default();
-        self.deliver(bases, &mut reason).await?;
+        self.deliver(bases, locks, &mut reason).await?;
         if let Some(why) = reason.first.filter(|_| reason.keeps) {
             return Ok(Err(why));
         }

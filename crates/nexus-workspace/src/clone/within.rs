@@ -12,6 +12,7 @@ use crate::files::{Changes, Files};
 use crate::foreign::Foreign;
 use crate::hazard;
 use crate::lfs;
+use crate::lock::Locks;
 use crate::plain::is_directory;
 use crate::submodules::{Submodule, Submodules};
 
@@ -35,7 +36,7 @@ impl PrivateClone {
     }
 
     /// Commits in submodules come onto a branch of the same name in the user's own.
-    pub(super) async fn deliver_submodules(&self, reason: &mut Reason) -> Result<(), WorkspaceError> {
+    pub(super) async fn deliver_submodules(&self, locks: &Locks, reason: &mut Reason) -> Result<(), WorkspaceError> {
         for submodule in self.submodules().await? {
             let shown = submodule.path.display();
             let foreign = match Foreign::read(&self.git_dir().join(&submodule.git_dir)) {
@@ -45,16 +46,16 @@ impl PrivateClone {
                     continue;
                 }
             };
-            lfs::bring(&self.git_dir().join(&submodule.git_dir), &submodule.repository.common)
-                .map_err(WorkspaceError::io("copy", &self.git_dir()))?;
+            let _lock = locks.lock(&submodule.repository.common).await;
+            lfs::bring(&self.git_dir().join(&submodule.git_dir), &submodule.repository.common).await?;
             let branch = Branch::of(submodule.repository.clone(), self.task, submodule.commit.clone()).await?;
-            let delivered = branch.tip().await?;
             let sender = Sender {
                 task: self.task,
                 branch: &branch,
                 settings: &submodule.repository.settings,
                 foreign: &foreign,
-                delivered: delivered.as_deref(),
+                // It isn't remembered here: a history that was rewritten comes beside the one from before.
+                delivered: None,
                 scratch: self.layers.facade(),
             };
             let delivery = sender.deliver().await?;

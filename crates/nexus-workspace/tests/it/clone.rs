@@ -303,6 +303,7 @@ async fn what_an_agent_in_place_has_made_borrows_from_nowhere() {
         let prepared = place.prepare(Clone, task()).await;
         let readable: Vec<String> = prepared.readable().iter().map(|path| path.display().to_string()).collect();
         assert_eq!(readable.contains(&objects), !noted, "{readable:?}");
+        assert_eq!(prepared.notes.len(), usize::from(noted), "{:?}", prepared.notes);
         assert!(readable.contains(&place.project.join(".git/objects").display().to_string()), "{readable:?}");
     }
 }

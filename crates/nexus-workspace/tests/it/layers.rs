@@ -185,6 +185,23 @@ async fn without_mounts_the_next_attempt_gets_one_directory() {
 }
 
 #[tokio::test]
+async fn one_directory_is_made_anew_after_a_kill_in_the_middle() {
+    let Some(place) = place().await else { return };
+    let task = task();
+    let prepared = prepare(&place, task).await;
+    work(&prepared, "echo half > half").await;
+    let root = prepared.root().to_owned();
+    place.workspaces.finish(prepared, Finish::Unfinished).await;
+    // It had the directory, and the layers too.
+    std::fs::write(root.join("old"), "old\n").unwrap();
+    std::fs::create_dir(root.with_extension("partial")).unwrap();
+    let prepared = place.prepare(Clone, task).await;
+    assert_eq!(git(&prepared.path, &["status", "--porcelain", "-uall"]).await, "?? half");
+    assert!(!place.workspaces.finish(prepared, completed()).await.kept);
+    assert_eq!(place.left(), 0);
+}
+
+#[tokio::test]
 async fn a_new_commit_is_laid_over_an_older_checkout() {
     let Some(place) = place().await else { return };
     std::fs::create_dir_all(place.project.join("deep/er")).unwrap();
@@ -284,4 +301,24 @@ async fn cleaning_removes_what_is_on_the_branch() {
     place.workspaces.finish(prepared, completed()).await;
     all_gone(&place).await;
     assert!(Path::new(&place.project).join(".git/refs/heads/nexus").exists());
+}
+
+#[tokio::test]
+async fn what_a_killed_company_has_left_half_made_goes() {
+    let Some(place) = place().await else { return };
+    let task = task();
+    let prepared = prepare(&place, task).await;
+    let data = place.directory.path().join("data");
+    let shelf = std::fs::read_dir(data.join("checkouts")).unwrap().next().unwrap().unwrap().path();
+    for left in ["0123.partial/tree/sub", "4567.gone/tree"] {
+        std::fs::create_dir_all(shelf.join(left)).unwrap();
+    }
+    std::fs::create_dir_all(data.join("layers/0123.gone/upper/.git")).unwrap();
+    place.workspaces.tidy(true).unwrap();
+    let mut left: Vec<_> = std::fs::read_dir(&shelf).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert_eq!(names(&place, "data/layers"), [task.to_string()]);
+    // Its own checkout stays, as it is used.
+    assert_eq!(work(&prepared, "cat README").await, "hello");
 }
