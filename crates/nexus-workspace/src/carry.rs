@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use crate::apply::NotApplied;
 use crate::branch::Branch;
-use crate::checkout::{Checkout, New, copy_index};
+use crate::checkout::{Checkout, New};
 use crate::combine::merge_trees;
 use crate::error::WorkspaceError;
 use crate::git::Git;
+use crate::index;
 
 /// A file's mode and object, as an index has it.
 type Entries = BTreeMap<Vec<u8>, String>;
@@ -33,7 +34,7 @@ impl Branch {
         let lock = IndexLock::take(&own)?;
         let (mine, aside) = (self.place("nexus-index").await?, self.place("nexus-aside").await?);
         let (mine, aside) = (Scratch(mine), Scratch(aside));
-        copy_index(&own, &mine.0).map_err(WorkspaceError::io("copy", &own))?;
+        index::copy(&own, &mine.0).map_err(WorkspaceError::io("copy", &own))?;
         let plan = self.plan(step, files, &mine.0, &aside.0).await?;
         let git = self.repository.git().index(&mine.0);
         // git moves all files on, or refuses and moves none.
@@ -121,7 +122,7 @@ impl Branch {
     /// Where the checkout has a file of git's own.
     async fn place(&self, name: &str) -> Result<PathBuf, WorkspaceError> {
         let args = ["rev-parse", "--path-format=absolute", "--git-path", name];
-        Ok(PathBuf::from(self.repository.git().text("look for the index", args).await?))
+        self.repository.git().path("look for the index", args).await
     }
 }
 

@@ -2,7 +2,6 @@
 //! written but objects: not the index, no ref, no file.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -85,9 +84,9 @@ impl Checkout {
     /// The tree of the checkout with these changes, worked out in an index of our own at `index`, which is made anew from
     /// the user's.
     pub(crate) async fn tree(&self, changes: &[Change], index: &Path) -> Result<String, WorkspaceError> {
-        let own = self.git.text("look for the index", ["rev-parse", "--path-format=absolute", "--git-path", "index"]);
-        let own = PathBuf::from(own.await?);
-        match copy_index(&own, index) {
+        let asked = ["rev-parse", "--path-format=absolute", "--git-path", "index"];
+        let own = self.git.path("look for the index", asked).await?;
+        match crate::index::copy(&own, index) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(WorkspaceError::io("copy", &own)(error));
             }
@@ -137,13 +136,6 @@ impl Checkout {
         let size = |change: &Change| self.top.join(change.name()).symlink_metadata().map_or(0, |file| file.len());
         changes.iter().filter(|change| change.in_files).map(size).fold(0, u64::saturating_add)
     }
-}
-
-/// Copies an index with its time: a file that was changed in the second in which the index was written, to the same size,
-/// looks unchanged beside a newer index.
-pub(crate) fn copy_index(from: &Path, to: &Path) -> io::Result<()> {
-    fs::copy(from, to)?;
-    OpenOptions::new().write(true).open(to)?.set_modified(from.metadata()?.modified()?)
 }
 
 /// Reads an entry of `git status --porcelain=v2`, whose path comes last.

@@ -16,8 +16,8 @@ use crate::settings::Settings;
 use crate::survey::{Survey, Surveyor, Tracked};
 
 /// More than this is not what somebody would commit, but what a tool has left (dependencies, a build).
-const MAX_FILES: usize = 10_000;
-const MAX_BYTES: u64 = 256 << 20;
+pub(crate) const MAX_FILES: usize = 10_000;
+pub(crate) const MAX_BYTES: u64 = 256 << 20;
 /// Letters of a path that a reason shows.
 const SHOWN: usize = 200;
 

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::checkout::{Change, Checkout, New};
 use crate::error::WorkspaceError;
+use crate::files::{MAX_BYTES, MAX_FILES};
 use crate::repository::Repository;
 
 /// Looking takes about a second for a million files. Longer isn't worth the wait: nothing is said then.
@@ -22,9 +23,6 @@ const LOOK_LIMIT: Duration = Duration::from_secs(2);
 const SHARED: Duration = Duration::from_secs(2);
 /// Projects whose last look is remembered.
 const PROJECTS: usize = 64;
-/// More than this is not what somebody works on, but what a tool has left.
-const MAX_FILES: usize = 10_000;
-const MAX_BYTES: u64 = 256 << 20;
 
 /// One commit that holds the user's uncommitted changes.
 #[derive(Clone, Debug, PartialEq, Eq)]

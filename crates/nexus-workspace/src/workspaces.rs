@@ -22,9 +22,9 @@ use crate::clone::{Look, PrivateClone};
 use crate::copy;
 use crate::error::WorkspaceError;
 use crate::finish::{Fate, Finish};
+use crate::in_place::InPlace;
 use crate::layers::Layers;
 use crate::lock::Locks;
-use crate::places::Places;
 use crate::repository::Repository;
 use crate::submodules;
 use crate::uncommitted::{self, Looking, Looks, Snapshot, is_snapshot, snapshot};
@@ -38,7 +38,7 @@ const LAST_LOOK: Duration = Duration::from_millis(100);
 pub struct Workspaces {
     pub(crate) root: PathBuf,
     pub(crate) bases: Bases,
-    places: Places,
+    in_place: InPlace,
     pub(crate) checkouts: Checkouts,
     pub(crate) locks: Locks,
     bounds: Bounds,
@@ -129,9 +129,9 @@ impl Workspaces {
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
         let (bases, checkouts) = (Bases::beside(&root), Checkouts::beside(&root));
-        let (places, locks, bounds) = (Places::beside(&root), Locks::default(), Bounds::default());
+        let (in_place, locks, bounds) = (InPlace::beside(&root), Locks::default(), Bounds::default());
         let (overlays, looks) = (OnceLock::new(), Arc::default());
-        Self { root, bases, places, checkouts, locks, bounds, overlays, looks }
+        Self { root, bases, in_place, checkouts, locks, bounds, overlays, looks }
     }
 
     /// With other bounds for prepared checkouts that no workspace is made of.
@@ -186,7 +186,7 @@ impl Workspaces {
     }
 
     fn note_in_place(&self, project: &Path) -> Result<(), WorkspaceError> {
-        self.places.note(project).map_err(WorkspaceError::io("remember", project))
+        self.in_place.note(project).map_err(WorkspaceError::io("remember", project))
     }
 
     /// Commits what is to be committed, and removes a workspace that holds nothing new; anything else is kept. Never fails:
@@ -400,7 +400,7 @@ impl Workspaces {
 
     /// The clone that is at `path`, or would be.
     pub(crate) fn clone_of(&self, task: TaskId, branch: Branch, path: &Path) -> PrivateClone {
-        let is_trusted = !self.places.holds(&branch.repository.top);
+        let is_trusted = !self.in_place.holds(&branch.repository.top);
         PrivateClone::at(task, branch, path, Layers::of(&self.root, task), self.checkouts.clone(), is_trusted)
     }
 

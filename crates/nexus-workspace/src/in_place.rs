@@ -14,11 +14,11 @@ const NONE: &[u8] = b"-";
 
 /// A small file for each.
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
+pub(crate) struct InPlace {
     directory: PathBuf,
 }
 
-impl Places {
+impl InPlace {
     /// Beside the directory of the workspaces.
     pub(crate) fn beside(workspaces: &Path) -> Self {
         Self { directory: workspaces.with_file_name("in-place") }
@@ -56,15 +56,15 @@ mod tests {
     #[test]
     fn what_lies_below_is_held_too() {
         let directory = tempfile::tempdir().unwrap();
-        let places = Places::beside(&directory.path().join("workspaces"));
-        assert!(!places.holds(Path::new("/a/b")));
-        places.note(Path::new("/a/b")).unwrap();
-        places.note(Path::new("/a/b")).unwrap();
-        assert!(places.holds(Path::new("/a/b")) && places.holds(Path::new("/a/b/c")));
-        assert!(!places.holds(Path::new("/a")) && !places.holds(Path::new("/a/bc")));
+        let in_place = InPlace::beside(&directory.path().join("workspaces"));
+        assert!(!in_place.holds(Path::new("/a/b")));
+        in_place.note(Path::new("/a/b")).unwrap();
+        in_place.note(Path::new("/a/b")).unwrap();
+        assert!(in_place.holds(Path::new("/a/b")) && in_place.holds(Path::new("/a/b/c")));
+        assert!(!in_place.holds(Path::new("/a")) && !in_place.holds(Path::new("/a/bc")));
         let own = directory.path().join("own");
         fs::create_dir_all(own.join(".git")).unwrap();
-        places.note(&own).unwrap();
-        assert!(!places.holds(&own) && places.holds(&own.join("sub")));
+        in_place.note(&own).unwrap();
+        assert!(!in_place.holds(&own) && in_place.holds(&own.join("sub")));
     }
 }
