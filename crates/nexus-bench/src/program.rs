@@ -21,7 +21,7 @@ impl Program {
             command: Command::new(program, "/").args(arguments).env(user_environment(&[])),
             limits: Limits::default(),
             confinement: None,
-            overlay: None,
+            overlays: Vec::new(),
             kill_after: None,
             mark: ("NEXUS_BENCH".to_owned(), std::process::id().to_string()),
             output: OutputPolicy::default(),

@@ -15,7 +15,7 @@ fn launch(program: &str, args: &[&str]) -> Launch {
         command,
         limits: Limits::default(),
         confinement: None,
-        overlay: None,
+        overlays: Vec::new(),
         kill_after: None,
         mark: ("BENCH".to_owned(), std::process::id().to_string()),
         output: OutputPolicy::default(),

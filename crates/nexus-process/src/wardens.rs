@@ -39,9 +39,9 @@ pub struct Launch {
     pub limits: Limits,
     /// None: it can reach what the company's user can.
     pub confinement: Option<Confinement>,
-    /// A workspace of layers, which only this tree sees mounted. [`Command::cwd`] may lie in it. An upper layer belongs to one
-    /// living tree: a second mount of it would spoil both.
-    pub overlay: Option<Overlay>,
+    /// Directories of layers, which only this tree sees mounted. [`Command::cwd`] may lie in one. An upper layer belongs to
+    /// one living tree: a second mount of it would spoil both.
+    pub overlays: Vec<Overlay>,
     /// When the warden ends it by itself, in case that nobody else does.
     pub kill_after: Option<Duration>,
     /// A variable of the command's environment that is this tree's alone: what is left of a tree whose warden was killed
@@ -100,7 +100,7 @@ impl Wardens {
     pub async fn start(&self, launch: &Launch) -> Result<Started, SpawnError> {
         let wishes = [
             (launch.confinement.is_some(), "confine the agent on this system"),
-            (launch.overlay.is_some(), "mount a workspace of layers on this system"),
+            (!launch.overlays.is_empty(), "mount a workspace of layers on this system"),
         ];
         if let Some((_, doing)) = wishes.iter().find(|(is_wished, _)| *is_wished) {
             let source = std::io::ErrorKind::Unsupported.into();

@@ -30,12 +30,12 @@ pub use init::inside;
 pub use probe::{Available, Ways, look};
 use spaces::Spaces;
 
-/// What a child has to do before it is the program, made ready before the fork: its overlay and its confinement.
+/// What a child has to do before it is the program, made ready before the fork: its overlays and its confinement.
 #[derive(Debug)]
 pub struct Plan {
     inside: Inside,
     way: Way,
-    overlay: Option<Box<Overlay>>,
+    overlays: Vec<Overlay>,
     /// The namespaces that the child is made in.
     spaces: Spaces,
 }
@@ -86,13 +86,13 @@ impl Plan {
     /// # Errors
     /// When the machine can't do what the tier says.
     pub fn new(start: &Start) -> Result<Self, Fault> {
-        let overlay = start.overlay.clone();
+        let overlays = start.overlays.clone();
         let (inside, way, flags) = match &start.confinement {
             Some(confinement) => confined(start, confinement)?,
             None => (Inside::new(start, None), Way::Alone, 0),
         };
-        let flags = if overlay.is_some() { spaces::with_mounts(flags) } else { flags };
-        Ok(Self { inside, way, overlay, spaces: Spaces::of_this_user(flags) })
+        let flags = if !overlays.is_empty() { spaces::with_mounts(flags) } else { flags };
+        Ok(Self { inside, way, overlays, spaces: Spaces::of_this_user(flags) })
     }
 
     /// The child is not the program itself, but the init of its namespace, or becomes who waits for that.
@@ -117,9 +117,7 @@ impl Plan {
         if let Err(error) = self.spaces.begin() {
             return confine(error);
         }
-        if let Some(overlay) = &self.overlay
-            && let Err(failed) = crate::overlay::mount(overlay)
-        {
+        if let Err(failed) = self.overlays.iter().try_for_each(crate::overlay::mount) {
             return failed;
         }
         match self.way {
@@ -197,7 +195,7 @@ fn confined(start: &Start, confinement: &Confinement) -> Result<(Inside, Way, u6
 
 /// What has to be found at places that are reached without a link. A workspace of layers is something else by then.
 fn identities(start: &Start, confinement: &Confinement) -> Result<Vec<(CString, exact::Identity)>, Fault> {
-    let is_mounted = |bind: &&Bind| start.overlay.as_ref().is_some_and(|overlay| overlay.target == bind.source);
+    let is_mounted = |bind: &&Bind| start.overlays.iter().any(|overlay| overlay.target == bind.source);
     let binds = confinement.read.iter().chain(&confinement.write).filter(|bind| bind.exact && !is_mounted(bind));
     let mut found = Vec::new();
     for bind in binds {

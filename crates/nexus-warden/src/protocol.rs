@@ -40,7 +40,7 @@ pub struct Start {
     pub kill_after_ms: Option<u64>,
     pub confinement: Option<Box<Confinement>>,
     /// Mounted for this tree alone, before anything else of it is looked at.
-    pub overlay: Option<Box<Overlay>>,
+    pub overlays: Vec<Overlay>,
     /// The program gets a session of its own; else it stays in the warden's, and dies with the warden.
     pub own_session: bool,
 }

@@ -69,7 +69,7 @@ impl Tree {
         let stdout = fds.pop_front().ok_or_else(missing)?;
         let stderr = fds.pop_front().ok_or_else(missing)?;
         let stdin = if start.stdin { Some(fds.pop_front().ok_or_else(missing)?) } else { None };
-        let is_plain = start.confinement.is_none() && start.overlay.is_none();
+        let is_plain = start.confinement.is_none() && start.overlays.is_empty();
         let plan = if is_plain { None } else { Some(Plan::new(start)?) };
         let mut limits = start.limits;
         if group.as_ref().is_some_and(|group| group.holds_cpu()) {

@@ -47,7 +47,7 @@ pub(super) fn within(
         limits: Limits::default(),
         kill_after_ms: None,
         confinement: confinement.cloned().map(Box::new),
-        overlay: Some(Box::new(overlay.told(!read_only).map_err(zero)?)),
+        overlays: vec![overlay.told(!read_only).map_err(zero)?],
         own_session: false,
     };
     let errand = Errand::Run { start: Box::new(start), caller: std::process::id() };

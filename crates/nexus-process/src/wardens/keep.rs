@@ -62,7 +62,7 @@ impl Wardens {
     /// When it can't be started as it was to be.
     pub async fn start(&self, launch: &Launch) -> Result<Started, SpawnError> {
         let command = &launch.command;
-        let mounted = launch.overlay.as_ref().map(|overlay| overlay.target.as_path());
+        let mounted = launch.overlays.first().map(|overlay| overlay.target.as_path());
         let program = program::find(command, mounted)?;
         let lost = |source| SpawnError::Warden { doing: "be started".to_owned(), source };
         let zero = |source: NulError| SpawnError::from_system(command, &program, source.into());

@@ -25,7 +25,7 @@ pub(super) fn start(id: u64, program: &Path, launch: &Launch) -> Result<Start, N
         limits: launch.limits,
         kill_after_ms: launch.kill_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
         confinement: launch.confinement.clone().map(Box::new),
-        overlay: launch.overlay.as_ref().map(|overlay| overlay.told(true)).transpose()?.map(Box::new),
+        overlays: launch.overlays.iter().map(|overlay| overlay.told(true)).collect::<Result<_, _>>()?,
         own_session: true,
     })
 }
@@ -59,7 +59,7 @@ pub(super) fn meaning(command: &Command, program: &Path, launch: &Launch, fault:
 }
 
 fn is_in_overlay(path: &Path, launch: &Launch) -> bool {
-    launch.overlay.as_ref().is_some_and(|overlay| path.starts_with(&overlay.target))
+    launch.overlays.iter().any(|overlay| path.starts_with(&overlay.target))
 }
 
 /// The path of the program where it runs: of a link that leads to it only the other end may be there.

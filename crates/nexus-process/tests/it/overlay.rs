@@ -79,7 +79,7 @@ impl Layers {
 
     fn launch(&self, script: &str) -> Launch {
         let command = Command { cwd: self.overlay.target.clone(), ..sh(script) };
-        Launch { overlay: Some(self.overlay.clone()), ..launch(command) }
+        Launch { overlays: vec![self.overlay.clone()], ..launch(command) }
     }
 
     async fn run(&self, script: &str) -> Story {
@@ -127,7 +127,7 @@ async fn in_every_confinement_too() {
         let Some(layers) = layers() else { return };
         let mut scene = Scene::new(tier.clone());
         scene.workspace = layers.overlay.target.clone();
-        let launch = Launch { overlay: Some(layers.overlay.clone()), ..scene.launch("sh", &["-c", CHANGES]) };
+        let launch = Launch { overlays: vec![layers.overlay.clone()], ..scene.launch("sh", &["-c", CHANGES]) };
         let story = start(&launch).await;
         assert_eq!(story.stdout, SEEN, "{tier:?}: {:?}", story.stderr);
         assert!(layers.lower_is_unchanged() && layers.is_unmounted(), "{tier:?}");
@@ -184,7 +184,7 @@ async fn two_at_once_share_the_lower_layers_and_nothing_else() {
         launch.command.stdin = Stdin::Piped;
     }
     second.command.cwd = two.target.clone();
-    second.overlay = Some(two);
+    second.overlays = vec![two];
     let mut runs = Vec::new();
     for launch in [&first, &second] {
         let mut started = soon(wardens.start(launch)).await.unwrap();
@@ -243,7 +243,7 @@ async fn the_company_looks_into_the_workspace_of_a_living_tree() {
         });
         let launch = match &scene {
             None => layers.launch(script),
-            Some(scene) => Launch { overlay: Some(layers.overlay.clone()), ..scene.launch("sh", &["-c", script]) },
+            Some(scene) => Launch { overlays: vec![layers.overlay.clone()], ..scene.launch("sh", &["-c", script]) },
         };
         let mut started = soon(Wardens::new(Groups::default()).start(&launch)).await.unwrap();
         assert_eq!(line(&mut started.events).await, "ready");

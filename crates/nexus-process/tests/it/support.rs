@@ -121,7 +121,7 @@ pub(crate) fn launch(command: Command) -> Launch {
         command,
         limits: Limits::default(),
         confinement: None,
-        overlay: None,
+        overlays: Vec::new(),
         kill_after: None,
         mark,
         output: OutputPolicy::default(),

@@ -252,7 +252,7 @@ async fn spawn(
         command,
         limits: limits(&job.policy.limits),
         confinement,
-        overlay: workspace.overlay(),
+        overlays: workspace.overlay().into_iter().collect(),
         kill_after: kill_after(job),
         mark,
         output,
