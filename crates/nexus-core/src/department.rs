@@ -204,7 +204,7 @@ impl LimitsTier {
 }
 
 /// Where an attempt works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Workspace {
     /// Absent: a confined agent gets a private clone of a git repository, and otherwise the project's directory itself.
@@ -221,6 +221,10 @@ pub struct Workspace {
     /// them each task copies its files, which takes longer, and all files are the agent's own.
     #[serde(default = "default_layers")]
     pub layers: bool,
+    /// Commands for `sh`, such as `npm ci`, that run in order and once for each prepared checkout, in the sandbox of the first
+    /// attempt that starts from it. What they leave, but for tracked files, each attempt on that checkout starts with.
+    #[serde(default)]
+    pub warm: Vec<String>,
 }
 
 const fn default_commit() -> bool {
@@ -233,14 +237,20 @@ const fn default_layers() -> bool {
 
 impl Default for Workspace {
     fn default() -> Self {
-        Self { mode: None, commit: default_commit(), include_uncommitted: false, layers: default_layers() }
+        Self {
+            mode: None,
+            commit: default_commit(),
+            include_uncommitted: false,
+            layers: default_layers(),
+            warm: Vec::new(),
+        }
     }
 }
 
 impl Workspace {
     /// Where an agent works that is confined or not.
     #[must_use]
-    pub const fn wanted(self, confined: bool) -> Wanted {
+    pub const fn wanted(&self, confined: bool) -> Wanted {
         let (mode, otherwise) = match self.mode {
             Some(mode) => (mode, WorkspaceMode::Copy),
             None if confined => (WorkspaceMode::Clone, WorkspaceMode::InPlace),

@@ -86,9 +86,18 @@ impl Checkouts {
         Self { root: workspaces.with_file_name("checkouts") }
     }
 
-    /// The files of a checkout, as a layer.
+    pub(crate) fn place(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// The files of a checkout or a warm layer, to be mounted.
     pub(crate) fn tree(&self, name: &str) -> PathBuf {
-        self.root.join(name).join("tree")
+        self.place(name).join("tree")
+    }
+
+    /// The home of the commands that made a warm layer, if they have left something in it.
+    pub(crate) fn home(&self, name: &str) -> Option<PathBuf> {
+        Some(self.place(name).join("home")).filter(|home| plain::is_directory(home))
     }
 
     /// The index that the files of a workspace are compared by.
@@ -99,6 +108,11 @@ impl Checkouts {
     /// Whether all of it is there.
     pub(crate) fn has(&self, names: &[String]) -> bool {
         !names.is_empty() && names.iter().all(|name| plain::is_directory(&self.tree(name)))
+    }
+
+    /// Whether a warm layer is there, which then counts as used just now.
+    pub(crate) fn use_warm(&self, name: &str) -> bool {
+        self.has(&[name.to_owned()]) && touch(&self.place(name)).is_ok()
     }
 
     /// The checkout of a commit, made if it isn't there. `are_agents` says that an agent has had its files in hand.
@@ -188,11 +202,9 @@ impl Shelf<'_> {
     fn find(&self, commit: &str) -> Option<Checkout> {
         let about = About::read(&self.place(commit))?;
         plain::is_directory(&self.place(commit).join("tree")).then_some(())?;
-        let now = fs::FileTimes::new().set_modified(SystemTime::now());
         let mut lower = vec![format!("{}/{commit}", self.name)];
         for commit in std::iter::once(commit).chain(about.over.as_deref()) {
-            let marked = File::options().append(true).open(self.place(commit).join("about"));
-            marked.and_then(|file| file.set_times(now)).ok()?;
+            touch(&self.place(commit)).ok()?;
         }
         if let Some(over) = about.over {
             plain::is_directory(&self.place(&over).join("tree")).then_some(())?;
@@ -402,7 +414,13 @@ pub(crate) async fn cleared(directory: &Path) -> Result<(), WorkspaceError> {
     removed.map_err(WorkspaceError::io("remove", directory))
 }
 
-fn note_about(partial: &Path, bytes: u64, over: Option<&str>) -> io::Result<()> {
+/// Notes that one was used.
+fn touch(place: &Path) -> io::Result<()> {
+    let now = fs::FileTimes::new().set_modified(SystemTime::now());
+    File::options().append(true).open(place.join("about"))?.set_times(now)
+}
+
+pub(crate) fn note_about(partial: &Path, bytes: u64, over: Option<&str>) -> io::Result<()> {
     fs::write(partial.join("about"), format!("{bytes}\n{}\n", over.unwrap_or_default()))
 }
 

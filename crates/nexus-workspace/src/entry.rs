@@ -58,11 +58,16 @@ pub(crate) enum Over {
     Moved(PathBuf),
 }
 
+/// Where the kernel keeps its notes. In another space an agent may have written what it likes.
+#[cfg(target_os = "linux")]
+fn space() -> &'static str {
+    if renames_directories() { "trusted" } else { "user" }
+}
+
 #[cfg(target_os = "linux")]
 pub(crate) fn over(directory: &Path) -> Over {
     use std::os::unix::ffi::OsStringExt as _;
-    // The kernel keeps its notes in one of them. In the other an agent may have written what it likes.
-    let space = if renames_directories() { "trusted" } else { "user" };
+    let space = space();
     let mut value = [0_u8; 4096];
     let mut attribute = |name: &str| {
         let length = rustix::fs::lgetxattr(directory, format!("{space}.overlay.{name}"), &mut value).ok()?;
@@ -73,6 +78,22 @@ pub(crate) fn over(directory: &Path) -> Over {
         return if is_within(&to) { Over::Moved(to) } else { Over::Opaque };
     }
     if attribute("opaque").is_some_and(|value| value == b"y") { Over::Opaque } else { Over::Merged }
+}
+
+/// Lets what is below a directory of a layer be seen.
+#[cfg(target_os = "linux")]
+pub(crate) fn merge(directory: &Path) -> std::io::Result<()> {
+    use rustix::io::Errno;
+    match rustix::fs::lremovexattr(directory, format!("{}.overlay.opaque", space())) {
+        Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "the same as where there are layers")]
+pub(crate) const fn merge(_: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// A name in the same directory, or a path from the root that doesn't leave it.

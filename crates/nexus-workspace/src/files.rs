@@ -55,6 +55,8 @@ pub(crate) struct Changes {
     pub(crate) nested: Vec<PathBuf>,
     /// Directories that can't be read.
     pub(crate) unread: Vec<PathBuf>,
+    /// Directories whose files are of a submodule or of a warm layer, and have been moved.
+    pub(crate) borrowed: Vec<PathBuf>,
     /// What git ignores, outside of caches.
     pub(crate) ignored: Vec<PathBuf>,
 }
@@ -85,6 +87,12 @@ impl Changes {
         if let Some(first) = self.unread.first() {
             return Some(format!("a directory can't be read: {}", shortened(first)));
         }
+        if let Some(first) = self.borrowed.first() {
+            return Some(format!(
+                "not committed: {} was moved there from a submodule, or from what `warm` has made",
+                shortened(first)
+            ));
+        }
         let first = self.ignored.first().filter(|_| self.count() == 0)?.display();
         Some(match self.ignored.len() {
             1 => format!("1 file that git ignores: {first}"),
@@ -94,7 +102,7 @@ impl Changes {
 
     pub(crate) fn count(&self) -> u64 {
         let files = self.there.len() + self.gone.len() + self.stored.len();
-        (files + self.withheld.len() + self.nested.len() + self.unread.len()) as u64
+        (files + self.withheld.len() + self.nested.len() + self.unread.len() + self.borrowed.len()) as u64
     }
 }
 

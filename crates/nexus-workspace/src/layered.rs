@@ -37,7 +37,9 @@ impl Files {
             survey = Surveyor { root: &self.root, git: &opened, tracked, submodules: &none }.survey().await?;
         }
         let layer = Layer::of(&survey);
-        self.moved(&survey, &layer, index, commit, &mut changes).await?;
+        let borrowed = self.moved(&survey, &layer, index, commit, &mut changes).await?;
+        let ignored = surveyor.ignored(borrowed.iter()).await?;
+        changes.borrowed = borrowed.into_iter().filter(|path| !ignored.contains(path)).collect();
         let shown = self.shown(&surveyor, &layer, &since, &mut changes).await?;
         changes.stored.extend(shown);
         changes.there = self
@@ -95,7 +97,8 @@ impl Files {
         Ok(())
     }
 
-    /// Files that have come along with a directory that was renamed, and are as the checkout has them.
+    /// Files that have come along with a directory that was renamed, and are as the checkout has them. Returns the
+    /// directories of which the checkout has none.
     async fn moved(
         &self,
         survey: &Survey,
@@ -103,10 +106,15 @@ impl Files {
         index: &Index,
         commit: &str,
         changes: &mut Changes,
-    ) -> Result<(), WorkspaceError> {
+    ) -> Result<Vec<PathBuf>, WorkspaceError> {
+        let mut borrowed = Vec::new();
         for (to, from) in &survey.moved {
             let known = tree_below(&self.git, commit, to).await?;
-            for (path, (mode, id)) in tree_below(&self.git, &index.commit, from).await? {
+            let below = tree_below(&self.git, &index.commit, from).await?;
+            if below.is_empty() {
+                borrowed.push(to.clone());
+            }
+            for (path, (mode, id)) in below {
                 let Ok(below) = path.strip_prefix(from) else { continue };
                 let path = to.join(below);
                 if layer.has(&path) || layer.hides(&path) {
@@ -118,7 +126,7 @@ impl Files {
                 }
             }
         }
-        Ok(())
+        Ok(borrowed)
     }
 
     /// Files that the commit has otherwise than the checkout, and that are seen as the checkout has them: what was committed

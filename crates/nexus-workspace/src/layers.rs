@@ -22,6 +22,9 @@ use nexus_process::overlay::make_removable;
 #[cfg(not(unix))]
 const fn make_removable(_: &Path) {}
 
+/// Begins the line of a warm layer in `origin`.
+const WARM: &str = "warm ";
+
 /// Ends the name of what is being removed.
 const GONE: &str = "gone";
 
@@ -60,6 +63,8 @@ pub(crate) struct Origin {
     pub(crate) commit: String,
     /// Names of prepared checkouts, the uppermost first. None: the files were all copied.
     pub(crate) lower: Vec<String>,
+    /// The name of the warm layer over these.
+    pub(crate) warm: Option<String>,
 }
 
 impl Layers {
@@ -79,7 +84,10 @@ impl Layers {
     pub(crate) fn used(workspaces: &Path) -> HashSet<String> {
         let entries = fs::read_dir(workspaces.with_file_name("layers")).into_iter().flatten().flatten();
         let layers = entries.map(|entry| Self { working_index: PathBuf::new(), root: entry.path() });
-        layers.filter_map(|layers| layers.origin()).flat_map(|origin| origin.lower).collect()
+        layers
+            .filter_map(|layers| layers.origin())
+            .flat_map(|origin| origin.warm.into_iter().chain(origin.lower))
+            .collect()
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -118,7 +126,7 @@ impl Layers {
     pub(crate) fn overlay(&self, checkouts: &Checkouts, target: &Path) -> Option<Overlay> {
         let origin = self.origin().filter(|_| self.is_layered())?;
         Some(Overlay {
-            lower: origin.lower.iter().map(|name| checkouts.tree(name)).collect(),
+            lower: origin.warm.iter().chain(&origin.lower).map(|name| checkouts.tree(name)).collect(),
             upper: self.upper(),
             work: self.work(),
             target: target.to_owned(),
@@ -144,14 +152,23 @@ impl Layers {
         let text = String::from_utf8(bytes).ok()?;
         let mut lines = text.lines().map(str::to_owned);
         let commit = lines.next().filter(|id| is_commit(id))?;
-        Some(Origin { commit, lower: lines.collect() })
+        let (warm, lower): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with(WARM));
+        let warm = warm.first().map(|line| line[WARM.len()..].to_owned());
+        Some(Origin { commit, lower, warm })
     }
 
     pub(crate) fn note(&self, origin: &Origin) -> io::Result<()> {
         fs::create_dir_all(&self.root)?;
-        let lines = std::iter::once(&origin.commit).chain(&origin.lower);
+        let warm = origin.warm.as_ref().map(|name| format!("{WARM}{name}"));
+        let lines = std::iter::once(&origin.commit).chain(&origin.lower).chain(&warm);
         let text: String = lines.flat_map(|line| [line, "\n"]).collect();
         plain::replace(&self.root.join("origin"), &text)
+    }
+
+    /// Puts a warm layer over the checkouts. Nobody may have these mounted.
+    pub(crate) fn warmed(&self, name: &str) -> io::Result<()> {
+        let origin = self.origin().ok_or(io::ErrorKind::NotFound)?;
+        self.note(&Origin { warm: Some(name.to_owned()), ..origin })
     }
 
     /// The index of files that were all copied, if it was kept.

@@ -46,6 +46,7 @@ mod sparse;
 mod submodules;
 mod survey;
 mod uncommitted;
+mod warm;
 mod workspaces;
 mod worktree;
 
@@ -57,4 +58,5 @@ pub use error::WorkspaceError;
 pub use finish::Finish;
 pub use opening::Opened;
 pub use patch::Patch;
+pub use warm::{Warming, Warmth};
 pub use workspaces::{Prepared, Workspaces};

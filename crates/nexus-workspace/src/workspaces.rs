@@ -28,6 +28,7 @@ use crate::lock::Locks;
 use crate::repository::Repository;
 use crate::submodules;
 use crate::uncommitted::{self, Looking, Looks, Snapshot, is_snapshot, snapshot};
+use crate::warm::Warmth;
 use crate::worktree::Worktree;
 
 /// How long the end of an attempt waits for a look that goes on.
@@ -92,6 +93,18 @@ impl Prepared {
         match &self.place {
             Place::Clone(clone) => clone.overlay(),
             Place::Worktree(_) | Place::Copy(_) | Place::Scratch | Place::Project => None,
+        }
+    }
+
+    /// Looks for the warm layer that `recipe` makes, where the workspace lies over a prepared checkout, and puts it over that.
+    /// Waits while somebody else makes it.
+    ///
+    /// # Errors
+    /// When it can't be put there, or made.
+    pub async fn warm(&self, recipe: &[String]) -> Result<Warmth, WorkspaceError> {
+        match &self.place {
+            Place::Clone(clone) => clone.warm(recipe).await,
+            Place::Worktree(_) | Place::Copy(_) | Place::Scratch | Place::Project => Ok(Warmth::Never),
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{About, Checkouts, LOCK, PARTIAL};
 use crate::copy;
+use crate::warm::{WARMING, locked};
 
 /// One that was used a moment ago may be about to be used again by who has just been told of it.
 const FRESH: Duration = Duration::from_secs(600);
@@ -84,7 +85,7 @@ impl Checkouts {
         Ok(removed)
     }
 
-    /// Removes what killed companies have left half made or half removed. Nobody makes anything on a shelf meanwhile.
+    /// Removes what killed companies have left half made or half removed. Nobody makes a checkout on a shelf meanwhile.
     fn sweep(&self) {
         for shelf in fs::read_dir(&self.root).into_iter().flatten().flatten() {
             let lock = File::options().write(true).open(shelf.path().join(LOCK));
@@ -93,7 +94,9 @@ impl Checkouts {
             }
             for entry in fs::read_dir(shelf.path()).into_iter().flatten().flatten() {
                 let path = entry.path();
-                let is_left = path.extension().is_some_and(|end| end == PARTIAL || end == GONE);
+                let ends = |end: &str| path.extension().is_some_and(|found| found == end);
+                let given_up = if ends(WARMING) { locked(&path).ok().flatten() } else { None };
+                let is_left = ends(PARTIAL) || ends(GONE) || given_up.is_some();
                 if is_left && let Err(error) = copy::remove(&path) {
                     tracing::warn!(path = %path.display(), %error, "a part of a checkout is left");
                 }

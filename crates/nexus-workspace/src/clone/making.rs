@@ -41,7 +41,7 @@ impl PrivateClone {
         let (submodules, refs) = tokio::try_join!(Submodules::of(&self.branch.repository, commit), seed.refs())?;
         let lower = self.lower(commit, &submodules, are_agents).await?;
         let io = |doing| WorkspaceError::io(doing, self.layers.root());
-        self.layers.note(&Origin { commit: commit.to_owned(), lower }).map_err(io("write"))?;
+        self.layers.note(&Origin { commit: commit.to_owned(), lower, warm: None }).map_err(io("write"))?;
         // The upper layer comes last: with it the workspace is there.
         let partial = self.layers.root().join("upper.partial");
         let git_dir = partial.join(".git");
@@ -104,7 +104,7 @@ impl PrivateClone {
             fs::write(files.join(".git"), file).map_err(WorkspaceError::io("write", &files))?;
             check_out(&submodule.repository, &files, &own.join("index"), &submodule.commit, false).await?;
         }
-        let origin = Origin { commit: commit.to_owned(), lower: Vec::new() };
+        let origin = Origin { commit: commit.to_owned(), lower: Vec::new(), warm: None };
         let kept = self.layers.note(&origin).and_then(|()| index::copy(&index, &self.layers.kept_index()));
         kept.map_err(WorkspaceError::io("write", self.layers.root()))?;
         Ok(submodules)
@@ -154,9 +154,12 @@ impl PrivateClone {
         let io = |doing| WorkspaceError::io(doing, self.layers.root());
         fs::create_dir_all(&self.root).map_err(io("create"))?;
         let origin = self.layers.origin().ok_or_else(|| io("read")(std::io::ErrorKind::NotFound.into()))?;
-        if !self.checkouts.has(&origin.lower) {
+        let has_warm = origin.warm.iter().all(|name| self.checkouts.use_warm(name));
+        if !self.checkouts.has(&origin.lower) || !has_warm {
             let lower = self.lower(&origin.commit, &submodules, origin.commit != self.branch.base).await?;
-            self.layers.note(&Origin { lower, ..origin }).map_err(io("write"))?;
+            // It can't be made again over what an attempt has left.
+            let warm = origin.warm.filter(|_| has_warm);
+            self.layers.note(&Origin { lower, warm, commit: origin.commit }).map_err(io("write"))?;
         }
         if !layered {
             self.flatten().await?;
@@ -179,7 +182,7 @@ impl PrivateClone {
             flatten(&all, &partial)?;
             if let (Some(kept), Some(origin)) = (kept, origin) {
                 index::copy(&kept, &layers.kept_index())?;
-                layers.note(&Origin { lower: Vec::new(), ..origin })?;
+                layers.note(&Origin { lower: Vec::new(), warm: None, ..origin })?;
             }
             // Where the layers are seen, or what a killed company has made of them before.
             copy::remove(&root)?;

@@ -19,4 +19,5 @@ mod repositories;
 mod submodules;
 mod support;
 mod uncommitted;
+mod warm;
 mod worktree;
