@@ -104,9 +104,7 @@ impl Protector {
     /// # Errors
     /// When it can't be made, as a sentence.
     pub(crate) async fn private_place(&self, task: TaskId, part: &str) -> Result<PathBuf, String> {
-        let path = self.private(task).join(part);
-        make_private(&path).await.map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(path)
+        private_part(&self.private(task), part).await
     }
 
     /// What the plan comes to for one attempt: `command` gets what goes with it.
@@ -119,7 +117,7 @@ impl Protector {
         plan: Plan,
         job: &Job,
         workspace: &Prepared,
-        readable: &[PathBuf],
+        own: Own<'_>,
         command: &mut Command,
     ) -> Result<Option<Confinement>, String> {
         use nexus_process::confinement::Policy;
@@ -133,9 +131,13 @@ impl Protector {
         let sandbox = &job.policy.sandbox;
         let of_home: Vec<(String, bool)> =
             job.agent.home.iter().map(|path| (path.path().to_owned(), path.is_writable())).collect();
-        let private = self.private(job.claim.entry.task.id);
+        let task = job.claim.entry.task.id;
+        let (private, pipes, readable) = match own {
+            Own::Task(readable) => (self.private(task), crate::worker::door_pipes(&self.door(task)), readable),
+            Own::Apart(private) => (private.to_owned(), Vec::new(), [].as_slice()),
+        };
         for part in ["home", "tmp"] {
-            self.private_place(job.claim.entry.task.id, part).await?;
+            private_part(&private, part).await?;
         }
         // As programs find them.
         let program = match workspace.overlay() {
@@ -151,7 +153,6 @@ impl Protector {
         let certificates = crate::outside::certificates().into_iter().filter(|path| !holds_much(path));
         let readable: Vec<PathBuf> = workspace.readable().iter().chain(readable).cloned().chain(certificates).collect();
         let path = command.variable("PATH").unwrap_or_default().to_owned();
-        let pipes = crate::worker::door_pipes(&self.door(job.claim.entry.task.id));
         let confined = Policy {
             tier,
             network: match sandbox.network {
@@ -185,7 +186,7 @@ impl Protector {
         _: Plan,
         _: &Job,
         _: &Prepared,
-        _: &[PathBuf],
+        _: Own<'_>,
         _: &mut Command,
     ) -> Result<Option<Confinement>, String> {
         Ok(None)
@@ -254,6 +255,15 @@ impl Protector {
             tracing::warn!(path = %private.display(), "what was private to a task is kept: {error}");
         }
     }
+}
+
+/// What is a confined process's own beside its workspace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Own<'a> {
+    /// The task's home, its temporary files and its door, and what was written for the attempt.
+    Task(&'a [PathBuf]),
+    /// A home and temporary files in this directory.
+    Apart(&'a Path),
 }
 
 /// An agent's home, as it sees it and as the company does.
@@ -344,6 +354,13 @@ fn describe(plan: Plan, policy: &Department, has_init: bool, kills_at_once: bool
     };
     let [sandbox, limits, tree, network] = [sandbox, limits, tree, network].map(str::to_owned);
     Protection { sandbox, limits, tree, network }
+}
+
+/// A directory in one that is private, made if it isn't there.
+async fn private_part(private: &Path, part: &str) -> Result<PathBuf, String> {
+    let path = private.join(part);
+    make_private(&path).await.map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(path)
 }
 
 /// Makes a directory that only its owner can enter.

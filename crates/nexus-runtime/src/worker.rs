@@ -33,6 +33,7 @@ mod speech;
 mod spending;
 mod telling;
 mod terminals;
+mod warm;
 
 #[cfg(target_os = "linux")]
 pub(crate) use door::pipes::writable as door_pipes;

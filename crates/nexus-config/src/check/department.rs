@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use nexus_core::agent::AgentSpec;
-use nexus_core::department::{Department, Limits, Network, Sandbox, SandboxLevel, SandboxTier};
+use nexus_core::department::{
+    Department, Limits, Network, Sandbox, SandboxLevel, SandboxTier, Workspace, WorkspaceMode,
+};
 use nexus_core::id::{AgentName, DepartmentName};
 use nexus_core::retry::RetryPolicy;
 
@@ -48,6 +50,21 @@ pub(super) fn check(
         check.variable(variable, &[&own[..], &["environment", "set", variable]].concat());
     }
     triggers(check, &own, department);
+    warm(check, &own, &department.workspace);
+}
+
+fn warm(check: &mut Check<'_>, own: &[&str], workspace: &Workspace) {
+    for (index, command) in workspace.warm.iter().enumerate() {
+        let index = index.to_string();
+        let path = [own, &["workspace", "warm", &index]].concat();
+        check.refuse_if(command.trim().is_empty(), &path, "a command can't be empty");
+    }
+    let is_for_clones = workspace.layers && workspace.mode.is_none_or(|mode| mode == WorkspaceMode::Clone);
+    check.refuse_if(
+        !workspace.warm.is_empty() && !is_for_clones,
+        &[own, &["workspace", "warm"]].concat(),
+        "`warm` fills layers of clones: it needs `mode = \"clone\"`, or none, and `layers = true`",
+    );
 }
 
 fn agents(check: &mut Check<'_>, own: &[&str], department: &Department) {

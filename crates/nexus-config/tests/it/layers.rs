@@ -30,6 +30,23 @@ fn layers_of_workspaces_are_bounded_and_switched_off() {
 }
 
 #[test]
+fn warm_is_for_layers_of_clones_and_says_so() {
+    let of = |text: &str| load(&Dir::new(&[("departments/qa.toml", text)]).source());
+    let loaded = of("workspace.warm = [\"npm ci\", \"make deps\"]\n").unwrap();
+    assert_eq!(loaded.company.departments[&qa()].workspace.warm, ["npm ci", "make deps"]);
+    of("[workspace]\nwarm = [\"npm ci\"]\nmode = \"clone\"\n").unwrap();
+    for (text, said) in [
+        ("[workspace]\nwarm = [\"true\", \"  \"]\n", "a command can't be empty"),
+        ("[workspace]\nwarm = [\"true\"]\nmode = \"worktree\"\n", "it needs `mode = \"clone\"`, or none"),
+        ("[workspace]\nwarm = [\"true\"]\nlayers = false\n", "and `layers = true`"),
+        ("[workspace]\nwarm = \"npm ci\"\n", "warm"),
+    ] {
+        let errors = of(text).unwrap_err().to_string();
+        assert!(errors.contains(said) && errors.contains("qa.toml"), "{errors}");
+    }
+}
+
+#[test]
 fn the_stronger_layer_wins_key_by_key() {
     let dir = Dir::new(&[
         ("nexus.toml", "retention = \"7d\"\nname = \"acme\"\n[web]\nlisten = \"127.0.0.1:9000\"\n"),

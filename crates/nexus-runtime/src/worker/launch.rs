@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use nexus_core::event::{Failure, FailureKind, Protection};
 use nexus_core::protect::Plan;
 use nexus_core::task::{QueueEntry, Task};
 use nexus_process::{
-    Command, Events, Launch, Limits, OutputPolicy, Redactor, Stdin, StdinWriter, Tree, Watch, is_shortage,
+    Command, Events, Launch, Limits, OutputPolicy, Overlay, Redactor, Stdin, StdinWriter, Tree, Watch, is_shortage,
     overlay::renames_directories, resolve_secret, user_environment,
 };
 use nexus_workspace::Prepared;
@@ -25,10 +25,12 @@ use super::gateway::{self, Gateway, Terms};
 use super::output::Notes;
 use super::speech::Speech;
 use super::terminals::Terminals;
+use super::warm::warm;
 use super::{Job, contain};
 use crate::former;
 use crate::node::Node;
 use crate::outside;
+use crate::protector::Own;
 
 /// What runs.
 #[derive(Debug)]
@@ -177,6 +179,14 @@ impl NotSpawned {
         Self::Failed(Failure { kind: FailureKind::Protection, message })
     }
 
+    /// Why, as a sentence.
+    pub(super) fn reason(self) -> String {
+        match self {
+            Self::Failed(failure) => failure.message,
+            Self::Short(cause) => cause,
+        }
+    }
+
     pub(super) fn new(message: String, is_shortage: bool) -> Self {
         match is_shortage {
             true => Self::Short(message),
@@ -205,6 +215,7 @@ async fn spawn(
     settling: &AtomicBool,
 ) -> Result<Spawned, NotSpawned> {
     let entry = &job.claim.entry;
+    let warm_home = warm(node, job, plan, workspace, notes).await;
     let Outfit { launch, speech, terminals, readable, prompt, door } =
         outfit(node, job, plan, workspace, notes).await?;
     let variables = nexus_agents::variables(&job.agent, entry, &workspace.path);
@@ -245,14 +256,18 @@ async fn spawn(
     env.extend(outside::variables(network));
     env.extend(own.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let mut command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
-    let confined = node.protector.confine(plan, job, workspace, &readable, &mut command).await;
+    let confined = node.protector.confine(plan, job, workspace, Own::Task(&readable), &mut command).await;
     let confinement = confined.map_err(NotSpawned::unprotected)?;
+    let mut overlays: Vec<Overlay> = workspace.overlay().into_iter().collect();
+    if let Some(lower) = warm_home.filter(|_| confinement.is_some()) {
+        overlays.push(home_over(node, job, lower).await.map_err(NotSpawned::unprotected)?);
+    }
     still_holds(node, job)?;
     let launch = Launch {
         command,
         limits: limits(&job.policy.limits),
         confinement,
-        overlays: workspace.overlay().into_iter().collect(),
+        overlays,
         kill_after: kill_after(job),
         mark,
         output,
@@ -276,6 +291,13 @@ async fn spawn(
         }
     };
     Ok(Spawned { tree, events, prompt, speech, terminals, door, gateway, vitals: None })
+}
+
+/// The agent's home, over one that was filled before.
+async fn home_over(node: &Node, job: &Job, lower: PathBuf) -> Result<Overlay, String> {
+    let place = async |part| node.protector.private_place(job.claim.entry.task.id, part).await;
+    let (home, work) = (place("home").await?, place("home.work").await?);
+    Ok(Overlay { lower: vec![lower], upper: home.clone(), work, target: home })
 }
 
 /// The conversation begins.
@@ -330,7 +352,7 @@ async fn contained(
     })
 }
 
-fn limits(limits: &nexus_core::department::Limits) -> Limits {
+pub(super) fn limits(limits: &nexus_core::department::Limits) -> Limits {
     Limits {
         memory: limits.memory.map(|size| size.bytes()),
         processes: limits.processes,
@@ -361,7 +383,7 @@ async fn secrets(job: &Job) -> Result<Vec<Secret>, String> {
 
 /// Later than whatever this side does about an attempt that takes too long: the warden's own end is for a company that
 /// stands still.
-fn kill_after(job: &Job) -> Option<Duration> {
+pub(super) fn kill_after(job: &Job) -> Option<Duration> {
     let QueueEntry { task, spent, .. } = &job.claim.entry;
     let policy = Policy::new(&job.policy.limits, &job.policy.stop, task.timeout_seconds);
     Some(policy.longest(spent)? + policy.interrupt_grace + policy.terminate_grace + MARGIN)

@@ -38,6 +38,14 @@ impl Notes {
     pub(super) fn note(&self, text: String) {
         let _ = self.0.try_send((Timestamp::now(), vec![system(text)]));
     }
+
+    /// Says all of it, as soon as there is room.
+    pub(super) async fn say(&self, lines: Vec<String>) {
+        for lines in lines.chunks(CHUNK_LINES) {
+            // Without a writer nobody reads it.
+            let _ = self.0.send((Timestamp::now(), lines.iter().cloned().map(system).collect())).await;
+        }
+    }
 }
 
 /// The ends of both streams, and how many lines the log has.

@@ -58,5 +58,6 @@ mod support;
 mod turns;
 mod uncommitted;
 mod upgrade;
+mod warm;
 mod went_back;
 mod workspaces;
