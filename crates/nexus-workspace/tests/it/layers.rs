@@ -94,7 +94,7 @@ async fn what_is_done_comes_back() {
         ("echo more >> README", "M README", 1),
         ("rm README", "D README", 1),
         ("rm -r sub", "D sub/file", 1),
-        ("git mv sub other; git commit -qm moved", "A other/file\nD sub/file", 1),
+        ("mv sub other; git add -A; git commit -qm moved", "A other/file\nD sub/file", 1),
         ("mkdir -p a/b; echo x > a/b/c; echo y > sub/new", "A a/b/c\nA sub/new", 1),
         ("rm -r sub; echo file > sub", "A sub\nD sub/file", 1),
         ("rm README; mkdir README; echo x > README/x", "D README\nA README/x", 1),
