@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nexus_core::id::{DepartmentName, NodeId, TaskId};
 use rustix::fs::{FlockOperation, flock};
@@ -69,8 +69,30 @@ pub(crate) fn work(root: PathBuf, plan: &str) -> io::Result<i32> {
     Ok(code)
 }
 
-/// Commits a file, and leaves another one; returns the commit.
+/// How long an agent waits for a full disk, and what is full.
+const PATIENCE: Duration = Duration::from_secs(60);
+const FULL: u64 = 1 << 20;
+
+/// Commits a file, and leaves another one; returns the commit. What it can't write on a full disk is no failure of its own: it
+/// waits for room.
 fn commit(attempt: u32, what: &str) -> io::Result<String> {
+    let began = Instant::now();
+    let mut tried = false;
+    loop {
+        match try_commit(attempt, what) {
+            // Room may have come since it failed.
+            Err(_) if (is_full() || !tried) && began.elapsed() < PATIENCE => pause(50),
+            done => return done,
+        }
+        tried = true;
+    }
+}
+
+fn is_full() -> bool {
+    rustix::fs::statvfs(".").is_ok_and(|disk| disk.f_bavail * disk.f_frsize < FULL)
+}
+
+fn try_commit(attempt: u32, what: &str) -> io::Result<String> {
     // From a git that was killed.
     let _ = std::fs::remove_file(".git/index.lock");
     let _ = std::fs::remove_file(".git/HEAD.lock");
