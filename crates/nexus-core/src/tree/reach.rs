@@ -2,7 +2,7 @@
 //! a confined agent would have done by others what its sandbox keeps from it.
 
 use crate::company::Company;
-use crate::department::{Department, Network, Sandbox, SandboxLevel, SandboxTier};
+use crate::department::{Approval, Department, Network, Sandbox, SandboxLevel, SandboxTier, WorkspaceMode};
 use crate::id::DepartmentName;
 use crate::refusal::{Refusal, RefusalKind};
 
@@ -30,8 +30,8 @@ pub fn may_ask(company: &Company, asker: &DepartmentName, asked: &DepartmentName
             None => Ok(()),
             Some(why) => {
                 let help = format!(
-                    "do the work in this task, have {asked} confined as much ([sandbox] in departments/{asked}.toml), or \
-                     allow it by `delegates_to` in departments/{asker}.toml"
+                    "do the work in this task, have {asked} reach no more (departments/{asked}.toml), or allow it by \
+                     `delegates_to` in departments/{asker}.toml"
                 );
                 refused(&why, help)
             }
@@ -39,9 +39,55 @@ pub fn may_ask(company: &Company, asker: &DepartmentName, asked: &DepartmentName
     }
 }
 
-/// What of the sandbox lets `other` reach more than `own`, if anything does.
+/// What lets agents of `other` do or reach more than those of `own`, if anything does.
 fn more(own: &Department, other: &Department) -> Option<String> {
-    let (own, other) = (&own.sandbox, &other.sandbox);
+    more_by_sandbox(&own.sandbox, &other.sandbox)
+        .or_else(|| more_by_workspace(own, other))
+        .or_else(|| more_by_approval(own.approval, other.approval))
+        .or_else(|| {
+            let pass = &own.environment.pass;
+            let name = other.environment.pass.iter().find(|name| !pass.contains(name))?;
+            Some(format!("it is passed more of the environment (environment.pass has {name} there)"))
+        })
+}
+
+/// Whose files an agent changes at once, the user's own last. Without a mode it is a clone, or the project where that is in no
+/// repository.
+const fn touch(department: &Department) -> u8 {
+    match (department.workspace.mode, department.sandbox.level) {
+        (Some(WorkspaceMode::Clone | WorkspaceMode::Copy | WorkspaceMode::Scratch), _) => 0,
+        (Some(WorkspaceMode::Worktree), _) => 1,
+        (None, Some(SandboxLevel::Confined | SandboxLevel::Container) | None) => 2,
+        (Some(WorkspaceMode::InPlace), _) | (None, Some(SandboxLevel::None)) => 3,
+    }
+}
+
+fn more_by_workspace(own: &Department, other: &Department) -> Option<String> {
+    let said = |department: &Department| department.workspace.mode.map_or("absent", WorkspaceMode::as_str);
+    let is_more = touch(other) > touch(own);
+    is_more.then(|| {
+        format!(
+            "it works closer to the user's own files (workspace.mode is {} there, and {} here)",
+            said(other),
+            said(own)
+        )
+    })
+}
+
+fn more_by_approval(own: Approval, other: Approval) -> Option<String> {
+    let (rank, said) = (
+        |approval| match approval {
+            Approval::Reject => 0,
+            Approval::Ask => 1,
+            Approval::Allow => 2,
+        },
+        |approval| serde_json::json!(approval),
+    );
+    (rank(other) > rank(own))
+        .then(|| format!("it may do more unasked (approval is {} there, and {} here)", said(other), said(own)))
+}
+
+fn more_by_sandbox(own: &Sandbox, other: &Sandbox) -> Option<String> {
     if tier(other) < tier(own) {
         let said = |sandbox| tier(sandbox).map_or("not at all", |tier| tier.as_str());
         return Some(format!(
@@ -55,14 +101,22 @@ fn more(own: &Department, other: &Department) -> Option<String> {
         (Network::Hosts(own), Network::Hosts(other)) => other.iter().all(|host| own.contains(host)),
         (Network::None | Network::Agent | Network::Hosts(_), _) => false,
     };
-    (!within).then(|| {
+    if !within {
         let said = |network: &Network| serde_json::Value::from(network.clone()).to_string();
-        format!(
+        return Some(format!(
             "it reaches more hosts (sandbox.network is {} there, and {} here)",
             said(&other.network),
             said(&own.network)
-        )
-    })
+        ));
+    }
+    // Who isn't confined reaches all of them.
+    if matches!(own.level, Some(SandboxLevel::None)) {
+        return None;
+    }
+    let written = other.write.iter().find(|path| !own.write.contains(path)).map(|path| ("write", path));
+    let read = || other.read.iter().find(|path| !own.read.contains(path) && !own.write.contains(path));
+    let (key, path) = written.or_else(|| Some(("read", read()?)))?;
+    Some(format!("it reaches more files (sandbox.{key} has {path} there)"))
 }
 
 /// How a department's agents are confined at the least. What isn't said is what the machine can do, which is the same for
@@ -150,6 +204,48 @@ mod tests {
             let asked = asks(&sandbox(own), &sandbox(other));
             assert_eq!(asked.is_ok(), may, "{own} {other}: {asked:?}");
         }
+    }
+
+    #[test]
+    fn nor_what_its_workspace_its_approval_and_its_files_keep_from_it() {
+        let mode = |mode: &str| format!(r#"{{"workspace":{{"mode":"{mode}"}}}}"#);
+        let ranks = [mode("clone"), mode("worktree"), "{}".to_owned(), mode("in_place")];
+        for (own, own_file) in ranks.iter().enumerate() {
+            for (other, other_file) in ranks.iter().enumerate() {
+                let asked = asks(own_file, other_file);
+                assert_eq!(asked.is_ok(), other <= own, "{own_file} {other_file}: {asked:?}");
+            }
+        }
+        let approvals = ["reject", "ask", "allow"].map(|answer| format!(r#"{{"approval":"{answer}"}}"#));
+        for (own, own_file) in approvals.iter().enumerate() {
+            for (other, other_file) in approvals.iter().enumerate() {
+                let asked = asks(own_file, other_file);
+                assert_eq!(asked.is_ok(), other <= own, "{own_file} {other_file}: {asked:?}");
+            }
+        }
+        let [none, read, write] = ["{}", r#"{"sandbox":{"read":["~/a"]}}"#, r#"{"sandbox":{"write":["~/a"]}}"#];
+        let passing = r#"{"environment":{"pass":["TOKEN"]}}"#;
+        let open = r#"{"sandbox":{"level":"none"},"workspace":{"mode":"clone"}}"#;
+        let open_beside = r#"{"sandbox":{"level":"none","read":["~/a"]},"workspace":{"mode":"copy"}}"#;
+        for (own, other, may) in [
+            (&mode("copy")[..], &mode("scratch")[..], true),
+            (&mode("in_place"), open, false),
+            (open, &mode("clone"), true),
+            (open, r#"{"sandbox":{"level":"none"}}"#, false),
+            (open, open_beside, true),
+            (none, read, false),
+            (read, none, true),
+            (read, read, true),
+            (read, write, false),
+            (write, read, true),
+            (none, passing, false),
+            (passing, none, true),
+        ] {
+            let asked = asks(own, other);
+            assert_eq!(asked.is_ok(), may, "{own} {other}: {asked:?}");
+        }
+        let said = asks(r#"{"approval":"reject"}"#, "{}").unwrap_err().message;
+        assert!(said.contains(r#"approval is "allow" there, and "reject" here"#), "{said}");
     }
 
     #[test]
