@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nexus_acp::{Errand, Later, Printed, Terminal};
 use nexus_core::attempt::{ExitStatus, Signal};
-use nexus_process::{Command, Event, Launch, Sampler, Stdin, Tree, Wardens};
+use nexus_process::{Command, Event, Launch, Sampler, SpawnError, Stdin, Tree, Wardens};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::timeout;
 
@@ -133,11 +133,11 @@ impl Shared {
         Ok(Command::new(program, cwd).args(args).env(of_agent.chain(env)))
     }
 
+    /// A directory of the workspace. Of what lies elsewhere nothing is told, nor whether it is there.
     fn below(&self, cwd: &Path) -> Result<PathBuf, String> {
-        let real = |path: &Path| path.canonicalize().map_err(|error| format!("{}: {error}", path.display()));
-        let (cwd, root) = (real(cwd)?, real(&self.root)?);
-        let outside = || format!("{} is not in the workspace, {}", cwd.display(), root.display());
-        if cwd.starts_with(&root) { Ok(cwd) } else { Err(outside()) }
+        let root = self.root.canonicalize().map_err(|error| format!("{}: {error}", self.root.display()))?;
+        let found = cwd.canonicalize().ok().filter(|found| found.starts_with(&root) && found.is_dir());
+        found.ok_or_else(|| format!("{} is no directory in the workspace, {}", cwd.display(), root.display()))
     }
 }
 
@@ -228,6 +228,24 @@ impl Drop for Handle {
 const KILLED: ExitStatus = ExitStatus::Signal(9);
 
 /// Starts one, and reads what it prints until nothing of it is alive.
+/// Why a command could not be started. A confined agent is told of programs outside of its reach nothing, nor whether they are
+/// there.
+fn said(error: &SpawnError, launch: &Launch) -> String {
+    let is_of_program = matches!(
+        error,
+        SpawnError::NotFound(_)
+            | SpawnError::NotExecutable(_)
+            | SpawnError::NotInPath { .. }
+            | SpawnError::OutOfReach(_)
+            | SpawnError::Interpreter(_)
+            | SpawnError::Format(_)
+    );
+    match launch.confinement.is_some() && is_of_program {
+        true => format!("`{}` is no program that can be run here", launch.command.program.to_string_lossy()),
+        false => error.to_string(),
+    }
+}
+
 async fn run(
     shared: Weak<Shared>,
     means: Means,
@@ -239,7 +257,7 @@ async fn run(
     let started = match wardens.start(&launch).await {
         Ok(started) => started,
         Err(error) => {
-            let _ = told.send(Err(error.to_string()));
+            let _ = told.send(Err(said(&error, &launch)));
             return;
         }
     };

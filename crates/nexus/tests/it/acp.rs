@@ -178,6 +178,28 @@ fn commands_that_are_run_for_it_are_confined_as_it_is() {
     assert_ne!(at(&answer, "task.result.protection.sandbox"), "none");
 }
 
+/// Else it could ask for any path whether something is there.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_out_of_its_reach_it_is_told_nothing_of() {
+    let read = format!("sandbox.read = [\"{}/tests/fixtures\"]", env!("CARGO_MANIFEST_DIR"));
+    let place = place_of(&WORK.replace("sandbox.level = \"none\"", &read));
+    let company = Company::up(&place);
+    let (there, not_there) = (company.text("there"), company.text("notthere"));
+    std::fs::write(&there, "no program\n").unwrap();
+    std::fs::create_dir(format!("{there}-dir")).unwrap();
+    let script = format!("@program {there}\n@program {not_there}\n@directory {there}-dir\n@directory {not_there}-dir");
+    let answer = play(&company, &script);
+    let said = at(&answer, "task.result.output").as_str().unwrap();
+    let alike: Vec<_> = said.lines().map(|line| line.replace("notthere", "there")).collect();
+    if at(&answer, "task.result.protection.sandbox") == "none" {
+        return;
+    }
+    assert_eq!(alike.len(), 4, "{said}");
+    assert!(alike[0] == alike[1] && alike[0].ends_with("is no program that can be run here"), "{said}");
+    assert!(alike[2] == alike[3] && alike[2].contains("is no directory in the workspace"), "{said}");
+}
+
 #[test]
 fn commands_that_are_run_for_it_end_with_it() {
     let company = company("");
