@@ -5,7 +5,7 @@ use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -15,7 +15,7 @@ use rustix::net::{
 
 use crate::cgroup::Group;
 use crate::protocol::{self, Fault, Order, Report, Signal, Stage};
-use crate::tree::{Children, Tree};
+use crate::tree::{Children, KILL_AGAIN, Tree};
 
 /// Serves the runtime at the other end of standard input until that is gone; then ends what is left and returns. A failure
 /// means that the system refuses what a warden needs.
@@ -51,8 +51,6 @@ impl From<Errno> for Over {
     }
 }
 
-/// How long the last descendants are waited for between two rounds of KILL, once nobody gives orders any more.
-const KILL_AGAIN: Duration = Duration::from_millis(20);
 const READ: usize = 64 * 1024;
 /// Descriptors that come with one frame.
 const FDS: usize = 3;
@@ -202,7 +200,7 @@ impl Warden {
         while let Some(tree) = &mut self.tree {
             let group = self.group.as_ref().and_then(|group| group.as_ref().ok());
             tree.signal(Signal::Kill, group);
-            let again = Timespec { tv_sec: 0, tv_nsec: i64::from(KILL_AGAIN.subsec_nanos()) };
+            let again = Timespec { tv_sec: 0, tv_nsec: KILL_AGAIN.subsec_nanos().into() };
             let _ = poll(&mut [PollFd::new(children, PollFlags::IN)], Some(&again));
             children.clear();
             if tree.look(true, group, &mut Vec::new()) {

@@ -27,6 +27,9 @@ use fork::Outcome;
 /// What is told, and a descriptor that goes with it.
 type Told = Vec<(Report, Option<OwnedFd>)>;
 
+/// How long the last descendants are waited for between two rounds of KILL, once nobody gives orders any more.
+pub(crate) const KILL_AGAIN: Duration = Duration::from_millis(20);
+
 pub(crate) struct Tree {
     pub(crate) id: u64,
     /// The program, or the init of its namespace, or who waits for that.

@@ -9,12 +9,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::ExitCode;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{self, Exit, Fault, Overlay, Report, Signal, Stage, Start};
-use crate::tree::{Children, Tree, fault, fork};
+use crate::tree::{Children, KILL_AGAIN, Tree, fault, fork};
 
 mod trial;
 
@@ -89,11 +90,11 @@ fn run(mut start: Start, caller: u32) -> Result<Exit, Fault> {
         stdio.push_back(kept(stream).map_err(forked)?);
     }
     let mut tree = Tree::start(&start, &mut stdio, None, parent.as_fd())?;
+    let mut caller = Some(parent);
     loop {
-        let has_caller = wait(&tree, &children, parent.as_fd()).map_err(forked)?;
-        if !has_caller {
-            // Whatever is not in a namespace with an init is of this group.
-            let _ = rustix::process::kill_current_process_group(rustix::process::Signal::KILL);
+        if wait(&tree, &children, caller.as_ref()).map_err(forked)? == Woken::CallerGone {
+            caller = None;
+            tree.signal(Signal::Kill, None);
         }
         children.clear();
         let mut told = Vec::new();
@@ -117,13 +118,21 @@ fn variable((name, value): (OsString, OsString)) -> Option<CString> {
     CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
 }
 
-/// Waits until something has happened. False: the caller is gone.
-fn wait(tree: &Tree, children: &Children, caller: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut fds = vec![PollFd::from_borrowed_fd(caller, PollFlags::IN), PollFd::new(children, PollFlags::IN)];
+#[derive(PartialEq, Eq)]
+enum Woken {
+    CallerGone,
+    Other,
+}
+
+/// Waits until something has happened. Without a caller not for long: what is left is killed again then.
+fn wait(tree: &Tree, children: &Children, caller: Option<&OwnedFd>) -> io::Result<Woken> {
+    let mut fds = vec![PollFd::new(children, PollFlags::IN)];
+    fds.extend(caller.map(|caller| PollFd::new(caller, PollFlags::IN)));
     fds.extend(tree.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
-    match poll(&mut fds, None) {
-        Ok(_) => Ok(fds[0].revents().is_empty()),
-        Err(rustix::io::Errno::INTR) => Ok(true),
+    let soon = Timespec { tv_sec: 0, tv_nsec: KILL_AGAIN.subsec_nanos().into() };
+    match poll(&mut fds, caller.is_none().then_some(&soon)) {
+        Ok(_) if caller.is_some() && !fds[1].revents().is_empty() => Ok(Woken::CallerGone),
+        Ok(_) | Err(Errno::INTR) => Ok(Woken::Other),
         Err(error) => Err(error.into()),
     }
 }
