@@ -115,7 +115,7 @@ impl Mounts {
                     std::fs::create_dir_all(directory)?;
                 }
                 let overlay = Overlay { lower: vec![order.lower.clone()], upper, work, target };
-                let command = overlay.within(&command(&order.command, &overlay.target)?, false, None)?;
+                let command = overlay.within(&command(&order.command, &overlay.target)?, false)?;
                 let (begun, ended) = run(&command).await?;
                 nexus_process::overlay::make_removable(&overlay.work);
                 std::fs::remove_dir_all(&place)?;

@@ -3,11 +3,11 @@
 //! The mount exists for the processes that use it and for nobody else: when they have ended, however that happened, there
 //! is nothing to unmount. [`crate::Launch::overlay`] gives one to an agent, [`Overlay::within`] to a tool.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::command::Command;
 use crate::error::SpawnError;
-use crate::wardens::Confinement;
 
 #[cfg(unix)]
 pub mod layer;
@@ -32,22 +32,31 @@ impl Overlay {
     /// ([`Command::cwd`]). Its input, output and exit code are kept, it can't gain privileges, and all that it starts ends with
     /// it or with this process. When it can't be started the exit code is 125, and standard error says why.
     ///
-    /// With `read_only` nothing can be changed in the overlay, which may then be mounted any number of times at once. A
-    /// `confinement` names the paths that the command reaches; the overlay's `target` is one of them only if it is named.
+    /// With `read_only` nothing can be changed in the overlay, which may then be mounted any number of times at once.
     ///
     /// # Errors
     /// When the command's program is not found, or this system has no overlays.
-    pub fn within(
-        &self,
-        command: &Command,
-        read_only: bool,
-        confinement: Option<&Confinement>,
-    ) -> Result<Command, SpawnError> {
+    pub fn within(&self, command: &Command, read_only: bool) -> Result<Command, SpawnError> {
+        self.command(command, read_only, None)
+    }
+
+    /// Runs `command` where the overlay is mounted, as [`crate::attend`] does. `claim` is an open file with a lock that whoever
+    /// changes the layers holds: it is held until the last process that sees the mount has ended, also when this process is
+    /// killed.
+    ///
+    /// # Errors
+    /// When the command can't be started, or this system has no overlays.
+    pub async fn attend(&self, command: &Command, read_only: bool, claim: Option<&File>) -> Result<i32, SpawnError> {
+        let command = self.command(command, read_only, claim)?;
+        crate::attended::attend_with(&command, claim).await
+    }
+
+    fn command(&self, command: &Command, read_only: bool, claim: Option<&File>) -> Result<Command, SpawnError> {
         #[cfg(warden)]
-        return told::within(self, command, read_only, confinement);
+        return told::within(self, command, read_only, claim);
         #[cfg(not(warden))]
         {
-            let _ = (command, read_only, confinement);
+            let _ = (command, read_only, claim);
             let source = std::io::ErrorKind::Unsupported.into();
             Err(SpawnError::Warden { doing: "mount an overlay on this system".to_owned(), source })
         }

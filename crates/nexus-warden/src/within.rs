@@ -1,6 +1,7 @@
 //! `within`: runs one program in an overlay, a confinement, or both, for a caller that has no warden.
 //!
-//! Standard input, output and error, the environment and the exit code are the program's. Everything ends with the caller.
+//! Standard input, output and error, the environment and the exit code are the program's. Everything ends with the caller; this
+//! process ends after everything else, and holds the lock of the layers until then.
 
 use std::collections::VecDeque;
 use std::ffi::{CString, OsString};
@@ -22,8 +23,9 @@ mod trial;
 /// What is to be done within.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Errand {
-    /// Run a program. Its environment is that of `within` itself.
-    Run { start: Box<Start>, caller: u32 },
+    /// Run a program. Its environment is that of `within` itself. `claim`: a descriptor with a lock, which is held until nothing
+    /// of the program's tree is left.
+    Run { start: Box<Start>, caller: u32, claim: Option<i32> },
     /// Find out whether an overlay can be had: empty directories of the caller, the lower one with a file.
     Try { overlay: Overlay, file: CString },
 }
@@ -36,7 +38,7 @@ pub const NOT_STARTED: u8 = 125;
 pub fn within(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let errand = args.next().and_then(|word| protocol::of_word(&CString::new(word.into_vec()).ok()?).ok());
     let done = match errand {
-        Some(Errand::Run { start, caller }) => run(*start, caller),
+        Some(Errand::Run { start, caller, claim }) => run(*start, caller, claim),
         Some(Errand::Try { overlay, file }) => trial::attempt(&overlay, &file).map(|()| Exit::Code(0)),
         None => Err(Fault { stage: Stage::Fork, errno: 0, detail: "there is no errand".to_owned() }),
     };
@@ -72,15 +74,16 @@ fn sentence(failed: &Fault) -> String {
     }
 }
 
-fn run(mut start: Start, caller: u32) -> Result<Exit, Fault> {
+fn run(mut start: Start, caller: u32, claim: Option<i32>) -> Result<Exit, Fault> {
     let forked = |error: io::Error| fault(Stage::Fork, &error);
+    let _claim = claim.map(fork::inherited).transpose().map_err(forked)?;
     let parent = Pid::from_raw(caller.cast_signed()).filter(|caller| getppid() == Some(*caller));
     let parent = parent.ok_or_else(|| forked(io::Error::other("the caller is gone")))?;
     let parent = pidfd_open(parent, PidfdFlags::empty()).map_err(|error| forked(error.into()))?;
     let _ = rustix::thread::set_name(c"nexus-within");
     rustix::thread::set_no_new_privs(true).map_err(|error| forked(error.into()))?;
-    // The program decides what becomes of an interrupt: an editor goes on.
-    fork::ignore_typed();
+    // The program decides what becomes of an interrupt: an editor goes on. Whatever else ends the caller, this process is the last.
+    fork::ignore_ends();
     start.env = std::env::vars_os().filter_map(variable).collect();
     start.own_session = false;
     start.stdin = true;
@@ -90,6 +93,7 @@ fn run(mut start: Start, caller: u32) -> Result<Exit, Fault> {
         stdio.push_back(kept(stream).map_err(forked)?);
     }
     let mut tree = Tree::start(&start, &mut stdio, None, parent.as_fd())?;
+    fork::leave_group();
     let mut caller = Some(parent);
     loop {
         if wait(&tree, &children, caller.as_ref()).map_err(forked)? == Woken::CallerGone {

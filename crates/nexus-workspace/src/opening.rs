@@ -15,7 +15,7 @@ use crate::plain::is_directory;
 use crate::repository::Repository;
 use crate::workspaces::Workspaces;
 
-/// What a person needs to work in a task's workspace. No attempt of the task begins in its layers while this lives.
+/// What a person needs to work in a task's workspace. No attempt of the task begins in its layers while the claim is held.
 #[derive(Debug)]
 pub struct Opened {
     /// The project within the workspace.
@@ -26,8 +26,9 @@ pub struct Opened {
     pub settings: Vec<(OsString, OsString)>,
     /// What the person should know before.
     pub notes: Vec<String>,
+    /// The lock of the layers, for as long as the file is open somewhere.
+    pub claim: Option<File>,
     clone: Option<Box<PrivateClone>>,
-    _claim: Option<File>,
 }
 
 /// A workspace that is there.
@@ -68,7 +69,7 @@ impl Workspaces {
             None => Default::default(),
         };
         let clone = clone.filter(|_| !read_only).map(Box::new);
-        Ok(Some(Opened { path, overlay, settings: guarded.settings, notes: guarded.notes, clone, _claim: claim }))
+        Ok(Some(Opened { path, overlay, settings: guarded.settings, notes: guarded.notes, claim, clone }))
     }
 
     /// After a person has worked there: brings their commits back. Returns the branch, if it has gone on, or why they can't be

@@ -1,6 +1,8 @@
 //! What the warden's program is told about overlays.
 
 use std::ffi::{NulError, OsString};
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -11,8 +13,8 @@ use nexus_warden::within::Errand;
 use super::Overlay;
 use crate::command::Command;
 use crate::error::SpawnError;
+use crate::wardens::Limits;
 use crate::wardens::order::{argv, c_string};
-use crate::wardens::{Confinement, Limits};
 
 impl Overlay {
     /// In the warden's words; without `is_writable` nothing can be changed.
@@ -31,7 +33,7 @@ pub(super) fn within(
     overlay: &Overlay,
     command: &Command,
     read_only: bool,
-    confinement: Option<&Confinement>,
+    claim: Option<&File>,
 ) -> Result<Command, SpawnError> {
     let program = crate::program::find(command, Some(&overlay.target))?;
     let lost = |source| SpawnError::Warden { doing: "be started".to_owned(), source };
@@ -46,11 +48,12 @@ pub(super) fn within(
         stdin: true,
         limits: Limits::default(),
         kill_after_ms: None,
-        confinement: confinement.cloned().map(Box::new),
+        confinement: None,
         overlays: vec![overlay.told(!read_only).map_err(zero)?],
         own_session: false,
     };
-    let errand = Errand::Run { start: Box::new(start), caller: std::process::id() };
+    let claim = claim.map(AsRawFd::as_raw_fd);
+    let errand = Errand::Run { start: Box::new(start), caller: std::process::id(), claim };
     // The descriptor that the path names is open for as long as this process lives.
     let (warden, _held) = crate::wardens::program().map_err(lost)?;
     let word = protocol::word(&errand).map_err(|error| lost(std::io::Error::other(error)))?;

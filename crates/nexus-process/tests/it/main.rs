@@ -22,3 +22,4 @@ mod spawn;
 mod stdin;
 mod support;
 mod wardens;
+mod within;

@@ -9,39 +9,28 @@ use std::time::Duration;
 use nexus_core::attempt::{ExitStatus, Signal};
 use nexus_process::overlay::layer::{self, Entry};
 use nexus_process::overlay::{make_removable, probe, renames_directories, seen_by};
-use nexus_process::{
-    Captured, Command, Confinement, Groups, Launch, Overlay, Stdin, Wardens, capture, user_environment,
-};
+use nexus_process::{Captured, Command, Groups, Launch, Overlay, Stdin, Wardens, capture};
 
 use crate::confined::{Scene, place, tiers};
 use crate::support::{Story, launch, line, read, sh, soon, until};
 
 /// The layers of one overlay, in a directory whose name has every character that mount options give a meaning.
-struct Layers {
+pub(crate) struct Layers {
     root: tempfile::TempDir,
-    overlay: Overlay,
+    pub(crate) overlay: Overlay,
 }
 
 const ODD: &[u8] = b"a:b,c\\d \xff=";
 
-fn layers() -> Option<Layers> {
+pub(crate) fn layers() -> Option<Layers> {
     let root = tempfile::Builder::new().prefix("overlay").tempdir_in(place()).unwrap();
     if let Err(why) = probe(root.path()) {
         eprintln!("skipped: {why}");
         return None;
     }
     let odd = root.path().canonicalize().unwrap().join(OsString::from_vec(ODD.to_vec()));
-    let path = |name: &str| {
-        let path = odd.join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        path
-    };
-    let overlay = Overlay {
-        lower: vec![path("above"), path("below")],
-        upper: path("upper"),
-        work: path("work"),
-        target: path("target"),
-    };
+    let path = |name: &str| std::fs::create_dir_all(odd.join(name)).unwrap();
+    ["above", "below", "upper", "work", "target"].into_iter().for_each(path);
     for (file, text) in [
         ("below/covered", "below\n"),
         ("above/covered", "above\n"),
@@ -54,7 +43,17 @@ fn layers() -> Option<Layers> {
     }
     std::fs::write(odd.join("below/program"), "#!/bin/sh\necho it runs\n").unwrap();
     std::fs::set_permissions(odd.join("below/program"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    Some(Layers { root, overlay })
+    Some(Layers { root, overlay: overlay(&odd) })
+}
+
+/// The overlay whose layers lie in a directory.
+pub(crate) fn overlay(of: &Path) -> Overlay {
+    Overlay {
+        lower: vec![of.join("above"), of.join("below")],
+        upper: of.join("upper"),
+        work: of.join("work"),
+        target: of.join("target"),
+    }
 }
 
 impl Layers {
@@ -69,7 +68,7 @@ impl Layers {
     }
 
     /// Nobody has anything mounted there: not this process, and none that can be looked at.
-    fn is_unmounted(&self) -> bool {
+    pub(crate) fn is_unmounted(&self) -> bool {
         let name = self.root.path().file_name().unwrap().to_str().unwrap().to_owned();
         let pids = std::fs::read_dir("/proc").unwrap().flatten();
         let tables = pids.filter_map(|entry| std::fs::read(entry.path().join("mountinfo")).ok());
@@ -88,7 +87,7 @@ impl Layers {
 
     async fn within(&self, script: &str, read_only: bool) -> Captured {
         let command = Command { cwd: self.overlay.target.clone(), ..sh(script) };
-        let command = self.overlay.within(&command, read_only, None).unwrap();
+        let command = self.overlay.within(&command, read_only).unwrap();
         capture(&command, Duration::from_secs(20), 1 << 20).await.unwrap()
     }
 }
@@ -280,7 +279,7 @@ async fn what_a_tool_reads_and_its_variables_reach_it() {
     let command =
         Command { cwd: layers.overlay.target.clone(), ..sh("cat; echo $VARIABLE; tr '\\0' ' ' < /proc/$PPID/cmdline") };
     let command = command.env([("VARIABLE", "secret")]).stdin(Stdin::Bytes("read\n".into()));
-    let command = layers.overlay.within(&command, true, None).unwrap();
+    let command = layers.overlay.within(&command, true).unwrap();
     let said = capture(&command, Duration::from_secs(20), 1 << 20).await.unwrap();
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.starts_with("read\nsecret\n") && said.matches("secret").count() == 1, "{said}");
@@ -291,38 +290,9 @@ async fn a_tool_that_takes_too_long_ends_with_all_that_it_started() {
     let Some(layers) = layers() else { return };
     let length = format!("83.{}", std::process::id());
     let command = Command { cwd: layers.overlay.target.clone(), ..sh(&format!("sleep {length} & sleep {length}")) };
-    let command = layers.overlay.within(&command, false, None).unwrap();
+    let command = layers.overlay.within(&command, false).unwrap();
     capture(&command, Duration::from_millis(300), 1 << 20).await.unwrap_err();
     until(|| layers.is_unmounted() && crate::confined_walls::sleeping(&length) == 0).await;
-}
-
-#[tokio::test]
-async fn a_confined_tool_reaches_what_is_named() {
-    for tier in tiers() {
-        let Some(layers) = layers() else { return };
-        let scene = Scene::new(tier.clone());
-        let outside = scene.path("data/token");
-        let confinement = confinement(&scene, &layers.overlay.target);
-        let script =
-            format!("cat covered; echo changed > covered && cat covered; cat {} && echo hole", outside.display());
-        let env = user_environment(&[]);
-        let command = Command::new("sh", &layers.overlay.target).args(["-c", &script]).env(env);
-        let command = layers.overlay.within(&command, false, Some(&confinement)).unwrap();
-        let said = capture(&command, Duration::from_secs(20), 1 << 20).await.unwrap();
-        let stderr = String::from_utf8_lossy(&said.stderr);
-        assert_eq!(String::from_utf8_lossy(&said.stdout), "above\nchanged\n", "{tier:?}: {stderr}");
-        assert_eq!(said.status, ExitStatus::Code(1), "{tier:?}: {stderr}");
-        assert!(layers.lower_is_unchanged(), "{tier:?}");
-        until(|| layers.is_unmounted()).await;
-    }
-}
-
-/// What an agent of the scene may reach, and this directory.
-fn confinement(scene: &Scene, workspace: &Path) -> Confinement {
-    let mut confinement = scene.launch("sh", &[]).confinement.unwrap();
-    let path = std::ffi::CString::new(std::os::unix::ffi::OsStrExt::as_bytes(workspace.as_os_str())).unwrap();
-    confinement.write.push(nexus_process::Bind { source: path.clone(), target: path, exact: true });
-    confinement
 }
 
 #[tokio::test]

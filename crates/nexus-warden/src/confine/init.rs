@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -22,12 +22,7 @@ use crate::tree::{confess, fault};
 /// could not even say what is wrong.
 #[must_use]
 pub fn inside(mut args: impl Iterator<Item = OsString>) -> ExitCode {
-    let mut fd = || -> Option<OwnedFd> {
-        let number = args.next()?.to_str()?.parse().ok()?;
-        #[expect(unsafe_code, reason = "descriptors that were inherited are known by number")]
-        // SAFETY: whoever started this program opened it for this use, and nothing else here has it.
-        Some(unsafe { OwnedFd::from_raw_fd(number) })
-    };
+    let mut fd = || -> Option<OwnedFd> { fork::inherited(args.next()?.to_str()?.parse().ok()?).ok() };
     let (Some(way), Some(spec), Some(stderr)) = (fd(), fd(), fd()) else { return ExitCode::FAILURE };
     let read = || -> io::Result<Inside> {
         let mut bytes = Vec::new();

@@ -224,11 +224,12 @@ pub(crate) fn ignore_ends() {
     }
 }
 
-/// Is deaf to what is typed to end others, until [`unblock`].
-pub(crate) fn ignore_typed() {
-    for signal in [libc::SIGINT, libc::SIGQUIT] {
-        let _ = handle(signal, libc::SIG_IGN);
-    }
+/// Leaves the caller's process group, so that what ends that leaves this process to end the tree. In a group of its own it could
+/// be stopped for what it writes to the terminal.
+pub(crate) fn leave_group() {
+    // The leader of a group has one of its own.
+    let _ = rustix::process::setpgid(None, None);
+    let _ = handle(libc::SIGTTOU, libc::SIG_IGN);
 }
 
 fn handle(signal: i32, how: libc::sighandler_t) -> io::Result<()> {
@@ -236,6 +237,15 @@ fn handle(signal: i32, how: libc::sighandler_t) -> io::Result<()> {
     // SAFETY: no handler is installed, only one of the two fixed meanings.
     let result = unsafe { libc::signal(signal, how) };
     if result == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// A descriptor that whoever started this program has left open for it. No program that this one becomes or starts has it.
+pub(crate) fn inherited(number: i32) -> io::Result<OwnedFd> {
+    #[expect(unsafe_code, reason = "descriptors that were inherited are known by number")]
+    // SAFETY: it was opened for this use, and nothing else here has it.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(fd)
 }
 
 /// Has everything from the fourth descriptor on closed by the next `exec`.

@@ -36,7 +36,7 @@ pub(crate) async fn work(prepared: &Prepared, script: &str) -> String {
         .args(["-euc", script])
         .env(user_environment(&[]))
         .env([("GIT_AUTHOR_NAME", "A"), ("GIT_AUTHOR_EMAIL", "a@example.com")]);
-    let command = prepared.overlay().unwrap().within(&command, false, None).unwrap();
+    let command = prepared.overlay().unwrap().within(&command, false).unwrap();
     let captured = capture(&command, Duration::from_secs(60), 1 << 20).await.unwrap();
     let said = String::from_utf8_lossy(&captured.stderr).into_owned();
     assert!(captured.success(), "{script}: {said}");

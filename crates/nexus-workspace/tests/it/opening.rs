@@ -23,7 +23,7 @@ async fn visit(opened: &Opened, script: &str) -> (bool, String) {
         command = command.env([(format!("GIT_CONFIG_KEY_{at}"), key), (format!("GIT_CONFIG_VALUE_{at}"), value)]);
     }
     let command = match &opened.overlay {
-        Some(overlay) => overlay.within(&command, false, None).unwrap(),
+        Some(overlay) => overlay.within(&command, false).unwrap(),
         None => command,
     };
     let captured = capture(&command, Duration::from_secs(60), 1 << 20).await.unwrap();
@@ -39,7 +39,7 @@ async fn left(place: &Place, script: &str) -> Option<TaskId> {
     let task = task();
     let prepared = place.workspaces.prepare(wanted(Clone), task, &place.project, true).await.unwrap();
     let command = Command::new("sh", &prepared.path).args(["-euc", script]).env(user_environment(&[]));
-    let command = prepared.overlay().unwrap().within(&command, false, None).unwrap();
+    let command = prepared.overlay().unwrap().within(&command, false).unwrap();
     let captured = capture(&command, Duration::from_secs(60), 1 << 20).await.unwrap();
     assert!(captured.success(), "{}", String::from_utf8_lossy(&captured.stderr));
     let report = place.workspaces.finish(prepared, Finish::Unfinished).await;
@@ -121,7 +121,7 @@ async fn reading_changes_nothing() {
     for task in [layered, plain] {
         let opened = place.workspaces.open(task, &place.project, true).await.unwrap().unwrap();
         let command = Command::new("sh", &opened.path).args(["-c", "cat README; echo x > README"]);
-        let command = opened.overlay.as_ref().unwrap().within(&command.env(user_environment(&[])), true, None).unwrap();
+        let command = opened.overlay.as_ref().unwrap().within(&command.env(user_environment(&[])), true).unwrap();
         let captured = capture(&command, Duration::from_secs(60), 1 << 20).await.unwrap();
         assert!(!captured.success());
         assert_eq!(captured.stdout, b"hello\n");

@@ -43,7 +43,7 @@ async fn work(prepared: &Prepared, script: &str) -> String {
         .env(user_environment(&[]))
         .env(identity.map(|name| (name, "agent@example.com")));
     let command = match prepared.overlay() {
-        Some(overlay) => overlay.within(&command, false, None).unwrap(),
+        Some(overlay) => overlay.within(&command, false).unwrap(),
         None => command,
     };
     let captured = capture(&command, Duration::from_secs(60), 1 << 20).await.unwrap();

@@ -37,11 +37,6 @@ pub(super) async fn shell(place: &PlaceArgs, args: ShellArgs) -> Result<Code, Ex
     let mut words = args.command.into_iter();
     let program = words.next().unwrap_or_else(|| std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into()));
     let command = Command::new(&program, &path).args(words).env(std::env::vars_os()).env(git_settings(settings));
-    let command = match &overlay {
-        Some(overlay) => overlay.within(&command, args.read_only, None),
-        None => Ok(command),
-    };
-    let command = command.map_err(|error| Exit::failure(error.to_string()))?;
     for note in opened.iter().flat_map(|opened| &opened.notes) {
         show::note("warning", note);
     }
@@ -49,7 +44,12 @@ pub(super) async fn shell(place: &PlaceArgs, args: ShellArgs) -> Result<Code, Ex
         let how = if args.read_only { "to be read only" } else { "exit to leave" };
         show::note("note", &format!("the workspace of task {id}, {how}"));
     }
-    let code = attend(&command).await.map_err(|error| Exit::failure(error.to_string()))?;
+    let claim = opened.as_ref().and_then(|opened| opened.claim.as_ref());
+    let code = match &overlay {
+        Some(overlay) => overlay.attend(&command, args.read_only, claim).await,
+        None => attend(&command).await,
+    };
+    let code = code.map_err(|error| Exit::failure(error.to_string()))?;
     if let Some(opened) = opened {
         match workspaces.close(opened).await {
             Ok(Ok(None)) => {}
