@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 use crate::command::Command;
 use crate::error::SpawnError;
 
-#[cfg(unix)]
-pub mod layer;
 #[cfg(warden)]
 mod told;
 
@@ -75,21 +73,6 @@ pub fn probe(directory: &Path) -> Result<(), String> {
         let _ = directory;
         Err("only Linux has overlays".to_owned())
     }
-}
-
-/// Opens a directory as the living process `pid` sees it, such as [`Overlay::target`] and the leader of a tree that works there.
-/// No link on the way is followed. While it is open the overlay is mounted: it has to be closed before the next mount of its upper
-/// layer.
-///
-/// # Errors
-/// When the process or the directory is gone, or a link is on the way.
-#[cfg(target_os = "linux")]
-pub fn seen_by(pid: u32, directory: &Path) -> std::io::Result<std::os::fd::OwnedFd> {
-    use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = open(format!("/proc/{pid}/root"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    Ok(openat2(root, directory, flags, Mode::empty(), how)?)
 }
 
 /// Lets the owner of a work directory remove it: the kernel makes directories in it that nobody has any rights to.
