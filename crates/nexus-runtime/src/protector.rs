@@ -1,6 +1,8 @@
 //! What this machine can do to limit and confine agents, found out once; and for each attempt, what is done of it.
 
 use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
+use std::sync::Arc;
 
 use nexus_core::department::{Department, LimitsTier, Network, SandboxTier, WorkspaceMode};
 use nexus_core::event::Protection;
@@ -21,7 +23,7 @@ pub(crate) struct Protector {
     kills_at_once: bool,
     data_dir: PathBuf,
     #[cfg(target_os = "linux")]
-    system: nexus_process::confinement::System,
+    system: Arc<nexus_process::confinement::System>,
     #[cfg(target_os = "linux")]
     available: nexus_process::confinement::Available,
 }
@@ -50,7 +52,7 @@ impl Protector {
             wardens: Wardens::new(groups),
             means,
             data_dir,
-            system: System::look(),
+            system: Arc::new(System::look()),
             available,
         }
     }
@@ -153,27 +155,34 @@ impl Protector {
         let certificates = crate::outside::certificates().into_iter().filter(|path| !holds_much(path));
         let readable: Vec<PathBuf> = workspace.readable().iter().chain(readable).cloned().chain(certificates).collect();
         let path = command.variable("PATH").unwrap_or_default().to_owned();
-        let confined = Policy {
-            tier,
-            network: match sandbox.network {
-                Network::Full => Way::Full,
-                Network::None => Way::None,
-                Network::Agent | Network::Hosts(_) => Way::Proxy { port: crate::worker::PROXY_PORT },
-            },
-            workspace: workspace.root(),
-            protected: &protected(workspace),
-            readable: &readable,
-            pipes: &pipes,
-            private: &private,
-            home: home.as_deref(),
-            of_home: &of_home,
-            read: &sandbox.read,
-            write: &sandbox.write,
-            data_dir: &self.data_dir,
-            program: &program,
-            path: &path,
+        let network = match sandbox.network {
+            Network::Full => Way::Full,
+            Network::None => Way::None,
+            Network::Agent | Network::Hosts(_) => Way::Proxy { port: crate::worker::PROXY_PORT },
         };
-        let (confinement, env) = confined.confine(&self.system)?;
+        let (root, protected, data_dir) = (workspace.root().to_owned(), protected(workspace), self.data_dir.clone());
+        let (read, write, system) = (sandbox.read.clone(), sandbox.write.clone(), Arc::clone(&self.system));
+        // Every program on the `PATH` is looked at, which may lie on a slow disk.
+        let looking = tokio::task::spawn_blocking(move || {
+            let policy = Policy {
+                tier,
+                network,
+                workspace: &root,
+                protected: &protected,
+                readable: &readable,
+                pipes: &pipes,
+                private: &private,
+                home: home.as_deref(),
+                of_home: &of_home,
+                read: &read,
+                write: &write,
+                data_dir: &data_dir,
+                program: &program,
+                path: &path,
+            };
+            policy.confine(&system)
+        });
+        let (confinement, env) = looking.await.map_err(|error| error.to_string())??;
         command.env.extend(env);
         Ok(Some(confinement))
     }
