@@ -92,7 +92,8 @@ impl Policy<'_> {
             system.open.iter().for_each(|path| reach.read(path));
         }
         let apart = [self.data_dir, self.workspace];
-        let programs = Programs { system, home: self.home, apart: &apart, path: self.path };
+        let writable = self.writable();
+        let programs = Programs { system, home: self.home, apart: &apart, writable: &writable, path: self.path };
         reach.read.extend(system.known.reach(&programs, Some(self.program)));
         self.readable.iter().for_each(|path| reach.read(path));
         self.read.iter().for_each(|path| reach.read(&self.expanded(path)));
@@ -151,6 +152,17 @@ impl Policy<'_> {
                 holder.display()
             )),
         }
+    }
+
+    /// All places that agents may write to, with the ends of links that lead there.
+    fn writable(&self) -> Vec<PathBuf> {
+        let of_home = self.of_home.iter().filter(|(_, writable)| *writable);
+        let of_home = of_home.filter_map(|(path, _)| Some(self.home?.join(path)));
+        let settings = self.write.iter().map(|path| self.expanded(path));
+        let named: Vec<PathBuf> =
+            [self.workspace, self.private].map(Path::to_owned).into_iter().chain(settings).chain(of_home).collect();
+        let real: Vec<PathBuf> = named.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        named.into_iter().chain(real).collect()
     }
 
     fn expanded(&self, path: &str) -> PathBuf {

@@ -304,7 +304,8 @@ pub fn unreachable_programs(data_dir: &Path) -> Vec<PathBuf> {
     use nexus_process::confinement::{Programs, System};
     let path = std::env::var_os("PATH").unwrap_or_default();
     let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
-    Programs { system: &System::look(), home: home.as_deref(), apart: &[data_dir], path: &path }.unreachable()
+    Programs { system: &System::look(), home: home.as_deref(), apart: &[data_dir], writable: &[], path: &path }
+        .unreachable()
 }
 
 #[cfg(target_os = "linux")]

@@ -31,6 +31,7 @@ struct Question {
     path: OsString,
     home: Option<PathBuf>,
     apart: Vec<PathBuf>,
+    writable: Vec<PathBuf>,
     /// When something was last added to, or taken out of, each directory on the `PATH`.
     times: Vec<Option<SystemTime>>,
 }
@@ -74,6 +75,7 @@ impl Question {
             path: programs.path.to_owned(),
             home: programs.home.map(Path::to_owned),
             apart: programs.apart.iter().filter(|path| !is_covered(path)).map(|path| (*path).to_owned()).collect(),
+            writable: programs.writable.iter().filter(|path| !is_covered(path)).cloned().collect(),
             times: directories.map(time).collect(),
         }
     }

@@ -69,6 +69,8 @@ pub struct Programs<'a> {
     pub home: Option<&'a Path>,
     /// The company's directory and the workspace: never reached by way of a program.
     pub apart: &'a [&'a Path],
+    /// Where agents may write: a link there leads wherever one has pointed it, and is not followed.
+    pub writable: &'a [PathBuf],
     pub path: &'a OsStr,
 }
 
@@ -80,7 +82,8 @@ impl Programs<'_> {
         if let Some(own) = own {
             self.own(own, &mut reach);
         }
-        let directories: Vec<PathBuf> = self.directories().filter(|bin| self.is_small(bin)).collect();
+        let is_opened = |bin: &PathBuf| self.is_small(bin) && !self.is_writable(bin);
+        let directories: Vec<PathBuf> = self.directories().filter(is_opened).collect();
         for bin in &directories {
             add(&mut reach, bin.clone());
             self.installation(bin).into_iter().for_each(|part| add(&mut reach, part));
@@ -133,6 +136,9 @@ impl Programs<'_> {
 
     /// The agent's program, wherever it was put.
     fn own(&self, program: &Path, reach: &mut BTreeSet<PathBuf>) {
+        if self.is_writable(program) {
+            return;
+        }
         let real = program.canonicalize().unwrap_or_else(|_| program.to_owned());
         for program in [program, &real].into_iter().filter(|path| !self.is_covered(path)) {
             // Nothing can be put where a link is; who starts the program follows it first.
@@ -174,10 +180,14 @@ impl Programs<'_> {
 
     /// Follows the links of a program, and its interpreter's, to the installations that they lead to.
     fn follow(&self, program: &Path, reach: &mut BTreeSet<PathBuf>) {
-        let mut next: Vec<PathBuf> = std::iter::once(program.to_owned()).chain(interpreter(program)).collect();
+        let mut next = vec![program.to_owned()];
         for _ in 0..HOPS {
             let Some(path) = next.pop() else { return };
+            if self.is_writable(&path) {
+                continue;
+            }
             if self.is_covered(&path) {
+                next.extend(interpreter(&path));
                 continue;
             }
             if path != program && !path.ancestors().any(|part| reach.contains(part)) {
@@ -200,6 +210,8 @@ impl Programs<'_> {
             {
                 // A directory on the way is a link.
                 next.push(real);
+            } else {
+                next.extend(interpreter(&path));
             }
         }
     }
@@ -231,6 +243,12 @@ impl Programs<'_> {
 
     fn is_covered(&self, path: &Path) -> bool {
         self.system.readable.iter().any(|root| path.starts_with(root))
+    }
+
+    fn is_writable(&self, path: &Path) -> bool {
+        let holder = path.parent().and_then(|parent| parent.canonicalize().ok());
+        let places = [Some(path.to_owned()), holder, path.canonicalize().ok()];
+        places.into_iter().flatten().any(|place| self.writable.iter().any(|root| place.starts_with(root)))
     }
 
     /// Holds neither the home nor anything of the company.

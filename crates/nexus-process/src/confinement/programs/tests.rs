@@ -37,7 +37,7 @@ impl Home {
         let system = System { readable: vec!["/bin".into(), "/usr".into()], ..System::default() };
         let path = std::env::join_paths(bins.iter().map(|bin| self.path(bin))).unwrap();
         let (home, data) = (self.path(""), self.path("data"));
-        look(&Programs { system: &system, home: Some(&home), apart: &[&data], path: &path })
+        look(&Programs { system: &system, home: Some(&home), apart: &[&data], writable: &[], path: &path })
     }
 }
 
@@ -51,7 +51,8 @@ fn what_is_put_on_the_path_counts_at_once() {
     let look = |workspace: &str| {
         let workspace = home.path(workspace);
         let apart: [&Path; 2] = [&data, &workspace];
-        system.known.reach(&Programs { system: &system, home: Some(&whole), apart: &apart, path: &path }, None)
+        let programs = Programs { system: &system, home: Some(&whole), apart: &apart, writable: &[], path: &path };
+        system.known.reach(&programs, None)
     };
     let packages = home.path("packages/one/node_modules");
     assert!(!reaches(&look("data/workspaces/1"), &packages));
@@ -126,6 +127,33 @@ fn a_link_opens_programs_alone() {
     for apart in [".ssh/id", "data", "project/.env"] {
         assert!(!reaches(&reach, &home.path(apart)), "{apart} of {reach:#?}");
     }
+}
+
+#[test]
+fn where_an_agent_may_write_no_link_is_followed() {
+    let home = Home::new();
+    home.program("secrets/bin/keys");
+    home.program("secrets/node_modules/one/keys.js");
+    // Planted in a directory of the PATH, beside one, on the way of a link from one, and in a script.
+    home.link("own/bin/keys", "secrets/bin/keys");
+    home.link("own/lib", "secrets");
+    home.link("own/keys.js", "secrets/node_modules/one/keys.js");
+    home.link(".local/bin/keys", "own/keys.js");
+    let script = format!("#!{}\n", home.path("secrets/bin/keys").display());
+    home.file("own/script", &script, 0o755);
+    home.link(".local/bin/script", "own/script");
+    let system = System::default();
+    let (whole, writable) = (home.path(""), [home.path("own")]);
+    let path = std::env::join_paths([home.path("own/bin"), home.path(".local/bin")]).unwrap();
+    let own = home.path("own/script");
+    let reach = |writable: &[PathBuf]| {
+        let programs = Programs { system: &system, home: Some(&whole), apart: &[], writable, path: &path };
+        programs.reach(Some(&own))
+    };
+    let secrets = ["secrets/bin/keys", "secrets/node_modules/one/keys.js"].map(|path| home.path(path));
+    assert!(secrets.iter().all(|secret| reaches(&reach(&[]), secret)));
+    let found = reach(&writable);
+    assert_eq!(found, BTreeSet::from([home.path(".local/bin")]));
 }
 
 #[test]
