@@ -274,13 +274,12 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// Settings of mise may set variables too, which may be secrets.
+/// Settings of mise may set variables too, which may be secrets: by `env` or `vars` in whatever place and form of TOML, by tasks
+/// too. One that can't be read may do so.
 fn sets_variables(settings: &Path) -> bool {
+    let may_set = |text: String| text.contains("env") || text.contains("vars") || text.contains("\\u");
     settings.extension().is_some_and(|extension| extension == "toml")
-        && std::fs::read_to_string(settings).is_ok_and(|text| {
-            let key = |line: &str| line.trim_start_matches(['[', '"', '\'', ' ', '\t']).starts_with("env");
-            text.lines().any(key)
-        })
+        && std::fs::read_to_string(settings).map_or(true, may_set)
 }
 
 /// What `#!` names, but for what looks for another program.

@@ -184,8 +184,15 @@ fn shims_find_the_version_that_is_set() {
     let names: Vec<&str> = roots.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["PYENV_ROOT", "ASDF_DATA_DIR", "VOLTA_HOME", "MISE_DATA_DIR", "MISE_CONFIG_DIR"]);
     // Variables that mise sets may be secrets.
-    home.file(".config/mise/config.toml", "[tools]\ngo = \"1\"\n[env]\nTOKEN = \"x\"\n", 0o644);
-    assert_eq!(home.look(&bins, |programs| programs.settings()), [".tool-versions"]);
+    for secret in [
+        "[env]\nTOKEN = \"x\"",
+        "tasks.build = { run = \"x\", env = { TOKEN = \"x\" } }",
+        "[vars]\ntoken = \"x\"",
+        "\"\\u0065nv\" = { TOKEN = \"x\" }",
+    ] {
+        home.file(".config/mise/config.toml", &format!("[tools]\ngo = \"1\"\n{secret}\n"), 0o644);
+        assert_eq!(home.look(&bins, |programs| programs.settings()), [".tool-versions"], "{secret}");
+    }
 }
 
 #[test]
