@@ -311,7 +311,7 @@ pub fn unreachable_programs(data_dir: &Path) -> Vec<PathBuf> {
 #[cfg(target_os = "linux")]
 fn of(groups: &nexus_process::Groups, available: &nexus_process::confinement::Available) -> Means {
     Means {
-        namespaces: available.namespaces().err().map(str::to_owned),
+        namespaces: available.namespaces().err(),
         landlock: available.landlock.as_ref().err().cloned(),
         network: available.namespaces().is_ok() || available.clone_flags != 0,
         memory: groups.memory.is_some(),

@@ -39,10 +39,20 @@ impl Available {
     ///
     /// # Errors
     /// Why there is none.
-    pub fn namespaces(&self) -> Result<&Maker, &str> {
-        self.own.as_ref().or(self.bwrap.as_ref()).map_err(String::as_str)
+    pub fn namespaces(&self) -> Result<&Maker, String> {
+        self.own.as_ref().or_else(|own| {
+            self.bwrap.as_ref().map_err(|bwrap| {
+                let tried = [own, bwrap].into_iter().filter(|why| *why != NOT_ASKED);
+                let mut whys: Vec<&str> = tried.map(String::as_str).collect();
+                whys.dedup();
+                if whys.is_empty() { NOT_ASKED.to_owned() } else { whys.join("; ") }
+            })
+        })
     }
 }
+
+/// Stands for a way that was not tried.
+const NOT_ASKED: &str = "it was not asked for";
 
 /// The ways to confine that are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +78,12 @@ impl Ways {
         }
     }
 
+    /// The ways of a word that chooses less than the best one.
+    #[must_use]
+    pub fn weaker(word: &OsStr) -> Option<Self> {
+        Self::of(word).filter(|ways| matches!(ways, Self::Bwrap | Self::Landlock))
+    }
+
     /// The ways of a word.
     #[must_use]
     pub fn of(word: &OsStr) -> Option<Self> {
@@ -82,13 +98,23 @@ impl Ways {
 pub fn look(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(path) = args.next() else { return ExitCode::SUCCESS };
     let ways = args.next().and_then(|word| Ways::of(&word)).unwrap_or(Ways::Best);
-    let not_asked = || Err("it was not asked for".to_owned());
+    let not_asked = || Err(NOT_ASKED.to_owned());
     let own = if matches!(ways, Ways::Best | Ways::All) { own() } else { not_asked() };
-    let bwrap = match ways {
+    let mut bwrap = match ways {
         Ways::Best if own.is_ok() => not_asked(),
         Ways::Landlock => not_asked(),
         _ => by_bwrap(&path),
     };
+    let mut own = own;
+    // Said once, by the last that was tried.
+    for tried in [&mut bwrap, &mut own] {
+        if let Err(why) = tried
+            && why != NOT_ASKED
+        {
+            why.push_str(hint());
+            break;
+        }
+    }
     let available = Available { own, bwrap, landlock: landlock(), clone_flags: clone_flags() };
     let said = postcard::to_extend(&available, Vec::new()).ok().map(|bytes| std::io::stdout().write_all(&bytes));
     if matches!(said, Some(Ok(()))) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -116,7 +142,7 @@ fn own() -> Result<Maker, String> {
             Err(error) => why = error,
         }
     }
-    Err(why + hint())
+    Err(why)
 }
 
 /// With what an attempt would be started with: also that the init can be, through a descriptor.
@@ -131,7 +157,7 @@ fn by_bwrap(path: &OsStr) -> Result<Maker, String> {
     let output = command.env_clear().stdin(Stdio::null()).output().map_err(|error| format!("bwrap: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
-        return Err(format!("{} can't make namespaces here ({said}){}", bwrap.display(), hint()));
+        return Err(format!("{} can't make namespaces here ({said})", bwrap.display()));
     }
     let path = CString::new(bwrap.into_os_string().into_vec()).map_err(|error| error.to_string())?;
     Ok(Maker::Bwrap { path })
@@ -210,5 +236,30 @@ fn attempt(flags: u64, settle: impl FnOnce() -> Result<(), Fault>) -> Result<(),
     match rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty()) {
         Ok(Some((_, status))) if status.exit_status() == Some(0) => Ok(()),
         _ => Err(format!("the warden can't make namespaces: {said}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_that_was_tried_says_why_it_cant_be_had() {
+        let why = |own: &str, bwrap: &str| {
+            let available =
+                Available { own: Err(own.to_owned()), bwrap: Err(bwrap.to_owned()), ..Available::nothing("unknown") };
+            available.namespaces().unwrap_err()
+        };
+        assert_eq!(why("EPERM", "no bwrap"), "EPERM; no bwrap");
+        assert_eq!(why(NOT_ASKED, "no bwrap"), "no bwrap");
+        assert_eq!(why("no warden", "no warden"), "no warden");
+        assert_eq!(why(NOT_ASKED, NOT_ASKED), NOT_ASKED);
+    }
+
+    #[test]
+    fn only_a_weaker_way_can_be_chosen() {
+        let words = ["bwrap", "landlock", "best", "all", "bubblewrap", ""];
+        let ways = words.map(|word| Ways::weaker(OsStr::new(word)));
+        assert_eq!(ways, [Some(Ways::Bwrap), Some(Ways::Landlock), None, None, None, None]);
     }
 }
