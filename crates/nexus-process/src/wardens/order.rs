@@ -39,6 +39,8 @@ pub(super) fn meaning(command: &Command, program: &Path, launch: &Launch, fault:
     };
     use io::ErrorKind::{NotFound, PermissionDenied};
     let doing = match stage {
+        // Only there can be said what it is.
+        Stage::Exec if is_in_overlay(program, launch) => return SpawnError::of_program(program, source),
         // It was found and may be executed, out here.
         Stage::Exec if launch.confinement.is_some() && matches!(source.kind(), NotFound | PermissionDenied) => {
             return SpawnError::OutOfReach(program.to_owned());
