@@ -188,7 +188,10 @@ impl Policy<'_> {
             } else {
                 reach.read(&real);
             }
-            if !whole && real.exists() {
+            // What lies below another part is seen there already.
+            let holds = |other: &str| other != path && Path::new(path).starts_with(other);
+            let is_seen = of_home.iter().any(|(other, _)| holds(other));
+            if !whole && !is_seen && real.exists() {
                 let link = own_home.join(path);
                 // An attempt before this one may have left a link, for us to make directories where that leads.
                 let parents = link.ancestors().skip(1).take_while(|parent| *parent != own_home);

@@ -209,7 +209,7 @@ fn identities(start: &Start, confinement: &Confinement) -> Result<Vec<(CString, 
 }
 
 fn linked(error: rustix::io::Errno, bind: &Bind) -> Fault {
-    refused(&format!("{} can't be reached without following a link: {error}", mounts::path(&bind.source).display()))
+    refused(&exact::named(error, &bind.source).to_string())
 }
 
 impl Inside {

@@ -197,6 +197,22 @@ async fn a_link_that_it_left_does_not_lead_the_next_one_astray() {
 }
 
 #[tokio::test]
+async fn a_link_that_it_left_in_the_home_opens_nothing() {
+    for tier in tiers() {
+        let mut scene = Scene::new(tier.clone());
+        scene.of_home = vec![(".agent".to_owned(), true), (".agent/login".to_owned(), false)];
+        let launch = scene.launch("true", &[]);
+        // Another agent of the kind does so while this one starts.
+        let login = scene.path("home/.agent/login");
+        std::fs::remove_file(&login).unwrap();
+        std::os::unix::fs::symlink("../.ssh", &login).unwrap();
+        let started = soon(Wardens::new(Groups::default()).start(&launch)).await;
+        let error = started.map(|started| started.tree.pid()).unwrap_err().to_string();
+        assert!(error.contains(&format!("{} is a link", login.display())), "{tier:?}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn what_it_needs_of_the_home_lies_in_a_home_of_its_own() {
     for tier in tiers() {
         let mut scene = Scene::new(tier.clone());
@@ -218,7 +234,10 @@ async fn a_workspace_that_was_swapped_with_a_link_is_refused() {
         std::fs::rename(&scene.workspace, scene.path("data/workspaces/was")).unwrap();
         std::os::unix::fs::symlink(scene.path("home/.ssh"), &scene.workspace).unwrap();
         let error = soon(Wardens::new(Groups::default()).start(&launch)).await.unwrap_err().to_string();
-        assert!(error.contains("link"), "{tier:?}: {error}");
+        let said = format!("{} is a link, or lies behind one", scene.workspace.display());
+        let checked = format!("{} is a link where", scene.workspace.display());
+        assert!(error.contains(&said) || error.contains(&checked), "{tier:?}: {error}");
+        assert!(error.contains("remove it"), "{tier:?}: {error}");
         assert_eq!(std::fs::read_dir(scene.path("home/.ssh")).unwrap().count(), 1, "{tier:?}");
     }
 }

@@ -54,17 +54,19 @@ impl Spaces {
             return Ok(());
         }
         keep_mounts_apart()?;
+        let all: Vec<&CStr> = write.iter().map(CString::as_c_str).collect();
         let mut writable = Vec::new();
         for path in write {
             let opened = match exact.contains(path) {
                 true => super::exact::open(path),
-                false => open(path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()),
+                false => super::exact::open_below(path, &all)
+                    .unwrap_or_else(|| open(path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())),
             };
             match opened {
                 // Asked before all is read-only: what was so already stays so.
                 Ok(place) if fstatvfs(&place)?.f_flag.contains(StatVfsMountFlags::RDONLY) => {}
                 Ok(place) => writable.push(place),
-                Err(Errno::LOOP) => return Err(Errno::LOOP.into()),
+                Err(Errno::LOOP) => return Err(super::exact::named(Errno::LOOP, path)),
                 Err(_) => {}
             }
         }

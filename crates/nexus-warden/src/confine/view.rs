@@ -27,11 +27,12 @@ pub(super) fn enter(confinement: &Confinement) -> Result<(), Fault> {
     keep_mounts_apart().map_err(|error| fault(Stage::Confine, &error))?;
     let view = View::new()?;
     view.add_system()?;
+    let writable: Vec<&CStr> = confinement.write.iter().map(|bind| bind.source.as_c_str()).collect();
     let mut hidden = Vec::new();
     for (target, mount) in ordered(confinement) {
         match mount {
-            Mount::Read(bind) => view.bind(bind, RDONLY)?,
-            Mount::Write(bind) => view.bind(bind, 0)?,
+            Mount::Read(bind) => view.bind(bind, &writable, RDONLY)?,
+            Mount::Write(bind) => view.bind(bind, &writable, 0)?,
             Mount::Protect => view.protect(target)?,
             Mount::Hide(kind) => hidden.extend(view.hide(target, kind, hidden.len())?),
         }
@@ -113,10 +114,15 @@ impl View {
         self.put(&shm, c"/dev/shm")
     }
 
-    fn bind(&self, bind: &Bind, more: u64) -> Result<(), Fault> {
-        let tree = match &bind.exact {
-            true => exact::open(&bind.source).and_then(|place| whole(&place, c"", true)),
-            false => whole(CWD, &bind.source, false),
+    /// `writable`: sources that agents may write to, below which they may have left links.
+    fn bind(&self, bind: &Bind, writable: &[&CStr], more: u64) -> Result<(), Fault> {
+        let opened = match bind.exact {
+            true => Some(exact::open(&bind.source)),
+            false => exact::open_below(&bind.source, writable),
+        };
+        let tree = match opened {
+            Some(place) => place.and_then(|place| whole(&place, c"", true)),
+            None => whole(CWD, &bind.source, false),
         };
         let tree = match tree {
             Ok(tree) => tree,
@@ -254,10 +260,9 @@ fn relative(target: &CStr) -> &CStr {
 }
 
 fn at(error: Errno, place: &CStr) -> Fault {
-    let place = path(place).display();
     let detail = match error {
-        Errno::LOOP => format!("{place} is a link, or lies behind one, where an agent may write: remove it"),
-        _ => format!("mount {place}"),
+        Errno::LOOP => exact::remove_it(place),
+        _ => format!("mount {}", path(place).display()),
     };
     let errno = if error == Errno::LOOP { 0 } else { error.raw_os_error() };
     Fault { stage: Stage::Confine, errno, detail }
