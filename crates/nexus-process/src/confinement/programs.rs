@@ -44,8 +44,9 @@ const SETTINGS: [(&str, &[&str]); 3] = [
 
 /// Links that are followed, one after the other. The kernel follows 40.
 const HOPS: usize = 16;
-/// Programs of one directory that are looked at, for a start of an agent that waits for it.
-const LOOKED_AT: usize = 1024;
+/// Programs of one directory that are looked at, for a start of an agent that waits for it: beyond that links aren't followed,
+/// which the log says.
+const LOOKED_AT: usize = 4096;
 
 /// Where version managers look for what they have installed, when the home is not the user's: a variable, the directory, and a
 /// part of a path on the `PATH` that shows that it is in use.
@@ -306,8 +307,16 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten();
-    entries.filter_map(|entry| Some(entry.ok()?.path())).take(LOOKED_AT)
+    let mut found: Vec<PathBuf> =
+        std::fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+    if found.len() > LOOKED_AT {
+        let directory = directory.display();
+        tracing::warn!("{directory} holds {} files: links of only {LOOKED_AT} are followed", found.len());
+        // The same ones each time.
+        found.sort();
+        found.truncate(LOOKED_AT);
+    }
+    found.into_iter()
 }
 
 #[cfg(test)]
