@@ -27,8 +27,12 @@ const WAY: &str = "NEXUS_SANDBOX_WAY";
 /// bwrap is looked for.
 #[must_use]
 pub fn probe(path: &OsStr) -> Available {
-    let ways = std::env::var_os(WAY).and_then(|word| Ways::of(&word)).unwrap_or(Ways::Best);
-    probe_ways(path, ways)
+    let word = std::env::var_os(WAY).filter(|word| !word.is_empty());
+    let ways = word.as_deref().map(Ways::weaker);
+    if let (Some(word), Some(None)) = (&word, ways) {
+        tracing::warn!("{WAY} is {word:?}, which is none of `bwrap` and `landlock`: the best way is used");
+    }
+    probe_ways(path, ways.flatten().unwrap_or(Ways::Best))
 }
 
 /// The same for these ways.
