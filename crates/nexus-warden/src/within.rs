@@ -23,7 +23,7 @@ mod trial;
 /// What is to be done within.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Errand {
-    /// Run a program. Its environment is that of `within` itself. `claim`: a descriptor with a lock, which is held until nothing
+    /// Run a program, in the caller's session and with its standard input. Its environment is that of `within` itself. `claim`: a descriptor with a lock, which is held until nothing
     /// of the program's tree is left.
     Run { start: Box<Start>, caller: u32, claim: Option<i32> },
     /// Find out whether an overlay can be had: empty directories of the caller, the lower one with a file.
@@ -37,8 +37,12 @@ pub const NOT_STARTED: u8 = 125;
 #[must_use]
 pub fn within(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let errand = args.next().and_then(|word| protocol::of_word(&CString::new(word.into_vec()).ok()?).ok());
+    let mut about = String::new();
     let done = match errand {
-        Some(Errand::Run { start, caller, claim }) => run(*start, caller, claim),
+        Some(Errand::Run { start, caller, claim }) => {
+            about = format!("{} in {}", start.program.to_string_lossy(), start.cwd.to_string_lossy());
+            run(*start, caller, claim)
+        }
         Some(Errand::Try { overlay, file }) => trial::attempt(&overlay, &file).map(|()| Exit::Code(0)),
         None => Err(Fault { stage: Stage::Fork, errno: 0, detail: "there is no errand".to_owned() }),
     };
@@ -49,23 +53,23 @@ pub fn within(mut args: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
         }
         Err(failed) => {
-            let _ = writeln!(io::stderr(), "{}", sentence(&failed));
+            let _ = writeln!(io::stderr(), "{}", sentence(&failed, &about));
             ExitCode::from(NOT_STARTED)
         }
     }
 }
 
-fn sentence(failed: &Fault) -> String {
+/// `about` is the program, and where it was to be started.
+fn sentence(failed: &Fault, about: &str) -> String {
     let doing = match failed.stage {
-        Stage::Exec => "start the program",
-        Stage::Directory => "enter the program's directory",
-        Stage::Confine => "confine the program",
-        Stage::Fork | Stage::Cgroup | Stage::Limits => "start a process",
+        Stage::Exec | Stage::Directory => format!("start {about}"),
+        Stage::Confine => format!("confine {about}"),
+        Stage::Fork | Stage::Cgroup | Stage::Limits => "start a process".to_owned(),
         // The detail says it.
-        Stage::Overlay => "",
+        Stage::Overlay => String::new(),
     };
     let system = io::Error::from_raw_os_error(failed.errno);
-    match (failed.errno, failed.detail.as_str(), doing) {
+    match (failed.errno, failed.detail.as_str(), doing.as_str()) {
         (0, detail, "") => format!("nexus: {detail}"),
         (0, detail, doing) => format!("nexus: can't {doing}: {detail}"),
         (_, detail, "") => format!("nexus: can't {detail}: {system}"),
@@ -85,8 +89,6 @@ fn run(mut start: Start, caller: u32, claim: Option<i32>) -> Result<Exit, Fault>
     // The program decides what becomes of an interrupt: an editor goes on. Whatever else ends the caller, this process is the last.
     fork::ignore_ends();
     start.env = std::env::vars_os().filter_map(variable).collect();
-    start.own_session = false;
-    start.stdin = true;
     let children = Children::new().map_err(forked)?;
     let mut stdio = VecDeque::with_capacity(3);
     for stream in [rustix::stdio::stdout(), rustix::stdio::stderr(), rustix::stdio::stdin()] {

@@ -260,6 +260,19 @@ async fn a_layer_that_is_missing_is_named() {
 }
 
 #[tokio::test]
+async fn a_tool_that_is_missing_is_named_with_its_directory() {
+    let Some(layers) = layers() else { return };
+    for (program, cwd) in [("./no-program", "."), ("./program", "nowhere")] {
+        let command = Command::new(program, layers.overlay.target.join(cwd));
+        let command = layers.overlay.within(&command, true).unwrap();
+        let said = capture(&command, Duration::from_secs(20), 1 << 20).await.unwrap();
+        assert_eq!(said.status, ExitStatus::Code(125));
+        let said = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!([program, cwd].iter().all(|name| said.contains(name)) && said.contains("No such file"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_program_of_the_workspace_is_started_from_there() {
     let Some(layers) = layers() else { return };
     let mut launch = layers.launch("");
