@@ -3,9 +3,10 @@
 use std::ffi::{NulError, OsString};
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use nexus_warden::protocol::{self, Start};
 use nexus_warden::within::Errand;
@@ -65,7 +66,8 @@ pub(super) fn within(
 const FILE: &str = "file";
 
 pub(super) fn probe(directory: &Path) -> Result<(), String> {
-    let name = format!("overlay-trial-{}-{:?}", std::process::id(), std::thread::current().id());
+    take_away_old_trials(directory);
+    let name = format!("{TRIAL}{}-{:?}", std::process::id(), std::thread::current().id());
     let place = directory.join(name.replace(['(', ')'], ""));
     let said = |error: std::io::Error| format!("an overlay can't be tried in {}: {error}", directory.display());
     let _ = std::fs::remove_dir_all(&place);
@@ -87,6 +89,27 @@ pub(super) fn probe(directory: &Path) -> Result<(), String> {
     super::make_removable(&overlay.work);
     let _ = std::fs::remove_dir_all(&place);
     tried
+}
+
+/// Begins the name of a trial's directory.
+const TRIAL: &str = "overlay-trial-";
+/// Longer than a trial takes.
+const OLD: Duration = Duration::from_secs(3600);
+
+/// Removes what a process that was killed during its trial has left.
+fn take_away_old_trials(directory: &Path) {
+    let is_trial = |entry: &std::fs::DirEntry| entry.file_name().as_bytes().starts_with(TRIAL.as_bytes());
+    let is_old = |entry: &std::fs::DirEntry| {
+        let age = entry.metadata().and_then(|found| found.modified()).map(|time| time.elapsed().unwrap_or_default());
+        age.is_ok_and(|age| age > OLD)
+    };
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    for trial in entries.filter(|entry| is_trial(entry) && is_old(entry)).map(|entry| entry.path()) {
+        super::make_removable(&trial.join("work"));
+        if let Err(error) = std::fs::remove_dir_all(&trial) {
+            tracing::debug!(path = %trial.display(), %error, "a trial of an overlay is left");
+        }
+    }
 }
 
 fn attempt(overlay: &Overlay) -> Result<(), String> {

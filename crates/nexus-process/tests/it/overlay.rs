@@ -291,7 +291,21 @@ async fn a_program_of_the_workspace_is_started_from_there() {
 async fn where_there_can_be_no_overlay_a_sentence_says_why() {
     let why = probe(Path::new("/proc")).unwrap_err();
     assert!(why.contains("/proc"), "{why}");
+}
+
+#[tokio::test]
+async fn a_trial_leaves_nothing_and_removes_what_a_killed_one_has_left() {
     let Some(layers) = layers() else { return };
+    // What a killed trial has left, long ago or just now.
+    let left = |name: &str| {
+        let place = layers.root.path().join(name);
+        std::fs::create_dir_all(place.join("work/work")).unwrap();
+        place
+    };
+    let (old, new) = (left("overlay-trial-1-1"), left("overlay-trial-2-1"));
+    let day_ago = std::time::SystemTime::now() - Duration::from_secs(24 * 3600);
+    let opened = std::fs::File::open(&old).unwrap();
+    opened.set_times(std::fs::FileTimes::new().set_modified(day_ago)).unwrap();
     assert_eq!(probe(layers.root.path()), Ok(()));
     assert_eq!(std::fs::read_dir(layers.root.path()).unwrap().count(), 1, "the trial leaves nothing");
 }
