@@ -17,7 +17,7 @@ pub async fn attend(command: &Command) -> Result<i32, SpawnError> {
 
 /// The same; the command inherits `handed` under the number that it has here.
 pub(crate) async fn attend_with(command: &Command, handed: Option<&File>) -> Result<i32, SpawnError> {
-    let program = crate::program::find(command, None)?;
+    let program = crate::program::find(command, &[])?;
     let failed = |source| SpawnError::from_system(command, &program, source);
     // Once something listens, these signals end this process no more.
     #[cfg(unix)]

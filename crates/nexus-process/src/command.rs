@@ -1,7 +1,7 @@
 //! What to start: a program, its arguments, its directory, its whole environment, and what it reads.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::{fmt, io};
@@ -94,16 +94,15 @@ impl Command {
     /// # Errors
     /// When there is none, or it can't be executed.
     pub fn find(&self) -> Result<PathBuf, crate::error::SpawnError> {
-        crate::program::find(self, None)
+        crate::program::find(self, &[])
     }
 
-    /// The same for a program that runs in an overlay, which shows its files below `mounted` to that program alone: nothing is
-    /// checked there.
+    /// The same for a program that runs in overlays, which show their files to that program alone.
     ///
     /// # Errors
     /// When there is none, or it can't be executed.
-    pub fn find_beside(&self, mounted: &Path) -> Result<PathBuf, crate::error::SpawnError> {
-        crate::program::find(self, Some(mounted))
+    pub fn find_beside(&self, overlays: &[crate::Overlay]) -> Result<PathBuf, crate::error::SpawnError> {
+        crate::program::find(self, overlays)
     }
 
     /// The value that a variable of its environment has.

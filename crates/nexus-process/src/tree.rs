@@ -187,7 +187,7 @@ impl Tree {
         split: Split,
         redact: Option<&Redactor>,
     ) -> Result<(Self, Events, Option<StdinWriter>), SpawnError> {
-        let program = program::find(command, None)?;
+        let program = program::find(command, &[])?;
         let mut child =
             start(command, &program).map_err(|source| SpawnError::from_system(command, &program, source))?;
         let group = Group::of(&child, limits).inspect_err(|_| drop(child.start_kill()));

@@ -69,7 +69,7 @@ fn shelled(launch: &Launch) -> Result<Command, SpawnError> {
         return Ok(command.clone());
     }
     // Looked for as ever, so that its absence is said as ever.
-    let program = crate::program::find(command, None)?;
+    let program = crate::program::find(command, &[])?;
     Ok(match crate::group::bounds::by_shell(program.as_os_str(), &command.args, &launch.limits) {
         Some((program, args)) => Command { program, args, ..command.clone() },
         None => command.clone(),

@@ -143,7 +143,7 @@ impl Protector {
         }
         // As programs find them.
         let program = match workspace.overlay() {
-            Some(overlay) => command.find_beside(&overlay.target),
+            Some(overlay) => command.find_beside(&[overlay]),
             None => command.find(),
         };
         let program = program.map_err(|error| error.to_string())?;

@@ -9,9 +9,10 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::System;
+use crate::program::plain;
 
 /// What an installed program consists of, by the names that these have nearly everywhere.
 const PARTS: [&str; 17] = [
@@ -246,6 +247,7 @@ impl Programs<'_> {
         self.system.readable.iter().any(|root| path.starts_with(root))
     }
 
+    /// An agent may have put this there, or what it leads to.
     fn is_writable(&self, path: &Path) -> bool {
         let holder = path.parent().and_then(|parent| parent.canonicalize().ok());
         let places = [Some(path.to_owned()), holder, path.canonicalize().ok()];
@@ -292,18 +294,6 @@ fn interpreter(script: &Path) -> Option<PathBuf> {
     let line = start.get(..read)?.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let name = line.trim_ascii().split(u8::is_ascii_whitespace).next()?;
     Some(PathBuf::from(OsStr::from_bytes(name))).filter(|path| path.is_absolute())
-}
-
-/// Without `.` and `..`, as the links on the way are followed one by one.
-fn plain(path: &Path) -> PathBuf {
-    path.components().fold(PathBuf::new(), |mut plain, component| {
-        match component {
-            Component::ParentDir => drop(plain.pop()),
-            Component::CurDir => {}
-            other => plain.push(other),
-        }
-        plain
-    })
 }
 
 fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {

@@ -36,7 +36,7 @@ pub(super) fn within(
     read_only: bool,
     claim: Option<&File>,
 ) -> Result<Command, SpawnError> {
-    let program = crate::program::find(command, Some(&overlay.target))?;
+    let program = crate::program::find(command, std::slice::from_ref(overlay))?;
     let lost = |source| SpawnError::Warden { doing: "be started".to_owned(), source };
     let zero = |source: NulError| SpawnError::of_program(&program, source.into());
     let start = Start {

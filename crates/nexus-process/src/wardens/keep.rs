@@ -62,8 +62,7 @@ impl Wardens {
     /// When it can't be started as it was to be.
     pub async fn start(&self, launch: &Launch) -> Result<Started, SpawnError> {
         let command = &launch.command;
-        let mounted = launch.overlays.first().map(|overlay| overlay.target.as_path());
-        let program = program::find(command, mounted)?;
+        let program = program::find(command, &launch.overlays)?;
         let lost = |source| SpawnError::Warden { doing: "be started".to_owned(), source };
         let zero = |source: NulError| SpawnError::from_system(command, &program, source.into());
         let (stdout, agents_stdout) = output().map_err(lost)?;

@@ -279,6 +279,16 @@ async fn a_program_of_the_workspace_is_started_from_there() {
     launch.command.program = "./program".into();
     launch.command.args.clear();
     assert_eq!(start(&launch).await.stdout, ["it runs"]);
+    // By the PATH too, of which a part lies there.
+    launch.command.program = "program".into();
+    launch.command.env.push(("PATH".into(), "bin:/usr/bin:/bin".into()));
+    std::fs::create_dir(layers.overlay.upper.join("bin")).unwrap();
+    std::os::unix::fs::symlink("../program", layers.overlay.upper.join("bin/program")).unwrap();
+    assert_eq!(start(&launch).await.stdout, ["it runs"]);
+    // Gone from the layer that is seen first.
+    layers.run("rm program").await;
+    let error = Wardens::new(Groups::default()).start(&launch).await.unwrap_err().to_string();
+    assert!(error.contains("PATH"), "{error}");
     launch.command.program = "./no-program".into();
     let error = Wardens::new(Groups::default()).start(&launch).await.unwrap_err().to_string();
     assert!(error.contains("no program at"), "{error}");
@@ -307,5 +317,7 @@ async fn a_trial_leaves_nothing_and_removes_what_a_killed_one_has_left() {
     let opened = std::fs::File::open(&old).unwrap();
     opened.set_times(std::fs::FileTimes::new().set_modified(day_ago)).unwrap();
     assert_eq!(probe(layers.root.path()), Ok(()));
+    assert!(!old.exists() && new.exists());
+    std::fs::remove_dir_all(new).unwrap();
     assert_eq!(std::fs::read_dir(layers.root.path()).unwrap().count(), 1, "the trial leaves nothing");
 }
