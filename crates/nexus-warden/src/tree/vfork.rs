@@ -17,19 +17,53 @@ pub(super) fn vfork(mut child: &mut dyn FnMut(), nest: Option<BorrowedFd<'_>>) -
         child();
         exit(127)
     }
-    let mut stack = Box::<[u128]>::new_uninit_slice(STACK / size_of::<u128>());
+    let stack = Stack::new()?;
     let flags = u64::try_from(libc::CLONE_VM | libc::CLONE_VFORK).unwrap_or_default();
     let mut args = clone_args(flags, nest);
-    args.stack = stack.as_mut_ptr().addr() as u64;
-    args.stack_size = STACK as u64;
-    // SAFETY: the stack is the child's alone and aligned, and grows down from its end. It and all that the child uses outlive
+    args.stack = stack.whole.addr() as u64;
+    args.stack_size = WHOLE as u64;
+    // SAFETY: the stack is the child's alone and aligned, grows down from its end, and is guarded at the other. It and all that the child uses outlive
     // the child's use of this memory, as the only thread here stands still until then.
     let pid = unsafe { clone3(&raw const args, size_of::<libc::clone_args>(), run, (&raw mut child).cast()) };
     child_of(pid)
 }
 
-/// Bytes of the child's stack: much more than it needs, as nothing stops it at the end. Untouched ones cost nothing.
-const STACK: usize = 64 * 1024;
+/// The child's stack. Whoever overruns it is ended by the guard below it, and writes nowhere else.
+struct Stack {
+    whole: *mut libc::c_void,
+}
+
+/// Bytes of a stack. Untouched ones cost nothing.
+const STACK: usize = 256 * 1024;
+/// As large as the largest pages.
+const GUARD: usize = 64 * 1024;
+const WHOLE: usize = GUARD + STACK;
+
+impl Stack {
+    fn new() -> io::Result<Self> {
+        // SAFETY: it is new memory, of which no address is asked for.
+        let whole = unsafe {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
+            libc::mmap(std::ptr::null_mut(), WHOLE, libc::PROT_NONE, flags, -1, 0)
+        };
+        if whole == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = Self { whole };
+        // SAFETY: all of it lies in what was mapped just now, and nobody else has it.
+        let opened = unsafe { libc::mprotect(whole.byte_add(GUARD), STACK, libc::PROT_READ | libc::PROT_WRITE) };
+        if opened == 0 { Ok(stack) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped so, and whoever used it has become a program or has ended.
+        unsafe {
+            libc::munmap(self.whole, WHOLE);
+        }
+    }
+}
 
 /// The system call `clone3` for a child with a stack of its own, on which it calls `run` with `child`. What is returned is the
 /// kernel's: a pid, or an error's number below zero. (The C library has the call for itself alone, and its `clone` knows no control
