@@ -10,7 +10,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::Inside;
-use super::mounts::{Hidden, Mount, ordered};
+use super::mounts::{Hidden, KERNEL, Mount, ordered};
 use crate::protocol::{Confinement, Network};
 use crate::tree::fork;
 
@@ -98,10 +98,6 @@ pub(super) fn namespaces(own_network: bool) -> Vec<&'static CStr> {
     }
     args
 }
-
-/// Settings of the kernel, which are the machine's.
-const KERNEL: [&CStr; 6] =
-    [c"/proc/sys", c"/proc/sysrq-trigger", c"/proc/irq", c"/proc/bus", c"/proc/fs", c"/proc/acpi"];
 
 fn arguments(confinement: &Confinement) -> Vec<CString> {
     let mut args: Vec<CString> = Vec::new();

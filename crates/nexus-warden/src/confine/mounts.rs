@@ -6,6 +6,10 @@ use std::path::Path;
 
 use crate::protocol::{Bind, Confinement};
 
+/// Of `/proc`: settings of the kernel, which are the machine's.
+pub(super) const KERNEL: [&CStr; 6] =
+    [c"/proc/sys", c"/proc/sysrq-trigger", c"/proc/irq", c"/proc/bus", c"/proc/fs", c"/proc/acpi"];
+
 /// One place that an agent sees, or is kept from.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Mount<'a> {

@@ -8,7 +8,6 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 
 use super::view;
-use crate::tree::fork;
 
 pub(super) const NEWNS: u64 = 0x0002_0000;
 pub(super) const NEWCGROUP: u64 = 0x0200_0000;
@@ -75,7 +74,7 @@ impl Spaces {
         }
         // Terminals of its own: of those that are there some are the user's.
         over(c"devpts", c"/dev/pts", MountFlags::empty(), Some(c"newinstance,ptmxmode=0666,mode=0620"));
-        fork::set_read_only(c"/")?;
+        view::set_read_only(c"/")?;
         for place in &writable {
             view::lay_over_itself(place)?;
         }

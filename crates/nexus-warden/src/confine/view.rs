@@ -10,7 +10,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, mkdirat, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 
-use super::mounts::{Hidden, Mount, ordered, path};
+use super::mounts::{Hidden, KERNEL, Mount, ordered, path};
 use super::spaces::keep_mounts_apart;
 use super::{exact, paths::DEVICES};
 use crate::protocol::{Bind, Confinement, Fault, Stage};
@@ -51,6 +51,11 @@ pub(super) fn lay_over_itself(place: &OwnedFd) -> rustix::io::Result<()> {
     attach_at(&tree, place)
 }
 
+/// Makes the mount at `place` read-only with all that is mounted below it.
+pub(super) fn set_read_only(place: &CStr) -> rustix::io::Result<()> {
+    set(&rustix::fs::open(place, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?, RDONLY, true)
+}
+
 struct View {
     /// A file system in memory, which the view's own directories lie in.
     memory: OwnedFd,
@@ -82,7 +87,7 @@ impl View {
         self.put(&systems::proc().map_err(|error| at(error, c"/proc"))?, c"/proc")?;
         if rustix::process::geteuid().is_root() {
             // Root owns these files, also without any capability.
-            for name in KERNEL {
+            for name in KERNEL.map(relative) {
                 match part(&self.root, name) {
                     Ok(tree) => {
                         set(&tree, RDONLY, true).map_err(|error| at(error, name))?;
@@ -214,9 +219,6 @@ impl View {
         rustix::process::chdir(c"/")
     }
 }
-
-/// Of `/proc`: settings of the kernel, which are the machine's.
-const KERNEL: [&CStr; 6] = [c"proc/sys", c"proc/sysrq-trigger", c"proc/irq", c"proc/bus", c"proc/fs", c"proc/acpi"];
 
 /// Makes a file that isn't there.
 const FRESH: OFlags =

@@ -271,20 +271,6 @@ pub(crate) fn close_all_but(kept: BorrowedFd<'_>) {
     }
 }
 
-/// Makes the mount at `path` read-only with all that is mounted below it.
-pub(crate) fn set_read_only(path: &CStr) -> io::Result<()> {
-    const RDONLY: u64 = 1;
-    // `struct mount_attr`: what is set, what is cleared, propagation, user namespace.
-    let attributes: [u64; 4] = [RDONLY, 0, 0, 0];
-    #[expect(unsafe_code, reason = "mount_setattr has no safe interface")]
-    // SAFETY: the path ends with a zero, the attributes are as long as is said, and both outlive the call.
-    let result = unsafe {
-        let (attributes, length) = (attributes.as_ptr(), size_of_val(&attributes));
-        libc::syscall(libc::SYS_mount_setattr, libc::AT_FDCWD, path.as_ptr(), libc::AT_RECURSIVE, attributes, length)
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 /// Signals every process of the namespace whose init this is, but itself.
 pub(crate) fn signal_all(signal: rustix::process::Signal) {
     debug_assert_eq!(rustix::process::getpid(), Pid::INIT, "outside a namespace it would signal the machine");
