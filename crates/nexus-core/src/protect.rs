@@ -1,6 +1,7 @@
 //! Whether an attempt can be limited and confined as its department demands, and how: what is asked for meets what the
 //! machine can do. What can't be done is refused, never left out.
 
+use crate::agent::AgentKind;
 use crate::department::{Limits, LimitsTier, Network, Sandbox, SandboxLevel, SandboxTier};
 
 #[cfg(test)]
@@ -15,6 +16,8 @@ pub struct Means {
     pub landlock: Option<String>,
     /// A network of its own for a confined agent, in the strongest tier that there is.
     pub network: bool,
+    /// An overlay can be mounted without a namespace of users, in which a program would lose rights of its user.
+    pub trusted_overlays: bool,
     /// Which of the limits control groups hold.
     pub memory: bool,
     pub processes: bool,
@@ -28,6 +31,22 @@ pub struct Plan {
     pub sandbox: Option<SandboxTier>,
     /// By what memory, processes and cpu are held that are limited.
     pub limits: LimitsTier,
+    /// [`Means::trusted_overlays`].
+    pub trusted_overlays: bool,
+}
+
+impl Plan {
+    /// Layers can be mounted for an attempt of this kind of agent, if the machine has overlays at all. They are seen by the
+    /// attempt's processes alone: not by the company, which reads and writes files for agents that speak ACP, nor in a container,
+    /// which has mounts of its own. What isn't confined is to keep its user's rights.
+    #[must_use]
+    pub fn mounts_layers(self, kind: AgentKind) -> bool {
+        match (self.sandbox, kind) {
+            (Some(SandboxTier::Container), _) | (_, AgentKind::Acp) => false,
+            (Some(SandboxTier::Namespaces | SandboxTier::Landlock), _) => true,
+            (None, _) => self.trusted_overlays,
+        }
+    }
 }
 
 impl Means {
@@ -53,7 +72,7 @@ impl Means {
                 Some(SandboxLevel::None) => None,
                 // Whether there is an engine is found out when it is asked; it holds all limits by control groups.
                 Some(SandboxLevel::Container) => {
-                    return Ok(Plan { sandbox: Some(SandboxTier::Container), limits: LimitsTier::Cgroup });
+                    return Ok(self.planned(Some(SandboxTier::Container), LimitsTier::Cgroup));
                 }
                 Some(SandboxLevel::Confined) => Some(self.tier().map_err(|why| {
                     format!("this machine can't confine agents (sandbox.level = \"confined\"): {why}")
@@ -87,8 +106,11 @@ impl Means {
             (Some((name, ..)), Some(LimitsTier::Cgroup)) => Err(format!(
                 "this machine has no control group that this user may use for {name} (limits.minimum = \"cgroup\")"
             )),
-            (Some(_), _) => Ok(Plan { sandbox: confined, limits: LimitsTier::Sampled }),
-            (None, _) => Ok(Plan { sandbox: confined, limits: LimitsTier::Cgroup }),
+            (Some(_), _) => Ok(self.planned(confined, LimitsTier::Sampled)),
+            (None, _) => Ok(self.planned(confined, LimitsTier::Cgroup)),
         }
+    }
+    const fn planned(&self, sandbox: Option<SandboxTier>, limits: LimitsTier) -> Plan {
+        Plan { sandbox, limits, trusted_overlays: self.trusted_overlays }
     }
 }

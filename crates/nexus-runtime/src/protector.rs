@@ -314,6 +314,7 @@ fn of(groups: &nexus_process::Groups, available: &nexus_process::confinement::Av
         namespaces: available.namespaces().err(),
         landlock: available.landlock.as_ref().err().cloned(),
         network: available.namespaces().is_ok() || available.clone_flags != 0,
+        trusted_overlays: nexus_process::overlay::renames_directories(),
         memory: groups.memory.is_some(),
         processes: groups.pids.is_some(),
         cpu: groups.cpu.is_some(),
@@ -326,7 +327,8 @@ fn of(groups: &nexus_process::Groups, available: &nexus_process::confinement::Av
 pub fn means() -> Means {
     let none = || Some("only Linux can confine agents; elsewhere use sandbox.level = \"container\"".to_owned());
     let has_jobs = cfg!(windows);
-    Means { namespaces: none(), landlock: none(), network: false, memory: has_jobs, processes: has_jobs, cpu: has_jobs }
+    let (memory, processes, cpu) = (has_jobs, has_jobs, has_jobs);
+    Means { namespaces: none(), landlock: none(), network: false, trusted_overlays: false, memory, processes, cpu }
 }
 
 /// What of a workspace an agent must not write: a hook or a setting that it plants there is run later, by the user.

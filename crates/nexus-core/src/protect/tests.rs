@@ -67,3 +67,27 @@ fn limits_say_by_what_they_are_held() {
     assert!(plan(&bare(), &strict).unwrap_err().contains("limits.memory"));
     assert_eq!(plan(&all(), &strict), Ok(LimitsTier::Cgroup));
 }
+
+#[test]
+fn layers_are_mounted_where_the_attempt_alone_may_see_them() {
+    use SandboxTier::{Container, Landlock, Namespaces};
+    // Confined how, and whether overlays are trusted: for a command, for a coding agent, for one that speaks ACP.
+    for (sandbox, trusted_overlays, expected) in [
+        (None, false, [false, false, false]),
+        (None, true, [true, true, false]),
+        (Some(Landlock), false, [true, true, false]),
+        (Some(Landlock), true, [true, true, false]),
+        (Some(Namespaces), false, [true, true, false]),
+        (Some(Namespaces), true, [true, true, false]),
+        (Some(Container), false, [false, false, false]),
+        (Some(Container), true, [false, false, false]),
+    ] {
+        let plan = Plan { sandbox, limits: LimitsTier::Cgroup, trusted_overlays };
+        let found = [AgentKind::Command, AgentKind::Claude, AgentKind::Acp].map(|kind| plan.mounts_layers(kind));
+        assert_eq!(found, expected, "{plan:?}");
+    }
+    // A plan knows what the machine can do.
+    let means = Means { trusted_overlays: true, ..bare() };
+    assert!(means.plan(&Sandbox::default(), &Limits::default()).unwrap().mounts_layers(AgentKind::Command));
+    assert!(!bare().plan(&Sandbox::default(), &Limits::default()).unwrap().mounts_layers(AgentKind::Command));
+}

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nexus_container::ContainerSpec;
-use nexus_core::agent::{AgentKind, Inject};
+use nexus_core::agent::Inject;
 use nexus_core::attempt::Policy;
 use nexus_core::department::{SandboxTier, WorkspaceMode};
 use nexus_core::event::{Failure, FailureKind, Protection};
@@ -15,7 +15,7 @@ use nexus_core::protect::Plan;
 use nexus_core::task::{QueueEntry, Task};
 use nexus_process::{
     Command, Events, Launch, Limits, OutputPolicy, Overlay, Redactor, Stdin, StdinWriter, Tree, Watch, is_shortage,
-    overlay::renames_directories, resolve_secret, user_environment,
+    resolve_secret, user_environment,
 };
 use nexus_workspace::Prepared;
 
@@ -97,7 +97,7 @@ async fn step(
         None => {
             let wanted = job.policy.workspace.wanted(plan.sandbox.is_some()).for_task(task.include_uncommitted);
             still_there(task).await?;
-            let mountable = job.policy.workspace.layers && is_mountable(plan, job);
+            let mountable = job.policy.workspace.layers && plan.mounts_layers(job.agent.kind);
             match node.workspaces.prepare(wanted, task.id, Path::new(&task.project_path), mountable).await {
                 Ok(workspace) => {
                     workspace.notes.iter().for_each(|note| notes.note(note.clone()));
@@ -122,17 +122,6 @@ async fn step(
             Err(error)
         }
     }
-}
-
-/// Whether layers can be mounted for the attempt. What the company itself does in an agent's workspace, it does without. A
-/// container has mounts of its own. An agent that is not confined would lose its user's rights in a namespace of users.
-fn is_mountable(plan: Plan, job: &Job) -> bool {
-    let may_be_seen_by_it_alone = match plan.sandbox {
-        Some(SandboxTier::Container) => false,
-        Some(_) => true,
-        None => renames_directories(),
-    };
-    may_be_seen_by_it_alone && job.agent.kind != AgentKind::Acp
 }
 
 /// The project of a task that another one has asked for was held against that one's with no link in it: a link that was
