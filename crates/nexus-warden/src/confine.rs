@@ -11,13 +11,14 @@ use std::os::unix::ffi::OsStrExt;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{Bind, Confinement, Fault, Maker, Network, Overlay, Stage, Start, Tier};
-use crate::tree::{fault, fork};
+use crate::tree::{descriptors, fault, fork, signals};
 
 mod bwrap;
 mod calls;
 mod control;
 mod exact;
 mod init;
+mod loopback;
 mod mounts;
 mod paths;
 mod planted;
@@ -111,7 +112,7 @@ impl Plan {
     /// (none: empty), output, error.
     pub fn enter(self, stdio: [Option<BorrowedFd<'_>>; 3]) -> Fault {
         let confine = |error: io::Error| fault(Stage::Confine, &error);
-        if let Err(error) = fork::redirect(stdio) {
+        if let Err(error) = descriptors::redirect(stdio) {
             return fault(Stage::Fork, &error);
         }
         if let Err(error) = self.spaces.begin() {
@@ -125,7 +126,7 @@ impl Plan {
             Way::Init { theirs, view, .. } => init::become_init(&self.inside, &theirs, self.spaces, view.as_deref()),
             Way::Bwrap { theirs, files, .. } => {
                 // It must not die of what is meant for its tree.
-                fork::ignore_ends();
+                signals::ignore_ends();
                 let env: Vec<CString> = self.inside.env.into_iter().filter(is_mark).collect();
                 fault(Stage::Confine, &files.become_bwrap(&theirs, &env))
             }
@@ -235,7 +236,7 @@ impl Inside {
     /// Gives up what is not the agent's, and becomes it; returns why not.
     fn become_program(&self) -> Fault {
         let confined = (|| {
-            fork::close_others()?;
+            descriptors::close_others()?;
             let Some(walls) = self.walls else { return Ok(()) };
             drop_capabilities()?;
             let landlock = paths::restrict(self, walls)?;

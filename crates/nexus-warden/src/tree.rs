@@ -17,7 +17,10 @@ use crate::confine::{Control, Inner, Plan};
 use crate::protocol::{End, Exit, Fault, Limit, Report, Signal, Stage, Start};
 
 mod descendants;
+pub(crate) mod descriptors;
 pub(crate) mod fork;
+mod limits;
+pub(crate) mod signals;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod vfork;
 

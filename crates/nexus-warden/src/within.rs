@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{self, Exit, Fault, Overlay, Report, Signal, Stage, Start};
-use crate::tree::{Children, KILL_AGAIN, Tree, fault, fork};
+use crate::tree::{Children, KILL_AGAIN, Tree, descriptors, fault, signals};
 
 mod trial;
 
@@ -49,7 +49,7 @@ pub fn within(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     match done {
         Ok(Exit::Code(code)) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
         Ok(Exit::Signal(signal)) => {
-            fork::end_by(signal);
+            signals::end_by(signal);
             ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
         }
         Err(failed) => {
@@ -80,14 +80,14 @@ fn sentence(failed: &Fault, about: &str) -> String {
 
 fn run(mut start: Start, caller: u32, claim: Option<i32>) -> Result<Exit, Fault> {
     let forked = |error: io::Error| fault(Stage::Fork, &error);
-    let _claim = claim.map(fork::inherited).transpose().map_err(forked)?;
+    let _claim = claim.map(descriptors::inherited).transpose().map_err(forked)?;
     let parent = Pid::from_raw(caller.cast_signed()).filter(|caller| getppid() == Some(*caller));
     let parent = parent.ok_or_else(|| forked(io::Error::other("the caller is gone")))?;
     let parent = pidfd_open(parent, PidfdFlags::empty()).map_err(|error| forked(error.into()))?;
     let _ = rustix::thread::set_name(c"nexus-within");
     rustix::thread::set_no_new_privs(true).map_err(|error| forked(error.into()))?;
     // The program decides what becomes of an interrupt: an editor goes on. Whatever else ends the caller, this process is the last.
-    fork::ignore_ends();
+    signals::ignore_ends();
     start.env = std::env::vars_os().filter_map(variable).collect();
     let children = Children::new().map_err(forked)?;
     let mut stdio = VecDeque::with_capacity(3);
@@ -95,7 +95,7 @@ fn run(mut start: Start, caller: u32, claim: Option<i32>) -> Result<Exit, Fault>
         stdio.push_back(kept(stream).map_err(forked)?);
     }
     let mut tree = Tree::start(&start, &mut stdio, None, parent.as_fd())?;
-    fork::leave_group();
+    signals::leave_group();
     let mut caller = Some(parent);
     loop {
         if wait(&tree, &children, caller.as_ref()).map_err(forked)? == Woken::CallerGone {

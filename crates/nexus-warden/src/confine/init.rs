@@ -13,16 +13,16 @@ use rustix::process::{DumpableBehavior, Pid};
 
 use super::control::{Word, heed, say};
 use super::spaces::Spaces;
-use super::{Inside, drop_capabilities, exact, refused, view};
+use super::{Inside, drop_capabilities, exact, loopback, refused, view};
 use crate::protocol::{Confinement, Fault, Network, Signal, Stage};
 use crate::tree::fork::{self, Children};
-use crate::tree::{confess, fault};
+use crate::tree::{confess, descriptors, fault, signals};
 
 /// The init of a confined tree, as a program of its own (started by bwrap). A failure means that it
 /// could not even say what is wrong.
 #[must_use]
 pub fn inside(mut args: impl Iterator<Item = OsString>) -> ExitCode {
-    let mut fd = || -> Option<OwnedFd> { fork::inherited(args.next()?.to_str()?.parse().ok()?).ok() };
+    let mut fd = || -> Option<OwnedFd> { descriptors::inherited(args.next()?.to_str()?.parse().ok()?).ok() };
     let (Some(way), Some(spec), Some(stderr)) = (fd(), fd(), fd()) else { return ExitCode::FAILURE };
     let read = || -> io::Result<Inside> {
         let mut bytes = Vec::new();
@@ -79,12 +79,12 @@ pub(super) fn become_init(inside: &Inside, way: &OwnedFd, spaces: Spaces, view: 
 fn serve(inside: &Inside, way: &OwnedFd) -> Result<(), Fault> {
     let confine = |error: io::Error| fault(Stage::Confine, &error);
     // What came along is not its own: least of all the warden's end of the way, which has to close when the warden dies.
-    fork::close_all_but(way.as_fd());
+    descriptors::close_all_but(way.as_fd());
     fcntl_setfd(way, FdFlags::CLOEXEC).map_err(|error| confine(error.into()))?;
     let children = Children::new().map_err(confine)?;
     let listener = match inside.network {
         Network::Proxy { port } => {
-            fork::loopback_up().map_err(confine)?;
+            loopback::bring_up().map_err(confine)?;
             Some(TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).map_err(confine)?)
         }
         Network::Full | Network::None => None,
@@ -116,7 +116,7 @@ fn start(inside: &Inside, way: &OwnedFd) -> Result<(Pid, File), Fault> {
     let mut become_agent = || {
         let started = rustix::process::setsid()
             .map_err(io::Error::from)
-            .and_then(|_| fork::unblock())
+            .and_then(|_| signals::unblock())
             .and_then(|()| say(way.as_fd(), &Word::Here, None));
         let failed = match started {
             Ok(()) => inside.become_program(),
@@ -159,7 +159,7 @@ fn obey(signal: Signal, agent: Pid) {
     use rustix::process::{Signal as Number, kill_process_group};
     match signal {
         Signal::Interrupt => drop(kill_process_group(agent, Number::INT)),
-        Signal::Terminate => fork::signal_all(Number::TERM),
-        Signal::Kill => fork::signal_all(Number::KILL),
+        Signal::Terminate => signals::signal_all(Number::TERM),
+        Signal::Kill => signals::signal_all(Number::KILL),
     }
 }

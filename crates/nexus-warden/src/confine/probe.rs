@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bwrap::{namespaces, own_program};
 use super::spaces::{NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS, Spaces};
-use super::view;
+use super::{loopback, view};
 use crate::protocol::{Bind, Confinement, Fault, Maker, Network, Stage, Tier};
 use crate::tree::{fault, fork};
 
@@ -221,7 +221,7 @@ fn attempt(flags: u64, settle: impl FnOnce() -> Result<(), Fault>) -> Result<(),
         let begun = spaces.begin().map_err(confine).and_then(|()| settle());
         let settled = begun.and_then(|()| match flags & NEWNET {
             0 => Ok(()),
-            _ => fork::loopback_up().map_err(confine),
+            _ => loopback::bring_up().map_err(confine),
         });
         if let Err(failed) = &settled {
             let system = std::io::Error::from_raw_os_error(failed.errno);

@@ -1,4 +1,4 @@
-//! Forking a child and waiting for it: what has no safe interface.
+//! Forking a child, becoming a program and waiting: what has no safe interface.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -6,12 +6,12 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, Resource, Rlimit};
+use rustix::fs::OFlags;
+use rustix::process::Pid;
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vfork;
-use super::{Reaped, confess, fault};
+use super::{Reaped, confess, descriptors, fault, limits, signals};
 use crate::confine::{Control, Plan};
 use crate::protocol::{Exit, Fault, Limits, Stage, Start};
 
@@ -153,16 +153,16 @@ fn become_program(
     if let Err(error) = separated {
         return fault(Stage::Fork, &error.into());
     }
-    if let Err(error) = unblock() {
+    if let Err(error) = signals::unblock() {
         return fault(Stage::Fork, &error);
     }
-    if let Err(error) = limit(limits) {
+    if let Err(error) = limits::limit(limits) {
         return fault(Stage::Limits, &error);
     }
     if let Some(plan) = plan {
         return plan.enter(stdio);
     }
-    if let Err(error) = redirect(stdio) {
+    if let Err(error) = descriptors::redirect(stdio) {
         return fault(Stage::Fork, &error);
     }
     if let Err(error) = rustix::process::chdir(start.cwd.as_c_str()) {
@@ -189,168 +189,6 @@ pub(crate) fn exit(code: i32) -> ! {
     unsafe {
         libc::_exit(code)
     }
-}
-
-/// Ends this process as a signal would, if that is deadly.
-pub(crate) fn end_by(signal: i32) {
-    if unblock().is_ok()
-        && let Some(signal) = rustix::process::Signal::from_named_raw(signal)
-    {
-        let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
-    }
-}
-
-/// Gives signals back their usual meaning.
-pub(crate) fn unblock() -> io::Result<()> {
-    for signal in ENDS.into_iter().chain([libc::SIGPIPE]) {
-        handle(signal, libc::SIG_DFL)?;
-    }
-    #[expect(unsafe_code, reason = "signal sets have no safe interface")]
-    // SAFETY: the set is initialised by `sigemptyset`.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
-    }
-    Ok(())
-}
-
-const ENDS: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
-
-/// Is deaf to what ends others, until [`unblock`].
-pub(crate) fn ignore_ends() {
-    for signal in ENDS {
-        let _ = handle(signal, libc::SIG_IGN);
-    }
-}
-
-/// Leaves the caller's process group, so that what ends that leaves this process to end the tree. In a group of its own it could
-/// be stopped for what it writes to the terminal.
-pub(crate) fn leave_group() {
-    // The leader of a group has one of its own.
-    let _ = rustix::process::setpgid(None, None);
-    let _ = handle(libc::SIGTTOU, libc::SIG_IGN);
-}
-
-fn handle(signal: i32, how: libc::sighandler_t) -> io::Result<()> {
-    #[expect(unsafe_code, reason = "dispositions have no safe interface")]
-    // SAFETY: no handler is installed, only one of the two fixed meanings.
-    let result = unsafe { libc::signal(signal, how) };
-    if result == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// A descriptor that whoever started this program has left open for it. No program that this one becomes or starts has it.
-pub(crate) fn inherited(number: i32) -> io::Result<OwnedFd> {
-    #[expect(unsafe_code, reason = "descriptors that were inherited are known by number")]
-    // SAFETY: it was opened for this use, and nothing else here has it.
-    let fd = unsafe { OwnedFd::from_raw_fd(number) };
-    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
-    Ok(fd)
-}
-
-/// Has everything from the fourth descriptor on closed by the next `exec`.
-pub(crate) fn close_others() -> io::Result<()> {
-    const CLOEXEC: u32 = 4;
-    #[expect(unsafe_code, reason = "close_range has no safe interface")]
-    // SAFETY: nothing is closed now, and what is marked is not used after the `exec`.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, CLOEXEC) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Closes everything from the fourth descriptor on but `kept`, whoever thinks to own it: for a process that never returns.
-pub(crate) fn close_all_but(kept: BorrowedFd<'_>) {
-    let kept = kept.as_raw_fd().unsigned_abs();
-    for (first, last) in [(3, kept.saturating_sub(1)), (kept.saturating_add(1), u32::MAX)] {
-        if first <= last {
-            #[expect(unsafe_code, reason = "close_range has no safe interface")]
-            // SAFETY: the caller ends without dropping what it had open before.
-            unsafe {
-                libc::syscall(libc::SYS_close_range, first, last, 0u32);
-            }
-        }
-    }
-}
-
-/// Signals every process of the namespace whose init this is, but itself.
-pub(crate) fn signal_all(signal: rustix::process::Signal) {
-    debug_assert_eq!(rustix::process::getpid(), Pid::INIT, "outside a namespace it would signal the machine");
-    if rustix::process::getpid() == Pid::INIT {
-        #[expect(unsafe_code, reason = "the safe interface has no `all`")]
-        // SAFETY: it takes two numbers.
-        unsafe {
-            libc::kill(-1, signal.as_raw());
-        }
-    }
-}
-
-/// Brings up the loopback device of a new network, which is down at first.
-pub(crate) fn loopback_up() -> io::Result<()> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-    #[expect(unsafe_code, reason = "network devices have no safe interface")]
-    // SAFETY: the structure is plain bytes, for which zero is a value, and outlives both calls.
-    let result = unsafe {
-        let mut request: libc::ifreq = std::mem::zeroed();
-        request.ifr_name[..2].copy_from_slice(&[0x6c, 0x6f]);
-        let read = libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut request);
-        let up = libc::c_short::try_from(libc::IFF_UP).unwrap_or_default();
-        if read == 0 && request.ifr_ifru.ifru_flags & up != 0 {
-            return Ok(());
-        }
-        request.ifr_ifru.ifru_flags |= up;
-        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request)
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Limits that hold for each process.
-fn limit(limits: &Limits) -> io::Result<()> {
-    let set = |resource, value: Option<u64>| -> io::Result<()> {
-        let Some(value) = value else { return Ok(()) };
-        let hard = rustix::process::getrlimit(resource).maximum;
-        let value = Some(hard.map_or(value, |hard| hard.min(value)));
-        Ok(rustix::process::setrlimit(resource, Rlimit { current: value, maximum: value })?)
-    };
-    if limits.memory.is_some() {
-        // Among those that use it up together with the warden, the warden is the last to be ended.
-        let _ = std::fs::write("/proc/self/oom_score_adj", "500");
-    }
-    if let Some(milli) = limits.cpu_milli {
-        keep_to(milli.div_ceil(1000))?;
-    }
-    set(Resource::Nofile, limits.open_files)?;
-    set(Resource::Fsize, limits.file_size)
-}
-
-/// Keeps to so many of the processors that there are.
-fn keep_to(count: u32) -> io::Result<()> {
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-    let all = sched_getaffinity(None)?;
-    let mut few = CpuSet::new();
-    (0..CpuSet::MAX_CPU)
-        .filter(|cpu| all.is_set(*cpu))
-        .take(usize::try_from(count).unwrap_or(usize::MAX))
-        .for_each(|cpu| few.set(cpu));
-    Ok(sched_setaffinity(None, &few)?)
-}
-
-/// Puts standard input, output and error where programs look for them; no input is an empty one.
-pub(crate) fn redirect(stdio: [Option<BorrowedFd<'_>>; 3]) -> io::Result<()> {
-    let [stdin, stdout, stderr] = stdio;
-    match stdin {
-        Some(stdin) => rustix::stdio::dup2_stdin(stdin)?,
-        None => {
-            let null = rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-            rustix::stdio::dup2_stdin(null)?;
-        }
-    }
-    if let Some(stdout) = stdout {
-        rustix::stdio::dup2_stdout(stdout)?;
-    }
-    if let Some(stderr) = stderr {
-        rustix::stdio::dup2_stderr(stderr)?;
-    }
-    Ok(())
 }
 
 /// A program, its arguments and its environment, as the kernel takes them.
