@@ -17,7 +17,7 @@ use nexus_process::{
     Command, Events, Launch, Limits, OutputPolicy, Overlay, Redactor, Stdin, StdinWriter, Tree, Watch, is_shortage,
     resolve_secret, user_environment,
 };
-use nexus_workspace::Prepared;
+use nexus_workspace::{Prepared, WorkspaceError};
 
 use super::brief::{Outfit, PromptFile, outfit};
 use super::door::Door;
@@ -59,8 +59,8 @@ pub(super) struct NotStarted {
 /// Longest wait between two tries while the machine has run out of something.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Prepares and starts. A machine that is short of something (disk, open files, processes) is no fault of the agent's: it is
-/// waited for, within the attempt, until whoever waits for this drops it.
+/// Prepares and starts. A machine that is short of something (disk, open files, processes), or a workspace that a person has open,
+/// is no fault of the agent's: it is waited for, within the attempt, until whoever waits for this drops it.
 ///
 /// While `settling` is true it must not be dropped: a process may have been started, and only what this returns knows of it.
 pub(super) async fn start(node: &Node, job: &Job, notes: Notes, settling: &AtomicBool) -> Result<Started, NotStarted> {
@@ -71,11 +71,12 @@ pub(super) async fn start(node: &Node, job: &Job, notes: Notes, settling: &Atomi
         let cause = match step(node, job, &mut workspace, &notes, settling).await {
             Ok(started) => return Ok(started),
             Err(NotSpawned::Failed(failure)) => return Err(NotStarted { failure, workspace }),
-            Err(NotSpawned::Short(cause)) => cause,
+            Err(NotSpawned::Short(cause)) => format!("the machine has what it needs: {cause}"),
+            Err(NotSpawned::InUse) => "its workspace is no longer open in `nexus shell`".to_owned(),
         };
         if told.as_ref() != Some(&cause) {
-            tracing::warn!(task = %job.claim.entry.task.id, "the agent's start waits: {cause}");
-            notes.note(format!("the start waits until the machine has what it needs: {cause}"));
+            tracing::warn!(task = %job.claim.entry.task.id, "the agent's start waits until {cause}");
+            notes.note(format!("the start waits until {cause}"));
             told = Some(cause);
         }
         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
@@ -104,6 +105,8 @@ async fn step(
                     is_the_project(task, workspace)?
                 }
                 Err(error) if error.is_shortage() => return Err(NotSpawned::Short(format!("no workspace: {error}"))),
+                // Whoever opened it leaves some time.
+                Err(WorkspaceError::InUse) => return Err(NotSpawned::InUse),
                 Err(error) => {
                     let message = format!("no workspace: {error}");
                     return Err(NotSpawned::Failed(Failure { kind: FailureKind::Workspace, message }));
@@ -154,6 +157,8 @@ pub(super) enum NotSpawned {
     Failed(Failure),
     /// The machine is short of something; it may work in a moment.
     Short(String),
+    /// Somebody has the workspace open, and will leave.
+    InUse,
 }
 
 impl From<Failure> for NotSpawned {

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::support::processes::until;
 use crate::support::{Company, Place, WORK, at, git};
 
 /// A company whose agents are confined, and work in layers where the machine has these.
@@ -64,6 +65,30 @@ fn a_running_attempt_keeps_its_workspace_to_itself() {
     company.run(&["path", &id]).fails(4, &["an attempt of task", "--read-only"]);
     company.run(&["cancel", &id]).done();
     company.run(&["shell", &id, "--", "true"]).done();
+}
+
+#[test]
+fn an_attempt_waits_for_whoever_has_its_workspace_open() {
+    let company = company();
+    let id = company.delegate(&["echo more >> README; test -e mended"]);
+    if at(&company.ended(&id), "task.result.workspace.layered") != true {
+        eprintln!("skipped: no layers here");
+        return;
+    }
+    let (here, leave) = (company.path("here"), company.path("leave"));
+    assert!(std::process::Command::new("mkfifo").arg(&leave).status().unwrap().success());
+    let script = format!("touch mended; echo > {}; read line < {}", here.display(), leave.display());
+    let shell = std::thread::scope(|scope| {
+        let shell = scope.spawn(|| company.run(&["shell", &id, "--", "sh", "-c", &script]));
+        until("a shell", || here.exists().then_some(()));
+        company.run(&["retry", &id]).done();
+        let waits = "waits until its workspace is no longer open in `nexus shell`";
+        until("a word in the log", || company.run(&["logs", &id]).done().contains(waits).then_some(()));
+        std::fs::write(&leave, "go\n").unwrap();
+        shell.join().unwrap()
+    });
+    assert_eq!(shell.code, Some(0), "{}", shell.stderr);
+    assert_eq!(at(&company.ended(&id), "task.status"), "completed");
 }
 
 #[test]
