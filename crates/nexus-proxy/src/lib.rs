@@ -17,7 +17,7 @@ mod upstream;
 
 pub use inject::{Injection, InjectionError};
 pub use listener::Listener;
-pub use parent::{Parent, ParentError, Parents};
+pub use parent::Parents;
 pub use upstream::{Resolve, Resolved, System, Upstream};
 
 /// What one attempt may do.

@@ -8,26 +8,31 @@ use nexus_core::network::Target;
 
 mod exempt;
 mod handshake;
+mod login;
 
 use exempt::Exempt;
 pub(crate) use handshake::tunnel;
+use login::Login;
+
+/// The variables that name a proxy. The first that is set counts.
+const PLAIN: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+const TUNNELS: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// A proxy that connections go out by.
 #[derive(Clone)]
-pub struct Parent {
+pub(crate) struct Parent {
     pub(crate) at: Target,
     /// It is spoken to by TLS itself.
     pub(crate) tls: bool,
     /// What it is told of who asks.
     pub(crate) authorization: Option<HeaderValue>,
-    user: Option<String>,
-    password: Option<String>,
+    has_login: bool,
 }
 
 /// Where it is, and never its password.
 impl fmt::Display for Parent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let user = self.user.as_ref().map(|_| "***@").unwrap_or_default();
+        let user = if self.has_login { "***@" } else { "" };
         write!(f, "{}://{user}{}", if self.tls { "https" } else { "http" }, self.at)
     }
 }
@@ -40,7 +45,7 @@ impl fmt::Debug for Parent {
 
 /// Why a variable names no proxy that can be used; its value may hold a password and isn't shown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ParentError {
+pub(crate) enum ParentError {
     #[error("{0} holds no proxy: write \"http://host:port\"")]
     Malformed(&'static str),
     #[error("{0} names a proxy of the kind {1}://, which Nexus can't use; write \"http://host:port\"")]
@@ -48,15 +53,25 @@ pub enum ParentError {
 }
 
 /// The proxies of this machine, and where none is used.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Parents {
     /// For plain requests.
     http: Option<(&'static str, Parent)>,
     /// For tunnels, which is TLS nearly always.
     https: Option<(&'static str, Parent)>,
     exempt: Vec<Exempt>,
-    /// Variables that can't be used.
-    pub errors: Vec<ParentError>,
+    errors: Vec<ParentError>,
+    secrets: Vec<String>,
+}
+
+/// Without the secrets.
+impl fmt::Debug for Parents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { http, https, exempt, errors, secrets: _ } = self;
+        let mut shown = f.debug_struct("Parents");
+        shown.field("http", http).field("https", https).field("exempt", exempt).field("errors", errors);
+        shown.finish_non_exhaustive()
+    }
 }
 
 impl Parents {
@@ -75,10 +90,15 @@ impl Parents {
                 }
             }
         };
-        let http = first(["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]);
-        let https = first(["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]);
-        let exempt = ["no_proxy", "NO_PROXY"].into_iter().find_map(set).unwrap_or_default();
-        Self { http, https, exempt: exempt::parse(&exempt), errors }
+        let http = first(PLAIN);
+        let https = first(TUNNELS);
+        let exempt = ["no_proxy", "NO_PROXY"].into_iter().find_map(&set).unwrap_or_default();
+        // Of all that are set: programs that inherit them differ in which they use, and in the forms they know.
+        let mut secrets: Vec<String> =
+            PLAIN.into_iter().chain(TUNNELS).filter_map(set).flat_map(|value| login::secrets(value.trim())).collect();
+        secrets.sort_unstable();
+        secrets.dedup();
+        Self { http, https, exempt: exempt::parse(&exempt), errors, secrets }
     }
 
     /// The one by which a plain request to this target goes.
@@ -110,19 +130,16 @@ impl Parents {
         each.map(|(what, (name, parent))| format!("{what} go by the proxy {parent} ({name})")).collect()
     }
 
-    /// What is to be taken out of all that is shown.
+    /// A sentence about each variable that can't be used.
     #[must_use]
-    pub fn secrets(&self) -> Vec<String> {
-        let parents = [&self.http, &self.https].into_iter().flatten();
-        let mut secrets: Vec<String> = Vec::new();
-        for (_, parent) in parents {
-            secrets.extend(parent.password.iter().flat_map(|written| [written.clone(), decoded(written)]));
-            secrets.extend(parent.authorization.iter().filter_map(|value| {
-                let text = std::str::from_utf8(value.as_bytes()).ok()?;
-                Some(text.strip_prefix("Basic ")?.to_owned())
-            }));
-        }
-        secrets
+    pub fn errors(&self) -> Vec<String> {
+        self.errors.iter().map(ToString::to_string).collect()
+    }
+
+    /// The logins in the URLs of all variables, used or not, in every form in which they may be printed.
+    #[must_use]
+    pub fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 }
 
@@ -137,59 +154,18 @@ fn parse(name: &'static str, value: &str) -> Result<Parent, ParentError> {
         }
         _ => return Err(malformed()),
     };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let (login, place) = authority.rsplit_once('@').map_or((None, authority), |(login, place)| (Some(login), place));
+    let (login, place) = login::split(rest);
     let at = Target::parse(place, port).ok_or_else(malformed)?;
-    let (user, password) = match login.map(|login| login.split_once(':').unwrap_or((login, ""))) {
-        None => (None, None),
-        Some((user, password)) => (Some(user.to_owned()), Some(password.to_owned()).filter(|text| !text.is_empty())),
-    };
-    let authorization = match &user {
+    let authorization = match login {
         None => None,
-        Some(user) => {
-            let login = format!("{}:{}", decoded(user), decoded(password.as_deref().unwrap_or_default()));
-            let value = HeaderValue::from_str(&format!("Basic {}", base64(login.as_bytes())));
+        Some(login) => {
+            let value = HeaderValue::from_str(&format!("Basic {}", Login::of(login).encoded()));
             let mut value = value.map_err(|_| malformed())?;
             value.set_sensitive(true);
             Some(value)
         }
     };
-    Ok(Parent { at, tls, authorization, user, password })
-}
-
-/// With `%40` and its like as what they stand for.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let hex = after.get(..2).filter(|_| first == b'%').and_then(|two| std::str::from_utf8(two).ok());
-        match hex.and_then(|two| u8::from_str_radix(two, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let of = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let group = of(0) << 16 | of(1) << 8 | of(2);
-        for place in 0..4_usize {
-            let digit = usize::try_from(group >> (18 - 6 * place) & 63).unwrap_or(0);
-            text.push(if place <= chunk.len() { char::from(DIGITS[digit]) } else { '=' });
-        }
-    }
-    text
+    Ok(Parent { at, tls, authorization, has_login: login.is_some() })
 }
 
 #[cfg(test)]

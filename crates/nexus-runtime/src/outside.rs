@@ -45,16 +45,17 @@ pub(crate) fn parents() -> Arc<Parents> {
     Arc::clone(&PARENTS)
 }
 
-/// What an agent with this network is told of the way out. A proxy's URL may hold a password: only those get it who need it.
+/// The variables about the way out for an agent with this network. A proxy's URL may hold a password: only those get it who need
+/// it, and only in a form that is taken out of what they print.
 pub(crate) fn variables(network: &Network) -> impl Iterator<Item = (OsString, OsString)> {
     let proxies: &[&str] = if *network == Network::Full { &PROXIES } else { &[] };
-    let names = proxies.iter().chain(&CERTIFICATES);
-    names.filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
+    let proxies = proxies.iter().filter(|name| std::env::var(name).is_ok());
+    proxies.chain(&CERTIFICATES).filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
 }
 
-/// What an agent with this network may know and never show.
-pub(crate) fn secrets(network: &Network) -> Vec<String> {
-    if *network == Network::Full { PARENTS.secrets() } else { Vec::new() }
+/// The logins of the proxies. A department's `environment.pass` hands them to agents of every network.
+pub(crate) fn secrets() -> &'static [String] {
+    PARENTS.secrets()
 }
 
 /// Where the variables' certificates lie, for a sandbox to show.
@@ -69,7 +70,7 @@ pub(crate) fn certificates() -> Vec<std::path::PathBuf> {
 /// be used.
 #[must_use]
 pub fn proxies() -> (Vec<String>, Vec<String>) {
-    (PARENTS.described(), PARENTS.errors.iter().map(ToString::to_string).collect())
+    (PARENTS.described(), PARENTS.errors())
 }
 
 /// Says so in the log.

@@ -29,7 +29,41 @@ fn a_login_is_sent_and_never_shown() {
     assert_eq!((parent.at.to_string().as_str(), parent.tls), ("proxy.example:8443", true));
     let shown = format!("{parent} {parent:?} {parents:?} {:?}", parents.described());
     assert!(shown.contains("https://***@proxy.example:8443") && !shown.contains("word"), "{shown}");
-    assert_eq!(parents.secrets(), ["p%40ss%20word", "p@ss word", "bWU6cEBzcyB3b3Jk"]);
+}
+
+#[test]
+fn logins_of_all_variables_are_secrets() {
+    type Set = &'static [(&'static str, &'static str)];
+    let cases: [(Set, &[&str]); 12] = [
+        (&[("HTTPS_PROXY", "http://proxy:3128")], &[]),
+        (&[("HTTPS_PROXY", "https://me:p%40ss%20word@h:1/")], &["p%40ss%20word", "p@ss word", "bWU6cEBzcyB3b3Jk"]),
+        (&[("http_proxy", "me:hush@h:1")], &["hush", "bWU6aHVzaA=="]),
+        // Kinds that are for other programs.
+        (&[("ALL_PROXY", "socks5h://me:hush@h:1")], &["hush"]),
+        (&[("all_proxy", "socks4+x://me:hush@h:1")], &["hush"]),
+        // The other of two spellings, and the last resort, whichever is used.
+        (&[("https_proxy", "http://me:small@h:1"), ("HTTPS_PROXY", "http://me:large@h:1")], &["small", "large"]),
+        (&[("http_proxy", "http://h:1"), ("HTTP_PROXY", "http://me:large@h:1")], &["large"]),
+        (
+            &[("HTTP_PROXY", "http://h:1"), ("HTTPS_PROXY", "http://h:1"), ("ALL_PROXY", "http://me:last@h:1")],
+            &["last"],
+        ),
+        // A token has no password.
+        (&[("HTTPS_PROXY", "http://to%2Bken@h:1")], &["to%2Bken", "to+ken", "dG8ra2VuOg=="]),
+        (&[("HTTPS_PROXY", "http://token:@h:1")], &["token", "dG9rZW46"]),
+        // What is no URL holds a password all the same.
+        (&[("HTTPS_PROXY", "http://me:hu/sh@h:1")], &["hu/sh"]),
+        (&[("HTTPS_PROXY", "http://me:hush@")], &["hush"]),
+    ];
+    for (set, expected) in cases {
+        let parents = parents(set);
+        let secrets = parents.secrets();
+        assert!(expected.iter().all(|secret| secrets.contains(&(*secret).to_owned())), "{set:?}: {secrets:?}");
+        assert_eq!(secrets.is_empty(), expected.is_empty(), "{set:?}: {secrets:?}");
+        let shown = format!("{parents:?} {:?} {:?}", parents.described(), parents.errors());
+        assert!(expected.iter().all(|secret| !shown.contains(secret)), "{shown}");
+        assert!(!secrets.contains(&"me".to_owned()), "a name beside a password is none");
+    }
 }
 
 #[test]

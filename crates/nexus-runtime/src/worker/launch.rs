@@ -223,10 +223,8 @@ async fn spawn(
         None => Stdin::Closed,
     };
     let secrets = secrets(job).await.map_err(|message| NotSpawned::new(message, false))?;
-    let network = &job.policy.sandbox.network;
-    let logins = outside::secrets(network);
-    let redact =
-        Redactor::new(secrets.iter().map(|secret| secret.value.as_str()).chain(logins.iter().map(String::as_str)));
+    let logins = outside::secrets().iter().map(String::as_str);
+    let redact = Redactor::new(secrets.iter().map(|secret| secret.value.as_str()).chain(logins));
     let terms = gateway::terms(job, &secrets).map_err(NotSpawned::unprotected)?;
     let proxy = terms.iter().flat_map(|_| gateway::variables());
     let handed = secrets.into_iter().filter(|secret| secret.inject.is_none());
@@ -247,7 +245,7 @@ async fn spawn(
         return Ok(Spawned { tree, events, prompt, speech, terminals: None, door, gateway, vitals: Some(vitals) });
     }
     let mut env = user_environment(&job.policy.environment.pass);
-    env.extend(outside::variables(network));
+    env.extend(outside::variables(&job.policy.sandbox.network));
     env.extend(own.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
     let mut command = Command::new(launch.program, &workspace.path).args(launch.args).env(env).stdin(stdin);
     let confined = node.protector.confine(plan, job, workspace, Own::Task(&readable), &mut command).await;

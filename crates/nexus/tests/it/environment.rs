@@ -133,13 +133,14 @@ fn the_way_out_of_this_machine_is_an_agents_too() {
     let proxy = "http://me:hush-hush@proxy.test:3128";
     let env = [
         ("HTTPS_PROXY", proxy),
+        ("ALL_PROXY", "socks5h://me:whisper@proxy.test:1080"),
         ("NO_PROXY", "near.test"),
         ("NODE_EXTRA_CA_CERTS", certificates.as_str()),
         ("CURL_CA_BUNDLE", "/nowhere/at/all.pem"),
     ];
     let company = Company::up_with(&place, &[], &env);
-    let script = "echo $HTTPS_PROXY; echo $NO_PROXY; cat $NODE_EXTRA_CA_CERTS; echo $CURL_CA_BUNDLE";
-    let expected = "http://me:***@proxy.test:3128\nnear.test\na certificate\n/nowhere/at/all.pem\n";
+    let script = "echo $HTTPS_PROXY $ALL_PROXY; echo $NO_PROXY; cat $NODE_EXTRA_CA_CERTS; echo $CURL_CA_BUNDLE";
+    let expected = "http://me:***@proxy.test:3128 socks5h://me:***@proxy.test:1080\nnear.test\na certificate\n/nowhere/at/all.pem\n";
     for department in ["work", "boxed"] {
         let answer = company.ended(&company.delegate(&["--department", department, script]));
         assert_eq!(at(&answer, "task.result.output"), expected, "{department}: {answer:#}");
@@ -148,6 +149,6 @@ fn the_way_out_of_this_machine_is_an_agents_too() {
         return eprintln!("skipped the rest: this machine can't confine");
     }
     let answer = company.ended(&company.delegate(&["--department", "listed", script]));
-    let expected = "http://127.0.0.1:3128\n\na certificate\n/nowhere/at/all.pem\n";
+    let expected = "http://127.0.0.1:3128 http://127.0.0.1:3128\n\na certificate\n/nowhere/at/all.pem\n";
     assert_eq!(at(&answer, "task.result.output"), expected, "{answer:#}");
 }
