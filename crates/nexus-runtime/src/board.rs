@@ -19,7 +19,7 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     slots: Mutex<BTreeMap<(DepartmentName, WorkerName), Arc<Slot>>>,
-    /// What is about to be started: at most one a worker.
+    /// What is about to be started, at most one a worker; and the one that the janitor tidies up after.
     taking: Mutex<BTreeSet<TaskId>>,
     /// Deliveries that were given back for a whole lease, by their entry: the event that the task's attempt stood at, and
     /// when. Forgotten after a few leases; until then at most what other nodes have in hand.
@@ -71,6 +71,19 @@ pub(crate) struct Presence(watch::Sender<bool>);
 impl Drop for Presence {
     fn drop(&mut self) {
         self.0.send_replace(true);
+    }
+}
+
+/// A task that nobody else on this node takes up until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Taking<'a> {
+    board: &'a Board,
+    task: TaskId,
+}
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        lock(&self.board.taking).remove(&self.task);
     }
 }
 
@@ -142,9 +155,12 @@ impl Board {
     /// behind by one that failed.
     pub(crate) fn holds(&self, task: TaskId) -> bool {
         // In the order of a task's way, so that it isn't overlooked on it.
+        lock(&self.taking).contains(&task) || self.has_in_hand(task)
+    }
+
+    fn has_in_hand(&self, task: TaskId) -> bool {
         let left = |slot: &Arc<Slot>| slot.leaving.borrow().contains(&task);
-        lock(&self.taking).contains(&task)
-            || self.slots(None).iter().any(|slot| slot.task() == Some(task) || left(slot))
+        self.slots(None).iter().any(|slot| slot.task() == Some(task) || left(slot))
     }
 
     /// A delivery is given back for a whole lease, as its task's attempt stood at this event.
@@ -160,14 +176,16 @@ impl Board {
         deferred.get(&entry).is_some_and(|(stood, since)| *stood == event && since.elapsed() >= lease)
     }
 
-    /// A task is about to be started here; false: it is already.
-    pub(crate) fn take_up(&self, task: TaskId) -> bool {
-        lock(&self.taking).insert(task)
+    /// Takes up a task that is about to be started here, until it is in a worker's hands; none: it is taken up already.
+    pub(crate) fn take_up(&self, task: TaskId) -> Option<Taking<'_>> {
+        lock(&self.taking).insert(task).then(|| Taking { board: self, task })
     }
 
-    /// It is in a worker's hands, or was not started.
-    pub(crate) fn took(&self, task: TaskId) {
-        lock(&self.taking).remove(&task);
+    /// Takes up a task of which nothing is alive here, so that nothing of it is started meanwhile; none: something may be.
+    pub(crate) fn take_up_idle(&self, task: TaskId) -> Option<Taking<'_>> {
+        let taking = self.take_up(task)?;
+        // Looked at last: from now on nobody puts it into a worker's hands.
+        (!self.has_in_hand(task)).then_some(taking)
     }
 }
 
@@ -300,4 +318,27 @@ impl Slot {
 /// Nothing panics while it holds one of these locks for the few lines it needs; a poisoned one is as good as new.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_tidied_up_is_not_started_and_the_other_way_round() {
+        let board = Board::default();
+        let [one, other] = ["one", "other"].map(TaskId::from_idempotency_key);
+        let starting = board.take_up(one).unwrap();
+        assert!(board.take_up_idle(one).is_none() && board.holds(one));
+        drop(starting);
+        let tidied = board.take_up_idle(one).unwrap();
+        assert!(board.take_up(one).is_none() && board.take_up(other).is_some());
+        drop(tidied);
+        assert!(!board.holds(one));
+        // What a failed worker has left is alive, and is nobody's to tidy up.
+        let slot = board.slot(&"work".parse().unwrap(), &"worker-0".parse().unwrap());
+        slot.leaving.send_modify(|leaving| leaving.push(one));
+        assert!(board.take_up_idle(one).is_none());
+        assert!(board.take_up(one).is_some(), "a refusal holds nothing");
+    }
 }

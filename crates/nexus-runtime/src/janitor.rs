@@ -29,9 +29,8 @@ pub(crate) async fn keep_room(node: Arc<Node>) {
         }
         tidy(&node, true).await;
         for task in node.protector.remembered() {
-            if !node.board.holds(task)
-                && let Some(removed) = node.protector.make_room(task).await
-            {
+            let Some(_taking) = node.board.take_up_idle(task) else { continue };
+            if let Some(removed) = node.protector.make_room(task).await {
                 tracing::warn!(%task, "{removed}");
             }
         }
@@ -88,8 +87,8 @@ async fn sweep(node: &Node) -> Result<(), String> {
     for task in node.protector.remembered() {
         let view = history.get(task).await.map_err(|error| error.to_string())?;
         let is_over = view.is_none_or(|view| view.status.is_terminal());
-        // In hand or not is looked at last: it may have been taken up since.
-        if is_over && !node.board.holds(task) {
+        // A retry may have begun since, or begin now.
+        if is_over && let Some(_taking) = node.board.take_up_idle(task) {
             node.protector.forget(task).await;
         }
     }

@@ -9,7 +9,6 @@ use nexus_bus::{BusError, Claim, Delivery};
 use nexus_core::account::wait;
 use nexus_core::attempt::Conclusion;
 use nexus_core::event::{Outcome, What};
-use nexus_core::id::TaskId;
 use nexus_core::refusal::Refusal;
 use nexus_core::task::QueueEntry;
 use nexus_core::turn::{self, Arrival, Turn, Wait};
@@ -17,7 +16,7 @@ use ractor::ActorRef;
 use tokio::sync::oneshot;
 
 use super::IntakeMsg;
-use crate::board::Slot;
+use crate::board::{Slot, Taking};
 use crate::conclude::{conclude, reclaim, reclaim_one};
 use crate::gate::stands;
 use crate::node::{Charter, Node};
@@ -108,13 +107,13 @@ impl Admission {
     }
 }
 
-async fn claim(
-    node: &Arc<Node>,
+async fn claim<'a>(
+    node: &'a Node,
     charter: &Charter,
     slot: &Slot,
     delivery: Delivery,
     hold: Hold,
-) -> Result<(Job, Taking), Declined> {
+) -> Result<(Job, Taking<'a>), Declined> {
     let now = Timestamp::now();
     // Somebody else may get it any moment: this process was stopped, say, while it was brought.
     if !hold.is_fresh(node) {
@@ -195,7 +194,7 @@ async fn claim(
             return Err(Declined::Later(delivery, AGAIN));
         };
         // In hand before the ledger says so: what a second delivery finds there is never taken for nobody's.
-        let Some(taking) = Taking::begin(node, entry.task.id) else {
+        let Some(taking) = node.board.take_up(entry.task.id) else {
             tokio::time::sleep(A_MOMENT).await;
             continue;
         };
@@ -233,24 +232,6 @@ fn choose<'a>(node: &Node, charter: &'a Charter, entry: &'a QueueEntry, now: Tim
     let preferred = entry.task.preferred_agent.as_ref().filter(|agent| charter.agents.contains_key(*agent));
     let resume = entry.resume.as_ref().filter(|resume| resume.node == node.id).map(|resume| &resume.agent);
     nexus_agents::choose(Wish { preferred, resume }, &charter.policy.agents, |agent| stands(node, charter, agent, now))
-}
-
-/// A task that is about to be a worker's.
-struct Taking {
-    node: Arc<Node>,
-    task: TaskId,
-}
-
-impl Taking {
-    fn begin(node: &Arc<Node>, task: TaskId) -> Option<Self> {
-        node.board.take_up(task).then(|| Self { node: Arc::clone(node), task })
-    }
-}
-
-impl Drop for Taking {
-    fn drop(&mut self) {
-        self.node.board.took(self.task);
-    }
 }
 
 /// Decides what is done with a delivery, and does it where something is to be written for it: then nothing is left to do.
