@@ -1,7 +1,14 @@
 //! Changes in the user's checkout that are in no commit: an agent that starts from a commit doesn't see them.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// The longest look. It takes about a second for a million files; longer isn't worth the wait, and nothing is said then.
+pub const LOOK_LIMIT: Duration = Duration::from_secs(2);
+/// The longest that the answer to a delegation waits for a look. Without it the task's status says what was found.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
 /// Paths that are named; the others are counted.
 pub const NAMED: usize = 10;

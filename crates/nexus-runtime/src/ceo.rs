@@ -87,7 +87,7 @@ pub(crate) struct CeoState {
 const LISTEN: Duration = Duration::from_secs(5);
 /// Wait before a broker that didn't answer is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// Cancels under way at once: each is a small task that waits for an agent's end.
+/// Cancels and looks at projects under way at once: each is a small task that waits for an agent's end, or for git.
 const LONG: usize = 4096;
 
 impl Actor for Ceo {
@@ -231,7 +231,13 @@ impl CeoState {
             Question::Retry(task) => reply(permit, answer, async move { submit::retry(&node, &task.task_id).await }),
             Question::Uncommitted(task) => {
                 let company = Arc::clone(&self.company);
-                reply(permit, answer, async move { uncommitted::look(&node, &company, &task.task_id).await });
+                let place = Arc::clone(&self.long).try_acquire_owned();
+                // It takes seconds in a big repository: others don't wait for that.
+                drop(permit);
+                reply(None, answer, async move {
+                    let _place = place.map_err(|_| too_many())?;
+                    uncommitted::look(&node, &company, &task.task_id).await
+                });
             }
             Question::Status(task) => {
                 reply(permit, answer, async move { overview::status(&node, &task.task_id).await });
@@ -346,7 +352,8 @@ impl CeoState {
 }
 
 fn too_many() -> Refusal {
-    Refusal::new(RefusalKind::Busy, format!("{LONG} cancels are under way")).with_help("try again in a moment")
+    Refusal::new(RefusalKind::Busy, format!("{LONG} requests that take long are under way"))
+        .with_help("try again in a moment")
 }
 
 /// Finds the answer beside the CEO, which goes on with the next question.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use nexus_core::id::TaskId;
-use nexus_core::uncommitted::{NAMED, Uncommitted};
+use nexus_core::uncommitted::{LOOK_LIMIT, NAMED, Uncommitted};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -17,8 +17,6 @@ use crate::error::WorkspaceError;
 use crate::files::{MAX_BYTES, MAX_FILES};
 use crate::repository::Repository;
 
-/// Looking takes about a second for a million files. Longer isn't worth the wait: nothing is said then.
-const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// A submission and the attempt that follows at once share a look that is no older.
 const SHARED: Duration = Duration::from_secs(2);
 /// Projects whose last look is remembered.

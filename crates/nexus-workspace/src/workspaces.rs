@@ -9,7 +9,7 @@ use std::time::Duration;
 use nexus_core::department::{Wanted, WorkspaceMode};
 use nexus_core::event::WorkspaceReport;
 use nexus_core::id::TaskId;
-use nexus_core::uncommitted::Uncommitted;
+use nexus_core::uncommitted::{LOOK_LIMIT, Uncommitted};
 use nexus_process::Overlay;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -312,8 +312,13 @@ impl Workspaces {
         if !matches!(wanted.mode, WorkspaceMode::Clone | WorkspaceMode::Worktree) {
             return None;
         }
-        let repository = Repository::find_for(&project.canonicalize().ok()?, task).await.ok()??;
-        let found = self.looks.look(&repository, &self.data(), task).await?;
+        // All of it: what is slow to be found is slow to be looked at.
+        let look = async {
+            let project = tokio::fs::canonicalize(project).await.ok()?;
+            let repository = Repository::find_for(&project, task).await.ok()??;
+            self.looks.look(&repository, &self.data(), task).await
+        };
+        let found = tokio::time::timeout(LOOK_LIMIT, look).await.ok()??;
         Some(Uncommitted { included: wanted.include_uncommitted, ..found })
     }
 

@@ -1,10 +1,10 @@
 //! Work that goes in: delegate, run (delegate and wait) and retry.
 
 use std::path::{Path, absolute};
-use std::time::Duration;
 
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::Submission;
+use nexus_core::uncommitted::ANSWER_LIMIT;
 use nexus_core::view::Status;
 use rmcp::RoleServer;
 use rmcp::model::CallToolResult;
@@ -17,16 +17,13 @@ use crate::fault::{Fault, error};
 use crate::progress::report;
 use crate::server::Server;
 
-/// How long a delegation waits to hear of uncommitted changes: in a big repository the answer comes without them.
-const LOOK_LIMIT: Duration = Duration::from_secs(1);
-
 pub(super) async fn delegate(server: &Server, args: Delegate) -> Result<Delegated, Fault> {
     let mut submission = submission(args, server.directory.as_ref().map(|path| path.as_path()))?;
     submission.parent_task_id = server.scope.as_ref().map(|scope| scope.task);
     let accepted = server.client.submit(&submission).await?;
     let changes = match accepted.duplicate {
         true => None,
-        false => server.client.uncommitted(accepted.task_id, LOOK_LIMIT).await,
+        false => server.client.uncommitted(accepted.task_id, ANSWER_LIMIT).await,
     };
     Ok(Delegated::new(accepted, "Task delegated successfully").with_changes(changes))
 }

@@ -7,12 +7,16 @@ use nexus_core::company::Company;
 use nexus_core::id::TaskId;
 use nexus_core::refusal::Refusal;
 
+use super::overview::find;
 use crate::node::Node;
 
 /// Looks at them, where the task's agent will work in a clone or a worktree.
 pub(super) async fn look(node: &Node, company: &Company, task: &str) -> Result<ProjectChanges, Refusal> {
-    let id: TaskId = task.parse().map_err(|_| Refusal::not_found(task))?;
-    let task = node.bus.known(id).await?.ok_or_else(|| Refusal::not_found(task))?;
+    let id: TaskId = match task.parse() {
+        Ok(id) => id,
+        Err(_) => find(node, task).await?.task_id,
+    };
+    let task = node.bus.known(id).await?.ok_or_else(|| Refusal::not_found(&id.to_string()))?;
     let policy = company.departments.get(&task.department);
     // What can't be protected as it has to be isn't run at all.
     let plan = policy.and_then(|policy| Some((policy, node.protector.plan(policy).ok()?)));

@@ -21,6 +21,7 @@ mod proxy;
 mod quarantine;
 mod reload;
 mod retry;
+mod shortened;
 mod stop;
 mod supervision;
 mod support;

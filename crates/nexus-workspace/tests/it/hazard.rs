@@ -8,7 +8,7 @@ use nexus_process::{Command, capture, user_environment};
 
 use crate::support::{Place, completed, git, task};
 
-async fn mkfifo(path: &Path) {
+pub(crate) async fn mkfifo(path: &Path) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let _ = std::fs::remove_file(path);
     let command = Command::new("mkfifo", path.parent().unwrap()).args([path]).env(user_environment(&[]));

@@ -5,10 +5,11 @@ use std::path::Path;
 use nexus_core::department::{Wanted, WorkspaceMode};
 use nexus_core::event::WorkspaceReport;
 use nexus_core::id::TaskId;
-use nexus_core::uncommitted::Uncommitted;
+use nexus_core::uncommitted::{LOOK_LIMIT, Uncommitted};
 use nexus_workspace::How::{self, Already, Rebased};
 use nexus_workspace::{Finish, Method, NotApplied, Prepared, WorkspaceError};
 
+use crate::hazard::mkfifo;
 use crate::support::{Place, canary, completed, git, task};
 
 const MODES: [WorkspaceMode; 2] = [WorkspaceMode::Clone, WorkspaceMode::Worktree];
@@ -127,6 +128,20 @@ async fn each_look_sees_what_is_there_by_then() {
     place.write("newer", "new\n");
     assert_eq!(look(id).await.map(|found| found.changes), Some(2));
     assert_eq!(look(id).await.map(|found| found.changes), Some(3));
+}
+
+#[tokio::test]
+async fn a_look_ends_in_time_though_git_does_not() {
+    let place = edited().await;
+    // Git opens it as the first thing it does, and waits for a writer.
+    let pipe = place.directory.path().join("pipe");
+    mkfifo(&pipe).await;
+    let config = place.project.join(".git/config");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}[include]\n\tpath = {}\n", pipe.display())).unwrap();
+    let look = place.workspaces.uncommitted(including(WorkspaceMode::Clone), task(), &place.project);
+    let found = tokio::time::timeout(LOOK_LIMIT * 5, look).await.expect("git is not waited for");
+    assert_eq!(found, None);
 }
 
 #[tokio::test]

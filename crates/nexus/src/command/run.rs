@@ -8,6 +8,7 @@ use nexus_core::api::{CancelRequest, TaskStatus};
 use nexus_core::id::TaskId;
 use nexus_core::log::Stream;
 use nexus_core::task::Submission;
+use nexus_core::uncommitted::LOOK_LIMIT;
 use nexus_core::view::Status;
 use tokio::time::{Instant, sleep};
 
@@ -79,8 +80,7 @@ struct Run<'a> {
     heard: Instant,
 }
 
-/// How long a run looks for uncommitted changes; and how much of that the end of its task waits for.
-const LOOK_LIMIT: Duration = Duration::from_secs(2);
+/// How long the end of its task waits for a look at uncommitted changes that goes on.
 const LAST_LOOK: Duration = Duration::from_millis(500);
 
 async fn look(client: Client, task: TaskId) {

@@ -1,12 +1,12 @@
 //! Commands about tasks: delegate, status, list, logs, cancel, retry.
 
 use std::io::{IsTerminal as _, Read};
-use std::time::Duration;
 
 use nexus_core::api::{Accepted, AnswerRequest, CancelRequest, ListRequest, ProjectChanges};
 use nexus_core::id::Priority;
 use nexus_core::refusal::Refusal;
 use nexus_core::task::{MAX_DESCRIPTION, Submission};
+use nexus_core::uncommitted::ANSWER_LIMIT;
 use nexus_core::view::Status;
 use serde_json::Value;
 
@@ -66,7 +66,7 @@ pub(super) async fn delegate(place: &PlaceArgs, output: Output, args: TaskArgs) 
     }
     let changes = match accepted.duplicate {
         true => None,
-        false => client.uncommitted(accepted.task_id, LOOK_LIMIT).await,
+        false => client.uncommitted(accepted.task_id, ANSWER_LIMIT).await,
     };
     if output.is_json() {
         show::json(&delegated(&accepted, changes.as_ref()), output);
@@ -83,9 +83,6 @@ fn delegated(accepted: &Accepted, changes: Option<&ProjectChanges>) -> Value {
     }
     answer
 }
-
-/// How long `delegate` stays to hear of uncommitted changes.
-const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
 /// Says which uncommitted changes of its project a task leaves out or includes.
 pub(super) fn say_uncommitted(changes: Option<ProjectChanges>) {

@@ -9,7 +9,14 @@ use crate::support::within;
 impl Wire {
     /// Asks the server for something that takes no more than a subject, and returns its answer; null: it has none.
     pub(crate) async fn request(&mut self, subject: &str) -> Value {
-        self.say(&format!("SUB _INBOX.wire 2\r\nUNSUB 2 1\r\nPUB {subject} _INBOX.wire 0\r\n\r\n")).await;
+        self.ask(subject, "").await
+    }
+
+    /// Asks with a payload, and returns the answer; null: it is none, or a refusal.
+    pub(crate) async fn ask(&mut self, subject: &str, payload: &str) -> Value {
+        let length = payload.len();
+        self.say(&format!("SUB _INBOX.wire 2\r\nUNSUB 2 1\r\nPUB {subject} _INBOX.wire {length}\r\n{payload}\r\n"))
+            .await;
         within("an answer", async {
             loop {
                 let line = self.line().await;
