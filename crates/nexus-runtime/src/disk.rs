@@ -1,14 +1,18 @@
-//! Room on the disk of the data directory: what ended attempts have left there goes when it is short, and what is big is named.
+//! Room on the disk of the data directory. When the disk is short, the files that ended attempts left there are removed; the
+//! biggest places are named.
 
 use std::path::{Path, PathBuf};
 
 use nexus_core::id::TaskId;
 use nexus_process::Space;
+use nexus_workspace::Workspaces;
 
 /// A home is worth its session until it holds this much of a disk that is full.
 const BIG_HOME: u64 = 16 << 20;
-/// Entries that are looked at for what is big: on a full disk somebody waits for the answer.
+/// Entries that are looked at in one place, or in all together: on a full disk somebody waits for the answer.
 const LOOKED_AT: usize = 200_000;
+/// Entries that are looked at in each of many places.
+const LEAST_SHARE: usize = 100;
 /// Places that are named, and the least that each of them holds.
 const NAMED: usize = 3;
 const WORTH_NAMING: u64 = 1 << 20;
@@ -32,14 +36,19 @@ pub(crate) fn remembered(data_dir: &Path) -> Vec<TaskId> {
 /// Makes room on a full disk by what an attempt that has ended left in its temporary directory, and then by its home, if that is
 /// big. Says what was removed; none: there was room, or nothing to remove.
 pub(crate) fn make_room(data_dir: &Path, task: TaskId) -> Option<String> {
-    let private = private(data_dir, task);
+    remove_left(&private(data_dir, task), || is_short(data_dir))
+}
+
+fn remove_left(private: &Path, is_short: impl Fn() -> bool) -> Option<String> {
     let mut removed = Vec::new();
     for (part, least) in [("tmp", 1), ("home", BIG_HOME)] {
-        if !is_short(data_dir) {
+        if !is_short() {
             break;
         }
         let place = private.join(part);
-        let size = size(&place, &mut LOOKED_AT.clone());
+        // The directory itself is there again with the next attempt.
+        let mut left = LOOKED_AT;
+        let size: u64 = children(&place).map(|child| size(&child, &mut left)).sum();
         if size < least {
             continue;
         }
@@ -61,22 +70,32 @@ pub fn make_room_to_start(data_dir: &Path) -> Vec<String> {
     remembered(data_dir).into_iter().filter_map(|task| make_room(data_dir, task)).collect()
 }
 
-/// What holds most of a data directory, as a text such as `private/0198.../home (3.2 GiB)`; none: nothing is big.
+/// The places that hold most of a data directory, as a text such as `private/0198.../home (3.2 GiB)`; none: nothing is big.
 #[must_use]
 pub fn biggest(data_dir: &Path) -> Option<String> {
-    let mut left = LOOKED_AT;
+    biggest_of(data_dir, LOOKED_AT)
+}
+
+fn biggest_of(data_dir: &Path, mut left: usize) -> Option<String> {
     let mut places: Vec<(u64, PathBuf)> = Vec::new();
+    let mut unknown: Vec<PathBuf> = Vec::new();
     for part in children(data_dir) {
         match part.file_name().and_then(|name| name.to_str()) {
-            Some("private") => {
-                let parts = children(&part).into_iter().flat_map(|task| children(&task));
-                places.extend(parts.map(|place| (size(&place, &mut left), place)));
+            Some("private") => unknown.extend(children(&part).flat_map(|task| children(&task))),
+            Some("workspaces" | "layers") => unknown.extend(children(&part)),
+            Some("checkouts") => {
+                places.push((Workspaces::new(data_dir.join("workspaces")).stock().bytes, part));
             }
-            Some("workspaces") => {
-                places.extend(children(&part).into_iter().map(|place| (size(&place, &mut left), place)));
-            }
-            _ => places.push((size(&part, &mut left), part)),
+            _ => unknown.push(part),
         }
+    }
+    let count = unknown.len();
+    for (n, place) in unknown.into_iter().enumerate() {
+        // What a small place leaves of its share is for those that follow.
+        let share = (left / (count - n)).max(LEAST_SHARE);
+        let mut rest = share;
+        places.push((size(&place, &mut rest), place));
+        left = left.saturating_sub(share - rest);
     }
     places.retain(|(size, _)| *size >= WORTH_NAMING);
     places.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
@@ -88,8 +107,9 @@ pub fn biggest(data_dir: &Path) -> Option<String> {
     (!named.is_empty()).then(|| named.join(", "))
 }
 
-fn children(dir: &Path) -> Vec<PathBuf> {
-    std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
+/// A directory's entries, as many as are looked at.
+fn children(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).take(LOOKED_AT)
 }
 
 /// Bytes that a file or a directory takes on the disk, as far as `left` entries show it; links are not followed.
@@ -102,7 +122,9 @@ fn size(path: &Path, left: &mut usize) -> u64 {
         let Ok(found) = path.symlink_metadata() else { continue };
         sum = sum.saturating_add(taken(&found));
         if found.is_dir() {
-            open.extend(children(&path));
+            // More of them are never looked at.
+            let room = left.saturating_sub(open.len());
+            open.extend(children(&path).take(room));
         }
     }
     sum
@@ -145,9 +167,52 @@ mod tests {
         let said = biggest(dir.path()).unwrap();
         let expected = format!("private/{task}/tmp (3 MiB), private/{task}/home (2 MiB), history.db (1 MiB)");
         assert_eq!(said, expected);
+        // A task's layers are its own, and what checkouts use is known.
+        for (name, bytes) in [("layers/a/upper/big", 5 << 20), ("layers/b/upper/big", 4 << 20)] {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, vec![1; bytes]).unwrap();
+        }
+        let checkout = dir.path().join("checkouts/shelf/commit");
+        std::fs::create_dir_all(&checkout).unwrap();
+        std::fs::write(checkout.join("about"), format!("{}\n\n", 9_u64 << 20)).unwrap();
+        assert_eq!(biggest(dir.path()).unwrap(), "checkouts (9 MiB), layers/a (5 MiB), layers/b (4 MiB)");
         assert_eq!(remembered(dir.path()), [task]);
         // There is room: everything stays.
         assert_eq!(make_room(dir.path(), task), None);
         assert!(private(dir.path(), task).join("tmp/big").exists());
+    }
+
+    #[test]
+    fn one_place_with_many_entries_hides_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        // Whichever comes first, one is behind a place that would use up all.
+        for many in ["a", "c"].map(|name| dir.path().join("workspaces").join(name)) {
+            std::fs::create_dir_all(&many).unwrap();
+            (0..300).for_each(|n| std::fs::write(many.join(n.to_string()), "").unwrap());
+            let mut left = 50;
+            size(&many, &mut left);
+            assert_eq!(left, 0, "not all are looked at");
+        }
+        std::fs::write(dir.path().join("workspaces/b"), vec![1; 2 << 20]).unwrap();
+        std::fs::write(dir.path().join("workspaces/d"), vec![1; 1 << 20]).unwrap();
+        assert_eq!(biggest_of(dir.path(), 250).unwrap(), "workspaces/b (2 MiB), workspaces/d (1 MiB)");
+    }
+
+    #[test]
+    fn on_a_full_disk_go_temporary_files_and_big_homes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tmp, home) = (dir.path().join("tmp"), dir.path().join("home"));
+        std::fs::create_dir(&tmp).unwrap();
+        std::fs::create_dir(&home).unwrap();
+        std::fs::write(home.join("session"), vec![1; 1 << 20]).unwrap();
+        assert_eq!(remove_left(dir.path(), || true), None, "an empty directory is nothing to remove");
+        std::fs::write(tmp.join("file"), vec![1; 1 << 20]).unwrap();
+        let said = remove_left(dir.path(), || true).unwrap();
+        assert!(said.ends_with(&format!("{} (1 MiB)", tmp.display())), "{said}");
+        assert!(!tmp.exists() && home.join("session").exists());
+        std::fs::write(home.join("cache"), vec![1; 17 << 20]).unwrap();
+        let said = remove_left(dir.path(), || true).unwrap();
+        assert!(said.ends_with(&format!("{} (18 MiB)", home.display())) && !home.exists(), "{said}");
     }
 }

@@ -1,12 +1,14 @@
 //! Forgets tasks whose history has expired: first in the ledger, then in the read model, a batch at a time; and what was
 //! private to tasks that are over.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use nexus_core::company::Company;
+use nexus_core::id::TaskId;
 
 use crate::node::Node;
 
@@ -22,17 +24,27 @@ const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
 pub(crate) async fn keep_room(node: Arc<Node>) {
     let mut ticks = tokio::time::interval(LOOK_FOR_ROOM);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // Tasks that have nothing to be removed. What another attempt of them leaves is seen to at its end.
+    let mut small: HashSet<TaskId> = HashSet::new();
     loop {
         ticks.tick().await;
         if !node.protector.is_short() {
+            small.clear();
             continue;
         }
         tidy(&node, true).await;
         for task in node.protector.remembered() {
+            if small.contains(&task) {
+                continue;
+            }
             let Some(_taking) = node.board.take_up_idle(task) else { continue };
             if let Some(removed) = node.protector.make_room(task).await {
                 tracing::warn!(%task, "{removed}");
             }
+            if !node.protector.is_short() {
+                break;
+            }
+            small.insert(task);
         }
     }
 }
