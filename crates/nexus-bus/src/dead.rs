@@ -33,18 +33,22 @@ impl Bus {
             if about >= failed.seq {
                 return Ok(false);
             }
-            let Some((history, left_out)) = self.history(failed).await? else { return Ok(false) };
             let Some(entry) = self.last_entry(id).await? else { return Ok(false) };
             let traceparent = entry.task.traceparent.clone();
-            let letter = DeadTask {
+            let mut letter = DeadTask {
                 v: STORED_VERSION,
                 task: entry.task,
                 failure: failure.clone(),
                 attempts: failed.event.attempt,
-                history,
-                left_out,
+                history: Vec::new(),
+                left_out: 0,
                 at: failed.event.at,
             };
+            // The task came in one message itself: the history has what that has left of another one.
+            let rest = serde_json::to_vec(&letter).map_or(0, |json| json.len());
+            let limit = MAX_HISTORY.min(self.payload_limit().saturating_sub(rest));
+            let Some((history, left_out)) = self.history(failed, limit).await? else { return Ok(false) };
+            (letter.history, letter.left_out) = (history, left_out);
             let kind = "nexus.dead.task";
             let message = outgoing(subject.clone(), kind, &id.to_string(), letter.at, traceparent.as_deref(), &letter)?;
             let mut message = message.expecting(&subject, expect);
@@ -83,9 +87,8 @@ impl Bus {
     }
 
     /// A task's events up to the one with which it failed, and how many found no room; none if that isn't the last.
-    async fn history(&self, failed: &Last) -> Result<Option<(Vec<Event>, u64)>, BusError> {
+    async fn history(&self, failed: &Last, limit: usize) -> Result<Option<(Vec<Event>, u64)>, BusError> {
         let subject = subject::event(&failed.event.department, failed.event.task_id);
-        let limit = MAX_HISTORY.min(self.nats.server_info().max_payload / 2);
         let (mut history, mut left_out, mut last) = (Vec::new(), 0, 0);
         loop {
             let (page, more) = self.read(subject::TASKS, &subject, last + 1, PAGE).await?;

@@ -1,9 +1,13 @@
-//! What one message of this broker can hold (`max_payload`), and cutting to it what may be longer.
+//! The size of one message of this broker (`max_payload`), and cutting to it what may be longer.
 
+use nexus_core::dead::shorten;
+use nexus_core::event::Event;
 use nexus_core::log::ChunkLine;
 
 use crate::bus::Bus;
 use crate::error::BusError;
+use crate::ledger::event_message;
+use crate::publish::Outgoing;
 
 /// Kept for a message's headers, and for what its payload says besides its text.
 const ENVELOPE: usize = 4 * 1024;
@@ -29,6 +33,17 @@ impl Bus {
     pub(crate) fn check_entry(&self, bytes: usize) -> Result<(), BusError> {
         let limit = self.payload_limit().saturating_sub(GROWTH);
         if bytes > limit { Err(BusError::TooLong { bytes, limit }) } else { Ok(()) }
+    }
+
+    /// The message of an event; without its outputs where these don't fit, as JSON makes up to six bytes of one. The log has them.
+    pub(crate) fn fitting_event(&self, event: &Event, traceparent: Option<&str>) -> Result<Outgoing, BusError> {
+        let (message, limit) = (event_message(event, traceparent)?, self.payload_limit());
+        if message.payload.len() <= limit {
+            return Ok(message);
+        }
+        let mut short = vec![event.clone()];
+        shorten(&mut short, limit);
+        short.first().map_or(Ok(message), |event| event_message(event, traceparent))
     }
 }
 

@@ -122,7 +122,7 @@ impl Bus {
             v: STORED_VERSION,
             subject: subject.to_owned(),
             refusal,
-            payload: String::from_utf8_lossy(&payload[..payload.len().min(KEPT)]).into_owned(),
+            payload: String::from_utf8_lossy(&payload[..payload.len().min(KEPT).min(self.text_limit())]).into_owned(),
             at: now,
         };
         let id = uuid::Uuid::now_v7().to_string();

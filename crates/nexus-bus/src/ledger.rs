@@ -122,14 +122,14 @@ impl Bus {
 
     /// Publishes an event that expects the task's last one to have the sequence `expect` (0: none); returns its own.
     pub async fn append(&self, event: &Event, expect: u64, traceparent: Option<&str>) -> Result<u64, BusError> {
-        self.publish(&self.fenced(event_message(event, traceparent)?, expect)).await
+        self.publish(&self.fenced(self.fitting_event(event, traceparent)?, expect)).await
     }
 
     /// The same, and a queue entry with it, atomically (and so at the next sequence): the task is back in the queue, before
     /// all others when it was interrupted. Returns the event's sequence.
     pub async fn append_and_queue(&self, event: &Event, expect: u64, entry: &QueueEntry) -> Result<u64, BusError> {
         let lane = Lane::after(&event.what, entry.task.priority);
-        let event = self.fenced(event_message(event, entry.task.traceparent.as_deref())?, expect);
+        let event = self.fenced(self.fitting_event(event, entry.task.traceparent.as_deref())?, expect);
         let queued = queue_message(entry, lane)?;
         let seq = self.publish_all(subject::TASKS, &[event, queued]).await?;
         self.wake(&entry.task.department, lane).await;
@@ -188,7 +188,7 @@ impl Bus {
         entry: &QueueEntry,
         at: Timestamp,
     ) -> Result<u64, BusError> {
-        let event = self.fenced(event_message(event, entry.task.traceparent.as_deref())?, expect);
+        let event = self.fenced(self.fitting_event(event, entry.task.traceparent.as_deref())?, expect);
         let due = scheduled(queue_message(entry, entry.task.priority.into())?, entry.task.id, at);
         let last = self.publish_all(subject::TASKS, &[event, due]).await?;
         Ok(last - 1)

@@ -1,5 +1,6 @@
 //! Publishing with proof: one message or an atomic batch, by compare-and-set, resolved when an answer was lost.
 
+use async_nats::client::PublishErrorKind;
 use async_nats::jetstream::response::Response;
 use async_nats::{HeaderName, Request, RequestErrorKind};
 use bytes::Bytes;
@@ -106,10 +107,12 @@ impl Bus {
         };
         for (position, message) in before.iter().enumerate() {
             let headers = mark(&message.headers, position);
-            self.nats
-                .publish_with_headers(message.subject.clone(), headers, message.payload.clone())
-                .await
-                .map_err(unreachable)?;
+            let published =
+                self.nats.publish_with_headers(message.subject.clone(), headers, message.payload.clone()).await;
+            published.map_err(|error| match error.kind() {
+                PublishErrorKind::MaxPayloadExceeded => BusError::Refused(error.to_string()),
+                _ => unreachable(error),
+            })?;
         }
         let mut headers = mark(&last.headers, before.len());
         if batch.is_some() {

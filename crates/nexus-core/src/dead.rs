@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, Failure, Outcome, What};
+use crate::event::{Event, Failure, What};
 use crate::task::Task;
 
 /// A task that failed and is not tried again, with what happened to it; there is one for a task at most, until it is
@@ -70,12 +70,7 @@ fn forget_output(event: &mut Event) -> bool {
         What::Cancelled { outcome: Some(outcome), .. } => outcome,
         _ => return false,
     };
-    if outcome.output.is_empty() && outcome.error_output.is_empty() {
-        return false;
-    }
-    let kept = std::mem::take(outcome);
-    *outcome = Outcome { output: String::new(), error_output: String::new(), truncated: true, ..kept };
-    true
+    outcome.forget_outputs()
 }
 
 #[cfg(test)]

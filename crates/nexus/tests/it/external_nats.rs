@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 
+use crate::support::processes::until;
 use crate::support::server::Server;
 use crate::support::{Company, Place, at};
 
@@ -107,6 +108,17 @@ fn small_messages_lose_nothing() {
     assert_eq!((numbers.len(), numbers.last()), (30000, Some(&"30000")));
     assert_eq!(log.matches('x').count(), 100_000);
     assert_eq!(log.lines().last(), Some("end"));
+    // One that takes most of a message itself, and prints as its last words what JSON makes six bytes of: three times in vain.
+    let script = format!("# {}\nhead -c 16000 /dev/zero; head -c 16000 /dev/zero >&2; exit 3", "z".repeat(36_000));
+    let id = company.run_reading(&["delegate", "--max-attempts", "3", "-"], script.as_bytes()).done();
+    let answer = company.ended(id.trim());
+    let ended = (at(&answer, "task.status"), at(&answer, "task.attempt"), at(&answer, "task.result.truncated"));
+    assert_eq!(ended, (&"failed".into(), &3.into(), &true.into()), "{answer:#}");
+    let kept = |stream: &serde_json::Value| stream["name"] == "NEXUS_DEAD" && stream["state"]["messages"] == 1;
+    until("its dead letter", || {
+        let streams = server.monitor("jsz?streams=true");
+        streams["account_details"][0]["stream_detail"].as_array()?.iter().any(kept).then_some(())
+    });
     // A task that is too long is refused before it is queued.
     let long = company.run_reading(&["delegate", "-"], "y".repeat(100_000).as_bytes());
     long.fails(2, &["max_payload", "put the text into a file"]);
