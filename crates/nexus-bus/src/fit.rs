@@ -15,12 +15,13 @@ const ENVELOPE: usize = 4 * 1024;
 const GROWTH: usize = 20 * 1024;
 /// JSON makes at most this many bytes of one.
 const WIDEST: usize = 6;
-/// What a line says besides its text.
+/// Bytes of a line's JSON besides its text.
 const A_LINE: usize = 32;
 
 impl Bus {
     /// Bytes that the payload of one message can have.
-    pub(crate) fn payload_limit(&self) -> usize {
+    #[must_use]
+    pub fn payload_limit(&self) -> usize {
         self.nats.max_payload().saturating_sub(ENVELOPE)
     }
 
@@ -47,7 +48,7 @@ impl Bus {
     }
 }
 
-/// Lines in as many parts as `limit` bytes of JSON for each demand; a line that is too long by itself becomes several.
+/// Splits lines into parts of at most `limit` bytes of JSON each. A line that is too long by itself is split as well.
 pub(crate) fn parts(lines: Vec<ChunkLine>, limit: usize) -> Vec<Vec<ChunkLine>> {
     let widest: usize = lines.iter().map(|line| line.text.len() * WIDEST + A_LINE).sum();
     if widest <= limit {

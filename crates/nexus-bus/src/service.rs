@@ -54,7 +54,10 @@ pub struct Ask {
 
 /// The way to answer one question. Dropped without an answer, the asker runs into a time-out.
 #[derive(Debug)]
-pub struct Responder(Request);
+pub struct Responder {
+    request: Request,
+    endpoint: &'static str,
+}
 
 /// The endpoints; they vanish when this is dropped.
 #[derive(Debug)]
@@ -130,7 +133,7 @@ async fn read(name: &'static str, mut endpoint: Endpoint, sender: mpsc::Sender<A
         let header = request.message.headers.as_ref().and_then(|headers| headers.get("traceparent"));
         let traceparent = header.map(|value| value.as_str().to_owned()).filter(|text| is_traceparent(text));
         let payload = request.message.payload.clone();
-        let answer = Responder(request);
+        let answer = Responder { request, endpoint: name };
         match parse(name, &payload) {
             Ok(question) => {
                 if sender.send(Ask { question, traceparent, answer }).await.is_err() {
@@ -173,24 +176,32 @@ fn parse(name: &str, payload: &[u8]) -> Result<Question, Refusal> {
 impl Responder {
     /// Sends the answer; a refusal also sets NATS's service error headers.
     pub async fn reply<T: Serialize>(self, result: Result<T, Refusal>) {
-        let mut headers = HeaderMap::new();
-        if let Err(refusal) = &result {
-            headers.insert("Nats-Service-Error", refusal.message.replace(['\r', '\n'], " ").as_str());
-            headers.insert("Nats-Service-Error-Code", code(refusal.kind));
-        }
+        let headers = result.as_ref().err().map(headers_of).unwrap_or_default();
         let payload = serde_json::to_vec(&Reply::from(result)).unwrap_or_default();
         let bytes = payload.len();
-        let Err(error) = self.0.respond_with_headers(Ok(payload.into()), headers).await else { return };
+        let Err(error) = self.request.respond_with_headers(Ok(payload.into()), headers).await else { return };
         tracing::debug!("an answer could not be sent: {error}");
         // Silence would be taken for a company that is gone.
         let refusal =
-            Refusal::new(RefusalKind::Limit, format!("the answer has {bytes} bytes, more than NATS takes: {error}"))
-                .with_help("ask for fewer at a time (--limit), or raise max_payload of the server");
+            Refusal::new(RefusalKind::Limit, format!("the answer has {bytes} bytes, more than NATS takes: {error}"));
+        let refusal = refusal.with_help(match self.endpoint {
+            "list" => "ask for fewer at a time (--limit), or raise max_payload of the server",
+            _ => "raise max_payload of the server",
+        });
+        let headers = headers_of(&refusal);
         let payload = serde_json::to_vec(&Reply::<()>::from(Err(refusal))).unwrap_or_default();
-        if let Err(error) = self.0.respond_with_headers(Ok(payload.into()), HeaderMap::new()).await {
+        if let Err(error) = self.request.respond_with_headers(Ok(payload.into()), headers).await {
             tracing::debug!("nor could that be said: {error}");
         }
     }
+}
+
+/// NATS's headers of a service's error.
+fn headers_of(refusal: &Refusal) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Service-Error", refusal.message.replace(['\r', '\n'], " ").as_str());
+    headers.insert("Nats-Service-Error-Code", code(refusal.kind));
+    headers
 }
 
 /// HTTP's codes, as NATS services use them by convention.

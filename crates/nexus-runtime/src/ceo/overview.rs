@@ -14,6 +14,9 @@ use crate::gate::{gate, waits};
 use crate::historian::refused;
 use crate::node::Node;
 
+/// Bytes of a status beside the task: its last line, what its agent asks for, and why it waits.
+const LIVE: usize = 8 * 1024;
+
 /// The task that an id, or an unambiguous beginning of one, names.
 pub(super) async fn find(node: &Node, task: &str) -> Result<TaskView, Refusal> {
     let history = match node.historian.current().await {
@@ -45,9 +48,21 @@ pub(super) async fn status(node: &Node, task: &str) -> Result<TaskStatus, Refusa
     } else {
         None
     };
+    let task = fitting(task, node.bus.payload_limit());
     let is_due = task.not_before.is_none_or(|due| due <= Timestamp::now());
     let waits = if task.status == Status::Queued && is_due { waits(node, &task.department) } else { None };
     Ok(TaskStatus { task, live, waits })
+}
+
+/// A task whose status fits into one answer: without the outputs of its result where these are too long.
+fn fitting(mut task: TaskView, limit: usize) -> TaskView {
+    // Whatever else the answer says.
+    let limit = limit.saturating_sub(LIVE);
+    let bytes = serde_json::to_vec(&task).map_or(0, |json| json.len());
+    if let Some(result) = task.result.as_mut().filter(|_| bytes > limit) {
+        result.forget_outputs();
+    }
+    task
 }
 
 pub(super) async fn list(node: &Node, request: &ListRequest) -> Result<TaskPage, Refusal> {
