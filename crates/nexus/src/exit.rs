@@ -132,9 +132,14 @@ impl std::fmt::Display for Exit {
 
 impl From<BusError> for Exit {
     fn from(error: BusError) -> Self {
-        let denied = matches!(error, BusError::Denied { .. } | BusError::Forbidden(_));
+        let code = match error {
+            BusError::Denied { .. } | BusError::Forbidden(_) => Some(Code::Denied),
+            // Nothing that passes by itself: a run is not to wait for it.
+            BusError::Unfit { .. } => Some(Code::Refused),
+            _ => None,
+        };
         let exit = Self::from(Refusal::from(error));
-        if denied { Self { code: Code::Denied, ..exit } } else { exit }
+        Self { code: code.unwrap_or(exit.code), ..exit }
     }
 }
 

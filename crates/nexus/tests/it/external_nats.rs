@@ -46,6 +46,7 @@ fn is_refused(settings: &str, code: i32, said: &[&str]) {
     let place = Place::new();
     let asked = std::time::Instant::now();
     place.run(&["up", "--listen", "127.0.0.1:0", "--nats", &server.url()]).fails(code, said);
+    place.run(&["--nats", &server.url(), "run", "true"]).fails(code, said);
     assert!(asked.elapsed().as_secs() < 20, "{:?}", asked.elapsed());
     place.run(&["--nats", &server.url(), "doctor"]).fails_on_stdout(9, said);
 }
@@ -62,12 +63,12 @@ fn account(limits: &str) -> String {
 
 #[test]
 fn a_server_that_is_not_fit_is_refused_with_the_way_out() {
-    is_refused(USER, 6, &["no JetStream", "jetstream {}"]);
+    is_refused(USER, 4, &["no JetStream", "jetstream {}"]);
     let jetstream = format!("jetstream {{ store_dir: \"ROOT/store\" }}\n{USER}\n");
-    is_refused(&format!("max_payload: 16KB\n{jetstream}"), 6, &["16384 bytes", "max_payload"]);
-    is_refused(&account("{ max_streams: 2 }"), 6, &["may have 2 streams", "max_streams"]);
-    is_refused(&account("{ max_bytes_required: true }"), 6, &["max_bytes_required"]);
-    is_refused(&account("{ max_file: 100MB }"), 6, &["may store 100 MiB", "max_file"]);
+    is_refused(&format!("max_payload: 16KB\n{jetstream}"), 4, &["16384 bytes", "max_payload"]);
+    is_refused(&account("{ max_streams: 2 }"), 4, &["may have 2 streams", "max_streams"]);
+    is_refused(&account("{ max_bytes_required: true }"), 4, &["max_bytes_required"]);
+    is_refused(&account("{ max_file: 100MB }"), 4, &["may store 100 MiB", "max_file"]);
 }
 
 #[test]
