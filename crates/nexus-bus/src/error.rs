@@ -25,8 +25,8 @@ pub enum BusError {
     /// The server or its account is not one that a company can work with.
     #[error("{what}")]
     Unfit { what: String, help: String },
-    /// More than the broker takes in one message.
-    #[error("the task has {bytes} bytes, and this NATS server takes {limit} of one (max_payload)")]
+    /// More than fits into one message.
+    #[error("this has {bytes} bytes; at most {limit} fit into a message of this NATS server")]
     TooLong { bytes: usize, limit: usize },
     #[error("the broker refused: {0}")]
     Refused(String),

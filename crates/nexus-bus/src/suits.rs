@@ -1,4 +1,4 @@
-//! Whether a NATS server that is somebody else's is fit for a company: its size of messages, its JetStream, and what this user may.
+//! The check of a NATS server that somebody else runs: the size of its messages, its JetStream, and the permissions of the user.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const STREAMS: [&str; 6] =
     [subject::TASKS, subject::LOGS, subject::DEAD, subject::INBOX, subject::LEASES, subject::MESSAGES];
 
 /// One of each kind of subject that a company publishes to. Those that streams store carry a header by which these refuse them.
-const PUBLISHED: [&str; 22] = [
+const PUBLISHED: [&str; 24] = [
     "nexus.queue.probe.0.probe",
     "nexus.event.probe.probe",
     "nexus.schedule.probe",
@@ -37,10 +37,12 @@ const PUBLISHED: [&str; 22] = [
     "nexus.ceo.probe",
     "$KV.nexus_lease.probe",
     "$JS.API.INFO",
+    "$JS.API.STREAM.NAMES",
     "$JS.API.STREAM.INFO.NEXUS_PROBE",
     "$JS.API.STREAM.CREATE.NEXUS_PROBE",
     "$JS.API.STREAM.UPDATE.NEXUS_PROBE",
     "$JS.API.STREAM.PURGE.NEXUS_PROBE",
+    "$JS.API.DIRECT.GET.NEXUS_PROBE",
     "$JS.API.CONSUMER.CREATE.NEXUS_PROBE.probe",
     "$JS.API.CONSUMER.MSG.NEXT.NEXUS_PROBE.probe",
     "$JS.ACK.NEXUS_PROBE.probe.1.1.1.1.1",
@@ -73,7 +75,7 @@ impl Bus {
         enough(&account, &there, options)
     }
 
-    /// Tries what the user has to be allowed. Nothing is stored or changed by it.
+    /// Tries everything that the user has to be allowed to do. Nothing is stored or changed by it.
     async fn may(&self) -> Result<(), BusError> {
         let mut subscriptions = Vec::new();
         for name in SUBSCRIBED {
@@ -104,7 +106,7 @@ impl Bus {
     }
 }
 
-/// What the account is limited to, held against what a company makes.
+/// Compares the limits of the account with the streams that a company creates.
 fn enough(account: &Account, there: &[String], options: &StreamOptions) -> Result<(), BusError> {
     let limits = &account.limits;
     let missing: Vec<&str> = STREAMS.into_iter().filter(|name| !there.iter().any(|known| known == name)).collect();
