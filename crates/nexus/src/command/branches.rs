@@ -262,7 +262,9 @@ async fn tidy(workspaces: Workspaces, rehearsal: bool) -> Result<(Stock, Stock),
         let removed = if rehearsal { workspaces.rehearse_tidying(true) } else { workspaces.tidy(true) }?;
         let there = workspaces.stock();
         let gone = if rehearsal { removed } else { Stock::default() };
-        let left = Stock { checkouts: there.checkouts - gone.checkouts, bytes: there.bytes - gone.bytes };
+        // Others remove and make some meanwhile.
+        let checkouts = there.checkouts.saturating_sub(gone.checkouts);
+        let left = Stock { checkouts, bytes: there.bytes.saturating_sub(gone.bytes) };
         Ok((removed, left))
     });
     let tidied = tidied.await.map_err(std::io::Error::other).and_then(|tidied: std::io::Result<_>| tidied);
