@@ -50,6 +50,8 @@ pub enum WorkspaceError {
     InUse,
     #[error("its files can't be shown here as one directory: {0}")]
     NoLayers(String),
+    #[error("it can't be opened to be read only here: {0}")]
+    NoReading(String),
     #[error("{} has more than {files} files, which are not looked through", .root.display())]
     TooMany { root: PathBuf, files: usize },
     #[error(

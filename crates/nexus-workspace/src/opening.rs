@@ -121,7 +121,7 @@ impl Workspaces {
 
     /// A plain directory as the only layer of an overlay that is to be mounted read-only: nothing in it can be changed.
     pub fn for_reading(&self, root: &Path) -> Result<Overlay, WorkspaceError> {
-        self.overlays().as_ref().map_err(|why| WorkspaceError::NoLayers(why.clone()))?;
+        self.overlays().as_ref().map_err(|why| WorkspaceError::NoReading(why.clone()))?;
         let empty = self.root.with_file_name("layers").join("empty");
         fs::create_dir_all(&empty).map_err(WorkspaceError::io("create", &empty))?;
         Ok(Overlay { lower: vec![root.to_owned()], upper: empty.clone(), work: empty, target: root.to_owned() })

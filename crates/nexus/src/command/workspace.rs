@@ -108,6 +108,9 @@ fn refused(error: &WorkspaceError, task: &TaskView) -> Exit {
         WorkspaceError::NoLayers(_) => {
             failed(error).with_help(format!("nexus path {id} makes a plain directory of them"))
         }
+        WorkspaceError::NoReading(_) => failed(error).with_help(format!(
+            "nexus path {id} says where it is; without --read-only it is opened to be changed: nexus shell {id}"
+        )),
         _ => failed(error),
     }
 }

@@ -102,4 +102,12 @@ fn a_department_can_do_without_layers() {
     assert_eq!(path.trim_end(), workspace["path"].as_str().unwrap());
     assert_eq!(std::fs::read_to_string(Path::new(path.trim_end()).join("README")).unwrap(), "hello\nchanged\n");
     assert_eq!(company.run(&["shell", &id, "--", "cat", "README"]).done(), "hello\nchanged\n");
+    // As on a machine without overlay mounts: there is no place for a trial.
+    let layers = company.path("data/layers");
+    let _ = std::fs::remove_dir_all(&layers);
+    company.write("data/layers", "");
+    let ran = company.run(&["shell", "--read-only", &id, "--", "true"]);
+    let said = ran.fails(1, &["to be read only", &format!("nexus path {id}"), "without --read-only"]);
+    assert!(!said.contains("makes a plain directory"), "{said}");
+    assert_eq!(company.run(&["shell", &id, "--", "cat", "README"]).done(), "hello\nchanged\n");
 }
