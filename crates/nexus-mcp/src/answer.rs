@@ -111,6 +111,17 @@ pub(crate) struct TaskAnswer {
     pub log_uri: String,
 }
 
+impl TaskAnswer {
+    /// The same, saying what was found when the task was delegated, unless its agent's start has told.
+    pub(crate) fn with_changes(mut self, found: Option<Uncommitted>) -> Self {
+        if self.uncommitted.is_none() {
+            self.message = found.as_ref().map(|found| about_changes(found, &self.project_path));
+            self.uncommitted = found;
+        }
+        self
+    }
+}
+
 /// What an attempt used of its model.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Usage {

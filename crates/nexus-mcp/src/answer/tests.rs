@@ -50,6 +50,19 @@ fn a_task_that_waits_and_one_that_ended() {
 }
 
 #[test]
+fn a_task_that_was_waited_for_says_its_changes_alone() {
+    let answer = || TaskAnswer::from(TaskStatus { task: view(), live: None, waits: None });
+    let found = |path: &str| Uncommitted { changes: 1, paths: vec![path.into()], ..Uncommitted::default() };
+    let said = answer().with_changes(Some(found("a.txt")));
+    let sentence =
+        "1 uncommitted change in /srv/project is left out (a.txt); include_uncommitted: true starts from them";
+    assert_eq!((said.message.as_deref(), said.uncommitted), (Some(sentence), Some(found("a.txt"))));
+    let known = answer().with_changes(Some(found("first"))).with_changes(Some(found("second")));
+    assert_eq!(known.uncommitted, Some(found("first")));
+    assert_eq!(answer().with_changes(None).message, None);
+}
+
+#[test]
 fn a_delegation() {
     let accepted = Accepted {
         task_id: view().task_id,

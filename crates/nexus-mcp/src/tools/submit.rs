@@ -39,7 +39,7 @@ pub(super) async fn run(
             .with_help("use cde_delegateTask, and ask cde_getTaskStatus for the result")
             .into());
     };
-    let Delegated { task_id: task, uncommitted, message, .. } = delegate(server, args).await?;
+    let Delegated { task_id: task, uncommitted, .. } = delegate(server, args).await?;
     let id = task.to_string();
     let ended = tokio::select! {
         ended = server.client.wait(&id, None) => ended,
@@ -49,11 +49,7 @@ pub(super) async fn run(
     };
     let ended = ended.map_err(|refusal| Fault::about(&id, &refusal))?;
     let completed = ended.task.status == Status::Completed;
-    let mut answer = TaskAnswer::from(ended);
-    if answer.uncommitted.is_none() && uncommitted.is_some() {
-        (answer.uncommitted, answer.message) = (uncommitted, Some(message));
-    }
-    let answer = value(&answer)?;
+    let answer = value(&TaskAnswer::from(ended).with_changes(uncommitted))?;
     Ok(if completed { CallToolResult::structured(answer) } else { error(&answer) })
 }
 
