@@ -11,6 +11,7 @@ use nexus_core::task::Submission;
 use nexus_core::uncommitted::LOOK_LIMIT;
 use nexus_core::view::Status;
 use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::tasks::{known, say_uncommitted, submission};
 use super::up::Signals;
@@ -87,15 +88,6 @@ async fn look(client: Client, task: TaskId) {
     say_uncommitted(client.uncommitted(task, LOOK_LIMIT).await);
 }
 
-/// Beside the run, and no longer than it.
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Run<'_> {
     async fn once(&mut self, signals: &mut Signals) -> Result<Code, Exit> {
         let (client, own) = tokio::select! {
@@ -162,7 +154,7 @@ impl Run<'_> {
             show::note("task", &format!("{id}  {}", accepted.department));
         }
         let looking = match self.whose == Whose::Ours && !std::mem::replace(&mut self.looked, true) {
-            true => Some(AbortOnDrop(tokio::spawn(look(client.clone(), accepted.task_id)))),
+            true => Some(AbortOnDropHandle::new(tokio::spawn(look(client.clone(), accepted.task_id)))),
             false => None,
         };
         let mut lines = client.follow_log(&id, self.next).await?;
@@ -172,11 +164,12 @@ impl Run<'_> {
             show::log_line(&line, line.stream == Stream::System);
         }
         let ended = client.wait(&id, None).await?;
-        if let Some(mut looking) = looking {
-            let _ = tokio::time::timeout(LAST_LOOK, &mut looking.0).await;
+        if let Some(looking) = looking {
+            let _ = tokio::time::timeout(LAST_LOOK, looking).await;
         }
         finish(&ended, self.output)
     }
+
     /// Interrupted: what was delegated is cancelled. Its id is found by its key, as every run has one.
     async fn give_up(&self, client: &Client) {
         let Some(key) = &self.submission.idempotency_key else { return };
