@@ -142,12 +142,12 @@ impl Workspaces {
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
         let (bases, checkouts) = (Bases::beside(&root), Checkouts::beside(&root));
-        let (in_place, locks, bounds) = (InPlace::beside(&root), Locks::default(), Bounds::default());
+        let (in_place, locks, bounds) = (InPlace::beside(&root), Locks::default(), Bounds::NONE);
         let (overlays, looks) = (OnceLock::new(), Arc::default());
         Self { root, bases, in_place, checkouts, locks, bounds, overlays, looks }
     }
 
-    /// With other bounds for prepared checkouts that no workspace is made of.
+    /// With bounds for prepared checkouts that no workspace is made of. Without, only [`Workspaces::tidy`] of all removes any.
     #[must_use]
     pub fn bounded(self, bounds: Bounds) -> Self {
         Self { bounds, ..self }

@@ -130,7 +130,7 @@ async fn a_company_that_ended_before_it_wrote_or_knew_of_the_letter_has_one_all_
 /// A second node on the same ledger, with a history of its own.
 async fn second(server: &Server, company: Company, dir: &std::path::Path) -> Runtime {
     let options = RuntimeOptions {
-        checkouts: nexus_workspace::Bounds::default(),
+        checkouts: nexus_workspace::Bounds::NONE,
         node: NodeId::new(format!("second-{}", uuid::Uuid::now_v7())).unwrap(),
         data_dir: dir.to_owned(),
         history_url: format!("sqlite:{}", dir.join("history.db").display()),

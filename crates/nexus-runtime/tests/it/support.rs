@@ -95,7 +95,7 @@ impl Server {
     ) -> Office {
         let bus = within("a connection", Bus::connect(access, "nexus")).await.unwrap();
         let options = RuntimeOptions {
-            checkouts: nexus_workspace::Bounds::default(),
+            checkouts: nexus_workspace::Bounds::NONE,
             node: node.clone(),
             data_dir: dir.to_owned(),
             history_url: format!("sqlite:{}", dir.join("history.db").display()),

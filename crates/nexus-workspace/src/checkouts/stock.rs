@@ -24,10 +24,9 @@ pub struct Bounds {
     pub age: Duration,
 }
 
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { bytes: 20 << 30, age: Duration::from_secs(14 * 24 * 3600) }
-    }
+impl Bounds {
+    /// No bounds.
+    pub const NONE: Self = Self { bytes: u64::MAX, age: Duration::MAX };
 }
 
 /// A number of prepared checkouts, and what they use.
