@@ -22,7 +22,6 @@ pub use conf::Sync;
 pub use error::BrokerError;
 pub use install::{InstallError, Installed, WayFailed, install};
 pub use lock::{DataDir, DataDirLock, LockError};
-pub use nexus_process::Space;
 pub use progress::{Progress, Way};
 pub use status::{BrokerStatus, Running, status};
 pub use store::Store;

@@ -34,7 +34,7 @@ pub(crate) fn has_room(data_dir: &Path) -> Result<(), Exit> {
         Err(Exit::failure(format!("the data directory {} can't be used: {why}", data_dir.display()))
             .with_help("the next start goes on with all that is there; or name another one with --data-dir"))
     };
-    match nexus_broker::Space::of(there) {
+    match nexus_process::Space::of(there) {
         Some(space) if space.read_only => refused("its disk can only be read; mount it to be written".to_owned()),
         Some(space) if space.free < TO_BEGIN => {
             let free = space.free / 1024;

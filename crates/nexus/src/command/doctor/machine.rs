@@ -4,9 +4,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use nexus_broker::Space;
 use nexus_core::company::Company;
-use nexus_process::{ENOUGH, open_files};
+use nexus_process::{ENOUGH, Space, open_files};
 
 use super::Level;
 
