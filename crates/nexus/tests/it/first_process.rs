@@ -3,14 +3,25 @@
 #![expect(clippy::disallowed_types, reason = "a namespace, as a container engine makes one")]
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
 
 use crate::support::Place;
 use crate::support::processes::{signal, until};
 
-const NAMESPACES: [&str; 4] = ["-p", "-f", "-m", "--mount-proc"];
+/// What is killed first takes the rest with it.
+const NAMESPACES: [&str; 5] = ["-p", "-f", "-m", "--mount-proc", "--kill-child"];
+
+/// A company in namespaces, which ends with the test, however that ends.
+struct Contained(Child);
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 #[test]
 fn it_reaps_what_is_left_to_it() {
@@ -28,10 +39,10 @@ fn it_reaps_what_is_left_to_it() {
             None => command.env_remove(name),
         };
     }
-    let mut company = command.current_dir(place.path("project")).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(company.stdout.take().unwrap()).lines();
+    let mut company = Contained(command.current_dir(place.path("project")).stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(company.0.stdout.take().unwrap()).lines();
     assert!(lines.next().unwrap().unwrap().starts_with("nexus ready "));
-    let children = format!("/proc/{0}/task/{0}/children", company.id());
+    let children = format!("/proc/{0}/task/{0}/children", company.0.id());
     let first: u32 = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
     // As somebody does who starts something in the background by `docker exec`.
     let said = place.path("said");
@@ -48,7 +59,7 @@ fn it_reaps_what_is_left_to_it() {
     until("all of it to be reaped", || zombies(first).is_empty().then_some(()));
     // A signal is handed on, and its exit code is the company's.
     signal(first, Signal::TERM);
-    assert_eq!(company.wait().unwrap().code(), Some(0));
+    assert_eq!(company.0.wait().unwrap().code(), Some(0));
 }
 
 /// Children of a process that have ended and that nobody has waited for.
