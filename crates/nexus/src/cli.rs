@@ -164,7 +164,7 @@ pub(crate) enum Command {
     Path { task: String },
     /// Bring a task's branch into the current branch of its project. Where that can't be, nothing is changed.
     Apply(ApplyArgs),
-    /// Remove workspaces and branches of ended tasks where nothing would be lost; says of the rest why it stays.
+    /// Remove workspaces and branches of ended tasks where nothing would be lost; explains why the rest is kept.
     Clean {
         /// Only of these tasks.
         tasks: Vec<String>,

@@ -15,7 +15,7 @@ pub(super) fn workspaces(settings: &Settings, data_dir: &Path, say: &mut impl Fn
     }
     let workspaces = Workspaces::new(data_dir.join("workspaces"));
     let stock = show::stock(workspaces.stock());
-    let used = format!("{stock} of at most {} are kept", settings.workspaces.cache_size);
+    let used = format!("{stock}, of {} at most", settings.workspaces.cache_size);
     match workspaces.overlays() {
         Ok(()) if nexus_process::overlay::renames_directories() => {
             say(Level::Ok, "workspaces", format!("clones are layers over prepared checkouts; {used}"));
