@@ -4,98 +4,25 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::budget::{Judgement, Spent, WARN_AT};
 use crate::event::{Failure, FailureKind};
-use crate::run::{Ending, Run, Said, Trouble};
+use crate::run::{Ending, Run, Said};
 
+mod conclusion;
+mod message;
 mod policy;
 #[cfg(test)]
 mod tests;
 mod word;
 
+pub use conclusion::Conclusion;
+pub(crate) use conclusion::LOST;
+use conclusion::{by_exit, note, weight};
+pub use message::{Action, ExitStatus, Input, Signal};
 pub use policy::Policy;
 
 /// How long an agent may live on that has said how its run ended: some never exit by themselves.
 const LINGER: Duration = Duration::from_secs(10);
-
-/// What the worker reports.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// The agent's process runs.
-    Spawned,
-    /// It could not be started, or its workspace not be prepared.
-    NotStarted(Failure),
-    /// It has written this many bytes more.
-    Output(u64),
-    /// It is at work, though it may say nothing: it has used processor time.
-    Worked,
-    /// Its stream says something.
-    Said(Said),
-    /// It can't go on for now, for a reason that is none of its own: its department has used up its budget.
-    Defer { reason: String, until: Option<Timestamp> },
-    /// It has used more than it may of what somebody else counts: memory, processes. Said before the leader's end that may
-    /// come of it.
-    Exceeded(Failure),
-    /// The leader has ended; others of its tree may live.
-    LeaderExited(ExitStatus),
-    /// No process of the tree is alive.
-    TreeGone,
-    /// Somebody asked for the task to be cancelled.
-    Cancel(String),
-    /// The company stops, or the department is restarted: end it, and queue the task again.
-    Interrupt(String),
-    /// Somebody else owns the task now, or may soon: end it at once.
-    LeaseLost,
-    /// A deadline may have passed.
-    Tick,
-}
-
-/// How a leader ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExitStatus {
-    Code(i32),
-    Signal(i32),
-}
-
-/// What the worker does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Signal the whole tree.
-    Signal(Signal),
-    /// Stop preparing and starting, and report [`Input::NotStarted`] (or [`Input::Spawned`], if it was too late).
-    Abandon,
-    /// A line of the task's log that says what is being done, and why.
-    Note(String),
-    /// The attempt is over and no process of it lives: write this down.
-    Conclude(Conclusion),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    Interrupt,
-    Terminate,
-    Kill,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Conclusion {
-    Completed,
-    Failed(Failure),
-    Cancelled(String),
-    Interrupted(String),
-    /// Ended because its lease could not be renewed: back to the queue, unless another owner has put it there.
-    Lost,
-    /// Its agent's account doesn't let it go on: see [`crate::account::follow`].
-    Blocked(Trouble),
-    /// Back to the queue, at once or then; nothing is counted.
-    Deferred {
-        reason: String,
-        until: Option<Timestamp>,
-    },
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
@@ -422,42 +349,8 @@ impl Attempt {
     }
 }
 
-/// Why an attempt was interrupted whose lease was lost.
-pub(crate) const LOST: &str = "its lease could not be renewed";
-
 /// How often KILL is repeated while something of the tree is still there.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
-
-/// Which end wins when several come together: a user's word beats an accident. A lost lease beats them all: what ended
-/// the agent may have been whoever guards the lease, and a cancel is on the ledger, where the fence finds it.
-const fn weight(conclusion: &Conclusion) -> u8 {
-    match conclusion {
-        Conclusion::Completed | Conclusion::Failed(_) | Conclusion::Blocked(_) => 2,
-        Conclusion::Interrupted(_) | Conclusion::Deferred { .. } => 1,
-        Conclusion::Cancelled(_) => 3,
-        Conclusion::Lost => 4,
-    }
-}
-
-fn note(conclusion: &Conclusion) -> Option<String> {
-    match conclusion {
-        Conclusion::Failed(failure) => Some(format!("ending the agent: it {}", failure.message)),
-        Conclusion::Cancelled(reason) => Some(format!("ending the agent: {reason}")),
-        Conclusion::Interrupted(reason) => Some(format!("ending the agent; the task goes back to the queue: {reason}")),
-        Conclusion::Lost => Some(format!("ending the agent; the task goes back to the queue: {LOST}")),
-        Conclusion::Deferred { reason, .. } => Some(format!("ending the agent; the task waits: {reason}")),
-        Conclusion::Completed | Conclusion::Blocked(_) => None,
-    }
-}
-
-fn by_exit(status: ExitStatus) -> Conclusion {
-    let failed = |kind, message| Conclusion::Failed(Failure { kind, message });
-    match status {
-        ExitStatus::Code(0) => Conclusion::Completed,
-        ExitStatus::Code(code) => failed(FailureKind::Exit, format!("the agent ended with exit code {code}")),
-        ExitStatus::Signal(signal) => failed(FailureKind::Signal, format!("the agent was ended by signal {signal}")),
-    }
-}
 
 fn seconds(duration: Duration) -> String {
     crate::units::Span::from(duration).to_string()

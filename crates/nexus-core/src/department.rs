@@ -6,11 +6,17 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::budget::{Budget, Usd};
+use crate::budget::Budget;
 use crate::id::{AgentName, DepartmentName, Priority};
 use crate::restart::RestartPolicy;
 use crate::retry::RetryPolicy;
-use crate::units::{Size, Span};
+use crate::units::Span;
+
+mod limits;
+mod sandbox;
+
+pub use limits::{Limits, LimitsTier};
+pub use sandbox::{Network, Sandbox, SandboxLevel, SandboxTier};
 
 /// A department: which work it takes, who does it, and under which policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -141,68 +147,6 @@ impl Default for QueuePolicy {
     }
 }
 
-/// What one attempt may use; what is absent is not limited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// Longest run of one attempt.
-    pub wall_time: Option<Span>,
-    /// Longest time without output and without work: an agent that prints nothing and uses no processor is stuck.
-    pub idle_time: Option<Span>,
-    /// Memory of the whole tree of processes, in use at once; swap counts too. More ends the attempt.
-    pub memory: Option<Size>,
-    /// Processes (and threads, where control groups count) alive at once. More ends the attempt.
-    pub processes: Option<u32>,
-    /// Processors' worth of time: with 1.5 the tree is slowed down to one and a half processors.
-    pub cpu: Option<f64>,
-    /// Bytes on standard output and standard error together.
-    pub output: Option<Size>,
-    /// Files, pipes and sockets open at once, in each process.
-    pub open_files: Option<u32>,
-    /// The size of each file that it writes. A process that writes more is ended by SIGXFSZ.
-    pub file_size: Option<Size>,
-    /// Longest wait for the first sign of an agent that works by a model; 3 minutes, if absent.
-    pub first_event: Option<Span>,
-    /// Tokens that a task may use, input and output of all its attempts together. More ends it.
-    pub tokens: Option<u64>,
-    /// Calls of its model that a task may make, in all its attempts together.
-    pub turns: Option<u64>,
-    /// What a task may cost in US dollars, in all its attempts together, as its agents say.
-    pub cost: Option<Usd>,
-    /// How long a task's agents may run, all its attempts together. More ends it.
-    pub task_time: Option<Span>,
-    /// How memory, processes and cpu have to be limited at least: on a machine that can't do that, tasks are refused.
-    pub minimum: Option<LimitsTier>,
-}
-
-impl Limits {
-    /// What a task may spend.
-    #[must_use]
-    pub const fn budget(&self) -> Budget {
-        Budget { tokens: self.tokens, turns: self.turns, cost: self.cost, wall_time: self.task_time }
-    }
-}
-
-/// How memory, processes and cpu are limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum LimitsTier {
-    /// By looking a few times a second and ending what uses too much; cpu by keeping to few processors.
-    Sampled,
-    /// By the kernel's control groups: more is never had.
-    Cgroup,
-}
-
-impl LimitsTier {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sampled => "sampled",
-            Self::Cgroup => "cgroup",
-        }
-    }
-}
-
 /// Where an attempt works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -306,121 +250,6 @@ impl WorkspaceMode {
             Self::Copy => "copy",
             Self::InPlace => "in_place",
             Self::Scratch => "scratch",
-        }
-    }
-}
-
-/// What an attempt can reach.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Sandbox {
-    /// Absent: `confined` where the machine can do it, else `none`, which is shown as such.
-    pub level: Option<SandboxLevel>,
-    #[serde(default)]
-    pub network: Network,
-    /// With `level = "container"`: the image that an agent runs in, unless it names one itself.
-    pub image: Option<String>,
-    /// How a confined agent has to be confined at least: on a machine that can't do that, tasks are refused.
-    pub minimum: Option<SandboxTier>,
-    /// More paths that a confined agent may read and execute, such as `~/.cargo`. `~/` is the user's home.
-    #[serde(default)]
-    pub read: Vec<String>,
-    /// More paths that it may write.
-    #[serde(default)]
-    pub write: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SandboxLevel {
-    /// Everything that the user who runs the company can reach.
-    None,
-    /// Its workspace, a private home and a private /tmp; the system's programs to read; nothing else of the machine.
-    Confined,
-    /// A container of its own beside the company, through the Docker API.
-    Container,
-}
-
-/// How an agent is confined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SandboxTier {
-    /// By Landlock and seccomp alone: what it must not reach it sees, and is refused.
-    Landlock,
-    /// In mount, PID and IPC namespaces of its own too: what it must not reach isn't there.
-    Namespaces,
-    /// In a container: with the programs of its image too.
-    Container,
-}
-
-impl SandboxTier {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Landlock => "landlock",
-            Self::Namespaces => "namespaces",
-            Self::Container => "container",
-        }
-    }
-}
-
-/// Which hosts an attempt can reach: `"full"`, `"agent"` (its model API only), `"none"`, or a list of `"host:port"`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "serde_json::Value", into = "serde_json::Value")]
-#[schemars(with = "NetworkForm")]
-pub enum Network {
-    #[default]
-    Full,
-    Agent,
-    None,
-    Hosts(Vec<String>),
-}
-
-/// The two written forms of [`Network`], for its schema.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "a shape for the JSON schema, never a value")]
-enum NetworkForm {
-    Named(NetworkName),
-    Hosts(Vec<String>),
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[expect(dead_code, reason = "a shape for the JSON schema, never a value")]
-enum NetworkName {
-    Full,
-    Agent,
-    None,
-}
-
-impl TryFrom<serde_json::Value> for Network {
-    type Error = String;
-
-    fn try_from(value: serde_json::Value) -> Result<Self, Self::Error> {
-        match value {
-            serde_json::Value::String(name) => match name.as_str() {
-                "full" => Ok(Self::Full),
-                "agent" => Ok(Self::Agent),
-                "none" => Ok(Self::None),
-                other => Err(format!(
-                    "`{other}` is not a network: use \"full\", \"agent\", \"none\" or a list of \"host:port\""
-                )),
-            },
-            list => serde_json::from_value(list)
-                .map(Self::Hosts)
-                .map_err(|_| "a network is \"full\", \"agent\", \"none\" or a list of \"host:port\"".to_owned()),
-        }
-    }
-}
-
-impl From<Network> for serde_json::Value {
-    fn from(network: Network) -> Self {
-        match network {
-            Network::Full => "full".into(),
-            Network::Agent => "agent".into(),
-            Network::None => "none".into(),
-            Network::Hosts(hosts) => hosts.into(),
         }
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::budget::Budget;
-use crate::run::{Tokens, TroubleKind};
+use crate::run::{Tokens, Trouble, TroubleKind};
 use crate::units::Span;
 use proptest::prelude::*;
 
