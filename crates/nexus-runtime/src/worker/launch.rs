@@ -178,6 +178,7 @@ impl NotSpawned {
         match self {
             Self::Failed(failure) => failure.message,
             Self::Short(cause) => cause,
+            Self::InUse => WorkspaceError::InUse.to_string(),
         }
     }
 

@@ -114,7 +114,7 @@ async fn launch(
         kill_after: kill_after(job).or(Some(LONGEST)),
         mark: former::own_mark(node, task),
         output: OutputPolicy {
-            redact: Redactor::new(outside::secrets(network).iter().map(String::as_str)),
+            redact: Redactor::new(outside::secrets().iter().map(String::as_str)),
             ..OutputPolicy::default()
         },
     })
