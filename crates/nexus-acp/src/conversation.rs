@@ -47,7 +47,7 @@ struct Inner {
     desk: Option<Desk>,
     questions: mpsc::Sender<Question>,
     late: VecDeque<Said>,
-    /// What it has last said on its standard error.
+    /// The last line of its standard error.
     last_error: String,
 }
 
@@ -61,7 +61,7 @@ const LOOKS: usize = 32;
 const ERROR: usize = 300;
 /// Questions that wait to be taken: as many as may be open.
 const QUESTIONS: usize = 16;
-/// What was said meanwhile: of each question its answer, and an end.
+/// Messages that were said meanwhile: of each question its answer, and an end.
 const LATE: usize = 2 * QUESTIONS;
 
 impl Conversation {
@@ -113,7 +113,7 @@ impl Conversation {
         }
     }
 
-    /// What was said by none of its lines: a question was answered, or nobody has. To be dropped and called again at will.
+    /// Messages without a line of their own: a question was answered, or nobody has. To be dropped and called again at will.
     pub async fn late(&self) -> Vec<Said> {
         loop {
             let news = self.shared.news.notified();
@@ -142,7 +142,7 @@ impl Conversation {
         self.perform(&mut inner, todo, None);
     }
 
-    /// Whether the agent's input is closed: nothing more is asked of it.
+    /// True if the agent's input is closed: nothing more is asked of it.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.lock().sender.is_none()

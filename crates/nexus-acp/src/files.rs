@@ -19,7 +19,7 @@ use walk as way;
 #[cfg(test)]
 mod tests;
 
-/// What serves an agent's files. Called where it may block.
+/// The server of an agent's files. Called where it may block.
 pub trait Files: Send + Sync + 'static {
     /// Text of a file: from a line (the first is 1), so many lines.
     ///
@@ -33,7 +33,7 @@ pub trait Files: Send + Sync + 'static {
     /// Why not, for the agent.
     fn write(&self, path: &Path, text: &str) -> Result<(), FileError>;
 
-    /// Whether it writes at all.
+    /// True if it writes at all.
     fn writes(&self) -> bool;
 }
 
@@ -64,7 +64,7 @@ pub struct WorkspaceFiles {
     pub root: PathBuf,
     /// The same directory as the agent sees it: another one in a container.
     pub seen: PathBuf,
-    /// Whether the agent may write by us at all.
+    /// True if the agent may write by us at all.
     pub writes: bool,
     /// Of the workspace, as the company sees it: what is not to be written. `.git` never is.
     pub protected: Vec<PathBuf>,
@@ -163,7 +163,7 @@ impl Files for WorkspaceFiles {
     }
 }
 
-/// Whether a place, below the workspace, may be written.
+/// The check of a place below the workspace that is to be written.
 type May<'a> = dyn Fn(&Path) -> Result<(), FileError> + 'a;
 
 /// Why no file was opened to be written.
@@ -178,7 +178,7 @@ impl From<std::io::Error> for Refusal {
     }
 }
 
-/// What is opened has to be a file: a pipe would be waited for, and a device does things.
+/// Only a file is opened: a pipe would be waited for, and a device does things.
 fn plain(file: std::fs::File) -> std::io::Result<std::fs::File> {
     if file.metadata()?.is_file() {
         Ok(file)

@@ -7,7 +7,7 @@
 //! doesn't know.
 
 //!
-//! What people start such agents by, each tried with this crate, and what is odd about it:
+//! The commands by which people start such agents, each tried with this crate, and what is odd about it:
 //!
 //! | agent | command | |
 //! |---|---|---|

@@ -34,7 +34,7 @@ use hello::Hello;
 use permission::Open;
 pub(crate) use terminal::Want;
 
-/// What a conversation is about.
+/// The subject of a conversation.
 #[derive(Clone, Debug)]
 pub struct Brief {
     /// All that the agent is told.
@@ -60,7 +60,7 @@ pub struct Question {
     pub what: String,
 }
 
-/// What is to be done.
+/// An action to take.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Action {
     /// A line for the agent's standard input.
@@ -73,7 +73,7 @@ pub(crate) enum Action {
     Close,
 }
 
-/// What the agent wants of a file.
+/// An agent's request for a file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Look {
     /// Of one that isn't there: nothing is in it, rather than that it isn't there.
@@ -84,7 +84,7 @@ pub(crate) enum Look {
     Write(WriteTextFileRequest),
 }
 
-/// What has been asked of the agent and isn't answered.
+/// The request to the agent that isn't answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Hello,
@@ -102,7 +102,7 @@ const PLAIN: usize = 16 * 1024;
 /// Questions that are open at a time; more are refused.
 const QUESTIONS: usize = 16;
 
-/// What an agent may have from its client: of the workspace's files, and commands that are run for it.
+/// The offers to an agent: the workspace's files, and commands that are run for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offers {
     pub(crate) reads: bool,
@@ -125,7 +125,7 @@ pub(crate) struct Machine {
     talk: Talk,
     questions: BTreeMap<u64, Open>,
     numbers: u64,
-    /// What it was not allowed to do, the last of it.
+    /// The last of what it was not allowed to do.
     denied: Option<String>,
 }
 
@@ -199,7 +199,7 @@ impl Machine {
         true
     }
 
-    /// What became of a look at a file, or of a command.
+    /// The result of a look at a file, or of a command.
     pub(crate) fn looked(id: &RequestId, result: Result<Value, Error>, todo: &mut Vec<Action>) {
         todo.push(Action::Send(wire::answer(id, result)));
     }

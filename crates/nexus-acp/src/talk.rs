@@ -1,4 +1,4 @@
-//! What an agent tells of its turn (`session/update`), in a run's own words.
+//! The updates of an agent's turn (`session/update`), in a run's own words.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(crate) struct Talk {
     tools: BTreeMap<String, bool>,
     /// Calls of the model so far.
     calls: u32,
-    /// What comes next is the answer to another call: all that it waited for has ended.
+    /// The next message is the answer to another call: all that it waited for has ended.
     waited: bool,
     /// Tokens of the calls before this one, and of this one as far as it was told.
     spent: u64,
@@ -117,7 +117,7 @@ impl Talk {
         self.beginning.trim()
     }
 
-    /// What some agents say of a call of the model that failed, as if the model had said it; the turn has ended well then.
+    /// A failed call of the model, which some agents tell as if the model had said it; the turn has ended well then.
     pub(crate) fn failed_call(&self) -> Option<(Option<u16>, &str)> {
         [self.piece.trim(), self.last_message()].into_iter().find_map(|text| {
             // Gemini CLI and its kin; and Copilot CLI: `Error: 429 Rate limit reached`, `Error: ... failed (HTTP 401)`.
@@ -153,7 +153,7 @@ impl Talk {
         todo.push(Action::Say(Said::ToolStarted { id, name, about }));
     }
 
-    /// What it asked for isn't to be: that is an answer to the model too. Some agents say no more of such a tool.
+    /// Its request is refused: that is an answer to the model too. Some agents say no more of such a tool.
     pub(crate) fn denied(&mut self, todo: &mut Vec<Action>) {
         self.model_speaks(todo);
         self.waited = !self.tools.values().any(|runs| *runs);
@@ -208,7 +208,7 @@ fn as_update(call: ToolCall) -> ToolCallUpdate {
     ToolCallUpdate::from(call)
 }
 
-/// What Qwen Code tells of each call of its model, with an empty piece of text.
+/// The tokens of one call: Qwen Code tells of each call of its model, with an empty piece of text.
 fn of_call(usage: &Value) -> Option<Tokens> {
     let tokens = |name: &str| usage.get(name).and_then(Value::as_u64);
     Some(Tokens {
@@ -258,7 +258,7 @@ fn names(tool: &ToolCallUpdate) -> (String, String) {
     }
 }
 
-/// What a permission is asked for, in a sentence.
+/// The subject of a request for permission, in a sentence.
 pub(crate) fn words(tool: &ToolCallUpdate) -> String {
     let (name, about) = names(tool);
     let title = tool.fields.title.clone().unwrap_or_else(|| format!("{name} {about}").trim().to_owned());

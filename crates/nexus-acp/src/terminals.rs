@@ -18,10 +18,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::machine::Want;
 
-/// What comes later.
+/// A result that comes later.
 pub type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What runs an agent's commands.
+/// The runner of an agent's commands.
 pub trait Terminals: Send + Sync + 'static {
     /// Starts one. It may be started though nobody waits for this any more: it is ended when what comes of this is dropped.
     ///
@@ -41,7 +41,7 @@ pub trait Terminal: Send + Sync + 'static {
     fn kill(&self);
 }
 
-/// What is to be run.
+/// A command to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errand {
     pub command: String,
@@ -54,7 +54,7 @@ pub struct Errand {
     pub keep: usize,
 }
 
-/// What a command has printed by now.
+/// The output of a command so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Printed {
     pub text: String,
@@ -86,7 +86,7 @@ pub(crate) struct Open {
     _place: OwnedSemaphorePermit,
 }
 
-/// What is to be answered.
+/// The answer to give.
 pub(crate) enum Served {
     Now(Result<Value, Error>),
     Start(Later<Result<Open, String>>),

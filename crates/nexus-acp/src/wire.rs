@@ -12,7 +12,7 @@ pub(crate) enum Frame {
     Answer { id: RequestId, result: Result<Value, Error> },
 }
 
-/// What a line says, if it is a message at all.
+/// The message in a line, if it is one.
 pub(crate) fn read(line: &[u8]) -> Option<Frame> {
     let Value::Object(mut message) = serde_json::from_slice(line).ok()? else { return None };
     if message.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {

@@ -1,4 +1,4 @@
-//! What an adapter of a coding agent does: start it headless, read its stream, and say what it needs and whether it is there.
+//! Adapters of coding agents: each starts one headless, reads its stream, and says what it needs and whether it is there.
 //!
 //! Everything here is pure: an adapter is given what it may look at, and returns what is to be done. One file a kind.
 
@@ -22,19 +22,19 @@ pub trait Adapter: Send + Sync {
     /// Why it can't be started with this, as a failure of the task.
     fn launch(&self, brief: &Brief<'_>) -> Result<Launch, Failure>;
 
-    /// What reads the output of what was started for this, from the first line to the last.
+    /// The reader of this agent's output, from the first line to the last.
     fn reader(&self, brief: &Brief<'_>) -> Box<dyn Reader>;
 
-    /// What it needs of the machine when it is confined.
+    /// Its needs on a machine where it is confined.
     fn needs(&self) -> Needs;
 
-    /// Whether it looks signed in. No secret is read, only whether it is there.
+    /// The state of its sign-in. No secret is read, only whether it is there.
     fn login(&self, look: &Look<'_>) -> Login;
 
     /// How to get it, in a sentence.
     fn install(&self) -> &'static str;
 
-    /// Whether an attempt can go on with the session of another.
+    /// True if an attempt can go on with the session of another.
     fn resumes(&self) -> bool {
         true
     }
@@ -72,7 +72,7 @@ pub struct SideFile {
     pub ends: &'static str,
 }
 
-/// What an attempt is started from.
+/// The input from which an attempt is started.
 #[derive(Clone, Debug)]
 pub struct Brief<'a> {
     pub spec: &'a AgentSpec,
@@ -141,7 +141,7 @@ pub struct Launch {
     pub side_dir: Option<PathBuf>,
 }
 
-/// What an agent needs of the machine when it is confined; what a spec names is added.
+/// The needs of a confined agent on a machine; those that a spec names are added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Below the user's home, and whether it is written: settings and login, file by file where that can be, as sessions and
@@ -156,13 +156,13 @@ pub struct Needs {
     pub pass: &'static [&'static str],
 }
 
-/// What an adapter may look at to tell whether its agent is signed in.
+/// The evidence by which an adapter tells whether its agent is signed in.
 #[derive(Clone, Copy)]
 pub struct Look<'a> {
     pub home: &'a Path,
-    /// Whether a variable is set and not empty, in the company's environment or by the agent's spec.
+    /// True if a variable is set and not empty, in the company's environment or by the agent's spec.
     pub has_variable: &'a dyn Fn(&str) -> bool,
-    /// Whether there is a file with something in it.
+    /// True if there is a file with something in it.
     pub has_file: &'a dyn Fn(&Path) -> bool,
 }
 
@@ -172,7 +172,7 @@ impl std::fmt::Debug for Look<'_> {
     }
 }
 
-/// Whether an agent looks signed in.
+/// The state of an agent's sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Login {
     /// By what: `ANTHROPIC_API_KEY`, `~/.codex/auth.json`.

@@ -26,7 +26,7 @@ pub struct Closed {
     pub why: String,
 }
 
-/// What a task asks for.
+/// The wishes of a task.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wish<'a> {
     pub preferred: Option<&'a AgentName>,
@@ -73,7 +73,7 @@ pub fn choose<'a>(wish: Wish<'a>, agents: &'a [AgentName], stands: impl Fn(&Agen
     }
 }
 
-/// Whether nobody can work for a department because the accounts of all its agents that are installed are closed; until when,
+/// The reason why nobody can work for a department, where the accounts of all its installed agents are closed; until when,
 /// and why of each.
 pub fn closed(agents: &[AgentName], stands: impl Fn(&AgentName) -> Standing) -> Option<Closed> {
     let mut all: Option<Closed> = None;

@@ -1,4 +1,4 @@
-//! What an agent's spec means with what its kind needs of the machine: its settings, its API's hosts, its key.
+//! An agent's spec, completed with the needs of its kind: settings, its API's hosts, its key.
 
 use nexus_core::agent::{AgentSpec, HomePath, HomeTable, SecretSource};
 

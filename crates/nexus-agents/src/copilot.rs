@@ -122,7 +122,7 @@ impl Adapter for Copilot {
     }
 }
 
-/// What it may do unasked; the rest is refused, as nobody can be asked.
+/// The tools that it may use unasked; others are refused, as nobody can be asked.
 const fn permissions(brief: &Brief<'_>) -> &'static [&'static str] {
     match (brief.approval, brief.confined) {
         (Approval::Allow, true) => &["--allow-all"],

@@ -28,7 +28,7 @@ pub(crate) fn status(value: &Value, pointer: &str) -> Option<u16> {
     number(value, pointer).and_then(|status| u16::try_from(status).ok())
 }
 
-/// What a tool is called with, in short: the one thing of its arguments that tells most.
+/// A tool's arguments in short: the one of them that tells most.
 pub(crate) fn about(arguments: &Value) -> String {
     const TELLING: [&str; 12] = [
         "command",
@@ -76,7 +76,7 @@ pub(crate) fn fraction(value: &Value, pointer: &str) -> Option<f64> {
     value.pointer(pointer).and_then(Value::as_f64)
 }
 
-/// What is at this pointer is true.
+/// True if the value at this pointer is `true`.
 pub(crate) fn is(value: &Value, pointer: &str) -> bool {
     value.pointer(pointer).and_then(Value::as_bool).unwrap_or_default()
 }

@@ -121,7 +121,7 @@ impl Adapter for Opencode {
     }
 }
 
-/// What the company needs, beside the user's own settings.
+/// The settings that the company needs, beside the user's own.
 fn settings(brief: &Brief<'_>) -> Value {
     let mut settings = json!({"autoupdate": false, "share": "disabled"});
     if let Some(tools) = brief.tools {
@@ -132,7 +132,7 @@ fn settings(brief: &Brief<'_>) -> Value {
     settings
 }
 
-/// What it may do unasked; what it would ask for is refused where it isn't told `--auto`.
+/// The tools that it may use unasked; where it isn't told `--auto`, others are refused.
 fn permissions(brief: &Brief<'_>) -> Value {
     let mut permissions = Map::new();
     if brief.approval != Approval::Allow {

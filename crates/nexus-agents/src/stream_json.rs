@@ -22,12 +22,12 @@ pub(crate) enum Dialect {
     Qwen,
 }
 
-/// What an error of the API looks like that qwen passes on as if its model had said it.
+/// The beginning of an error of the API that qwen passes on as if its model had said it.
 const API_ERROR: &str = "[API Error:";
 /// Claude's "model" of messages that no model has said.
 const SYNTHETIC: &str = "<synthetic>";
 
-/// What is known of the stream so far.
+/// The state of the stream so far.
 #[derive(Debug)]
 pub(crate) struct StreamJson {
     dialect: Dialect,
@@ -40,7 +40,7 @@ pub(crate) struct StreamJson {
     speaking: bool,
     spoken: bool,
     ended: bool,
-    /// What the newest message of the main agent that is an error says.
+    /// The error in the newest message of the main agent, if that is one.
     error: Option<Trouble>,
     /// Of the account, from a message about it.
     reset: Option<Reset>,

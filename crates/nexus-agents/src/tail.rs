@@ -29,7 +29,7 @@ impl Tail {
         self.0.front().map(String::as_str)
     }
 
-    /// What they say of a run that ended without a word: only where its exit code says too that it failed.
+    /// Their verdict on a run that ended without a word: only where its exit code says too that it failed.
     pub(crate) fn conclude(&self, exit: Option<ExitStatus>, said: &mut Vec<Said>) {
         let failed = matches!(exit, Some(ExitStatus::Code(code)) if code != 0);
         let Some(last) = self.newest().filter(|_| failed) else { return };

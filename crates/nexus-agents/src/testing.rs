@@ -1,4 +1,4 @@
-//! What the tests of all adapters share: a recording or a launch as a text to compare, and streams that are broken.
+//! Shared by the tests of all adapters: a recording or a launch as a text to compare, and streams that are broken.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -46,7 +46,7 @@ pub(crate) fn hear(kind: AgentKind, case: &str, exit: ExitStatus) -> Vec<Said> {
     said
 }
 
-/// What these lines of standard output say, before anything is known of an end.
+/// The messages in these lines of standard output, before anything is known of an end.
 pub(crate) fn hear_lines(kind: AgentKind, lines: &[&str]) -> Vec<Said> {
     let (mut reader, mut said) = (reader(kind), Vec::new());
     for line in lines {
@@ -114,7 +114,7 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
 
-/// What a run said, as a text: its report, then its tools in order, warnings, plain lines and its end.
+/// A run as a text: its report, then its tools in order, warnings, plain lines and its end.
 pub(crate) fn told(said: &[Said]) -> String {
     let run = run(said);
     let report = run.report();

@@ -1,4 +1,4 @@
-//! What an error of a model's API means, by its HTTP status and its words: for all adapters alike, as all of them pass on what
+//! The meaning of an error of a model's API, by its HTTP status and its words: for all adapters alike, as all of them pass on what
 //! the same few APIs say.
 
 use jiff::Timestamp;
@@ -129,7 +129,7 @@ const RATE: &[&str] = &[
     "you've hit your limit",
 ];
 
-/// What kind of trouble an error is. A status that `text` names is taken from there.
+/// The kind of trouble behind an error. A status that `text` names is taken from there.
 pub(crate) fn classify(status: Option<u16>, text: &str) -> TroubleKind {
     let text = plain(text);
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));

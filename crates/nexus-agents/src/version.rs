@@ -26,7 +26,7 @@ pub fn version(printed: &str) -> Option<&str> {
     })
 }
 
-/// Whether one version is older than another, by their numbers; what follows `-` or `+` says nothing here.
+/// True if one version is older than another, by their numbers; what follows `-` or `+` says nothing here.
 #[must_use]
 pub fn is_older(version: &str, than: &str) -> bool {
     let numbers = |version: &str| -> Vec<u64> {

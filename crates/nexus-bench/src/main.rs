@@ -25,7 +25,7 @@ mod workspace;
 use error::LoadError;
 use site::Site;
 
-/// What to do: `nexus-bench '{"do":"submit","data_dir":"...","department":"bench","count":1000,"in_flight":64}'`.
+/// The order: `nexus-bench '{"do":"submit","data_dir":"...","department":"bench","count":1000,"in_flight":64}'`.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 enum Order {

@@ -11,7 +11,7 @@ pub(crate) struct Publish {
     data_dir: Site,
     count: usize,
     in_flight: usize,
-    /// Whether the stream is told what it must not hold yet, as the CEO tells it.
+    /// True: the stream is told what it must not hold yet, as the CEO tells it.
     #[serde(default)]
     compare_and_set: bool,
 }

@@ -1,7 +1,7 @@
 //! The floor of supervision for whoever keeps a ledger on NATS: a program that is started again when it has ended, once its end and
 //! its start are written down, each expecting the one before to be the last. Until it is killed itself.
 //!
-//! What lets anybody take up the work of one who is killed can be had with it: what follows is queued before it is taken, and the
+//! The floor of a respawn that loses nothing: the next piece of work is queued before it is taken, and the
 //! program is started by a warden that ends what it has started. With that it is all that a replacement by nexus needs, in a
 //! straight line: no actors, no checks, no history, no logs.
 

@@ -45,7 +45,7 @@ impl Site {
         Ok(Bus::connect(&access, "nexus-bench").await?)
     }
 
-    /// What its node is called.
+    /// The name of its node.
     pub(crate) fn node(&self) -> Result<String, LoadError> {
         let path = self.0.join("node");
         std::fs::read_to_string(&path).map_err(|error| LoadError::Address(path.display().to_string(), error))

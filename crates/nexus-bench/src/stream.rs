@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use crate::error::nats;
 use crate::{LoadError, Site};
 
-/// What the stream adds to a stored message, or is told by it.
+/// The beginning of headers that the stream adds to a stored message, or is told by it.
 const OF_THE_STREAM: &str = "nats-";
 /// How long a pull may wait: only a fault reaches it, or that nobody asks.
 const PATIENCE: Duration = Duration::from_secs(15);

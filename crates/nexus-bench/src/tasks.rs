@@ -49,7 +49,7 @@ pub(crate) struct Drain {
     seconds: f64,
 }
 
-/// What every agent can do, a shell too.
+/// A task that every agent can do, a shell too.
 fn nothing() -> String {
     "/bin/true".to_owned()
 }

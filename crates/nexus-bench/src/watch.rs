@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::LoadError;
 use crate::error::nats;
 
-/// What is known of a task: whichever comes first, its end or somebody who waits for it.
+/// The state of a task: whichever comes first, its end or somebody who waits for it.
 enum Known {
     Ended(Result<Instant, String>),
     Awaited(oneshot::Sender<Result<Instant, String>>),

@@ -20,7 +20,7 @@ use crate::store::{Store, Watcher};
 use crate::supervise::{Status, Supervisor};
 use crate::tools::{Candidate, Origin, Tools, find};
 
-/// What to start, and where. The lock proves that no other company works in the data directory.
+/// The server to start, and its place. The lock proves that no other company works in the data directory.
 #[derive(Clone, Debug)]
 pub struct BrokerOptions {
     pub lock: DataDirLock,
@@ -210,7 +210,7 @@ impl Broker {
         &self.log
     }
 
-    /// What the server complained about since it was started last, in its own words.
+    /// The server's complaints since it was started last, in its own words.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         crate::complaints::of_last_start(&self.log)
@@ -228,7 +228,7 @@ impl Broker {
         crate::mend::put_aside(&self.store_dir, taken, spared);
     }
 
-    /// Whether there is room for more in its store, now and from now on.
+    /// The room in its store, now and from now on.
     #[must_use]
     pub fn store(&self) -> watch::Receiver<Store> {
         self.store.clone()

@@ -1,4 +1,4 @@
-//! What a server has complained about since its last start, in its own words.
+//! A server's complaints since its last start, in its own words.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};

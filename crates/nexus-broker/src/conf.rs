@@ -15,7 +15,7 @@ pub enum Sync {
     Always,
 }
 
-/// What of the configuration can be chosen.
+/// The part of the configuration that can be chosen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Choices {
     /// `None`: one the system picks.

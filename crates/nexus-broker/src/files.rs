@@ -38,7 +38,7 @@ impl Files {
     pub(crate) fn log(&self) -> PathBuf {
         self.dir.join("nats.log")
     }
-    /// What the server prints before it has opened its log: errors in its configuration.
+    /// The file for what the server prints before it has opened its log: errors in its configuration.
     pub(crate) fn output(&self) -> PathBuf {
         self.dir.join("nats.out")
     }
@@ -66,7 +66,7 @@ impl Files {
         fs::create_dir_all(self.store())
     }
 
-    /// What is remembered; made up where nothing is, or nothing that can be read.
+    /// The identity; made up where none is stored, or none that can be read.
     pub(crate) fn load_identity(&self) -> Identity {
         let stored = fs::read(self.identity()).ok().and_then(|json| serde_json::from_slice(&json).ok());
         stored.unwrap_or_else(|| Identity {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// What of `INFO` matters here.
+/// The part of `INFO` that matters here.
 #[derive(Debug, Deserialize)]
 struct Info {
     server_name: String,

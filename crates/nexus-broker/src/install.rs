@@ -111,7 +111,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// What a way returns when there is no pinned download for this machine.
+/// The error where there is no pinned download for this machine.
 fn no_pin(what: &str) -> String {
     format!("there is no pinned {what} for {} on {}", std::env::consts::OS, std::env::consts::ARCH)
 }

@@ -18,7 +18,7 @@ use crate::error::BrokerError;
 use crate::files::{Files, Identity, write_private};
 use crate::info;
 
-/// What a server to start is made of.
+/// The parts of a server to start.
 #[derive(Clone)]
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
@@ -45,7 +45,7 @@ const MEMORY: &str = "1GiB";
 /// A watch can miss an event on a network file system: then the file is found this late.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Whether nobody else listens on a port of the loopback address.
+/// True if nobody else listens on a port of the loopback address.
 pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
@@ -124,7 +124,7 @@ impl Launch {
         BrokerError::Ended { exit, reason, log: self.files.log() }
     }
 
-    /// What it said last: printed (its configuration is wrong), or logged as an error after `logged` bytes.
+    /// Its last words: printed (its configuration is wrong), or logged as an error after `logged` bytes.
     pub(crate) fn last_words(&self, logged: u64) -> Option<String> {
         let printed = fs::read(self.files.output()).unwrap_or_default();
         let log = fs::read(self.files.log()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is told while a broker is found, fetched and started.
+//! Progress while a broker is found, fetched and started.
 
 use std::fmt;
 use std::path::PathBuf;

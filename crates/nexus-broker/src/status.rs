@@ -1,4 +1,4 @@
-//! What `nexus broker status` shows. Starts and changes nothing.
+//! The answer of `nexus broker status`. Starts and changes nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use nexus_process::Space;
 
-/// Whether the store can take more.
+/// The store's room for more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Store {
     #[default]
@@ -169,7 +169,7 @@ impl Watcher {
         });
     }
 
-    /// What the file system says. One that says nothing counts as well: a write that fails is still found in the log.
+    /// The file system's word. One that says nothing counts as well: a write that fails is still found in the log.
     fn room(&self) -> Store {
         let Some(space) = Space::of(&self.dir) else { return Store::Well };
         // Once there was too little, there has to be some more than just enough: no flapping.
@@ -206,7 +206,7 @@ impl Watcher {
     }
 }
 
-/// What was added to a file since it was `read` bytes long; of much, the end. A shorter file is a new one.
+/// The text that was added to a file since it was `read` bytes long; of much, the end. A shorter file is a new one.
 fn read_from(path: &Path, read: &mut u64) -> io::Result<Vec<u8>> {
     let length = fs::metadata(path)?.len();
     if length == *read {

@@ -78,7 +78,7 @@ impl fmt::Display for Rejected {
     }
 }
 
-/// What the search came to. Nothing chosen and a rejected setting means that the setting has to be changed.
+/// The result of the search. Nothing chosen and a rejected setting means that the setting has to be changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Found {
     pub chosen: Option<Candidate>,

@@ -1,4 +1,4 @@
-//! What is known of the accounts of agents: one record each, the newest of which holds, read and followed by every node.
+//! The records of agents' accounts: one each, the newest of which holds, read and followed by every node.
 
 use std::collections::BTreeMap;
 

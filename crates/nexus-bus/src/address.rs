@@ -11,7 +11,7 @@ pub(crate) fn servers(list: &str) -> Result<Vec<ServerAddr>, std::io::Error> {
     list.split(',').map(|url| url.trim().parse()).collect()
 }
 
-/// What the first URL that carries any says of who we are; async-nats reads the hosts of a URL alone.
+/// The login in the first URL that carries any; async-nats reads the hosts of a URL alone.
 pub(crate) fn credentials(servers: &[ServerAddr]) -> Credentials {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let said = servers.iter().find_map(|server| Some((server.username()?, server.password())));

@@ -84,14 +84,14 @@ pub struct Bus {
     pub(crate) unfenced: bool,
 }
 
-/// What becomes of the connection, and what the log says of it.
+/// The state of the connection, and what the log says of it.
 #[derive(Clone, Debug, Default)]
 struct Story {
     /// Its end is expected.
     closing: Arc<AtomicBool>,
     /// How often it was lost.
     lost: Arc<watch::Sender<u64>>,
-    /// What the server has not allowed this user, in its words, each once.
+    /// Refusals by the server of what this user did, in its words, each once.
     refused: Arc<Mutex<Vec<String>>>,
 }
 
@@ -150,7 +150,7 @@ impl Story {
 }
 
 impl Bus {
-    /// What the server has not allowed this user so far.
+    /// The server's refusals so far of what this user did.
     pub(crate) fn refusals(&self) -> Vec<String> {
         self.story.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

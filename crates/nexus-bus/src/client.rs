@@ -75,7 +75,7 @@ impl Client {
         })
     }
 
-    /// What is known of a task, named by its id or an unambiguous prefix.
+    /// The status of a task, named by its id or an unambiguous prefix.
     pub async fn status(&self, task: &str) -> Result<TaskStatus, Refusal> {
         self.ask_again("status", &TaskRef { task_id: task.to_owned() }).await
     }

@@ -9,13 +9,13 @@ use crate::bus::Bus;
 use crate::error::{BusError, unreachable};
 use crate::subject;
 
-/// What a department can be told.
+/// Orders to a department.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case")]
 pub enum Order {
     /// The ledger holds a `cancel_requested` for this task.
     Cancel { task: TaskId, reason: String },
-    /// What a person says of the permission that this task's agent has asked for.
+    /// A person's answer to the permission that this task's agent has asked for.
     Answer { task: TaskId, allow: bool },
     /// Make the worker actor that has this task panic. Tests only: refused unless the node was started for faults.
     Panic { task: TaskId },

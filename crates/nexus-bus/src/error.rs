@@ -1,4 +1,4 @@
-//! What can go wrong between a company and its broker.
+//! Errors between a company and its broker.
 
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::STORED_VERSION;
@@ -10,7 +10,7 @@ pub enum BusError {
     Connect { url: String, cause: String },
     #[error("NATS at {url} refused the credentials")]
     Denied { url: String },
-    /// Whether it was done is not known.
+    /// It is not known whether it was done.
     #[error("the broker did not answer: {0}")]
     Unreachable(String),
     /// Compare-and-set was refused: somebody else wrote first.

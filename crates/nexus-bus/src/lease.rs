@@ -1,6 +1,6 @@
 //! Leases in the KV bucket `nexus_lease`: taken and renewed by compare-and-set, and heard of by whoever waits for one.
 //!
-//! Whether a lease has lapsed is judged by those who wait, with their own clocks: no renewal for the whole lease, since they
+//! Leases. A lapse is judged by those who wait, with their own clocks: no renewal for the whole lease, since they
 //! have been listening. The keys' time to live only shows others who is there.
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::subject;
 pub struct LeaseState {
     /// None: nobody holds it.
     pub holder: Option<Holder>,
-    /// What the next to write it has to expect.
+    /// The sequence that the next to write it has to expect.
     pub seq: u64,
 }
 

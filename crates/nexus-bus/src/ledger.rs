@@ -24,7 +24,7 @@ const PAGE: usize = 64;
 /// Looks at a task's newest entry that changes under our hands.
 const LOOKS: u32 = 10;
 
-/// What became of a submission.
+/// The outcome of a submission.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Submitted {
     /// It is on the ledger, at this sequence.
@@ -90,7 +90,7 @@ impl Bus {
         Ok(end)
     }
 
-    /// What the ledger says of a task, read from it alone: slower than a history, and never behind.
+    /// The state of a task, read from the ledger alone: slower than a history, and never behind.
     pub async fn view(&self, task: TaskId) -> Result<Option<TaskView>, BusError> {
         let mut records = Vec::new();
         for pattern in [subject::any_queue(task), subject::schedule(task), subject::any_event(task)] {

@@ -30,7 +30,7 @@ pub fn record(subject: &str, seq: u64, payload: &[u8]) -> Result<Record, BusErro
     tail::record(subject, seq, payload)
 }
 
-/// What a department is handed that came with this acknowledgement subject.
+/// A delivery to a department that came with this acknowledgement subject.
 #[must_use]
 pub fn delivered(subject: &str, ack: &str, payload: &Bytes) -> Option<Delivery> {
     delivery(Message {

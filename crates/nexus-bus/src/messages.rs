@@ -1,4 +1,4 @@
-//! What departments are told: the newest messages of each, kept for some days.
+//! Messages to departments: the newest of each, kept for some days.
 
 use nexus_core::id::{DepartmentName, TaskId};
 use nexus_core::message::{MAX_KEPT, Message};

@@ -1,4 +1,4 @@
-//! What agents were told: the prompt of each attempt, beside its log and kept as long.
+//! Prompts of agents: one for each attempt, beside its log and kept as long.
 
 use nexus_core::id::TaskId;
 use nexus_core::prompt::{Prompt, PromptRecord};
@@ -43,7 +43,7 @@ impl Bus {
 }
 
 impl Client {
-    /// What the agent of a task was told, word for word: in this attempt, or in the latest.
+    /// The prompt of a task's agent, word for word: in this attempt, or in the latest.
     pub async fn prompt(&self, task: &str, attempt: Option<u32>) -> Result<Prompt, Refusal> {
         let task = self.status(task).await?.task.task_id;
         let found = self.bus().prompt(task, attempt).await?;

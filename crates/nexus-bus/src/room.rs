@@ -1,4 +1,4 @@
-//! Whether the broker has room to store anything: told by whoever watches its disk, or found out by asking.
+//! The broker's room to store anything: told by whoever watches its disk, or found out by asking.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -11,7 +11,7 @@ pub(crate) struct Room(Arc<RwLock<Option<String>>>);
 
 impl Bus {
     /// From now on new work is refused because of `trouble`, a sentence that names the place; `None`: there is room.
-    /// What is said of running work is still written, as long as the broker takes it.
+    /// Records of running work are still written, as long as the broker takes them.
     pub fn set_trouble(&self, trouble: Option<String>) {
         *self.room.0.write().unwrap_or_else(PoisonError::into_inner) = trouble;
     }

@@ -17,7 +17,7 @@ use crate::envelope::is_traceparent;
 use crate::error::BusError;
 use crate::subject;
 
-/// What the CEO can be asked.
+/// A question to the CEO.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Question {
     Submit(Box<Submission>),

@@ -1,4 +1,4 @@
-//! What is remembered of departments that fail: one record a node and department, the newest of which holds.
+//! The records of departments that fail: one a node and department, the newest of which holds.
 
 use std::collections::BTreeMap;
 

@@ -68,7 +68,7 @@ pub struct LedgerExtent {
 const DEAD_BYTES: i64 = 64 << 20;
 /// Seventy departments' messages, were all of them as many and as long as they may be.
 const MESSAGE_BYTES: i64 = 64 << 20;
-/// What a department was told a week ago it has heeded, or never will.
+/// A message that is a week old was heeded, or never will be.
 const MESSAGE_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 const INBOX_BYTES: i64 = 256 << 20;
 /// Some thousands of nodes, of 200 bytes each.

@@ -72,7 +72,7 @@ pub(crate) fn inbox(department: &str) -> String {
     format!("nexus.inbox.{department}")
 }
 
-/// What a department has been told.
+/// The messages to a department.
 pub(crate) fn message(department: &DepartmentName) -> String {
     format!("nexus.message.{department}")
 }
@@ -85,7 +85,7 @@ pub(crate) fn any_dead(task: TaskId) -> String {
     format!("nexus.dead.*.{task}")
 }
 
-/// What is remembered of a department's failures on a node.
+/// The record of a department's failures on a node.
 pub(crate) fn staff(node: &NodeId, department: &DepartmentName) -> String {
     format!("nexus.staff.{node}.{department}")
 }
@@ -95,7 +95,7 @@ pub(crate) fn staff_of(node: &NodeId) -> String {
     format!("nexus.staff.{node}.*")
 }
 
-/// What is known of an account of agents.
+/// The record of an account of agents.
 pub(crate) fn account(account: &AgentName) -> String {
     format!("nexus.account.{account}")
 }

@@ -44,7 +44,7 @@ enum State {
     Ended,
 }
 
-/// What came together.
+/// Records that came together.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     pub records: Vec<(u64, Record)>,
@@ -106,7 +106,7 @@ impl Bus {
     }
 }
 
-/// What a pull came to.
+/// The result of a pull.
 enum Pulled {
     Batch(Batch),
     Nothing,
@@ -147,7 +147,7 @@ impl Tail {
         }
     }
 
-    /// What is there now, or the first thing that comes.
+    /// The records that are there now, or the first that come.
     async fn pull(&mut self, waits: bool, patience: Duration) -> Pulled {
         self.pulls += 1;
         let reply = format!("{}.{}", self.inbox, self.pulls);

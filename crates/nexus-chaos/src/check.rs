@@ -17,7 +17,7 @@ use crate::work::{FAILED, Order};
 pub(crate) struct Evidence {
     pub(crate) acked: BTreeMap<TaskId, Order>,
     pub(crate) records: Vec<Record>,
-    /// What the company says.
+    /// The company's word on each task.
     pub(crate) told: HashMap<TaskId, TaskView>,
     pub(crate) marks: Vec<Mark>,
     /// Tasks whose agent was killed.
@@ -38,7 +38,7 @@ pub(crate) fn views(records: &[Record]) -> HashMap<TaskId, TaskView> {
     views
 }
 
-/// What must hold of a company that has come to rest.
+/// The rules for a company that has come to rest.
 pub(crate) fn judge(evidence: &Evidence) -> (Tasks, Vec<Violation>) {
     let views = views(&evidence.records);
     let mut found = events(evidence);
@@ -80,7 +80,7 @@ pub(crate) fn judge(evidence: &Evidence) -> (Tasks, Vec<Violation>) {
     (tasks, found)
 }
 
-/// What the company says otherwise than the ledger, field by field.
+/// The differences between the company's word and the ledger, field by field.
 fn differences(told: &TaskView, view: &TaskView) -> String {
     let [told, view] = [told, view].map(|view| serde_json::to_value(view).unwrap_or_default());
     let fields = view.as_object().into_iter().flatten();
@@ -126,7 +126,7 @@ fn events(evidence: &Evidence) -> Vec<Violation> {
     found
 }
 
-/// What is wrong with an event that follows another one of its task.
+/// The fault of an event that follows another one of its task.
 fn breach(last: Option<&Event>, event: &Event) -> Option<Wrong> {
     let is_open = matches!(
         last.map(|last| &last.what),

@@ -74,7 +74,7 @@ enum Output {
     Json,
 }
 
-/// What a run is made of.
+/// The ingredients of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Mode {
@@ -95,7 +95,7 @@ impl Mode {
     }
 }
 
-/// What holds for all runs of a call.
+/// The options of all runs of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) nexus: PathBuf,
@@ -108,7 +108,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Whether a disk may be filled.
+    /// True if a disk may be filled.
     pub(crate) fn with_disk(&self) -> bool {
         self.only.is_empty() || self.only.contains(&Fault::FullDisk)
     }

@@ -1,4 +1,4 @@
-//! What keeps the harness itself from going on: a fault of the machine or of the call, never one of the company.
+//! Errors that keep the harness itself from going on: a fault of the machine or of the call, never one of the company.
 
 use std::path::PathBuf;
 

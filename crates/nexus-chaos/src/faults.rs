@@ -1,4 +1,4 @@
-//! What is broken on purpose, and how it is healed.
+//! The faults that are made on purpose, and how each is healed.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

@@ -31,7 +31,7 @@ const SLOW_PACE: u64 = 4000;
 /// A cancel is answered within its department's graces; this is for the worst that the faults do in between.
 const CANCEL: Duration = Duration::from_secs(20);
 
-/// What the users know.
+/// The knowledge of the users.
 #[derive(Debug)]
 pub(crate) struct Load {
     client: Client,
@@ -39,7 +39,7 @@ pub(crate) struct Load {
     story: Arc<Story>,
     /// All work is long.
     slow: bool,
-    /// What makes this run's idempotency keys its own.
+    /// The part that makes this run's idempotency keys its own.
     key: String,
     acked: Mutex<BTreeMap<TaskId, Order>>,
     /// When a submission that was acknowledged was asked for (for the last time), and when the answer came.

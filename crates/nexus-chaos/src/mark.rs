@@ -1,4 +1,4 @@
-//! What agents leave behind as evidence: one line per start, end and overlap, appended by one write each.
+//! The evidence that agents leave: one line per start, end and overlap, appended by one write each.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -50,7 +50,7 @@ pub(crate) struct Mark {
     /// When the process began, in the kernel's ticks: with the pid it names the process for ever.
     pub(crate) began: u64,
     pub(crate) at: Moment,
-    /// What it has committed at its end.
+    /// The commit that it has made at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) commit: Option<String>,
 }

@@ -25,10 +25,10 @@ use crate::work::{DEPARTMENTS, Plan, WORKERS};
 const IN_FLIGHT: u64 = 64;
 /// Far longer than anything here takes: only a fault reaches it.
 const LIMIT: Duration = Duration::from_secs(300);
-/// What nexus logs when it begins its history again.
+/// The word in nexus's log that its history is begun again.
 const REBUILT: &str = "anew";
 
-/// What was measured.
+/// The measurements.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Measured {
     pub(crate) tasks: u64,

@@ -11,7 +11,7 @@ use crate::faults::Fault;
 use crate::mark::{Kind, Mark, Moment};
 use crate::story::Incident;
 
-/// What is measured.
+/// The recoveries that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Recovery {
@@ -35,7 +35,7 @@ impl Recovery {
         }
     }
 
-    /// What is promised.
+    /// The limit that is promised.
     pub(crate) fn limit(self) -> Option<Duration> {
         match self {
             Self::NexusReady => None,

@@ -1,4 +1,4 @@
-//! What came of the runs, as data: one by one, and all together.
+//! The results of the runs, as data: one by one, and all together.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

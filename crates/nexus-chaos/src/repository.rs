@@ -11,7 +11,7 @@ use crate::mark::{Kind, Mark};
 use crate::site::Site;
 use crate::story::{Violation, Wrong};
 
-/// What of the repository is the user's.
+/// The user's part of the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Untouched(Vec<String>);
 
@@ -47,7 +47,7 @@ fn look(place: &Path) -> Untouched {
     Untouched(all)
 }
 
-/// What is wrong with it once the company has come to rest.
+/// The faults of it once the company has come to rest.
 pub(crate) fn judge<'a>(
     site: &Site,
     before: &Untouched,

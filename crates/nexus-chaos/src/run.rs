@@ -186,7 +186,7 @@ async fn at_rest(company: &Company, load: &Load) -> Vec<nexus_core::view::Record
     }
 }
 
-/// What the company says of each task.
+/// The company's word on each task.
 async fn told<'a>(
     company: &Company,
     tasks: impl Iterator<Item = &'a nexus_core::id::TaskId>,

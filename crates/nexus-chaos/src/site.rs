@@ -36,7 +36,7 @@ impl Site {
         self.0.join("locks").join(task.to_string())
     }
 
-    /// What has to be there for the `n`th piece of work to succeed, if it is broken.
+    /// The file that lets the `n`th piece of work succeed, if it is broken.
     pub(crate) fn mended(&self, n: u32) -> PathBuf {
         self.0.join("mended").join(n.to_string())
     }

@@ -1,4 +1,4 @@
-//! What happened in a run: a log with monotonic times, the faults with their beginnings and ends, and what was found wrong
+//! The story of a run: a log with monotonic times, the faults with their beginnings and ends, and what was found wrong
 //! on the way.
 
 use std::fs::File;
@@ -50,7 +50,7 @@ pub(crate) enum Wrong {
     Attempts,
     /// "Cancelled" was said while a process of it was alive.
     EarlyCancel,
-    /// What the company says of a task is not what its ledger says.
+    /// The status that the company tells of a task is not that of its ledger.
     Status,
     /// A task ended in a way that nobody asked for, or that its agent's marks contradict.
     Outcome,

@@ -1,4 +1,4 @@
-//! What is asked for in a run: pieces of work of all sorts, from the seed alone, and what their user does with them.
+//! The work of a run: pieces of all sorts, from the seed alone, and what their user does with them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::site::Site;
 
-/// What an agent does: a task's description, as JSON.
+/// The plan of an agent: a task's description, as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Plan {
     /// The number of the piece of work in its run.
@@ -33,7 +33,7 @@ pub(crate) struct Plan {
 pub(crate) const FAILED: i32 = 3;
 
 impl Plan {
-    /// Whether this attempt fails by design.
+    /// True if this attempt fails by design.
     pub(crate) const fn fails(&self, attempt: u32) -> bool {
         self.broken || attempt <= self.fails
     }

@@ -1,4 +1,4 @@
-//! What types can't say: names that must exist, numbers that must make sense, and keys whose time has not come.
+//! Checks that types can't make: names that must exist, numbers that must make sense, and keys whose time has not come.
 
 use std::collections::BTreeMap;
 

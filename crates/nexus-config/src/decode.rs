@@ -169,7 +169,7 @@ fn number_for_name(tree: &Value, decoded: &impl Serialize) -> Option<Error> {
     Some(error)
 }
 
-/// What was found, in TOML's words.
+/// The value that was found, in TOML's words.
 pub(crate) fn found(actual: &Actual) -> String {
     match actual {
         Actual::Bool(value) => value.to_string(),

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: all of it at once, each error with its place and the way out.
+//! The errors of a configuration: all of them at once, each with its place and the way out.
 
 use std::fmt;
 use std::ops::Range;

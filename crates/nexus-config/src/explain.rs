@@ -9,7 +9,7 @@ use crate::secret::is_secret;
 pub(crate) struct Fault {
     pub(crate) message: String,
     pub(crate) help: Option<String>,
-    /// Whether the value is what is wrong, and not the key.
+    /// True if the value is what is wrong, and not the key.
     pub(crate) on_value: bool,
 }
 

@@ -15,7 +15,7 @@ use crate::errors::ConfigError;
 use crate::layer::{File, Spot};
 use crate::source;
 
-/// What has become of the roles, beside their texts.
+/// The state of the roles, beside their texts.
 #[derive(Default)]
 pub(crate) struct Roles {
     /// Those that were read.

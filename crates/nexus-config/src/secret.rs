@@ -43,7 +43,7 @@ impl Address {
         &self.0
     }
 
-    /// What stands before the first colon, in lower case.
+    /// The part before the first colon, in lower case.
     #[must_use]
     pub fn scheme(&self) -> Option<String> {
         self.0.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase())
@@ -85,13 +85,13 @@ fn mask_url(url: &str) -> String {
     }
 }
 
-/// Whether the text at a key must stay out of messages and snippets.
+/// True if the text at a key must stay out of messages and snippets.
 pub(crate) fn is_secret(path: &[String]) -> bool {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     matches!(path[..], ["nats", "password" | "token" | "url"] | ["history", "url"])
 }
 
-/// Whether a snippet must not show the text at a key: a secret, or what may be one under a mistyped key or in a wrong place.
+/// True if a snippet must not show the text at a key: a secret, or what may be one under a mistyped key or in a wrong place.
 pub(crate) fn is_hidden(path: &[String]) -> bool {
     let name = path.last().map(|key| key.to_ascii_lowercase()).unwrap_or_default();
     let telling = ["pass", "token", "secret", "_key"].iter().any(|part| name.contains(part)) && name != "tokens";

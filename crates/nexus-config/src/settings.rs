@@ -28,13 +28,13 @@ pub(crate) struct CompanyFile {
     /// How long a finished task stays readable.
     #[serde(default = "default_retention")]
     pub(crate) retention: Span,
-    /// What running agents get to finish in when the company stops.
+    /// The time that running agents get to finish in when the company stops.
     #[serde(default = "default_grace")]
     pub(crate) shutdown_grace: Span,
     /// Restarts of departments by the CEO.
     #[serde(default)]
     pub(crate) restart: RestartPolicy,
-    /// What all departments may spend in a day (UTC). When it is used up, no work is taken until the next.
+    /// The budget of all departments together for a day (UTC). When it is used up, no work is taken until the next.
     #[serde(default)]
     pub(crate) budget: Budget,
     /// How far tasks may go that agents ask for.
@@ -72,7 +72,7 @@ const fn default_grace() -> Span {
     Span::from_secs(10)
 }
 
-/// What the company runs on: everything in `nexus.toml` that is not the company itself.
+/// The settings of the runtime: everything in `nexus.toml` that is not the company itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     pub nats: Nats,
@@ -190,7 +190,7 @@ impl Default for Web {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Apply {
-    /// What is done where both have gone on; `nexus apply --merge` and `--rebase` say otherwise for once.
+    /// The method where both have gone on; `nexus apply --merge` and `--rebase` override it.
     #[serde(default)]
     pub method: ApplyMethod,
 }

@@ -36,7 +36,7 @@ pub enum ContainerError {
 }
 
 impl ContainerError {
-    /// Whether the engine itself can't be had.
+    /// True if the engine itself can't be had.
     #[must_use]
     pub const fn is_absence(&self) -> bool {
         matches!(self, Self::NoEngine { .. })
@@ -46,7 +46,7 @@ impl ContainerError {
 /// Where an engine listens when `DOCKER_HOST` doesn't say.
 const DEFAULT: &str = if cfg!(windows) { "npipe:////./pipe/docker_engine" } else { "unix:///var/run/docker.sock" };
 
-/// What an error says, without the names of types around it.
+/// The text of an error, without the names of types around it.
 fn words(error: &Error) -> String {
     match error {
         Error::DockerResponseServerError { message, .. } => message.trim().to_owned(),

@@ -1,4 +1,4 @@
-//! What a container is to be: pure, from what an attempt needs to what the API is told.
+//! The specification of a container: pure, from the needs of an attempt to a request of the API.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use nexus_process::Stdin;
 /// The label by which a node knows its own.
 pub(crate) const NODE: &str = "nexus.node";
 
-/// What is to run, and with what.
+/// The program to run, and its container.
 #[derive(Clone, Debug)]
 pub struct ContainerSpec {
     /// Has to be there already.

@@ -1,4 +1,4 @@
-//! What a container uses, asked of its engine once a second.
+//! Processor time and memory of a container, asked of its engine once a second.
 
 use std::time::{Duration, Instant};
 

@@ -14,7 +14,7 @@ use crate::id::AgentName;
 use crate::run::{Trouble, TroubleKind};
 use crate::task::STORED_VERSION;
 
-/// What is known of one account: the payload of `nexus.account.<account>`, the newest of which holds.
+/// The state of one account: the payload of `nexus.account.<account>`, the newest of which holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountRecord {
     /// Version of the stored form.
@@ -30,7 +30,7 @@ pub struct AccountRecord {
     pub at: Timestamp,
 }
 
-/// Whether agents of an account can work.
+/// The ability of an account's agents to work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum AccountState {
@@ -71,7 +71,7 @@ impl AccountRecord {
         Self { v: STORED_VERSION, account, state: AccountState::Open, strikes: 0, at }
     }
 
-    /// What is known after an agent had this trouble; none where it says nothing of the account.
+    /// The state after an agent had this trouble; none where it says nothing of the account.
     #[must_use]
     pub fn after(before: Option<&Self>, account: &AgentName, trouble: &Trouble, now: Timestamp) -> Option<Self> {
         let reason = trouble.message.clone();
@@ -172,7 +172,7 @@ impl AccountRecord {
     }
 }
 
-/// What there is for a task whose agent can't go on for its account's sake.
+/// The way on for a task whose agent can't go on for its account's sake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way {
     /// Another agent of the department could do it, and the task doesn't ask for this one.

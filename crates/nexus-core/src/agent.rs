@@ -1,4 +1,4 @@
-//! What an agent is: which program, and how it is given its task.
+//! An agent: its program, and how it is given its task.
 
 use std::collections::BTreeMap;
 
@@ -81,11 +81,11 @@ pub struct AgentSpec {
     /// own name, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AgentName>,
-    /// Whether the department's `role` is put before its task. Coding agents get it unless this is false; a plain command
+    /// True: the department's `role` is put before its task. Coding agents get it unless this is false; a plain command
     /// (whose task may be a program) if it is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<bool>,
-    /// Whether it gets the company's tools, by which it delegates to other departments. Coding agents do unless this is
+    /// True: it gets the company's tools, by which it delegates to other departments. Coding agents do unless this is
     /// false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub company_tools: Option<bool>,
@@ -99,10 +99,10 @@ pub struct AgentSpec {
     /// never shown.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretSource>,
-    /// What a confined one needs of the user's home: its settings, its login.
+    /// The files of the user's home that a confined one needs: its settings, its login.
     #[serde(default)]
     pub home: Vec<HomePath>,
-    /// What it needs of the network where `sandbox.network` is `"agent"`: `"host:port"`, `"*.domain:port"`, `"address:port"`;
+    /// The hosts that it needs where `sandbox.network` is `"agent"`: `"host:port"`, `"*.domain:port"`, `"address:port"`;
     /// the port is 443 if absent, and any if `*`.
     #[serde(default)]
     pub hosts: Vec<String>,

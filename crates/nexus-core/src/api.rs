@@ -81,7 +81,7 @@ pub struct CancelRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cancelled {
     pub task_id: TaskId,
-    /// What the task was when the cancel arrived.
+    /// The task's status when the cancel arrived.
     pub was: Status,
     /// How long it took until everything was gone, in milliseconds.
     pub took_ms: u64,
@@ -98,7 +98,7 @@ pub struct TaskStatus {
     pub waits: Option<String>,
 }
 
-/// What is alive of a running attempt, as last sampled.
+/// The living processes of a running attempt, as last sampled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Live {
     /// The leader of the attempt's process group.
@@ -116,7 +116,7 @@ pub struct Live {
     /// How it is limited and confined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<crate::event::Protection>,
-    /// What its agent has said of its run by now.
+    /// The run so far, as its agent has told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<crate::run::RunReport>,
     /// The permission that it waits for.
@@ -136,7 +136,7 @@ pub struct AnswerRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Answered {
     pub task_id: TaskId,
-    /// What it had asked for, where the CEO that answers runs it itself.
+    /// The question that it had asked, where the CEO that answers runs it itself.
     pub asked: Option<String>,
     pub allowed: bool,
 }
@@ -294,7 +294,7 @@ pub struct AgentInfo {
     /// Why it is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What its attempts have spent today (UTC), on all nodes.
+    /// The spending of its attempts today (UTC), on all nodes.
     pub spent_today: Spent,
 }
 
@@ -347,7 +347,7 @@ pub struct DeadLetter {
     /// Where it came from: a NATS subject.
     pub subject: String,
     pub refusal: Refusal,
-    /// What it held, cut at 64 KiB; invalid UTF-8 is replaced by U+FFFD.
+    /// The content, cut at 64 KiB; invalid UTF-8 is replaced by U+FFFD.
     pub payload: String,
     #[schemars(with = "String")]
     pub at: Timestamp,

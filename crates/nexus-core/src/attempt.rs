@@ -47,7 +47,7 @@ pub struct Attempt {
     exit: Option<ExitStatus>,
     /// Of an agent that speaks in messages: what it has said.
     run: Option<Run>,
-    /// What the attempts before have spent.
+    /// The spending of earlier attempts.
     spent: Spent,
     warned: bool,
     /// When it said how its run ended.
@@ -87,7 +87,7 @@ impl Attempt {
         Self { run: Some(run), ..Self::new(policy, spent) }
     }
 
-    /// What its agent has said, if it is one that speaks in messages.
+    /// The run of its agent, if that speaks in messages.
     #[must_use]
     pub const fn run(&self) -> Option<&Run> {
         self.run.as_ref()

@@ -1,4 +1,4 @@
-//! What may be spent, what was spent, and what follows from the two.
+//! Budgets, spending, and what follows from the two.
 
 use std::fmt;
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl fmt::Display for Usd {
     }
 }
 
-/// What may be spent; what is absent is not limited.
+/// A budget; a limit that is absent is not set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
@@ -66,7 +66,7 @@ pub struct Budget {
     pub wall_time: Option<Span>,
 }
 
-/// What was spent.
+/// The spending so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Spent {
     pub tokens: u64,
@@ -104,7 +104,7 @@ impl Spent {
         }
     }
 
-    /// What was spent since `earlier`, which is of the same run.
+    /// The spending since `earlier`, which is of the same run.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Self {
         Self {
@@ -121,7 +121,7 @@ impl Spent {
     }
 }
 
-/// What a budget says of what was spent.
+/// A budget's word on the spending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judgement {
     Within,

@@ -1,4 +1,4 @@
-//! What a cancel does next, by the ledger's last word on its task.
+//! The next step of a cancel, by the ledger's last word on its task.
 
 use crate::event::{Event, Hold, What};
 use crate::view::Status;

@@ -1,4 +1,4 @@
-//! What a commit says that is made of what an agent has left uncommitted.
+//! The message of a commit that is made of what an agent has left uncommitted.
 
 use crate::id::TaskId;
 

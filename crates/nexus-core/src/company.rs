@@ -1,4 +1,4 @@
-//! What a company is: its departments and agents, checked and ready to run.
+//! A company: its departments and agents, checked and ready to run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,12 +23,12 @@ pub struct Company {
     pub agents: BTreeMap<AgentName, Arc<AgentSpec>>,
     /// Restarts of departments by the CEO.
     pub restart: RestartPolicy,
-    /// What all departments may spend in a day (UTC).
+    /// The budget of all departments together for a day (UTC).
     pub budget: Budget,
     pub delegation: Delegation,
     /// How long a finished task stays readable.
     pub retention: Span,
-    /// What running agents get to finish in when the company stops.
+    /// The time that running agents get to finish in when the company stops.
     pub shutdown_grace: Span,
 }
 

@@ -1,4 +1,4 @@
-//! What is kept of a task that has failed for good: the payload of `nexus.dead.<department>.<task>`.
+//! The record of a task that has failed for good: the payload of `nexus.dead.<department>.<task>`.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! What a department is: the content of `departments/<name>.toml`.
+//! A department: the content of `departments/<name>.toml`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub use sandbox::{Network, Sandbox, SandboxLevel, SandboxTier};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Department {
-    /// What it is for, in a sentence; shown to people and to agents that delegate.
+    /// Its purpose, in a sentence; shown to people and to agents that delegate.
     #[serde(default)]
     pub description: String,
     /// How many tasks it works on at once.
@@ -47,7 +47,7 @@ pub struct Department {
     /// A file that holds the role, in place of `role`; relative to the directory of `nexus.toml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_file: Option<PathBuf>,
-    /// What is answered when an agent asks for a permission: to run a command, to change a file.
+    /// The answer when an agent asks for a permission: to run a command, to change a file.
     #[serde(default)]
     pub approval: Approval,
     #[serde(default)]
@@ -55,25 +55,25 @@ pub struct Department {
     /// Restarts of its workers, as in OTP.
     #[serde(default)]
     pub restart: RestartPolicy,
-    /// What happens after an attempt that failed.
+    /// The policy after an attempt that failed.
     #[serde(default)]
     pub retry: RetryPolicy,
-    /// What one attempt may use.
+    /// The limits of one attempt.
     #[serde(default)]
     pub limits: Limits,
-    /// What all its tasks may spend in a day (UTC). When it is used up, no more work is taken until the next.
+    /// The budget of all its tasks for a day (UTC). When it is used up, no more work is taken until the next.
     #[serde(default)]
     pub budget: Budget,
     /// Where an attempt works.
     #[serde(default)]
     pub workspace: Workspace,
-    /// What an attempt can reach.
+    /// The reach of an attempt.
     #[serde(default)]
     pub sandbox: Sandbox,
     /// How an attempt is ended.
     #[serde(default)]
     pub stop: StopPolicy,
-    /// What of the company's own environment an agent may see.
+    /// The part of the company's own environment that an agent may see.
     #[serde(default)]
     pub environment: Environment,
     /// NATS subjects that become work here.
@@ -114,7 +114,7 @@ impl Default for Department {
     }
 }
 
-/// What an agent is answered that asks for a permission.
+/// The answer to an agent that asks for a permission.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Approval {
@@ -153,15 +153,15 @@ impl Default for QueuePolicy {
 pub struct Workspace {
     /// Absent: a confined agent gets a private clone of a git repository, and otherwise the project's directory itself.
     pub mode: Option<WorkspaceMode>,
-    /// Whether what an attempt leaves uncommitted in a worktree or a clone is committed on the task's branch when the task
+    /// True: an attempt's uncommitted files in a worktree or a clone are committed on the task's branch when the task
     /// is completed. What a failed or cancelled attempt leaves stays as it is.
     #[serde(default = "default_commit")]
     pub commit: bool,
-    /// Whether a task that works in a worktree or a clone starts from the uncommitted changes of the project's checkout too.
+    /// True: a task in a worktree or a clone starts from the uncommitted changes of the project's checkout too.
     /// A task's own `include_uncommitted` wins over it.
     #[serde(default)]
     pub include_uncommitted: bool,
-    /// Whether a clone's files are layers over a prepared checkout, where the machine can mount these for the agent. Without
+    /// True: a clone's files are layers over a prepared checkout, where the machine can mount these for the agent. Without
     /// them each task copies its files, which takes longer, and all files are the agent's own.
     #[serde(default = "default_layers")]
     pub layers: bool,
@@ -208,9 +208,9 @@ impl Workspace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub mode: WorkspaceMode,
-    /// What a project gets instead that is in no git repository with a commit, if `mode` needs one.
+    /// The mode for a project that is in no git repository with a commit, if `mode` needs one.
     pub otherwise: WorkspaceMode,
-    /// Whether a clone or a worktree starts from the uncommitted changes of the project's checkout too.
+    /// True: a clone or a worktree starts from the uncommitted changes of the project's checkout too.
     pub include_uncommitted: bool,
 }
 
@@ -276,7 +276,7 @@ impl Default for StopPolicy {
     }
 }
 
-/// What of the company's own environment an agent may see.
+/// The part of the company's own environment that an agent may see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {

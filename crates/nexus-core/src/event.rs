@@ -1,4 +1,4 @@
-//! What happened to a task: the payload of `nexus.event.<department>.<task>`.
+//! Events of a task: the payload of `nexus.event.<department>.<task>`.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -23,7 +23,7 @@ pub struct Event {
     pub what: What,
 }
 
-/// What happened.
+/// The kind of an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum What {
@@ -43,7 +43,7 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<Hold>,
     },
-    /// What the agent's run has come to, now and then while it goes on; the first one names its session.
+    /// The progress of the agent's run, now and then while it goes on; the first one names its session.
     Progressed {
         of: Hold,
         agent: AgentName,
@@ -55,7 +55,7 @@ pub enum What {
     /// The attempt's end was not the agent's fault; the task is back in the queue and no attempt is used up.
     Interrupted {
         reason: String,
-        /// What its run had come to, where its agent has said so.
+        /// The run until then, where its agent has told.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run: Option<RunReport>,
     },
@@ -235,7 +235,7 @@ impl FailureKind {
     }
 }
 
-/// What an attempt left behind: the `result` of a task.
+/// The result of an attempt: the `result` of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     /// The leader's exit code; none when a signal ended it or it never started.
@@ -258,13 +258,13 @@ pub struct Outcome {
     pub duration_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<Box<WorkspaceReport>>,
-    /// What its processes have used, all together.
+    /// The resources that its processes have used, all together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// How it was limited and confined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<Protection>,
-    /// What its agent has said of its run; none of a plain command.
+    /// The run as its agent has told it; none of a plain command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunReport>,
 }
@@ -280,7 +280,7 @@ impl Outcome {
     }
 }
 
-/// What an attempt's processes have used.
+/// The resources that an attempt's processes have used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// The most memory in use at once, in bytes: of all processes where control groups count it, else of the biggest.
@@ -336,13 +336,13 @@ pub struct WorkspaceReport {
     /// The newest commit of the branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<String>,
-    /// What the branch has beyond its base, all attempts together: the newest commits first, 50 at most.
+    /// The commits on the branch beyond its base, all attempts together: the newest first, 50 at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commits: Vec<CommitInfo>,
     /// How many these are in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_count: Option<u64>,
-    /// What they change, all together.
+    /// Their changes, all together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<DiffStat>,
 }

@@ -2,7 +2,7 @@
 
 use crate::event::{Event, What};
 
-/// What was written in a holder's place.
+/// The record that was written in a holder's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fence {
     /// A cancel of its own attempt was asked for: it still holds the task, and goes on behind that event.

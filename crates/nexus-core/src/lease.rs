@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::id::NodeId;
 
-/// What can be held: a key of the KV bucket `nexus_lease`.
+/// The things that can be held: keys of the KV bucket `nexus_lease`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LeaseKey {
     /// The one node whose CEO takes work and answers.

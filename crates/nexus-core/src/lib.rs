@@ -1,4 +1,4 @@
-//! What a task, an attempt, a department and a policy *are*: types and decisions, with no async, no I/O and no clock.
+//! Tasks, attempts, departments and policies: types and decisions, with no async, no I/O and no clock.
 //!
 //! Time and randomness come in as arguments, so every decision is a table or a property to test.
 

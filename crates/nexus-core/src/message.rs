@@ -1,4 +1,4 @@
-//! What departments are told: short texts that tasks and people leave for whoever works there next.
+//! Messages to departments: short texts that tasks and people leave for whoever works there next.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -71,7 +71,7 @@ impl std::fmt::Display for Message {
     }
 }
 
-/// What is wrong with a text, if anything is.
+/// Refuses a text that can't be a message.
 pub fn check(text: &str) -> Result<(), Refusal> {
     if text.trim().is_empty() {
         return Err(Refusal::invalid("the message is empty").with_help("say in a sentence what they should know"));
@@ -87,7 +87,7 @@ pub fn check(text: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a task may leave one more, that has left so many.
+/// Refuses one more message of a task that has left so many.
 pub fn check_count(task: TaskId, left: usize) -> Result<(), Refusal> {
     if left < MAX_OF_TASK {
         return Ok(());

@@ -232,7 +232,7 @@ fn plain(address: IpAddr) -> IpAddr {
     }
 }
 
-/// What an address is that a name from outside should never lead to: this machine, its neighbours, its cloud's metadata.
+/// The kind of an address that a name from outside should never lead to: this machine, its neighbours, its cloud's metadata.
 #[must_use]
 pub fn inside(address: IpAddr) -> Option<&'static str> {
     match address {

@@ -48,7 +48,7 @@ impl<W, T> Offers<W, T> {
         self.surplus()
     }
 
-    /// What was brought for workers that haven't become idle for long: their broker is away, say, or they have failed.
+    /// Items that were brought for workers that haven't become idle for long: their broker is away, say, or they have failed.
     pub fn late(&mut self, now: Duration) -> Vec<T> {
         self.soon.retain(|(_, since)| now.saturating_sub(*since) < MOMENT);
         self.surplus()

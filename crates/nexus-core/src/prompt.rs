@@ -1,4 +1,4 @@
-//! What an agent was told: the whole prompt of one attempt, and the parts that it is stored in.
+//! The prompt of one attempt, whole, and the parts that it is stored in.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -41,7 +41,7 @@ pub struct PromptRecord {
 const PART: usize = 128 * 1024;
 
 impl Prompt {
-    /// What is stored of it, in parts of at most `limit` bytes of text, if that is less than is usual.
+    /// Its stored form, in parts of at most `limit` bytes of text, if that is less than is usual.
     #[must_use]
     pub fn into_records(self, limit: usize) -> Vec<PromptRecord> {
         let texts = parts(&self.text, PART.min(limit));

@@ -1,4 +1,4 @@
-//! Whether an attempt can be limited and confined as its department demands, and how: what is asked for meets what the
+//! The protection of an attempt, decided: the limits and the sandbox that its department demands meet what the
 //! machine can do. What can't be done is refused, never left out.
 
 use crate::agent::AgentKind;
@@ -7,7 +7,7 @@ use crate::department::{Limits, LimitsTier, Network, Sandbox, SandboxLevel, Sand
 #[cfg(test)]
 mod tests;
 
-/// What a machine can do.
+/// The abilities of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Means {
     /// Confinement by namespaces; else why not.
@@ -65,7 +65,7 @@ impl Means {
     /// The department's sandbox on this machine: none is what it gets where nothing was asked for and nothing can be had.
     ///
     /// # Errors
-    /// What the machine can't do, as a sentence that names the setting.
+    /// The demand that the machine can't meet, as a sentence that names the setting.
     pub fn plan(&self, sandbox: &Sandbox, limits: &Limits) -> Result<Plan, String> {
         let confined =
             match sandbox.level {

@@ -1,6 +1,6 @@
 //! The purses of a day: what a department and the company may spend, what of it is spent, and what follows.
 //!
-//! What is on the ledger is counted by the history; what running attempts have spent beyond that is counted here, so that
+//! Spending on the ledger is counted by the history; the further spending of running attempts is counted here, so that
 //! nothing is missed and nothing counted twice however far the history is behind.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::id::{DepartmentName, TaskId};
 use crate::spend::{Spending, day, is_end, next_day, told};
 
-/// What an attempt is told that says what it has spent.
+/// The answer to an attempt that tells its spending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Within,
@@ -36,7 +36,7 @@ type Whose = Option<DepartmentName>;
 #[derive(Clone, Debug, Default)]
 pub struct Purses {
     budgets: BTreeMap<Whose, Budget>,
-    /// What is on the ledger of this day.
+    /// The ledger's part of this day.
     folded: Option<(Date, Spending)>,
     running: HashMap<TaskId, Meter>,
     /// Attempts that are over, and whose end isn't on the ledger yet, or not counted; the oldest first.
@@ -45,7 +45,7 @@ pub struct Purses {
     empty: BTreeSet<Whose>,
 }
 
-/// What one attempt of this node has spent.
+/// The spending of one attempt of this node.
 #[derive(Clone, Debug)]
 struct Meter {
     department: DepartmentName,
@@ -60,7 +60,7 @@ struct Meter {
     closed: bool,
 }
 
-/// What has changed.
+/// The changes since the last time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct News {
     /// Warnings, each of which is said once a day.
@@ -126,7 +126,7 @@ impl Purses {
         self.ending.retain(|(_, meter)| !meter.closed);
     }
 
-    /// What a department, or (`None`) the company, has spent today.
+    /// The spending of a department, or (`None`) of the company, today.
     #[must_use]
     pub fn spent(&self, whose: Option<&DepartmentName>, now: Timestamp) -> Spent {
         let folded = self.folded.as_ref().filter(|(of, _)| *of == day(now));
@@ -141,7 +141,7 @@ impl Purses {
         self.folded.as_ref().filter(|(of, _)| *of == day(now)).map(|(_, spending)| spending)
     }
 
-    /// Whether nothing is left for a department today: until when, and why, as a part of a sentence.
+    /// The time until which nothing is left for a department today, and why, as a part of a sentence.
     #[must_use]
     pub fn closed(&self, department: &DepartmentName, now: Timestamp) -> Option<(Timestamp, String)> {
         let own = Some(department.clone());
@@ -152,7 +152,7 @@ impl Purses {
         Some((next_day(now), format!("{of} budget of today is used up ({words}), until 00:00 UTC")))
     }
 
-    /// What there is to say of a department's purse, or of the company's, of which little is left today.
+    /// A warning about a department's purse, or the company's, of which little is left today.
     #[must_use]
     pub fn warning(&self, department: &DepartmentName, now: Timestamp) -> Option<String> {
         [Some(department.clone()), None].into_iter().find_map(|whose| match self.judge(&whose, now)? {
@@ -161,7 +161,7 @@ impl Purses {
         })
     }
 
-    /// What has to be said and done since this was asked last.
+    /// The changes since this was asked last, to be said and acted on.
     pub fn news(&mut self, now: Timestamp) -> News {
         let today_is = day(now);
         let mut warned = self.warned.take().filter(|(of, _)| *of == today_is).map(|(_, who)| who).unwrap_or_default();
@@ -179,7 +179,7 @@ impl Purses {
         News { warnings, turned }
     }
 
-    /// What follows for an attempt of a department.
+    /// The consequence for an attempt of a department.
     #[must_use]
     pub fn verdict(&self, department: &DepartmentName, news: &News, now: Timestamp) -> Verdict {
         match self.closed(department, now) {
@@ -197,7 +197,7 @@ impl Purses {
 }
 
 impl Meter {
-    /// What isn't counted by the history.
+    /// The part that the history doesn't count.
     const fn beyond(&self) -> Spent {
         self.said.since(self.counted)
     }

@@ -11,7 +11,7 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// A sentence: what is wrong, and where.
     pub message: String,
-    /// What to do next.
+    /// The next step for the reader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
 }

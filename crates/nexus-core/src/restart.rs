@@ -43,7 +43,7 @@ impl Default for RestartPolicy {
     }
 }
 
-/// What a supervisor does about a child that failed.
+/// A supervisor's decision about a child that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Restart it after this delay.

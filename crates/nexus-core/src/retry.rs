@@ -1,4 +1,4 @@
-//! What happens after an attempt that failed: once more, later, or never.
+//! The step after an attempt that failed: once more, later, or never.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ impl Backoff {
 /// Interruptions after which a task is failed: something about it, or about this machine, is not as it should be.
 pub const MAX_INTERRUPTIONS: u32 = 20;
 
-/// What is written down when an attempt is over.
+/// The record that is written when an attempt is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     Complete,
@@ -118,13 +118,13 @@ pub fn next(conclusion: Conclusion, entry: &QueueEntry, policy: &RetryPolicy, ra
     }
 }
 
-/// Whether trying again may help. It doesn't against what this machine can't do, a budget that is used up, a login that is
+/// True if trying again may help. It doesn't against what this machine can't do, a budget that is used up, a login that is
 /// missing, and a model that doesn't want to.
 const fn may_help(kind: FailureKind) -> bool {
     !matches!(kind, FailureKind::Protection | FailureKind::Budget | FailureKind::Authentication | FailureKind::Refused)
 }
 
-/// What follows an interruption: back to the queue, but not for ever.
+/// The step after an interruption: back to the queue, but not for ever.
 pub(crate) fn interrupted(reason: String, entry: &QueueEntry) -> Next {
     if entry.interruptions < MAX_INTERRUPTIONS {
         return Next::Requeue(reason);

@@ -9,7 +9,7 @@ use crate::retry::{Next, interrupted};
 use crate::run::RunReport;
 use crate::task::QueueEntry;
 
-/// What is written in place of a holder that is gone.
+/// The records that are written in place of a holder that is gone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revival {
     pub event: Event,
@@ -39,7 +39,7 @@ pub fn revive(last: &Event, entry: &QueueEntry, reason: &str, now: Timestamp) ->
     Some(Revival { event: Event::new(last.task_id, last.department.clone(), last.attempt, now, what), entry })
 }
 
-/// What is known of the run of an attempt whose holder can't say it any more.
+/// The known part of the run of an attempt whose holder can't tell it any more.
 fn run(last: &Event) -> Option<RunReport> {
     match &last.what {
         What::Progressed { run, .. } => Some(run.clone()),

@@ -3,7 +3,7 @@
 /// Longest role, in bytes: it comes before every task, and is paid for with each.
 pub const MAX_ROLE: usize = 32 * 1024;
 
-/// What a role can name, and what each stands for.
+/// The variables that a role can name, and the meaning of each.
 pub const VARIABLES: [(&str, &str); 7] = [
     ("department", "the department's name"),
     ("description", "the department's description"),
@@ -14,7 +14,7 @@ pub const VARIABLES: [(&str, &str); 7] = [
     ("messages", "what was sent to the department lately, a line each"),
 ];
 
-/// What is wrong with a role, and where.
+/// An error in a role, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The line of the role, from 1.

@@ -62,7 +62,7 @@ pub fn route(company: &Company, submission: &Submission) -> Result<Route, Refusa
     Ok(Route { department, preferred_agent })
 }
 
-/// What is wrong with a submission whatever the company is.
+/// Refuses a submission that no company could take.
 pub fn check(submission: &Submission) -> Result<(), Refusal> {
     let length = submission.description.len();
     if submission.description.trim().is_empty() {
@@ -128,7 +128,7 @@ pub fn named(company: &Company, name: &str) -> Result<DepartmentName, Refusal> {
     })
 }
 
-/// What is said of a department that isn't among these.
+/// The refusal of a department that isn't among these.
 #[must_use]
 pub fn no_such_department(name: &str, known: &[&str]) -> Refusal {
     let listed = format!("departments: {}", known.join(", "));

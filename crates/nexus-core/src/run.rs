@@ -69,7 +69,7 @@ pub enum Ending {
     Failed(Trouble),
 }
 
-/// What an agent failed of.
+/// The reason for which an agent failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub kind: TroubleKind,
@@ -150,7 +150,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// What counts for a budget.
+    /// The tokens that count for a budget.
     #[must_use]
     pub const fn total(self) -> u64 {
         self.input.saturating_add(self.output)
@@ -177,7 +177,7 @@ impl Tokens {
     }
 }
 
-/// What is known of an agent's run: in the task's status and events while it goes on, and in its result.
+/// The known state of an agent's run: in the task's status and events while it goes on, and in its result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunReport {
     /// By which the agent's own tools know the conversation.

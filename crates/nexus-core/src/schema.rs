@@ -64,12 +64,12 @@ pub fn all() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// What others may send.
+/// The schema of a payload that others send.
 fn taken<T: JsonSchema>() -> Value {
     schema::<T>(SchemaSettings::draft2020_12().for_deserialize())
 }
 
-/// What others may read: a field that is always written is required.
+/// The schema of a payload that others read: a field that is always written is required.
 fn given<T: JsonSchema>() -> Value {
     schema::<T>(SchemaSettings::draft2020_12().for_serialize())
 }

@@ -1,4 +1,4 @@
-//! What was spent on which day, by which department and agent: what each record of the ledger adds to that.
+//! Spending by day, department and agent: the part that each record of the ledger adds.
 //!
 //! Totals of a run are absolute, so what an event adds is the difference to what was known of the same attempt before it.
 
@@ -15,7 +15,7 @@ use crate::id::{AgentName, DepartmentName};
 use crate::run::RunReport;
 use crate::view::{Record, Status, TaskView};
 
-/// What a record adds.
+/// The part that a record adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expense {
     pub purse: Purse,
@@ -30,7 +30,7 @@ pub struct Purse {
     pub agent: AgentName,
 }
 
-/// What was spent on one day, by department and agent.
+/// The spending of one day, by department and agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spending(BTreeMap<(DepartmentName, AgentName), Spent>);
 
@@ -70,7 +70,7 @@ pub fn next_day(at: Timestamp) -> Timestamp {
     next.map_or(at, |next| next.timestamp())
 }
 
-/// What `record` adds to what is known of its task, which is `before` without it and `after` with it.
+/// The part that `record` adds to the spending of its task, which is `before` without it and `after` with it.
 #[must_use]
 pub fn expense(before: Option<&TaskView>, after: Option<&TaskView>, record: &Record) -> Option<Expense> {
     let Record::Event(event) = record else { return None };
@@ -107,7 +107,7 @@ fn wall(before: &TaskView, event: &Event) -> u64 {
     }
 }
 
-/// What the run of an attempt has come to, as this event says.
+/// The run of an attempt, as this event tells it.
 #[must_use]
 pub fn told(event: &Event) -> Option<&RunReport> {
     match &event.what {

@@ -1,4 +1,4 @@
-//! What a node's CEO remembers of a department that fails, so that a crash loop isn't begun anew by a restart.
+//! A CEO's memory of a department that fails, so that a crash loop isn't begun anew by a restart.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is stored has a version, so that an older program refuses what a newer one wrote, and never misreads it.
+//! Stored forms have a version, so that an older program refuses what a newer one wrote, and never misreads it.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -26,7 +26,7 @@ pub const DEFAULT_TASK_TYPE: &str = "code_generation";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Submission {
-    /// What to do, in words (for the agent `shell`: the command). At most 131,071 bytes.
+    /// The work, in words (for the agent `shell`: the command). At most 131,071 bytes.
     #[serde(alias = "task_description")]
     pub description: String,
     /// Chooses the department, by the departments' own `task_types`.
@@ -61,7 +61,7 @@ pub struct Submission {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub not_before: Option<Timestamp>,
-    /// Whether the task starts from the uncommitted changes of the project's checkout too, where its agent works in a clone
+    /// True: the task starts from the uncommitted changes of the project's checkout too, where its agent works in a clone
     /// or a worktree; the department's `workspace.include_uncommitted` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_uncommitted: Option<bool>,
@@ -133,7 +133,7 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub not_before: Option<Timestamp>,
-    /// Whether it starts from uncommitted changes too, as asked for; without it the department's policy holds.
+    /// True: it starts from uncommitted changes too, as asked for; without it the department's policy holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_uncommitted: Option<bool>,
     #[schemars(with = "String")]
@@ -177,7 +177,7 @@ pub struct QueueEntry {
     pub interruptions: u32,
     #[schemars(with = "String")]
     pub queued_at: Timestamp,
-    /// What the attempts before have spent.
+    /// The spending of earlier attempts.
     #[serde(default, skip_serializing_if = "Spent::is_nothing")]
     pub spent: Spent,
     /// The session that an attempt has left which did not come to its end: the next one goes on with it.

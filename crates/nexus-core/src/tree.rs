@@ -38,7 +38,7 @@ impl Standing {
         }
     }
 
-    /// What it has asked for ends with it.
+    /// True if its children end with it.
     const fn takes_along(self) -> bool {
         matches!(self, Self::Ending | Self::Ended(Status::Failed | Status::Cancelled))
     }

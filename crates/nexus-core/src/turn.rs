@@ -1,9 +1,9 @@
-//! What is done with a delivery of the queue, by the ledger's last word on its task.
+//! The decision about a delivery of the queue, by the ledger's last word on its task.
 
 use crate::event::{Event, What};
 use crate::task::QueueEntry;
 
-/// What is known of a delivery beside the entry that it brings.
+/// Facts about a delivery beside the entry that it brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// The entry's sequence on the ledger.
@@ -21,7 +21,7 @@ pub struct Arrival {
     pub waited: bool,
 }
 
-/// What is done with it.
+/// The decision about a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// Publish `started`, expecting this to be the sequence of the task's last event (0: there is none).

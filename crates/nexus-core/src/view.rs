@@ -1,4 +1,4 @@
-//! What is known of a task: a fold of its queue entries and events. The read model stores exactly this.
+//! The known state of a task: a fold of its queue entries and events. The read model stores exactly this.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -89,10 +89,10 @@ pub struct TaskView {
     pub cancelling: bool,
     pub result: Option<Outcome>,
     pub error: Option<String>,
-    /// What the agent of the attempt that runs, or of the last one, has said of its run.
+    /// The run of the attempt that goes on, or of the last one, as its agent has told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunReport>,
-    /// What the attempts before have spent.
+    /// The spending of earlier attempts.
     #[serde(default, skip_serializing_if = "Spent::is_nothing")]
     pub spent: Spent,
     /// When the latest attempt started.
@@ -215,7 +215,7 @@ impl TaskView {
         }
     }
 
-    /// What is said last of a run holds, but for totals, which never shrink.
+    /// The latest report of a run holds, but for totals, which never shrink.
     fn ran(&mut self, run: Option<&RunReport>) {
         if let Some(run) = run {
             let before = self.run.take();

@@ -1,4 +1,4 @@
-//! What can go wrong with the history, and the way out of each. No message holds a password.
+//! Errors of the history, and the way out of each. No message holds a password.
 
 use std::borrow::Cow;
 
@@ -45,7 +45,7 @@ fn removal(url: &str) -> String {
     }
 }
 
-/// What a database's own error code says.
+/// The meaning of a database's own error code.
 enum Says {
     Full,
     Corrupt,

@@ -10,7 +10,7 @@ use crate::db::reading;
 use crate::row;
 use crate::{History, HistoryError};
 
-/// What a prefix of an id stands for.
+/// The meaning of a prefix of an id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolved {
     One(TaskId),
@@ -53,7 +53,7 @@ impl History {
         })
     }
 
-    /// What runs on `node`, as far as the ledger was folded.
+    /// The tasks that run on `node`, as far as the ledger was folded.
     pub async fn running_on(&self, node: &NodeId) -> Result<Vec<TaskView>, HistoryError> {
         const SQL: &str = "SELECT body FROM nexus_task WHERE status = 'running' AND node = $1 ORDER BY created_at, id";
         let bodies: Vec<String> =

@@ -18,7 +18,7 @@ mod tests;
 /// Rows of one statement, the largest that fits first: few texts, so that each is prepared once and kept.
 const CHUNKS: [usize; 3] = [64, 8, 1];
 
-/// What is counted: changes of `nexus_count`.
+/// Changes of `nexus_count`.
 type Changes = BTreeMap<(DepartmentName, &'static str), i64>;
 
 impl History {

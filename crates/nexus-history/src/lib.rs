@@ -39,7 +39,7 @@ pub struct History {
     generation: Arc<AtomicI64>,
 }
 
-/// What was there when a ledger was bound.
+/// The state that was found when a ledger was bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// Nothing: the ledger is folded from its beginning.

@@ -1,4 +1,4 @@
-//! What was spent, by day, department and agent: kept up to date by every fold, and never less by a task's expiry.
+//! Spending by day, department and agent: kept up to date by every fold, and never less by a task's expiry.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use nexus_core::spend::{Purse, Spending};
 use crate::db::{Tx, reading, within};
 use crate::{History, HistoryError, row};
 
-/// What a batch adds.
+/// The spending that a batch adds.
 pub(crate) type Expenses = BTreeMap<Purse, Spent>;
 
 /// A row beside the position, which is there even where no row is.
 type Row = (i64, Option<String>, Option<String>, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
 
 impl History {
-    /// What was spent on `day`, and the stream sequence up to which that is folded: both of the same moment.
+    /// The spending on `day`, and the stream sequence up to which that is folded: both of the same moment.
     pub async fn spent(&self, day: Date) -> Result<(u64, Spending), HistoryError> {
         const SQL: &str = "SELECT m.position, s.department, s.agent, s.tokens, s.turns, s.cost_micros, s.wall_ms \
              FROM nexus_meta m LEFT JOIN nexus_spent s ON s.day = $1";

@@ -1,4 +1,4 @@
-//! What tools answer with: the shapes that clients rely on. Keys are added, never renamed.
+//! Answers of tools: the shapes that clients rely on. Keys are added, never renamed.
 
 use nexus_core::api::{Accepted, DepartmentInfo, Departments, Live, ProjectChanges, TaskStatus};
 use nexus_core::budget::Usd;
@@ -74,7 +74,7 @@ pub(crate) struct TaskAnswer {
     pub created_at: String,
     pub started_at: Option<String>,
     pub completed_at: Option<String>,
-    /// What the latest attempt left behind.
+    /// The result of the latest attempt.
     pub result: Option<Outcome>,
     /// Why it failed or was cancelled; of a task that waits again, why its last attempt ended.
     pub error: Option<String>,
@@ -93,9 +93,9 @@ pub(crate) struct TaskAnswer {
     pub not_before: Option<String>,
     /// It is being cancelled.
     pub cancelling: bool,
-    /// What the agent of the latest attempt has used, where it reports that; while it runs too.
+    /// The use of the model by the latest attempt, where its agent reports that; while it runs too.
     pub usage: Option<Usage>,
-    /// What is known of its run: its session, model, tools, warnings.
+    /// The run: its session, model, tools, warnings.
     pub run: Option<RunReport>,
     /// The task that asked for this one.
     pub parent_task_id: Option<TaskId>,
@@ -122,7 +122,7 @@ impl TaskAnswer {
     }
 }
 
-/// What an attempt used of its model.
+/// The use of its model by an attempt.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Usage {
     /// Those that came from a cache included.
@@ -288,7 +288,7 @@ pub(crate) struct Cancelled {
     pub status: Said,
     pub task_id: TaskId,
     pub message: String,
-    /// What the task was when the cancel arrived.
+    /// The task's status when the cancel arrived.
     pub was: Status,
     /// How long it took until every process was gone, in milliseconds.
     pub took_ms: u64,
@@ -341,7 +341,7 @@ pub(crate) fn log_uri(task: TaskId) -> String {
     format!("nexus://tasks/{task}/log")
 }
 
-/// What is left out or included, and how to have it otherwise.
+/// The changes that are left out or included, and how to have it otherwise.
 fn about_changes(found: &Uncommitted, project: &str) -> String {
     let way = if found.included { "" } else { "; include_uncommitted: true starts from them" };
     format!("{}{way}", found.summary(project))

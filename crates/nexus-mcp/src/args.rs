@@ -20,7 +20,7 @@ pub(crate) struct Nothing {}
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Delegate {
-    /// What to do, as complete instructions for an agent that sees nothing else. For the agent "shell": the command.
+    /// Complete instructions for an agent that sees nothing else. For the agent "shell": the command.
     pub task_description: String,
     /// The kind of work, such as "code_generation", "bug_fix" or "testing"; chooses the department.
     /// "code_generation" unless given. cde_listDepartments shows who takes what.
@@ -102,7 +102,7 @@ pub(crate) struct ReadLog {
 pub(crate) struct SendMessage {
     /// The department that the message is for. cde_listDepartments shows them.
     pub department: String,
-    /// What they should know: at most 8,192 bytes.
+    /// The message: at most 8,192 bytes.
     pub text: String,
 }
 

@@ -20,7 +20,7 @@ pub type HttpService = StreamableHttpService<Server, NeverSessionManager>;
 /// The service for a server that listens on `addr`. When `shutdown` is cancelled, its open streams end.
 ///
 /// It keeps no sessions, in neither era: there is nothing to bound, to expire, or to lose when the company restarts.
-/// What it serves at a time is bounded by the web server's connections.
+/// Its requests at a time are bounded by the web server's connections.
 #[must_use]
 pub fn http_service(client: Client, addr: SocketAddr, shutdown: CancellationToken) -> HttpService {
     let config = StreamableHttpServerConfig::default()

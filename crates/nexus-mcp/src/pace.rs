@@ -12,7 +12,7 @@ use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use tokio::sync::Notify;
 
-/// What may be under way at a time. Twice as much as calls that may wait, so that these leave room for what is answered
+/// Requests that may be under way at a time. Twice as many as calls that may wait, so that these leave room for what is answered
 /// at once, and for a cancellation of theirs.
 const ROOM: usize = 64;
 /// The room of a request whose answer may be a MiB.
@@ -119,7 +119,7 @@ impl Load {
         }
     }
 
-    /// What was asked is now being written.
+    /// The answer to a request is now being written.
     fn answer(self: &Arc<Self>, item: &TxJsonRpcMessage<RoleServer>) -> Unwritten {
         let id = match item {
             JsonRpcMessage::Response(response) => Some(&response.id),

@@ -1,4 +1,4 @@
-//! What the agent of a task may do: ask for tasks on its own's behalf, and see to those below it. Nothing else is there.
+//! The rights of a task's agent: to ask for tasks on its own's behalf, and to see to those below it. Nothing else is there.
 
 use std::path::PathBuf;
 

@@ -28,7 +28,7 @@ pub(crate) fn list() -> &'static [Tool] {
     &TOOLS
 }
 
-/// What an agent of the company has no part in.
+/// Tools in which an agent of the company has no part.
 const NOT_FOR_AGENTS: [&str; 1] = ["cde_getWorkerStats"];
 
 /// Those that a client is offered: an agent of the company, or anybody else.
@@ -82,7 +82,7 @@ fn value(answer: &impl Serialize) -> Result<Value, Fault> {
         .map_err(|error| Refusal::new(RefusalKind::Internal, format!("the answer can't be written: {error}")).into())
 }
 
-/// What a tool does to the company: hints for a client that asks its user before some of them.
+/// The effect of a tool on the company: hints for a client that asks its user before some of them.
 #[derive(Clone, Copy)]
 enum Effect {
     Reads,

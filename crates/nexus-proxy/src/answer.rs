@@ -18,7 +18,7 @@ use crate::upstream::{Opened, Unreached};
 
 pub(crate) type Body = Either<Full<Bytes>, Incoming>;
 
-/// What is answered in place of what was asked for.
+/// The answer in place of the one that was asked for.
 type Refused = Box<Response<Body>>;
 
 /// An answer of the proxy's own.
@@ -146,7 +146,7 @@ fn target(uri: &Uri, default_port: u16) -> Option<Target> {
     if authority.contains('@') { None } else { Target::parse(authority, default_port) }
 }
 
-/// What the server is called by whoever asks it.
+/// The server's name for whoever asks it.
 fn host(origin: &Origin) -> Result<HeaderValue, Refused> {
     let Target { host, port } = &origin.target;
     let is_usual = *port == if origin.tls { 443 } else { 80 };

@@ -36,7 +36,7 @@ impl Injection {
         Ok(Self { to, header, value })
     }
 
-    /// Whether a plain request to `target` is one for its server. An agent that is to have its secret set asks without TLS,
+    /// True if a plain request to `target` is one for its server. An agent that is to have its secret set asks without TLS,
     /// at port 80 or at the server's own.
     pub(crate) fn is_for(&self, target: &Target) -> bool {
         self.to.target.host == target.host && (target.port == 80 || target.port == self.to.target.port)

@@ -20,7 +20,7 @@ pub use listener::Listener;
 pub use parent::Parents;
 pub use upstream::{Resolve, Resolved, System, Upstream};
 
-/// What one attempt may do.
+/// The rules of one attempt.
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub allowed: Allowed,

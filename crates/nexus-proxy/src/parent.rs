@@ -24,7 +24,7 @@ pub(crate) struct Parent {
     pub(crate) at: Target,
     /// It is spoken to by TLS itself.
     pub(crate) tls: bool,
-    /// What it is told of who asks.
+    /// The header that tells it who asks.
     pub(crate) authorization: Option<HeaderValue>,
     has_login: bool,
 }

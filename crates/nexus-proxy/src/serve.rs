@@ -27,7 +27,7 @@ const REMEMBERED: usize = 256;
 /// After an accept that failed, for want of descriptors say.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What the connections of one attempt share.
+/// Shared by the connections of one attempt.
 pub(crate) struct Shared {
     pub(crate) rules: Rules,
     told: Box<dyn Fn(Refusal) + Send + Sync>,

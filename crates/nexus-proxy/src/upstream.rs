@@ -24,7 +24,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Addresses of a name.
 pub type Resolved = io::Result<Vec<IpAddr>>;
 
-/// What turns names into addresses.
+/// A resolver of names.
 pub trait Resolve: Send + Sync + std::fmt::Debug {
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Resolved>;
 }

@@ -1,4 +1,4 @@
-//! What is known of the accounts that agents work on: as known now, on the ledger as soon as the broker takes it, and followed
+//! The states of agents' accounts: as known now, on the ledger as soon as the broker takes it, and followed
 //! there, since other nodes' agents work on them too.
 
 use std::collections::BTreeMap;
@@ -47,12 +47,12 @@ impl Accounts {
         Ok(Self { book, _owned: [writer, reader] })
     }
 
-    /// What is known of an account.
+    /// The record of an account.
     pub(crate) fn get(&self, account: &AgentName) -> Option<AccountRecord> {
         self.book.borrow().get(account).map(|page| page.record.clone())
     }
 
-    /// Whether any account is closed: most of the time none is, and nothing has to be looked at more closely.
+    /// True if any account is closed: most of the time none is, and nothing has to be looked at more closely.
     pub(crate) fn any_closed(&self, now: Timestamp) -> bool {
         self.book.borrow().values().any(|page| page.record.closed_until(now).is_some())
     }

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     slots: Mutex<BTreeMap<(DepartmentName, WorkerName), Arc<Slot>>>,
-    /// What is about to be started, at most one a worker; and the one that the janitor tidies up after.
+    /// Tasks that are about to be started, at most one a worker; and the one that the janitor tidies up after.
     taking: Mutex<BTreeSet<TaskId>>,
     /// Deliveries that were given back for a whole lease, by their entry: the event that the task's attempt stood at, and
     /// when. Forgotten after a few leases; until then at most what other nodes have in hand.
@@ -32,7 +32,7 @@ pub(crate) struct Slot {
     pub(crate) department: DepartmentName,
     pub(crate) worker: WorkerName,
     hand: Mutex<Hand>,
-    /// What failed workers of this place had in hand and what isn't written down yet: one at a time, but for a broker
+    /// Tasks that failed workers of this place had in hand and that aren't written down yet: one at a time, but for a broker
     /// that is away, and then at most one a restart, which the department bounds.
     leaving: watch::Sender<Vec<TaskId>>,
     completed: AtomicU64,
@@ -56,7 +56,7 @@ struct Hand {
     asks: Option<String>,
 }
 
-/// What a worker that failed had in hand.
+/// The attempt that a failed worker had in hand.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     pub(crate) claim: Arc<Claim>,
@@ -223,7 +223,7 @@ impl Slot {
         lock(&self.hand).last_line = Some((shown, at));
     }
 
-    /// What its agent's run has come to.
+    /// The progress of its agent's run.
     pub(crate) fn progressed(&self, run: &RunReport) {
         lock(&self.hand).run = Some(run.clone());
     }
@@ -281,7 +281,7 @@ impl Slot {
         self.restarts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What a failed worker leaves behind, if it is `wanted`; its hands are empty then, but the task is not [`Self::left`]
+    /// Takes a failed worker's attempt, if it is `wanted`; the hands are empty then, but the task is not [`Self::left`]
     /// yet.
     pub(crate) fn abandon(&self, wanted: impl FnOnce(&Arc<Claim>) -> bool) -> Option<Unfinished> {
         let mut hand = lock(&self.hand);

@@ -36,7 +36,7 @@ use office::Office;
 use reign::Reign;
 use staff::Child;
 
-/// What the CEO is told.
+/// Messages to the CEO.
 #[derive(Debug)]
 pub(crate) enum CeoMsg {
     /// A question over NATS. The permit bounds how many are in hand.
@@ -70,7 +70,7 @@ pub(crate) struct CeoState {
     company: Arc<Company>,
     departments: BTreeMap<DepartmentName, Child>,
     config_error: Option<String>,
-    /// What its clock shows, `now`, begins at the restarts' window: so that a failure before it began has a place there.
+    /// Its clock, `now`, begins at the restarts' window: so that a failure before it began has a place there.
     began: Instant,
     origin: Duration,
     leaving: bool,

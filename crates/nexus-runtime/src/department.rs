@@ -16,7 +16,7 @@ use crate::intake::{Intake, IntakeMsg};
 use crate::node::{Charter, Node};
 use crate::worker::{Worker, WorkerArgs, WorkerMsg};
 
-/// What a department is told.
+/// Messages to a department.
 #[derive(Debug)]
 pub(crate) enum DepartmentMsg {
     /// Work under this charter from now on; what runs is finished under the old one.

@@ -1,4 +1,4 @@
-//! What a node had in hand when it ended without a word: its processes are ended, its tasks requeued.
+//! The work that a node had in hand when it ended without a word: its processes are ended, its tasks requeued.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whether a department can go on: its agents' accounts, and the budgets of today.
+//! The gate of a department: its agents' accounts, and the budgets of today.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub(crate) fn stands(node: &Node, charter: &Charter, agent: &AgentName, now: Tim
     }
 }
 
-/// What an attempt comes to whose agent's account doesn't let it go on; that is remembered. Every other end is left as it is.
+/// The conclusion of an attempt whose agent's account doesn't let it go on; that is remembered. Every other end is left as it is.
 pub(crate) async fn settle(node: &Node, claim: &Claim, conclusion: Conclusion) -> Conclusion {
     let Conclusion::Blocked(trouble) = conclusion else { return conclusion };
     let now = Timestamp::now();

@@ -59,7 +59,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// in a moment: together they cost one transaction and one row, and a busy company writes ten times a second at most. Nor
 /// does it write while whoever was told of goes on with what comes next.
 const PACE: Duration = Duration::from_millis(100);
-/// What is heard of sooner was put on the queue by who asked for it, who has told the department.
+/// Entries that are heard of sooner were put on the queue by who asked for them, who has told the department.
 const AT_ONCE: SignedDuration = SignedDuration::from_millis(200);
 /// Records that are more than little.
 const MUCH: u64 = 2048;
@@ -148,7 +148,7 @@ impl Historian {
         self.state.borrow().clone()
     }
 
-    /// What the ledger, as far as it is folded, says is running on a node.
+    /// The tasks that run on a node, as far as the ledger is folded.
     pub(crate) async fn running_on(&self, node: &NodeId) -> Result<Vec<TaskView>, HistoryError> {
         self.history.running_on(node).await
     }

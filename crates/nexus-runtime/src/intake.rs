@@ -22,7 +22,7 @@ use crate::worker::{Hold, WorkerMsg};
 
 mod admit;
 
-/// What an intake is told.
+/// Messages to an intake.
 #[derive(Debug)]
 pub(crate) enum IntakeMsg {
     /// This worker is free.
@@ -37,7 +37,7 @@ pub(crate) enum IntakeMsg {
     LookAgain,
     /// The queues are open.
     Opened(Box<Queues>),
-    /// What a pull has brought.
+    /// The result of a pull.
     Pulled { queues: Box<Queues>, lane: Lane, asked: usize, hold: Hold, brought: Result<Vec<Delivery>, BusError> },
     /// From now on work under this charter.
     Charter(Arc<Charter>),
@@ -47,7 +47,7 @@ pub(crate) enum IntakeMsg {
     Reopen,
 }
 
-/// What a pull has brought, on its way to a worker.
+/// A result of a pull, on its way to a worker.
 #[derive(Debug)]
 struct Fetched {
     delivery: Delivery,

@@ -1,4 +1,4 @@
-//! What a data directory remembers of its ledger, in `ledger.json`: so one that is lost is never silently begun anew, and
+//! A data directory's memory of its ledger, in `ledger.json`: so one that is lost is never silently begun anew, and
 //! one that has lost something is not taken for whole.
 
 use std::fs;
@@ -36,7 +36,7 @@ struct Memory {
     /// Messages that it held when the company last stopped in order; a company that runs may purge some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     records: Option<u64>,
-    /// What was found missing, and when.
+    /// The loss that was found, and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lost: Option<String>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct LedgerMemory {
     known: Option<Memory>,
 }
 
-/// What `nexus doctor` has to say about the ledger of a data directory: what was found missing of it.
+/// The message of `nexus doctor` about the ledger of a data directory: the records that were found missing.
 #[must_use]
 pub fn lost_records(data_dir: &Path) -> Option<String> {
     LedgerMemory::read(data_dir).known?.lost

@@ -1,4 +1,4 @@
-//! What all actors of one machine share: its identity, its connections, and the board of its workers.
+//! Shared by all actors of one machine: its identity, its connections, and the board of its workers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -80,7 +80,7 @@ pub(crate) struct Charter {
 }
 
 impl Charter {
-    /// Whether it is still the same, as a restarted company can tell.
+    /// A number that changes when the charter does, as a restarted company can tell.
     pub(crate) fn fingerprint(&self) -> uuid::Uuid {
         nexus_core::staff::fingerprint(&self.policy, &self.agents)
     }

@@ -1,4 +1,4 @@
-//! Whether a project can be worked on: its directory is there, and holds neither a user's home nor the company's own data.
+//! Projects that can be worked on: the directory is there, and holds neither a user's home nor the company's own data.
 //! Looked at once in a while, since every submission asks.
 
 mod homes;

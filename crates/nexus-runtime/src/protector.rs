@@ -1,4 +1,4 @@
-//! What this machine can do to limit and confine agents, found out once; and for each attempt, what is done of it.
+//! This machine's means to limit and confine agents, found out once; and their use for each attempt.
 
 use std::path::{Path, PathBuf};
 #[cfg(target_os = "linux")]
@@ -67,7 +67,7 @@ impl Protector {
     /// How an attempt of this department is limited and confined.
     ///
     /// # Errors
-    /// What the machine can't do.
+    /// The demand that the machine can't meet.
     pub(crate) fn plan(&self, policy: &Department) -> Result<Plan, String> {
         self.means.plan(&policy.sandbox, &policy.limits)
     }
@@ -109,7 +109,7 @@ impl Protector {
         private_part(&self.private(task), part).await
     }
 
-    /// What the plan comes to for one attempt: `command` gets what goes with it.
+    /// Carries the plan out for one attempt: `command` gets what goes with it.
     ///
     /// # Errors
     /// Why this agent can't be confined in this workspace.
@@ -201,7 +201,7 @@ impl Protector {
         Ok(None)
     }
 
-    /// What an attempt's protection is called.
+    /// The name of an attempt's protection.
     pub(crate) fn describe(&self, plan: Plan, policy: &Department) -> Protection {
         #[cfg(target_os = "linux")]
         let has_init = self.available.clone_flags != 0;
@@ -236,7 +236,7 @@ impl Protector {
         disk::remembered(&self.data_dir)
     }
 
-    /// Whether the disk has less room than is kept for what runs already.
+    /// True if the disk has less room than is kept for what runs already.
     pub(crate) fn is_short(&self) -> bool {
         disk::is_short(&self.data_dir)
     }
@@ -247,7 +247,7 @@ impl Protector {
         tokio::task::spawn_blocking(move || disk::make_room(&data_dir, task)).await.ok().flatten()
     }
 
-    /// Whether something is a task's alone, to be removed when that is over.
+    /// True if something is a task's alone, to be removed when that is over.
     pub(crate) fn keeps(&self, task: TaskId) -> bool {
         self.private(task).exists()
     }
@@ -285,7 +285,7 @@ pub(crate) struct Home {
 /// Where it lies in a container: images have no place for a user they don't know.
 pub(crate) const CONTAINER_HOME: &str = "/home/agent";
 
-/// What this machine can do, for whoever asks without running a company.
+/// The means of this machine, for whoever asks without running a company.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn means() -> Means {
@@ -321,7 +321,7 @@ fn of(groups: &nexus_process::Groups, available: &nexus_process::confinement::Av
     }
 }
 
-/// What other systems can do: no confinement; limits by a job object on Windows, else by looking.
+/// The means of other systems: no confinement; limits by a job object on Windows, else by looking.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
 pub fn means() -> Means {
@@ -331,7 +331,7 @@ pub fn means() -> Means {
     Means { namespaces: none(), landlock: none(), network: false, trusted_overlays: false, memory, processes, cpu }
 }
 
-/// What of a workspace an agent must not write: a hook or a setting that it plants there is run later, by the user.
+/// The paths of a workspace that an agent must not write: a hook or a setting that it plants there is run later, by the user.
 pub(crate) fn protected(workspace: &Prepared) -> Vec<PathBuf> {
     let repository = workspace.root().join(".git");
     let shared = matches!(workspace.mode, WorkspaceMode::InPlace | WorkspaceMode::Worktree);

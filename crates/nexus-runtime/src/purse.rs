@@ -1,4 +1,4 @@
-//! What departments and the company have spent today, kept by what the history has folded and by what running attempts say.
+//! Today's spending of departments and of the company, kept by what the history has folded and by what running attempts say.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -61,7 +61,7 @@ impl Purses {
         self.news(&mut purses, Timestamp::now());
     }
 
-    /// Whether a department takes no work because a budget of today is used up.
+    /// The reason why a department takes no work, where a budget of today is used up.
     pub(crate) fn closed(&self, department: &DepartmentName, now: Timestamp) -> Option<Closed> {
         self.lock().closed(department, now).map(|(until, why)| Closed { until, why })
     }
@@ -71,7 +71,7 @@ impl Purses {
         self.lock().warning(department, now)
     }
 
-    /// What attempts of an agent have spent today, as far as it is on the ledger.
+    /// Today's spending of an agent's attempts, as far as it is on the ledger.
     pub(crate) fn spent_by(&self, agent: &AgentName, now: Timestamp) -> Spent {
         self.lock().spending(now).map_or_else(Spent::default, |spending| spending.by(agent))
     }

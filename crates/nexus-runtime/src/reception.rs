@@ -19,7 +19,7 @@ pub struct Caller {
     /// The first task of the tree that it stands in: itself, if nobody has asked for it.
     pub root: TaskId,
     pub department: DepartmentName,
-    /// What its task is about.
+    /// The project of its task.
     pub project: PathBuf,
     pub attempt: u32,
 }

@@ -64,7 +64,7 @@ pub struct RuntimeOptions {
     pub guard: Option<PathBuf>,
     /// Who serves the company's tools to its agents; none: they get none.
     pub receptionist: Option<Arc<dyn Receptionist>>,
-    /// What prepared checkouts may use.
+    /// The bounds of prepared checkouts.
     pub checkouts: Bounds,
     pub version: String,
     /// Go on with whatever ledger is found, though another one is known, or none is there any more.
@@ -272,7 +272,7 @@ impl Runtime {
         self.give_up_after(LAST);
     }
 
-    /// What can't be ended or written down by then is left: the next start finds it on the ledger.
+    /// Work that can't be ended or written down by then is left: the next start finds it on the ledger.
     fn give_up_after(&self, delay: Duration) {
         let stops = self.company.load().departments.values().map(|policy| policy.stop).collect::<Vec<_>>();
         let ladder = stops.iter().map(|stop| stop.interrupt_grace.get() + stop.terminate_grace.get()).max();

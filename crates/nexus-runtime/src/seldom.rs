@@ -13,7 +13,7 @@ pub(crate) struct Seldom(Mutex<Option<Instant>>);
 const PERIOD: Duration = Duration::from_secs(600);
 
 impl Seldom {
-    /// Whether it is time to say it (again).
+    /// True if it is time to say it (again).
     pub(crate) fn is_time(&self) -> bool {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_time = said.is_none_or(|said| said.elapsed() >= PERIOD);

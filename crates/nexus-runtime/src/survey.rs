@@ -16,7 +16,7 @@ use nexus_core::id::{AgentName, DepartmentName};
 use nexus_process::{Command, capture, user_environment};
 use serde::Serialize;
 
-/// What is seen of one agent.
+/// The findings about one agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Seen {
     pub agent: AgentName,
@@ -48,7 +48,7 @@ impl Seen {
         self.path.is_some() && self.fault.is_none() && self.sign_in.is_none()
     }
 
-    /// What there is, in a few words: `2.1.197, signed in`.
+    /// The findings in a few words: `2.1.197, signed in`.
     #[must_use]
     pub fn summary(&self) -> String {
         let login = match (&self.signed_in, &self.sign_in) {
@@ -60,7 +60,7 @@ impl Seen {
         words.join(", ")
     }
 
-    /// What is to be done about it; none if nothing is.
+    /// The advice about it; none where nothing is to be done.
     #[must_use]
     pub fn advice(&self) -> Option<String> {
         if self.path.is_none() {
@@ -123,7 +123,7 @@ async fn look_at(name: &AgentName, spec: &AgentSpec, departments: Vec<Department
     seen
 }
 
-/// Whether it looks signed in. Of secrets only that they are there is looked at.
+/// The state of its sign-in. Of secrets only that they are there is looked at.
 fn login(adapter: &dyn Adapter, spec: &AgentSpec) -> Login {
     let home = std::env::home_dir().unwrap_or_default();
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());

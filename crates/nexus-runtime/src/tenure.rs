@@ -79,7 +79,7 @@ impl Tenure {
         (since_boot() < until).then_some(term)
     }
 
-    /// Whether the lease has been held ever since.
+    /// True if the lease has been held ever since.
     pub(crate) fn holds(&self, term: Term) -> bool {
         self.term() == Some(term)
     }

@@ -39,7 +39,7 @@ mod warm;
 pub(crate) use door::pipes::writable as door_pipes;
 pub(crate) use gateway::PORT as PROXY_PORT;
 
-/// What a worker is told.
+/// Messages to a worker.
 #[derive(Debug)]
 pub(crate) enum WorkerMsg {
     /// Work on this; only sent to a worker that has offered itself. It is told when the work is over, and dropped when the
@@ -49,13 +49,13 @@ pub(crate) enum WorkerMsg {
     Cancel { task: TaskId, reason: String },
     /// End whatever runs and give it back to the queue.
     Interrupt(String),
-    /// What a person says of the permission that this task's agent has asked for.
+    /// A person's answer to the permission that this task's agent has asked for.
     Answer { task: TaskId, allow: bool },
     /// The attempt is over, and is about to be written down.
     Ending,
     /// The attempt is over and written down.
     Ended { well: Option<bool> },
-    /// What drove the attempt has failed.
+    /// The driver of the attempt has failed.
     Crashed(String),
     /// Offer yourself to this intake from now on.
     Intake(ActorRef<IntakeMsg>),
@@ -97,17 +97,17 @@ impl Job {
 }
 
 impl Hold {
-    /// Whether most of the lease is still to come.
+    /// True if most of the lease is still to come.
     pub(crate) fn is_fresh(&self, node: &Node) -> bool {
         node.tenure.holds(self.term) && since_boot() < self.since + node.terms.task().period()
     }
 
-    /// Whether an attempt that was not renewed yet may go on.
+    /// True if an attempt that was not renewed yet may go on.
     pub(crate) fn is_held(&self, node: &Node) -> bool {
         node.alone || node.tenure.holds(self.term) && self.is_ours(node)
     }
 
-    /// Whether nobody else can have got it, if it was not renewed yet.
+    /// True if nobody else can have got it, if it was not renewed yet.
     pub(crate) fn is_ours(&self, node: &Node) -> bool {
         since_boot() < self.since + node.terms.task().held()
     }
@@ -267,7 +267,7 @@ impl WorkerState {
         }
     }
 
-    /// What it will do next can be fetched while its last task's end is written down.
+    /// The next task can be fetched while the end of the last one is written down.
     fn offer_soon(&self) {
         if let Some(intake) = self.intake.as_ref().filter(|_| !self.retiring) {
             let _ = intake.cast(IntakeMsg::Soon(self.slot.worker.clone()));

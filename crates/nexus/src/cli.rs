@@ -153,7 +153,7 @@ pub(crate) enum Command {
     },
     /// Open a shell in a task's workspace, or run a command there.
     ///
-    /// What you commit there comes onto the task's branch when you leave. An agent has had the files in hand: its scripts
+    /// Commits that you make there come onto the task's branch when you leave. An agent has had the files in hand: its scripts
     /// and builds run as you, without its sandbox. git is given settings that switch off the agent's hooks, filters,
     /// aliases and other programs. The exit code is the command's.
     Shell(ShellArgs),
@@ -235,7 +235,7 @@ pub(crate) enum Command {
 /// A task, as `delegate` and `run` take it.
 #[derive(Debug, Args)]
 pub(crate) struct TaskArgs {
-    /// What to do; for the agent `shell`, the command. `-` reads it from standard input.
+    /// The task; for the agent `shell`, the command. `-` reads it from standard input.
     pub(crate) description: String,
     /// The department; wins over --type.
     #[arg(short, long)]
@@ -273,7 +273,7 @@ pub(crate) struct TaskArgs {
     pub(crate) context: Option<String>,
 }
 
-/// What `shell` takes.
+/// The arguments of `shell`.
 #[derive(Debug, Args)]
 pub(crate) struct ShellArgs {
     pub(crate) task: String,
@@ -285,7 +285,7 @@ pub(crate) struct ShellArgs {
     pub(crate) command: Vec<OsString>,
 }
 
-/// What `apply` takes.
+/// The arguments of `apply`.
 #[derive(Debug, Args)]
 pub(crate) struct ApplyArgs {
     pub(crate) task: String,

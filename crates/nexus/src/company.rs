@@ -27,7 +27,7 @@ pub(crate) struct Company {
     pub(crate) web: Option<SocketAddr>,
     /// The newest one.
     pub(crate) charter: Charter,
-    /// What it was started with, and what of it stays as it was.
+    /// The settings at its start; some of them stay as they were.
     settings: Settings,
     runtime: Runtime,
     broker: Option<Broker>,
@@ -38,7 +38,7 @@ pub(crate) struct Company {
     _lock: DataDirLock,
 }
 
-/// What is done besides running tasks.
+/// The parts of a company besides running tasks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extras {
     /// Serve HTTP, at this address or the configured one.
@@ -327,7 +327,7 @@ async fn tell_of_the_disk(mut store: tokio::sync::watch::Receiver<nexus_broker::
     }
 }
 
-/// What is wrong with the store, as a sentence; `big` names what holds most of the data directory.
+/// The store's trouble, as a sentence; `big` names what holds most of the data directory.
 fn trouble(store: &nexus_broker::Store, big: Option<&String>) -> Option<String> {
     let big = big.filter(|big| !big.is_empty()).map(|big| format!("; most of it is in {big}"));
     (!store.is_well()).then(|| format!("{store}{}", big.unwrap_or_default()))

@@ -109,7 +109,7 @@ pub(crate) fn misused(error: &clap::Error) -> ExitCode {
     exit.report(Output::Json)
 }
 
-/// Whether a command line that can't be parsed asks for JSON, as far as can be told.
+/// True if a command line that can't be parsed asks for JSON, as far as can be told.
 fn wants_json(args: impl Iterator<Item = String>) -> bool {
     let is_json = |value: &str| ["json", "ndjson"].contains(&value);
     let mut after_option = false;

@@ -14,7 +14,7 @@ use crate::cli::LogForm;
 use crate::show::{one_line, visible};
 
 /// Begins the log; `default` is the level of our own crates and `mcp` that of rmcp, unless `NEXUS_LOG` says otherwise.
-/// What async-nats would say of the connection nexus-bus says already.
+/// The connection's story, as async-nats would tell it, is nexus-bus's to tell.
 pub(crate) fn begin(form: LogForm, default: &str, mcp: &str) {
     let filter = std::env::var("NEXUS_LOG")
         .unwrap_or_else(|_| format!("warn,async_nats=off,rmcp={mcp},nexus={default},{}", ours(default)));

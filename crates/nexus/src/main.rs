@@ -15,7 +15,7 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 use crate::exit::{Code, Exit};
 
-/// What one thread has taken and another gives back, as nearly everything here is, costs the C library's much more.
+/// Memory that one thread takes and another gives back, as nearly everything here is, costs the C library's allocator much more.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -24,7 +24,7 @@ pub(crate) fn data_dir(args: &PlaceArgs) -> Result<PathBuf, Exit> {
     std::path::absolute(&dir).map_err(|error| Exit::usage(format!("the data directory {}: {error}", dir.display())))
 }
 
-/// What a company needs to begin: its streams, its history and their journals, all empty.
+/// The room that a company needs to begin: its streams, its history and their journals, all empty.
 const TO_BEGIN: u64 = 1 << 20;
 
 /// Refuses a place that has no room for a company, before anything is made there.
@@ -220,13 +220,13 @@ pub(crate) async fn find(args: &PlaceArgs) -> Result<Option<Client>, Exit> {
     }
 }
 
-/// Whether the company on the data directory is a `nexus up`: a run's own company serves no page.
+/// True if the company on the data directory is a `nexus up`: a run's own company serves no page.
 pub(crate) fn is_lasting(args: &PlaceArgs) -> bool {
     let address = data_dir(args).ok().and_then(|dir| Address::read(&dir));
     args.nats.is_none() && address.is_some_and(|address| address.web.is_some())
 }
 
-/// Whether a company has its address on the data directory, be it there or not at the moment.
+/// True if a company has its address on the data directory, be it there or not at the moment.
 pub(crate) fn has_company(args: &PlaceArgs) -> bool {
     data_dir(args).is_ok_and(|dir| Address::read(&dir).is_some())
 }

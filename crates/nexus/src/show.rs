@@ -1,4 +1,4 @@
-//! What people and programs are shown: standard output for answers, standard error for the story.
+//! The output for people and programs: standard output for answers, standard error for the story.
 
 mod branches;
 mod escape;
@@ -98,7 +98,7 @@ pub(crate) fn log_line(line: &LogLine, ours: bool) {
     let _ = writeln!(out, "         {text}");
 }
 
-/// What an agent's run has come to, in short.
+/// The progress of an agent's run, in short.
 fn progress(run: &RunReport) -> String {
     let spent = format!("{} turns, {} tokens, {} tool calls", run.turns, run.tokens.total(), run.tool_calls);
     match &run.doing {

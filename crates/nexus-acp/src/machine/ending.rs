@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Action;
 use crate::talk::Talk;
 
-/// What the answer to the prompt says; none: that it was cancelled.
+/// The end by the answer to the prompt; none: it was cancelled.
 pub(super) fn of_prompt(result: &Value, talk: &Talk, todo: &mut Vec<Action>) -> Option<Ending> {
     let response: PromptResponse = match serde_json::from_value(result.clone()) {
         Ok(response) => response,
@@ -62,7 +62,7 @@ fn of_quota(result: &Value) -> Option<Tokens> {
     })
 }
 
-/// What an error means. `otherwise`: what it is when nothing of it tells.
+/// The meaning of an error. `otherwise`: its kind when nothing of it tells.
 pub(super) fn of_error(error: &Error, otherwise: TroubleKind) -> Trouble {
     let code = i32::from(error.code);
     // Gemini CLI's errors have the status of its API as their code.

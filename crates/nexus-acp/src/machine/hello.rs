@@ -1,4 +1,4 @@
-//! What an agent says that it is: what it can do, and how it lets somebody sign in.
+//! An agent's word on itself: its abilities, and how it lets somebody sign in.
 
 use agent_client_protocol::v1::schema::InitializeResponse;
 use serde_json::Value;

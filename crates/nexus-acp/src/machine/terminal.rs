@@ -1,4 +1,4 @@
-//! What an agent asks for a command that its client runs.
+//! An agent's requests for a command that its client runs.
 
 use agent_client_protocol::v1::schema::{
     CreateTerminalRequest, KillTerminalRequest, ReleaseTerminalRequest, TerminalId, TerminalOutputRequest,
@@ -7,7 +7,7 @@ use agent_client_protocol::v1::schema::{
 use agent_client_protocol::{Error, JsonRpcMessage};
 use serde_json::Value;
 
-/// What it wants, of which command.
+/// A request of one command.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Want {
     Create(Box<CreateTerminalRequest>),

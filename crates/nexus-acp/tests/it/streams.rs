@@ -1,4 +1,4 @@
-//! What a conversation does with its two streams, whatever the agent does with them.
+//! A conversation and its two streams, whatever the agent does with them.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,14 +9,14 @@ use tokio::sync::watch;
 
 use crate::agent::{Agent, brief};
 
-/// What was started, and what becomes of it.
+/// The commands that were started, and what becomes of each.
 #[derive(Default)]
 struct Stage {
     errands: Mutex<Vec<Errand>>,
     plays: Mutex<Vec<Arc<Play>>>,
 }
 
-/// What one has printed; told anew by a test.
+/// The output of one command; told anew by a test.
 struct Play {
     printed: watch::Sender<Printed>,
     killed: watch::Sender<bool>,

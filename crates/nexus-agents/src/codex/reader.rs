@@ -1,4 +1,4 @@
-//! What `codex exec --json` prints, and what it writes into its rollout file meanwhile.
+//! The output of `codex exec --json`, and of the rollout file that it writes meanwhile.
 //!
 //! The stream counts tokens at the end only, and then those of the whole session, former runs included. The rollout has a
 //! record of each call of the model: those of this run are summed, and the first one says what was there before.
@@ -22,11 +22,11 @@ pub(crate) struct CodexReader {
     begun: HashSet<String>,
     /// Calls of the model in this run, by the answers' ids.
     calls: HashSet<String>,
-    /// What those have spent.
+    /// The sum of their spending.
     summed: Tokens,
-    /// What the session had spent before this run, once the rollout has told.
+    /// The session's spending before this run, once the rollout has told.
     before: Option<Tokens>,
-    /// What the stream says that the session has spent.
+    /// The session's spending, as the stream says.
     whole: Option<Tokens>,
     /// When the windows of the account that are used up are over.
     reset: Option<Reset>,
@@ -124,7 +124,7 @@ impl CodexReader {
         said.push(Said::Ended(Ending::Done));
     }
 
-    /// What this run has spent, by what the session has: the stream may be ahead of the rollout, or the rollout be missing.
+    /// The spending of this run, by that of the session: the stream may be ahead of the rollout, or the rollout be missing.
     fn total(&self, said: &mut Vec<Said>) {
         let Some(whole) = self.whole else { return };
         // If nothing tells what was there before, too much is better than nothing: a budget holds.
@@ -251,7 +251,7 @@ impl Reader for CodexReader {
     }
 }
 
-/// What an error is: of its own words there is one that the APIs don't have.
+/// The trouble behind an error: its own words include one that the APIs don't have.
 fn trouble(words: &str) -> Trouble {
     let trouble = trouble::trouble(None, words, None);
     // The key that its provider's settings name.
@@ -269,7 +269,7 @@ fn script(command: &str) -> &str {
     within('\'').or_else(|| within('"')).unwrap_or(script)
 }
 
-/// What a tool is called, and what it is to do.
+/// The name of a tool, and its task.
 fn call(item: &Value) -> (String, String) {
     match text(item, "/type") {
         "command_execution" => ("shell".to_owned(), short(script(text(item, "/command")))),

@@ -1,4 +1,4 @@
-//! What `copilot --output-format json` prints, and what it writes into its session's `events.jsonl` meanwhile.
+//! The output of `copilot --output-format json`, and of the `events.jsonl` that its session writes meanwhile.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,7 +22,7 @@ pub(crate) struct CopilotReader {
     running: HashMap<String, String>,
     calls: HashSet<String>,
     spent: Tokens,
-    /// What the model's API answered last, when it answered with an error: it says more than the agent does.
+    /// The latest error of the model's API: it says more than the agent does.
     answer: String,
     aborted: bool,
     ended: bool,
@@ -199,7 +199,7 @@ impl Reader for CopilotReader {
     }
 }
 
-/// What a tool is called: those of servers as `server.tool`.
+/// The name of a tool: those of servers as `server.tool`.
 fn tool(data: &Value) -> String {
     match (text(data, "/mcpServerName"), text(data, "/mcpToolName")) {
         ("", _) | (_, "") => text(data, "/toolName").to_owned(),

@@ -1,4 +1,4 @@
-//! What Gemini CLI prints, and writes into its record of the conversation.
+//! The output of Gemini CLI, and its record of the conversation.
 
 use jiff::Timestamp;
 use nexus_core::attempt::ExitStatus;
@@ -27,7 +27,7 @@ pub(super) struct GeminiReader {
     asked: bool,
     speaking: bool,
     ended: bool,
-    /// What its standard error says of a rate limit's end.
+    /// The end of a rate limit, as standard error tells it.
     reset: Option<Reset>,
     tail: Tail,
 }

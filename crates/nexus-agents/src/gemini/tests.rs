@@ -34,7 +34,7 @@ fn launches() {
     assert!(!alone.contains("mcpServers"), "{alone}");
 }
 
-/// What its record says of a message, as it is written and once more when its tool has ended.
+/// The record of a message, as it is written and once more when its tool has ended.
 fn record(id: &str, time: &str) -> String {
     let tokens = r#"{"input":1000,"output":50,"cached":200,"thoughts":8,"tool":0,"total":1058}"#;
     format!(r#"{{"id":"{id}","timestamp":"{time}","type":"gemini","content":"","tokens":{tokens}}}"#)

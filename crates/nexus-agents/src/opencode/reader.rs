@@ -1,4 +1,4 @@
-//! What `opencode run --format json` prints. No event of it says that the run is over: its exit does, where nothing speaks
+//! The output of `opencode run --format json`. No event of it says that the run is over: its exit does, where nothing speaks
 //! against it.
 
 use std::collections::HashSet;

@@ -95,7 +95,7 @@ impl StreamJson {
     }
 }
 
-/// What claude's own word for an error means.
+/// The kind of trouble behind claude's own word for an error.
 pub(super) fn kind(word: &str) -> Option<TroubleKind> {
     Some(match word {
         "authentication_failed" | "oauth_org_not_allowed" | "billing_error" => TroubleKind::Authentication,

@@ -1,4 +1,4 @@
-//! What a run's messages have cost, each counted once however often it is told.
+//! The cost of a run's messages, each counted once however often it is told.
 
 use std::collections::VecDeque;
 

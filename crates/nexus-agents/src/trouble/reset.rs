@@ -74,7 +74,7 @@ pub(crate) fn reset(text: &str, now: Option<Timestamp>) -> Option<Reset> {
     time.or_else(seconds).or_else(delay)
 }
 
-/// What comes after `key`, `"key": "` or `key=`.
+/// The text after `key`, `"key": "` or `key=`.
 fn value(rest: &str) -> &str {
     rest.trim_start_matches(['"', '\'', ':', '=', ' ', '|', '(', '[', '~'])
 }

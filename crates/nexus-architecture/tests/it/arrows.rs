@@ -63,7 +63,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nexus-architecture", &[]),
 ];
 
-/// What tests may use beyond that. Everything that talks to NATS is tested against a real server, which is nexus-broker's
+/// Crates that tests may use beyond that. Everything that talks to NATS is tested against a real server, which is nexus-broker's
 /// to start; a process to be sent work to is started through nexus-process.
 const FOR_TESTS: &[&str] = &["nexus-broker", "nexus-process"];
 

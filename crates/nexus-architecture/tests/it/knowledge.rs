@@ -39,7 +39,7 @@ const KNOWLEDGE: &[Knows] = &[
     only("chrono", &[]),
 ];
 
-/// What nexus-core never uses: it has no async, no I/O, no clock and no log.
+/// Crates that nexus-core never uses: it has no async, no I/O, no clock and no log.
 const NOT_IN_CORE: &[&str] = &["tokio", "tokio-util", "futures-util", "tracing", "rustix", "tempfile"];
 
 #[test]

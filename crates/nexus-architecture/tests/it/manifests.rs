@@ -1,4 +1,4 @@
-//! What every Cargo.toml and clippy.toml has in common.
+//! The common part of every Cargo.toml and clippy.toml.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use crate::workspace::{crates, report, root, toml};
 
-/// What a crate takes from the workspace.
+/// Keys that a crate takes from the workspace.
 const INHERITED: &[&str] = &["version", "edition", "rust-version", "license", "publish"];
 
 /// The crates that may relax a lint of the workspace, and which: system calls for a child need `unsafe`.

@@ -1,4 +1,4 @@
-//! What the tests share: one installed server, a broker in a directory of its own, and a raw NATS client.
+//! Shared by the tests: one installed server, a broker in a directory of its own, and a raw NATS client.
 
 use std::fs;
 use std::future::Future;

@@ -40,7 +40,7 @@ pub(crate) fn all() -> Vec<Loop> {
     ]
 }
 
-/// What the CEO does with a request: reads it, routes it, makes a task of it and the message that puts it on the queue.
+/// The CEO's part of a request: reads it, routes it, makes a task of it and the message that puts it on the queue.
 fn routing() -> Box<dyn FnMut()> {
     let (company, first) = (company(), read::<QueueEntry>(ENTRY).unwrap().task);
     let request = serde_json::to_vec(&Submission::new("make check")).unwrap();

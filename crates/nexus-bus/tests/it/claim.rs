@@ -1,4 +1,4 @@
-//! What a claim writes: its end, its next attempt, or its way back to the queue, each with the end of its delivery.
+//! The writes of a claim: its end, its next attempt, or its way back to the queue, each with the end of its delivery.
 
 use std::time::Duration;
 

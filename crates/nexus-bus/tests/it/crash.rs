@@ -49,7 +49,7 @@ async fn every_acknowledged_submission_outlives_the_server() {
     }
 }
 
-/// What the broker had sent, or was about to, may be lost with the connection: so a tail doesn't go on as if nothing had been.
+/// Messages that the broker had sent, or was about to, may be lost with the connection: a tail ends with it.
 #[tokio::test]
 async fn a_tail_ends_with_its_connection() {
     let server = Server::start().await;

@@ -161,7 +161,7 @@ async fn a_long_task_has_a_letter_where_messages_are_small() {
     assert!(outcome.truncated && outcome.output.is_empty(), "{outcome:?}");
 }
 
-/// What could not become work may be as long as a message, and JSON makes more of it.
+/// A payload that could not become work may be as long as a message, and JSON makes more of it.
 #[tokio::test]
 async fn what_is_no_work_is_kept_as_far_as_it_fits() {
     let server = Server::with_messages_of(64 * 1024).await;

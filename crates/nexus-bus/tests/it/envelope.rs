@@ -1,4 +1,4 @@
-//! What is published can be read by other programs: CloudEvents in NATS's binary mode, and the submission's trace.
+//! Published messages can be read by other programs: CloudEvents in NATS's binary mode, and the submission's trace.
 
 use async_nats::HeaderMap;
 use jiff::Timestamp;

@@ -17,7 +17,7 @@ async fn next(lines: &mut Lines) -> u64 {
     line.seq
 }
 
-/// What comes until the end is exactly these lines.
+/// Until the end exactly these lines come.
 async fn check(mut lines: Lines, expected: std::ops::Range<u64>) {
     for wanted in expected {
         assert_eq!(next(&mut lines).await, wanted);

@@ -17,7 +17,7 @@ async fn server_on(disk: &Path) -> Server {
     Server::start_in(tempfile::tempdir_in(disk).unwrap()).await
 }
 
-/// What the program does with the two.
+/// The program's use of the two.
 fn wire(server: &Server, bus: &Bus) {
     let (mut store, bus) = (server.broker.store(), bus.clone());
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! What is remembered of departments: the newest record of each, on a stream that may be older than its subject.
+//! The records of failed departments: the newest of each, on a stream that may be older than its subject.
 
 use async_nats::jetstream;
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! What the tests share: a private server in a directory of its own, connections to it, and made-up tasks.
+//! Shared by the tests: a private server in a directory of its own, connections to it, and made-up tasks.
 
 use std::fmt::Display;
 use std::future::Future;

@@ -62,7 +62,7 @@ async fn what_cannot_be_read_is_left_out_and_passed() {
     assert_eq!(position, 6);
 }
 
-/// What is unreadable at the very end still counts as read.
+/// An unreadable record at the very end still counts as read.
 #[tokio::test]
 async fn a_tail_that_ends_with_something_unreadable_reaches_the_end() {
     let server = Server::start().await;
@@ -90,7 +90,7 @@ async fn large_records_come_by_and_by() {
     assert_eq!((records.len(), position), (2, 7));
 }
 
-/// What a newer nexus wrote is not passed over: what comes after it may depend on it.
+/// A record that a newer nexus wrote is not passed over: later ones may depend on it.
 #[tokio::test]
 async fn a_tail_ends_before_what_is_newer() {
     let server = Server::start().await;

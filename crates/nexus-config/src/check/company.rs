@@ -73,7 +73,7 @@ fn departments(check: &mut Check<'_>, parsed: &Parsed) {
     }
 }
 
-/// What would be ignored, were it accepted.
+/// Keys that would be ignored, were they accepted.
 fn nats(check: &mut Check<'_>, nats: &Nats) {
     let Nats { url, creds, user, password, token, tls } = nats;
     let set = [

@@ -21,7 +21,7 @@ impl Watched {
         Self { dir, told }
     }
 
-    /// What is told next, in short: `qa 2`, or the errors.
+    /// The next message, in short: `qa 2`, or the errors.
     async fn next(&mut self) -> String {
         let told = tokio::time::timeout(Duration::from_secs(30), self.told.recv()).await;
         match told.expect("nothing was told").expect("the watch ended") {

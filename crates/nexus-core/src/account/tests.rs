@@ -103,7 +103,7 @@ fn how_a_task_goes_on() {
     check(&auth, Way { known: true, ..way(false, false) }, deferred(None, "401"));
 }
 
-/// What twenty agents say that hit the same limit at once.
+/// Twenty agents hit the same limit at once.
 #[test]
 fn what_changes_nothing_is_not_written() {
     let reset = |seconds| limit(Some(Reset::In(Duration::from_secs(seconds))));

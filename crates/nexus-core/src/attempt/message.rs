@@ -6,7 +6,7 @@ use super::Conclusion;
 use crate::event::Failure;
 use crate::run::Said;
 
-/// What the worker reports.
+/// Reports of the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// The agent's process runs.
@@ -45,7 +45,7 @@ pub enum ExitStatus {
     Signal(i32),
 }
 
-/// What the worker does.
+/// Orders to the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Signal the whole tree.

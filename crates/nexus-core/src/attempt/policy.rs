@@ -1,4 +1,4 @@
-//! What an attempt may do, and how it is ended.
+//! The policy of an attempt: its limits, and how it is ended.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::budget::{Budget, Spent};
 use crate::department::{Limits, StopPolicy};
 use crate::units::Span;
 
-/// What an attempt may do, and how it is ended. Times are monotonic, since the attempt began.
+/// The limits of an attempt, and how it is ended. Times are monotonic, since the attempt began.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
     pub wall_time: Option<Duration>,
@@ -15,7 +15,7 @@ pub struct Policy {
     pub first_event: Duration,
     /// Bytes of output.
     pub output: Option<u64>,
-    /// What the task may spend, in all its attempts together.
+    /// The budget of the task, for all its attempts together.
     pub budget: Budget,
     pub interrupt_grace: Duration,
     pub terminate_grace: Duration,

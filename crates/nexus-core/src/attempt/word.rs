@@ -4,7 +4,7 @@ use super::{Conclusion, ExitStatus};
 use crate::event::{Failure, FailureKind};
 use crate::run::{Ending, Run};
 
-/// What an agent that speaks in messages has said decides, and its exit code can only make it worse: exit codes of coding
+/// The word of an agent that speaks in messages decides, and its exit code can only make it worse: exit codes of coding
 /// agents can't be trusted.
 pub(super) fn conclusion(run: &mut Run, exit: Option<ExitStatus>) -> Conclusion {
     match said(run, exit) {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::{Budget, Usd};
 use crate::units::{Size, Span};
 
-/// What one attempt may use; what is absent is not limited.
+/// The limits of one attempt; a limit that is absent is not set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -32,7 +32,7 @@ pub struct Limits {
     pub tokens: Option<u64>,
     /// Calls of its model that a task may make, in all its attempts together.
     pub turns: Option<u64>,
-    /// What a task may cost in US dollars, in all its attempts together, as its agents say.
+    /// The highest cost of a task in US dollars, in all its attempts together, as its agents say.
     pub cost: Option<Usd>,
     /// How long a task's agents may run, all its attempts together. More ends it.
     pub task_time: Option<Span>,
@@ -41,7 +41,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What a task may spend.
+    /// The budget of a task.
     #[must_use]
     pub const fn budget(&self) -> Budget {
         Budget { tokens: self.tokens, turns: self.turns, cost: self.cost, wall_time: self.task_time }

@@ -133,7 +133,7 @@ struct World {
     folded: usize,
     spending: Spending,
     running: HashMap<u8, u64>,
-    /// What was spent, all together.
+    /// All spending together.
     truth: u64,
     clock: i64,
 }

@@ -31,7 +31,7 @@ fn outcome(run: Option<RunReport>, duration_ms: u64) -> Outcome {
     Outcome { run, duration_ms, ..Outcome::default() }
 }
 
-/// What a ledger that begins with a task's entry adds up to, by day.
+/// The spending of a ledger that begins with a task's entry, by day.
 fn added(records: impl IntoIterator<Item = Record>) -> BTreeMap<Date, Spent> {
     let (mut view, mut sums) = (fold(None, &Record::Entry(entry(1))), BTreeMap::new());
     for record in records {

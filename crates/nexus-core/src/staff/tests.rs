@@ -30,7 +30,7 @@ fn after(seconds: &[i64], policy: &RestartPolicy) -> StaffRecord {
     record
 }
 
-/// What is done about the next failure, `later` seconds after a restart at the wall's second `second`.
+/// The verdict on the next failure, `later` seconds after a restart at the wall's second `second`.
 fn verdict(record: &StaffRecord, policy: &RestartPolicy, second: i64, later: u64) -> Verdict {
     let now = Duration::from_secs(1000);
     let mut history = record.history(policy, at(second), now);

@@ -31,7 +31,7 @@ fn schema(name: &str) -> &str {
     name.split(['/', '.']).nth(1).unwrap()
 }
 
-/// What this program would store in its place.
+/// The form that this program would store in its place.
 fn again(name: &str, json: &[u8]) -> Value {
     fn again<T: Stored + Serialize>(json: &[u8]) -> Value {
         serde_json::to_value(read::<T>(json).unwrap()).unwrap()
@@ -51,7 +51,7 @@ fn again(name: &str, json: &[u8]) -> Value {
     }
 }
 
-/// Whether all that was said is still said; something may have been added.
+/// True if all that was said is still said; something may have been added.
 fn holds(now: &Value, before: &Value) -> bool {
     match (now, before) {
         (Value::Object(now), Value::Object(before)) => {
@@ -110,7 +110,7 @@ fn queue_entries_of_version_1() {
     assert_eq!((again.attempt, again.interruptions), (2, 3));
 }
 
-/// What a ledger of version 1 says of a task.
+/// The fold of a task on a ledger of version 1.
 fn folded(entry: &str, events: &[&str]) -> TaskView {
     let first = fold(None, &Record::Entry(fixture(entry)));
     let events = events.iter().map(|name| Record::Event(fixture(&format!("v1/event.{name}"))));

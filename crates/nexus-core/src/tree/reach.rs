@@ -6,7 +6,7 @@ use crate::department::{Approval, Department, Network, Sandbox, SandboxLevel, Sa
 use crate::id::DepartmentName;
 use crate::refusal::{Refusal, RefusalKind};
 
-/// Whether tasks of the department `asker` may ask for tasks of `asked`.
+/// Refuses where tasks of the department `asker` may not ask for tasks of `asked`.
 ///
 /// # Errors
 /// Why not.
@@ -39,7 +39,7 @@ pub fn may_ask(company: &Company, asker: &DepartmentName, asked: &DepartmentName
     }
 }
 
-/// What lets agents of `other` do or reach more than those of `own`, if anything does.
+/// The first thing that lets agents of `other` do or reach more than those of `own`.
 fn more(own: &Department, other: &Department) -> Option<String> {
     more_by_sandbox(&own.sandbox, &other.sandbox)
         .or_else(|| more_by_workspace(own, other))
@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    /// Whether a department with the one file may ask another with the other.
+    /// The answer to a department with the one file that asks another with the other.
     fn asks(own: &str, other: &str) -> Result<(), Refusal> {
         may_ask(&company(own, other), &name("product"), &name("qa"))
     }

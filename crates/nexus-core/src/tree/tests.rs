@@ -21,7 +21,7 @@ fn way(departments: &[&str]) -> Vec<Link> {
     departments.iter().enumerate().map(link).collect()
 }
 
-/// What asks at the lower end of this way.
+/// The task that asks at the lower end of this way.
 fn asker(way: Vec<Link>, children: u64, tree: u64) -> Asker {
     let depth = u32::try_from(way.len()).unwrap() - 1;
     Asker { root: way.last().unwrap().task, depth, way, children, tree, waiting: Vec::new() }

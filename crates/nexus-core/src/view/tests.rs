@@ -1,4 +1,4 @@
-//! What is known of a task does not depend on what of its ledger has been replaced since.
+//! The known state of a task does not depend on what of its ledger has been replaced since.
 
 use super::*;
 use crate::event::Event;

@@ -49,7 +49,7 @@ async fn a_full_disk_is_told_apart_and_loses_nothing() {
     assert_eq!(history.dump().await.unwrap().len(), 200);
 }
 
-/// What SQLite does by itself when a disk is full.
+/// SQLite does this by itself when a disk is full.
 #[tokio::test]
 async fn a_transaction_that_was_ended_from_below_stands_in_nobodys_way() {
     let directory = tempfile::tempdir().unwrap();

@@ -97,7 +97,7 @@ async fn play(history: &History, batches: Vec<Batch>) -> Result<(), TestCaseErro
     Ok(())
 }
 
-/// What the ledger adds up to; everything in it is of one day.
+/// The ledger's spending; everything in it is of one day.
 fn spending<'a>(records: impl Iterator<Item = &'a Record>) -> Spending {
     let (mut views, mut sums) = (BTreeMap::new(), BTreeMap::<_, Spent>::new());
     for record in records {

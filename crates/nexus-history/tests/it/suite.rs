@@ -1,4 +1,4 @@
-//! What every database must do. Each case gets an empty one of its own.
+//! The cases that every database must pass. Each gets an empty one of its own.
 
 use std::collections::BTreeSet;
 

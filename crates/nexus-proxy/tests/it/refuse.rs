@@ -1,4 +1,4 @@
-//! What is refused, and how that is said.
+//! Refusals, and how they are said.
 
 use nexus_proxy::Upstream;
 

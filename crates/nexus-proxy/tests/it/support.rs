@@ -11,7 +11,7 @@ use nexus_proxy::{Injection, Proxy, Refusal, Resolve, Resolved, Rules, Upstream}
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What nothing here takes.
+/// A limit that nothing here reaches.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
 }

@@ -1,4 +1,4 @@
-//! What is let through, and in which form.
+//! Requests that are let through, and in which form.
 
 use tokio::io::AsyncWriteExt;
 

@@ -152,7 +152,7 @@ async fn cancel_one(
         .with_help("look at its status and try again"))
 }
 
-/// What was done of a step.
+/// The result of a step.
 pub(super) enum Done {
     /// It had ended.
     Ended(Status),

@@ -1,4 +1,4 @@
-//! What is: tasks, workers, departments. Read from the history, once it holds what the asker may know of.
+//! The present: tasks, workers, departments. Read from the history, once it holds what the asker may know of.
 
 use jiff::Timestamp;
 use nexus_core::api::{

@@ -21,7 +21,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 struct Sign {
     /// When it gave a sign of life last, or when it was listened for first; at the beginning of time, when it left.
     heard: Duration,
-    /// What it said then.
+    /// Its word at that time.
     said: Option<Holder>,
 }
 
@@ -47,7 +47,7 @@ enum Interruption {
     Closed,
 }
 
-/// What is known already counts on: a renewal that went unheard meanwhile shows in the lease itself.
+/// Earlier signs count on: a renewal that went unheard meanwhile shows in the lease itself.
 async fn attend(node: &Node, signs: &mut BTreeMap<NodeId, Sign>) -> Result<std::convert::Infallible, Interruption> {
     let mut renewals = node.bus.renewals().await?;
     let heard = since_boot();

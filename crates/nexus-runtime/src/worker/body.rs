@@ -1,4 +1,4 @@
-//! What there is of an attempt's process: what is heard of it, and which limits it exceeds.
+//! The process of an attempt: what is heard of it, and which limits it exceeds.
 
 use std::future::pending;
 
@@ -18,7 +18,7 @@ use super::terminals::Terminals;
 use crate::board::Slot;
 use crate::node::Node;
 
-/// What there is of an attempt's process.
+/// The process of an attempt.
 #[derive(Debug, Default)]
 pub(super) struct Body {
     pub(super) tree: Option<Tree>,
@@ -49,7 +49,7 @@ impl Body {
         Some(Usage { peak_memory_bytes: report.peak_memory, cpu_ms: report.cpu_time.map(millis) })
     }
 
-    /// What is more than it may be, where nothing but this look holds the limits.
+    /// The limit that is exceeded, where nothing but this look holds the limits.
     pub(super) fn excess(&self, vitals: Vitals, limits: &Limits) -> Option<Failure> {
         if self.protection.as_ref()?.limits != LimitsTier::Sampled.as_str() {
             return None;
@@ -66,7 +66,7 @@ impl Body {
         self.protection.as_ref().is_some_and(|protection| protection.tree == "pid_namespace")
     }
 
-    /// What it uses, to be looked at now and then.
+    /// A watch over its use of resources, to be looked at now and then.
     pub(super) fn watch(&self, node: &Node) -> Option<Watch> {
         let target = self.tree.as_ref().and_then(Tree::target);
         self.vitals.clone().or_else(|| Some(node.sampler.watch(target?)))
@@ -127,7 +127,7 @@ pub(super) async fn next_look(watch: &mut Option<Watch>) -> Vitals {
     }
 }
 
-/// What a limit that was hit means for the result.
+/// The result's failure for a limit that was hit.
 pub(super) fn excess(limit: Limit, limits: &Limits) -> Failure {
     let (kind, message) = match limit {
         Limit::Memory => {

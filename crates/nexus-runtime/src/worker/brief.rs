@@ -1,4 +1,4 @@
-//! What an attempt's agent is started with: its prompt, its own files, and who reads what it says.
+//! The start of an attempt's agent: its prompt, its own files, and who reads what it says.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -159,7 +159,7 @@ fn conversing(
     Ok(Outfit { launch, speech: Some(speech), terminals, readable: Vec::new(), prompt: None, door: None })
 }
 
-/// Whether an agent may have commands run for it. Where it may not it runs them itself, and is asked or refused for each;
+/// True if an agent may have commands run for it. Where it may not it runs them itself, and is asked or refused for each;
 /// nor may it where a limit is for all that it runs together, as each command is a tree of its own, or where all is in a
 /// container.
 fn has_terminals(policy: &Department, plan: Plan) -> bool {
@@ -206,7 +206,7 @@ async fn told(node: &Node, job: &Job, workspace: &Prepared) -> Result<String, No
 /// The newest messages to its department that an agent is shown.
 const MESSAGES: u32 = 10;
 
-/// What an agent is told first that goes on with a session: it knows the rest, as far as it had come.
+/// The first words to an agent that goes on with a session: it knows the rest, as far as it had come.
 const GO_ON: &str = "You were interrupted while you worked on this task. Look at what you have done by now, and go on from \
                      there. What you were told:\n\n";
 

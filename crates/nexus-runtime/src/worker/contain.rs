@@ -13,7 +13,7 @@ use super::gateway::PORT;
 use crate::node::Node;
 use crate::protector::{CONTAINER_HOME as HOME, protected};
 
-/// What is to run, apart from where.
+/// The program to run, apart from where.
 pub(super) struct Program<'a> {
     pub(super) command: Vec<String>,
     pub(super) env: Vec<(String, String)>,
@@ -26,7 +26,7 @@ pub(super) struct Program<'a> {
 /// The container of an attempt.
 ///
 /// # Errors
-/// What of it can't be in a container, as a sentence.
+/// The part of it that can't be in a container, as a sentence.
 pub(super) async fn spec(
     node: &Node,
     job: &Job,
@@ -182,7 +182,7 @@ fn text(path: &Path) -> Result<String, String> {
     text.ok_or_else(|| format!("{} can't be in a container: its name is no UTF-8", path.display()))
 }
 
-/// What it writes belongs to whom the workspace belongs.
+/// The owner of the workspace, to whom the files that it writes belong.
 #[cfg(unix)]
 fn owner(path: &Path) -> Option<(u32, u32)> {
     use std::os::unix::fs::MetadataExt;

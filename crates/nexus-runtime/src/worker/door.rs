@@ -72,18 +72,18 @@ impl Door {
         }
     }
 
-    /// What the agent starts as its MCP server.
+    /// The command that the agent starts as its MCP server.
     pub(super) fn tool_server(&self) -> ToolServer {
         let [command, args @ ..] = self.command();
         ToolServer { name: NAME.to_owned(), command, args: args.into() }
     }
 
-    /// What tells a plain program the same: no secret is in it.
+    /// The variable that tells a plain program the same: no secret is in it.
     pub(super) fn variable(&self) -> (String, String) {
         (VARIABLE.to_owned(), serde_json::json!(self.command()).to_string())
     }
 
-    /// What its sandbox or its container has to let it read, at the same places.
+    /// The paths that its sandbox or its container has to let it read, at the same places.
     pub(super) fn readable(&self) -> Vec<PathBuf> {
         vec![self.place.clone(), self.bridge.clone()]
     }

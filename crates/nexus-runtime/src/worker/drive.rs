@@ -86,7 +86,7 @@ impl Drive {
         well
     }
 
-    /// What becomes of what the agent has left uncommitted.
+    /// The end of the workspace, with the agent's uncommitted files.
     fn finish(&self, conclusion: &Conclusion) -> Finish {
         let task = &self.job.claim.entry.task;
         let commit = || nexus_core::commit::message(&task.description, task.id);
@@ -96,7 +96,7 @@ impl Drive {
         }
     }
 
-    /// What its task has spent by now is all that it may.
+    /// The failure of an attempt whose task has spent all that it may.
     fn used_up(&self) -> Option<Failure> {
         let budget = self.job.policy.limits.budget();
         match budget.judge(&self.job.claim.entry.spent, "the task") {
@@ -308,7 +308,7 @@ impl Drive {
     }
 }
 
-/// What is reported of an attempt that was ended before its agent was started; why it was, the machine knows.
+/// The failure of an attempt that was ended before its agent was started; why it was, the machine knows.
 fn failure() -> Failure {
     Failure { kind: FailureKind::Workspace, message: "it was not started".to_owned() }
 }

@@ -26,17 +26,17 @@ pub(super) struct Gateway {
     redact: Option<Redactor>,
 }
 
-/// What a proxy is to let through, and what is taken out of what is said of it.
+/// The hosts that a proxy lets through, and the secrets that are taken out of what is said of it.
 #[derive(Clone)]
 pub(super) struct Terms {
     rules: Rules,
     redact: Option<Redactor>,
 }
 
-/// What the proxy of an attempt lets through; none: its network is not limited to some hosts.
+/// The terms of an attempt's proxy; none: its network is not limited to some hosts.
 ///
 /// # Errors
-/// What of it can't be kept, as a sentence.
+/// The part of them that can't be kept, as a sentence.
 pub(super) fn terms(job: &Job, secrets: &[Secret]) -> Result<Option<Terms>, String> {
     let entries = match &job.policy.sandbox.network {
         Network::Agent => &job.agent.hosts,

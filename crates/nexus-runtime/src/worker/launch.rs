@@ -32,7 +32,7 @@ use crate::node::Node;
 use crate::outside;
 use crate::protector::Own;
 
-/// What runs.
+/// A running agent.
 #[derive(Debug)]
 pub(super) struct Started {
     pub(super) tree: Tree,

@@ -1,4 +1,4 @@
-//! What an attempt prints: turned into chunks of log lines, and its end kept for the result.
+//! The output of an attempt: turned into chunks of log lines, and its end kept for the result.
 
 use std::collections::VecDeque;
 
@@ -23,7 +23,7 @@ const CHUNK_BYTES: usize = 96 * 1024;
 pub(super) struct Output {
     chunks: mpsc::Sender<(Timestamp, Vec<ChunkLine>)>,
     writer: JoinHandle<LogWriter>,
-    /// What of one read (and the notes since) hasn't found room yet. Nothing is read while there is any, so it is a pipe's
+    /// Lines of one read (and the notes since) without room yet. Nothing is read while there are any, so they are a pipe's
     /// worth and a few lines of our own.
     pending: VecDeque<(Timestamp, Vec<ChunkLine>)>,
     stdout: Tail,

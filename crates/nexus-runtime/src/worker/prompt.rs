@@ -1,4 +1,4 @@
-//! What an agent is told: its department's role, filled in, and the task.
+//! The prompt of an agent: its department's role, filled in, and the task.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ pub(super) struct Setting<'a> {
     pub(super) branch: Option<&'a str>,
     /// All of the company's.
     pub(super) departments: &'a BTreeMap<DepartmentName, Arc<Department>>,
-    /// What was sent to the department lately, the oldest first, each as a line for people.
+    /// The latest messages to the department, the oldest first, each as a line for people.
     pub(super) messages: &'a [String],
     /// The user's uncommitted changes, which its workspace lacks or starts from.
     pub(super) uncommitted: Option<&'a Uncommitted>,

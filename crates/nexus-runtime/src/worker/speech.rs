@@ -1,4 +1,4 @@
-//! What an agent that speaks in messages says: its output's lines are read by its adapter, and become what the attempt's
+//! The messages of an agent that speaks in messages: its output's lines are read by its adapter, and become what the attempt's
 //! machine hears and what the log shows.
 
 use std::collections::VecDeque;
@@ -42,14 +42,14 @@ impl std::fmt::Debug for Speech {
     }
 }
 
-/// What happens beside an agent's output.
+/// An event beside an agent's output.
 #[derive(Debug)]
 pub(super) enum Meanwhile {
     SideFile,
     Heard(Heard),
 }
 
-/// What a piece of output comes to.
+/// The meaning of a piece of output.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     pub(super) said: Vec<Said>,
@@ -93,7 +93,7 @@ impl Speech {
         }
     }
 
-    /// What happens without a line of the agent's: its side file is to be read ([`Speech::aside`]); in a conversation something
+    /// The next event without a line of the agent's: its side file is to be read ([`Speech::aside`]); in a conversation something
     /// was said, or a question has come. To be dropped and called again at will.
     pub(super) async fn meanwhile(&mut self) -> Meanwhile {
         let Some(dialogue) = &mut self.dialogue else {
@@ -157,7 +157,7 @@ impl Speech {
         self.heard(said, shown)
     }
 
-    /// What its side file has said since the last time.
+    /// The side file's news since the last time.
     pub(super) async fn aside(&mut self) -> Heard {
         let mut said = Vec::new();
         for line in self.side.read().await {

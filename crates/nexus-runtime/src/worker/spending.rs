@@ -1,4 +1,4 @@
-//! What an attempt spends, told to the purses of its department and its company while it runs.
+//! The spending of an attempt, told to the purses of its department and its company while it runs.
 
 use std::sync::Arc;
 use std::time::Duration;

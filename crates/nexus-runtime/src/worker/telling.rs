@@ -10,7 +10,7 @@ use nexus_bus::{BusError, Claim};
 use nexus_core::run::RunReport;
 use tokio::time::Instant;
 
-/// What is told of one attempt.
+/// The telling of one attempt's events.
 pub(super) struct Telling {
     claim: Arc<Claim>,
     began: Instant,

@@ -36,7 +36,7 @@ impl std::fmt::Debug for Terminals {
 struct Shared {
     /// The workspace, all of it.
     root: PathBuf,
-    /// What the agent was started with, and by.
+    /// The means by which the agent was started.
     means: OnceLock<Means>,
     trees: Mutex<Trees>,
     /// Those that are being started, or aren't gone.
@@ -113,7 +113,7 @@ impl Shared {
         self.trees.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is to be started.
+    /// The command to start.
     ///
     /// # Errors
     /// Why it isn't, for the agent.

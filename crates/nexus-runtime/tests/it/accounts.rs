@@ -38,7 +38,7 @@ fn after(seconds: i64) -> Timestamp {
     Timestamp::now() + SignedDuration::from_secs(seconds)
 }
 
-/// What a node writes whose agent was told that it may not ask for more.
+/// The record of a node whose agent was told that it may not ask for more.
 async fn limit(bus: &Bus, until: Timestamp) {
     let account = name("shell");
     let before = bus.account(&account).await.unwrap().map_or(0, |(seq, _)| seq);

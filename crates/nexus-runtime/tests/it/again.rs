@@ -1,4 +1,4 @@
-//! What was interrupted is done before everything that has not begun.
+//! Interrupted work is done before everything that has not begun.
 
 use jiff::Timestamp;
 use nexus_bus::{Bus, StreamOptions};

@@ -1,4 +1,4 @@
-//! What must be true of any ledger, whatever has happened to the company: checked whenever a test's company stops.
+//! The rules of any ledger, whatever has happened to the company: checked whenever a test's company stops.
 
 use std::collections::HashMap;
 
@@ -49,7 +49,7 @@ pub(crate) async fn audit(bus: &Bus, client: &Client) {
     .await;
 }
 
-/// What the history tells of a task, and what the ledger says of it, where that isn't the same.
+/// The difference between the history of a task and its ledger.
 async fn difference(bus: &Bus, client: &Client) -> Option<(TaskView, TaskView)> {
     let (mut views, mut last) = (HashMap::<TaskId, TaskView>::new(), HashMap::<TaskId, Event>::new());
     for record in ledger(bus).await {

@@ -1,4 +1,4 @@
-//! What has failed for good ends in the dead letters with its history, once; a retry brings it back.
+//! Tasks that have failed for good end in the dead letters with their history, once; a retry brings them back.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is to be done next is fetched in time, and not before.
+//! The next task is fetched in time, and not before.
 
 use crate::company::{company, department};
 use crate::support::{Gate, Server, within};

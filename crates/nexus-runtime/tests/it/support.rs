@@ -1,4 +1,4 @@
-//! What the tests share: a server, a company on it, and ways to wait for what happens there.
+//! Shared by the tests: a server, a company on it, and ways to wait for what happens there.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What people ask for: a submission until it is acknowledged, a cancel, a retry.
+//! Requests of people: a submission until it is acknowledged, a cancel, a retry.
 
 use nexus_core::cancel::{Step, step};
 use nexus_core::event::What;

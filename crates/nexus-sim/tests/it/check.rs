@@ -1,4 +1,4 @@
-//! What must hold at every step, and at the end.
+//! The rules that hold at every step, and at the end.
 
 use nexus_core::attempt::ExitStatus;
 use nexus_core::event::{Event, FailureKind, What};
@@ -7,7 +7,7 @@ use crate::agents::is_good;
 use crate::ledger::Task;
 use crate::world::Sim;
 
-/// What the ledger has said of a task so far.
+/// The ledger's story of a task so far.
 #[derive(Debug, Default)]
 pub(crate) struct Story {
     last: Option<Event>,

@@ -1,4 +1,4 @@
-//! What goes wrong, and when; and the calm after it.
+//! The faults, and when they happen; and the calm after them.
 
 use crate::agents::TreeEvent;
 use crate::ledger::Millis;

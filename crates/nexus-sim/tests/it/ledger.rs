@@ -12,7 +12,7 @@ pub(crate) type Task = usize;
 /// Milliseconds since the simulation began.
 pub(crate) type Millis = u64;
 
-/// What a message is about. All tasks are one department's: queues of several don't touch each other.
+/// The subject of a message. All tasks are one department's: queues of several don't touch each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
     Queue(Order, Task),
@@ -67,7 +67,7 @@ struct Held {
     acked: bool,
 }
 
-/// What a pull brings.
+/// The result of a pull.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
     pub(crate) entry: QueueEntry,

@@ -36,7 +36,7 @@ pub(crate) struct Node {
     pub(crate) taking: BTreeSet<Task>,
     /// Deliveries that were given back for a whole lease: the event that the task stood at, and when.
     pub(crate) deferred: BTreeMap<u64, (u64, Millis)>,
-    /// What failed workers had in hand.
+    /// Tasks that failed workers had in hand.
     pub(crate) left: Vec<Hand>,
     pub(crate) shares: Shares,
     pub(crate) woken: [bool; Lane::COUNT],
@@ -53,7 +53,7 @@ pub(crate) enum Place {
     Busy(Box<Hand>),
 }
 
-/// What happens inside a node.
+/// An event inside a node.
 #[derive(Debug)]
 pub(crate) enum Local {
     Answer(Box<(Call, Told)>),
@@ -107,7 +107,7 @@ pub(crate) struct Admission {
     pub(crate) term: u64,
 }
 
-/// What is done with an answer.
+/// The use of an answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Then {
     Nothing,

@@ -7,11 +7,11 @@ use crate::ledger::Millis;
 pub(crate) struct Rules {
     /// `started` expects the task's last event.
     pub(crate) fenced_start: bool,
-    /// What a node has in hand, or is about to, is known to whoever admits a delivery.
+    /// Tasks that a node has in hand, or is about to, are known to whoever admits a delivery.
     pub(crate) board: bool,
     /// A node's agents are ended in time though the node itself stands still.
     pub(crate) guard: bool,
-    /// What was begun in one term of the node's lease is not gone on with in the next.
+    /// Work that was begun in one term of the node's lease is not gone on with in the next.
     pub(crate) terms: bool,
     /// Whoever is brought the entry of an attempt again that failed and was to go on at once queues the next one.
     pub(crate) queue_next: bool,

@@ -56,7 +56,7 @@ fn the_fourth_part_of_the_seeds_holds() {
     hold(3);
 }
 
-/// What the first seed finds that misses a rule, from where one is quickly found.
+/// The first fault that a seed finds which misses a rule, from where one is quickly found.
 fn missed(rules: Rules, from: u64) -> Option<(u64, String)> {
     (from..from + 10_000).find_map(|seed| Sim::new(seed, rules, false).run().err().map(|what| (seed, what)))
 }

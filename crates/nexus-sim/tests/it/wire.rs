@@ -161,7 +161,7 @@ impl Sim {
         }
     }
 
-    /// What has come back: published again while it isn't known what became of it, and settled when that is refused.
+    /// An answer has come back: published again while it isn't known what became of it, and settled when that is refused.
     pub(crate) fn answered(&mut self, mut call: Call, told: Told) {
         if let Ask::Append(batch) = &call.ask {
             match told {

@@ -26,7 +26,7 @@ pub(crate) struct Claim {
     pub(crate) last: u64,
 }
 
-/// What a worker has in hand.
+/// The task in a worker's hands.
 #[derive(Debug)]
 pub(crate) struct Hand {
     pub(crate) id: u64,

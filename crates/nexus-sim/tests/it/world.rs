@@ -17,7 +17,7 @@ use crate::node::{Local, Node};
 use crate::rules::{Rules, TASK_LEASE};
 use crate::wire::{Call, Told};
 
-/// What is to happen.
+/// An event to come.
 #[derive(Debug)]
 pub(crate) enum Happening {
     /// A request reaches the broker; `late`: its caller waits no longer.
@@ -62,7 +62,7 @@ pub(crate) enum Wish {
     Retry,
 }
 
-/// What is known of a task from outside.
+/// The state of a task, seen from outside.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) work: Work,

@@ -1,4 +1,4 @@
-//! What came of a task, on the machine that has its project: diff, apply, clean.
+//! The results of a task, on the machine that has its project: diff, apply, clean.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub(super) fn workspaces(place: &PlaceArgs) -> Result<Workspaces, Exit> {
     Ok(Workspaces::new(place::data_dir(place)?.join("workspaces")))
 }
 
-/// What the latest attempt that has ended says of its workspace.
+/// The workspace's report of the latest attempt that has ended.
 pub(super) fn report(task: &TaskView) -> Option<&WorkspaceReport> {
     task.result.as_ref()?.workspace.as_deref()
 }

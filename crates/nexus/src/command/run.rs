@@ -120,7 +120,7 @@ impl Run<'_> {
         ended
     }
 
-    /// Whether somebody may be there again soon. A `nexus up` that was stopped in order has taken its address away.
+    /// True if somebody may be there again soon. A `nexus up` that was stopped in order has taken its address away.
     fn may_come_back(&self) -> bool {
         (!self.lasting || place::has_company(self.place)) && self.heard.elapsed() < PATIENCE
     }

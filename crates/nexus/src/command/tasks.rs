@@ -17,7 +17,7 @@ use crate::{place, show};
 /// Lines of a log that are written at once, at most: so many are held, however long the log is.
 const AT_ONCE: usize = 1024;
 
-/// What `delegate` and `run` were given, as a submission.
+/// The arguments of `delegate` and `run`, as a submission.
 pub(super) fn submission(args: TaskArgs) -> Result<Submission, Exit> {
     let description = match args.description.as_str() {
         "-" => {

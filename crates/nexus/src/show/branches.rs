@@ -55,7 +55,7 @@ pub(crate) fn kept(report: &WorkspaceReport, task: TaskId) -> String {
     }
 }
 
-/// What is on a task's branch: `nexus/..., 2 commits, 3 files, +10 -2`.
+/// A task's branch: `nexus/..., 2 commits, 3 files, +10 -2`.
 pub(crate) fn branch(report: &WorkspaceReport) -> Option<String> {
     let name = report.branch.as_ref()?;
     let commits = match report.commit_count {
@@ -72,7 +72,7 @@ pub(crate) fn stock(stock: Stock) -> String {
     format!("{} prepared checkout{plural} ({})", stock.checkouts, bytes(stock.bytes))
 }
 
-/// What became of what tasks have left.
+/// The outcome of cleaning up after tasks.
 pub(crate) fn cleaned(tasks: &[Value], checkouts: Option<(Stock, Stock)>, rehearsal: bool) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let gone = if rehearsal { "would go" } else { "removed" };

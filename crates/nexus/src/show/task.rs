@@ -91,7 +91,7 @@ pub(crate) fn status(answer: &TaskStatus) -> String {
     text
 }
 
-/// What is known of its agent's run.
+/// The rows about its agent's run.
 fn rows_of_run(run: &RunReport, task: &TaskView, row: &mut impl FnMut(&str, String)) {
     if let Some(session) = &run.session {
         let resumed = if run.resumed { " (resumed)" } else { "" };

@@ -1,4 +1,4 @@
-//! What `nexus agents` and `nexus departments` say of accounts and budgets.
+//! The answers of `nexus agents` and `nexus departments` about accounts and budgets.
 
 use crate::support::processes::until;
 use crate::support::{Company, WORK, at};

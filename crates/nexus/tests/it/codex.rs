@@ -13,7 +13,7 @@ use crate::support::{Company, Place, at, git};
 mod accounts;
 mod family;
 
-/// What the stand-in knows the account by; one that begins with "bad" is refused.
+/// The key by which the stand-in knows the account; one that begins with "bad" is refused.
 const KEY: &str = "key";
 
 const DEPARTMENT: &str = r#"
@@ -97,7 +97,7 @@ fn status(answer: &Value) -> (&str, u64, u64) {
     (at(answer, "task.status").as_str().unwrap(), number("task.attempt"), number("task.interruptions"))
 }
 
-/// What it failed of, as the ledger has it.
+/// The failure, as the ledger has it.
 fn failure(company: &Company, task: &str) -> String {
     let events = company.json(&["events", "--task", task]);
     at(events.as_array().unwrap().last().unwrap(), "what.failure.kind").as_str().unwrap().to_owned()

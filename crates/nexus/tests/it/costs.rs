@@ -8,7 +8,7 @@ use crate::support::server::Server;
 use crate::support::{Company, Place, WORK, at};
 
 const TASKS: u64 = 100;
-/// What the company says meanwhile, whatever it does: leases, looks at queues that wake nobody. An idle one: 6 in a second.
+/// Messages of the company meanwhile, whatever it does: leases, looks at queues that wake nobody. An idle one: 6 in a second.
 const BESIDE_IN_A_SECOND: u64 = 10;
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::processes::{marked, until};
 use crate::support::{Company, Place, at};
 
-/// What the agents of these tests begin with: a client of MCP, which is lines of JSON.
+/// The beginning of these tests' agents: a client of MCP, which is lines of JSON.
 const CLIENT: &str = r#"
 import json, os, subprocess, sys, time
 class Tools:
@@ -200,7 +200,7 @@ print(tools.call("cde_listDepartments")["company"], tools.close(), token)
     assert_eq!(output(&company.ended(&company.delegate(&["--agent", "plain", none]))), "False\n");
 }
 
-/// What each tool says of the agent's own child, of its own task, of a stranger's, and of none.
+/// The answers of each tool about the agent's own child, its own task, a stranger's, and none.
 #[test]
 fn an_agent_can_see_to_what_is_below_its_task_and_to_nothing_else() {
     let company = Company::up(&place(UNCONFINED));
@@ -293,7 +293,7 @@ for path in [".", "near"]:
     assert_eq!(output(&answer), "1 invalid_input\n\n/part\n", "{answer:#}");
 }
 
-/// What a sandbox keeps from an agent it doesn't get by one that is confined less, unless its department's file says so.
+/// An agent can't get around its sandbox by one that is confined less, unless its department's file says so.
 #[test]
 fn a_confined_agent_asks_no_department_that_reaches_more() {
     let place = place(CONFINED);

@@ -1,4 +1,4 @@
-//! What an agent is given: little of our own environment, its task's marks, and its prompt.
+//! The environment of an agent: little of our own, its task's marks, and its prompt.
 
 use crate::support::{Company, Place, WORK, at};
 

@@ -16,7 +16,7 @@ struct Evil {
     program: &'static str,
     text: &'static str,
     stopped_by: &'static str,
-    /// What the result says: the whole output of one that ends, or part of the error of one that is ended.
+    /// The text in the result: the whole output of one that ends, or part of the error of one that is ended.
     says: Says,
 }
 
@@ -208,7 +208,7 @@ fn none_succeeds(case: Case) {
     company.run(&["cancel", &victim]).done();
 }
 
-/// What the user does next with his repository runs nothing of the agent's.
+/// The user's next commands in his repository run nothing of the agent's.
 fn git_runs_nothing(place: &Place, task: &str) {
     let project = place.path("project");
     let git = |args: &[&str]| {

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::support::Place;
 use crate::support::processes::{signal, until};
 
-/// What is killed first takes the rest with it.
+/// A parent that is killed takes the rest with it.
 const NAMESPACES: [&str; 5] = ["-p", "-f", "-m", "--mount-proc", "--kill-child"];
 
 /// A company in namespaces, which ends with the test, however that ends.

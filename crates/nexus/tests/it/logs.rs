@@ -92,7 +92,7 @@ fn an_array_of_no_lines_is_empty() {
     assert_eq!(company.run(&["logs", &id]).done(), "");
 }
 
-/// What a pipe gets is what the agent printed; what people look at can't move their cursor.
+/// A pipe gets exactly the agent's output; the text that people look at can't move their cursor.
 #[test]
 fn control_characters_are_shown_to_people() {
     let company = Company::new();

@@ -1,4 +1,4 @@
-//! What an agent reaches of the network: what its department lists, by the company's proxy, and nothing else.
+//! An agent's reach into the network: the hosts that its department lists, by the company's proxy, and nothing else.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead as _, BufReader, Write as _};

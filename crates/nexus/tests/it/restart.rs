@@ -1,4 +1,4 @@
-//! What is left of a company when it is started again: everything.
+//! Everything of a company is there when it is started again.
 
 use crate::support::processes::{marked, until};
 use crate::support::{Company, Place, WORK, at};

@@ -21,7 +21,7 @@ fn company() -> Company {
     Company::up(&place)
 }
 
-/// What git, and the filter that it waits for, have running here.
+/// The running processes of git, and of the filter that it waits for.
 fn preparing(company: &Company) -> Vec<(u32, String)> {
     let all = marked(&company.text("")).into_iter();
     all.filter(|(_, command)| command.starts_with("git ") || command.contains("sleep 300")).collect()

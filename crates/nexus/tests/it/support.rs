@@ -1,4 +1,4 @@
-//! What the tests share: a place for each with the program in it, and what the program answers.
+//! Shared by the tests: a place for each with the program in it, and what the program answers.
 #![expect(clippy::disallowed_types, reason = "the program under test is started as its user starts it")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -70,7 +70,7 @@ impl Place {
         std::fs::rename(part, path).unwrap();
     }
 
-    /// What a file holds; nothing while it isn't there.
+    /// The content of a file; nothing while it isn't there.
     pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
@@ -106,7 +106,7 @@ impl Place {
         child.wait_with_output().unwrap().into()
     }
 
-    /// What a command that has to succeed answers as JSON.
+    /// The answer of a command that has to succeed, as JSON.
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         let args: Vec<_> = ["-o", "json"].iter().chain(args).copied().collect();
         let said = self.run(&args).done();

@@ -1,4 +1,4 @@
-//! What real agents said, said again to a machine of ours.
+//! Recordings of real agents, said again to a machine of ours.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -38,7 +38,7 @@ impl Kept {
         }
     }
 
-    /// What there is, as text; and whether it is the end of more.
+    /// The kept output as text; and whether it is the end of more.
     pub(super) fn text_and_more(&self) -> (String, bool) {
         let mut text = self.text();
         text.cut(self.most);

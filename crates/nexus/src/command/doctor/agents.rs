@@ -1,4 +1,4 @@
-//! What `nexus doctor` says of agents: those that departments list, whether they are there, and whether they look signed in.
+//! The part of `nexus doctor` about agents: those that departments list, whether they are there, and whether they look signed in.
 
 use nexus_core::agent::AgentKind;
 use nexus_core::company::Company;

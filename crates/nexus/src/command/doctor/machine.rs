@@ -1,4 +1,4 @@
-//! What `nexus doctor` says of the machine: room on the disk, open files, and what the ledger has lost.
+//! The part of `nexus doctor` about the machine: room on the disk, open files, and what the ledger has lost.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,9 +11,9 @@ use super::Level;
 
 /// Less than this free on a disk (or a tenth of a small one) is worth a word: logs of agents may fill it in an hour.
 const LITTLE: u64 = 1 << 30;
-/// What a running agent keeps open: three pipes and a process handle.
+/// The files that a running agent keeps open: three pipes and a process handle.
 const AN_AGENT: u64 = 4;
-/// What a company keeps open besides: connections, the history, the listener.
+/// The files that a company keeps open besides: connections, the history, the listener.
 const THE_COMPANY: u64 = 256;
 
 pub(super) fn disk(data_dir: &Path, say: &mut impl FnMut(Level, &'static str, String)) {
@@ -42,7 +42,7 @@ pub(super) fn disk(data_dir: &Path, say: &mut impl FnMut(Level, &'static str, St
     say(level, "disk", format!("{free} MiB free at {dir}; {rest}{big}"));
 }
 
-/// Whether a file of a block can be made there.
+/// Makes a file of a block there.
 fn trial(dir: &Path) -> std::io::Result<()> {
     let path = dir.join("doctor.part");
     let written =

@@ -1,4 +1,4 @@
-//! Whether this machine can limit and confine agents as the departments demand.
+//! The part of `nexus doctor` about sandboxes: this machine's means to limit and confine agents as the departments demand.
 
 use std::path::Path;
 use std::sync::Arc;

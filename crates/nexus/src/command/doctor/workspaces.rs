@@ -1,4 +1,4 @@
-//! Whether workspaces can be made of layers here, and what prepared checkouts use.
+//! The part of `nexus doctor` about workspaces: layers on this machine, and the size of prepared checkouts.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What an account allows: limits that are waited for, keys that are refused, budgets that end a run.
+//! The limits of an account: some are waited for, keys are refused, budgets end a run.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::{KEY, Scene, UNCONFINED, failure, status};
 use crate::support::processes::{PATIENCE, until, until_within};
 use crate::support::{Company, at};
 
-/// What the company says of the agent.
+/// The company's word on the agent.
 fn account(company: &Company) -> Value {
     let agents = company.json(&["agents"]);
     at(&agents, "agents").as_array().unwrap().iter().find(|info| info["name"] == "codex").cloned().unwrap()

@@ -85,7 +85,7 @@ impl Company {
         self.child.try_wait().unwrap().and_then(|status| status.code())
     }
 
-    /// What it says of one department.
+    /// The company's word on one department.
     pub(crate) fn says_of(&self, department: &str) -> Option<Value> {
         let answer = self.json(&["departments"]);
         let all = at(&answer, "departments").as_array().unwrap();

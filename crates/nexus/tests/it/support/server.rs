@@ -44,7 +44,7 @@ impl Server {
         Self { child, dir, port: port("nats"), monitoring: port("monitoring") }
     }
 
-    /// What its monitoring port says: `varz`, `jsz`.
+    /// The answer of its monitoring port: `varz`, `jsz`.
     pub(crate) fn monitor(&self, what: &str) -> serde_json::Value {
         let mut stream = TcpStream::connect(format!("127.0.0.1:{}", self.monitoring)).unwrap();
         // By 1.0 the answer is whole, and ends with the connection.
