@@ -21,7 +21,7 @@ async fn run(warming: &Warming, script: &str) {
         .args(["-euc", script])
         .env(user_environment(&[]))
         .env([("HOME", home.as_os_str())]);
-    let command = warming.overlay.within(&command, false, None).unwrap();
+    let command = warming.overlay.within(&command, false).unwrap();
     let captured = capture(&command, Duration::from_secs(60), 1 << 20).await.unwrap();
     assert!(captured.success(), "{script}: {}", String::from_utf8_lossy(&captured.stderr));
 }
