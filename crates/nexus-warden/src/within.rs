@@ -23,8 +23,8 @@ mod trial;
 /// What is to be done within.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Errand {
-    /// Run a program, in the caller's session and with its standard input. Its environment is that of `within` itself. `claim`: a descriptor with a lock, which is held until nothing
-    /// of the program's tree is left.
+    /// Run a program, in the caller's session and with its standard input. Its environment is that of `within` itself.
+    /// `claim`: a descriptor with a lock, which is held until nothing of the program's tree is left.
     Run { start: Box<Start>, caller: u32, claim: Option<i32> },
     /// Find out whether an overlay can be had: empty directories of the caller, the lower one with a file.
     Try { overlay: Overlay, file: CString },

@@ -76,8 +76,7 @@ fn an_attempt_waits_for_whoever_has_its_workspace_open() {
         return;
     }
     let (here, leave) = (company.path("here"), company.path("leave"));
-    assert!(std::process::Command::new("mkfifo").arg(&leave).status().unwrap().success());
-    let script = format!("touch mended; echo > {}; read line < {}", here.display(), leave.display());
+    let script = format!("touch mended; mkfifo {1}; echo > {0}; read line < {1}", here.display(), leave.display());
     let shell = std::thread::scope(|scope| {
         let shell = scope.spawn(|| company.run(&["shell", &id, "--", "sh", "-c", &script]));
         until("a shell", || here.exists().then_some(()));
