@@ -1,6 +1,5 @@
 //! Preparing a workspace by its mode, and deciding what becomes of it.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -10,8 +9,6 @@ use nexus_core::department::{Wanted, WorkspaceMode};
 use nexus_core::event::WorkspaceReport;
 use nexus_core::id::TaskId;
 use nexus_core::uncommitted::{LOOK_LIMIT, Uncommitted};
-use nexus_process::Overlay;
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use crate::base::Bases;
@@ -19,16 +16,16 @@ use crate::below::{make_below, nothing_leads_elsewhere};
 use crate::branch::Branch;
 use crate::checkouts::{Bounds, Checkouts, Stock};
 use crate::clone::{Look, PrivateClone};
-use crate::copy;
+use crate::copied::{copied, removed_copy};
 use crate::error::WorkspaceError;
 use crate::finish::{Fate, Finish};
 use crate::in_place::InPlace;
 use crate::layers::Layers;
 use crate::lock::Locks;
+use crate::prepared::{Place, Prepared};
 use crate::repository::Repository;
 use crate::submodules;
 use crate::uncommitted::{self, Looking, Looks, Snapshot, is_snapshot, snapshot};
-use crate::warm::Warmth;
 use crate::worktree::Worktree;
 
 /// How long the end of an attempt waits for a look that goes on.
@@ -47,94 +44,12 @@ pub struct Workspaces {
     looks: Arc<Looks>,
 }
 
-/// A directory to work in. [`Workspaces::finish`] says what becomes of it; dropped, it is kept.
-#[derive(Debug)]
-pub struct Prepared {
-    /// What was made: a project that is not in a git repository with a commit gets a copy instead of a worktree.
-    pub mode: WorkspaceMode,
-    /// Where to work: the project, or what stands for it.
-    pub path: PathBuf,
-    /// The branch of a worktree or a clone.
-    pub branch: Option<String>,
-    /// What is to be said of it to whoever follows the attempt.
-    pub notes: Vec<String>,
-    task: TaskId,
-    place: Place,
-    looking: Looking,
-    /// Nobody else mounts its layers to change them.
-    _claim: Option<File>,
-}
-
-impl Prepared {
-    /// Not on a branch: nothing of the project is left out.
-    fn plain(mode: WorkspaceMode, path: PathBuf, task: TaskId, place: Place) -> Self {
-        Self { mode, path, branch: None, notes: Vec::new(), task, place, looking: Looking::known(None), _claim: None }
-    }
-
-    /// The uncommitted changes of the project's checkout, of which a clone or a worktree has none, or a commit. None where
-    /// there are none, or they could not be looked at within two seconds.
-    pub async fn uncommitted(&self) -> Option<Uncommitted> {
-        self.looking.found().await
-    }
-
-    /// All of what was made: `path`, or what holds it.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        match &self.place {
-            Place::Worktree(worktree) => &worktree.root,
-            Place::Clone(clone) => &clone.root,
-            Place::Copy(_) | Place::Scratch | Place::Project => &self.path,
-        }
-    }
-
-    /// What has to be mounted for the processes that work in it: others see an empty directory there.
-    #[must_use]
-    pub fn overlay(&self) -> Option<Overlay> {
-        match &self.place {
-            Place::Clone(clone) => clone.overlay(),
-            Place::Worktree(_) | Place::Copy(_) | Place::Scratch | Place::Project => None,
-        }
-    }
-
-    /// Looks for the warm layer that `recipe` makes, where the workspace lies over a prepared checkout, and puts it over that.
-    /// Waits while somebody else makes it.
-    ///
-    /// # Errors
-    /// When it can't be put there, or made.
-    pub async fn warm(&self, recipe: &[String]) -> Result<Warmth, WorkspaceError> {
-        match &self.place {
-            Place::Clone(clone) => clone.warm(recipe).await,
-            Place::Worktree(_) | Place::Copy(_) | Place::Scratch | Place::Project => Ok(Warmth::Never),
-        }
-    }
-
-    /// What has to be readable beside it: of a worktree the repository, of a clone the objects that it borrows.
-    #[must_use]
-    pub fn readable(&self) -> &[PathBuf] {
-        match &self.place {
-            Place::Worktree(worktree) => std::slice::from_ref(&worktree.branch.repository.common),
-            Place::Clone(clone) => &clone.objects,
-            Place::Copy(_) | Place::Scratch | Place::Project => &[],
-        }
-    }
-}
-
 /// Where a task's branch starts.
 struct Begun {
     branch: Branch,
     /// The commit that it is at, if it is there.
     tip: Option<String>,
     looking: Looking,
-}
-
-#[derive(Debug)]
-enum Place {
-    Worktree(Box<Worktree>),
-    Clone(Box<PrivateClone>),
-    /// `None`: from an attempt before, and so perhaps changed.
-    Copy(Option<u64>),
-    Scratch,
-    Project,
 }
 
 impl Workspaces {
@@ -343,10 +258,11 @@ impl Workspaces {
         let path = worktree.project();
         // A directory that is not committed yet is missing in the worktree.
         std::fs::create_dir_all(&path).map_err(WorkspaceError::io("create", &path))?;
-        let branch = Some(worktree.branch.name.clone());
+        let branch = worktree.branch.name.clone();
         let notes = submodules::left_empty(&worktree.branch.repository).await?.into_iter().collect();
         let place = Place::Worktree(Box::new(worktree));
-        Ok(Some(Prepared { mode: WorkspaceMode::Worktree, path, branch, notes, task, place, looking, _claim: None }))
+        let prepared = Prepared::plain(WorkspaceMode::Worktree, path, task, place);
+        Ok(Some(prepared.on(&branch, notes, looking, None)))
     }
 
     /// None when the project has no repository with a commit, or when something else is there from an attempt before.
@@ -384,9 +300,10 @@ impl Workspaces {
         let mut notes = clone.know_submodules(&submodules);
         notes.extend(clone.distrust());
         let path: PathBuf = path.join(prefix).components().collect();
-        let branch = Some(clone.branch.name.clone());
+        let branch = clone.branch.name.clone();
         let place = Place::Clone(Box::new(clone));
-        Ok(Some(Prepared { mode: WorkspaceMode::Clone, path, branch, notes, task, place, looking, _claim: claim }))
+        let prepared = Prepared::plain(WorkspaceMode::Clone, path, task, place);
+        Ok(Some(prepared.on(&branch, notes, looking, claim)))
     }
 
     /// Whether the files of a clone can be layers here, or why not.
@@ -448,39 +365,5 @@ impl Workspaces {
             Ok(branch_kept) => Fate { branch_kept, ..judged },
             Err(error) => warn(error),
         }
-    }
-}
-
-async fn copied(task: TaskId, project: PathBuf, path: PathBuf, root: PathBuf) -> Result<Prepared, WorkspaceError> {
-    let mut fingerprint = None;
-    if path.symlink_metadata().is_err() {
-        // A data directory within the project is no part of it, and would be copied into itself.
-        let data = root.parent().filter(|data| data.starts_with(&project) && *data != project);
-        let skip = data.map_or(root.clone(), Path::to_owned);
-        let target = path.clone();
-        let copied = spawn_blocking(move || copy::copy(&project, &target, &skip)).await;
-        fingerprint = Some(copied.map_err(|_| WorkspaceError::ShutDown)??);
-    }
-    Ok(Prepared::plain(WorkspaceMode::Copy, path, task, Place::Copy(fingerprint)))
-}
-
-/// Removes a copy in which nothing has changed.
-async fn removed_copy(path: &Path, fingerprint: Option<u64>) -> bool {
-    let Some(fingerprint) = fingerprint else { return false };
-    let directory = path.to_owned();
-    let removed = spawn_blocking(move || -> io::Result<bool> {
-        let unchanged = directory.symlink_metadata()?.is_dir() && copy::fingerprint(&directory)? == fingerprint;
-        if unchanged {
-            copy::remove(&directory)?;
-        }
-        Ok(unchanged)
-    });
-    match removed.await {
-        Ok(Ok(removed)) => removed,
-        Ok(Err(error)) => {
-            tracing::warn!(path = %path.display(), %error, "a workspace is kept");
-            false
-        }
-        Err(_) => false,
     }
 }
