@@ -1,5 +1,5 @@
-//! What it costs to start and end a tree, beside the system's own `posix_spawn`, and whether a big company makes that dearer;
-//! and what looking at many trees costs. `cargo bench -p nexus-process`; ratios within one run, as machines are noisy.
+//! The cost of starting and ending a tree, beside the system's own `posix_spawn`, and whether a big company makes that dearer;
+//! and the cost of looking at many trees. `cargo bench -p nexus-process`; ratios within one run, as machines are noisy.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement says what it found, or why it could not")]
 

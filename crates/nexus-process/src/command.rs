@@ -1,4 +1,4 @@
-//! What to start: a program, its arguments, its directory, its whole environment, and what it reads.
+//! A command to start: a program, its arguments, its directory, its whole environment, and what it reads.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub struct Command {
     pub stdin: Stdin,
 }
 
-/// What the program reads on standard input.
+/// The program's standard input.
 #[derive(Clone, Default)]
 pub enum Stdin {
     /// Nothing: an immediate end of file.
@@ -29,7 +29,7 @@ pub enum Stdin {
     Closed,
     /// These bytes, then the end of file. A program that doesn't read them all is no error.
     Bytes(Bytes),
-    /// What is written to the [`StdinWriter`] that comes with the tree.
+    /// All that is written to the [`StdinWriter`] that comes with the tree.
     Piped,
 }
 
@@ -38,7 +38,7 @@ pub enum Stdin {
 pub struct StdinWriter(Pin<Box<dyn AsyncWrite + Send>>);
 
 impl StdinWriter {
-    /// What writes to somebody else's tree, such as a container's.
+    /// A writer to somebody else's tree, such as a container's.
     pub fn new(writer: impl AsyncWrite + Send + 'static) -> Self {
         Self(Box::pin(writer))
     }

@@ -1,4 +1,4 @@
-//! What a confined agent can reach: a list of what it needs; everything else of the machine is out of its reach.
+//! The reach of a confined agent: a list of what it needs; everything else of the machine is out of its reach.
 //!
 //! One list for both tiers. With namespaces only what is named is there, and the private home lies where the user's own
 //! does; with Landlock alone the rest is there and refused, and `HOME` and `TMPDIR` point to the private places.
@@ -23,8 +23,8 @@ pub use system::System;
 /// A variable that names the best way to confine that is to be used, for trying out the others: `bwrap` or `landlock`.
 const WAY: &str = "NEXUS_SANDBOX_WAY";
 
-/// What of confinement this machine offers, found out by trying it, which takes some hundredths of a second; `path` is where
-/// bwrap is looked for.
+/// The ways of confinement that this machine offers, found out by trying them, which takes some hundredths of a second; `path`
+/// is where bwrap is looked for.
 #[must_use]
 pub fn probe(path: &OsStr) -> Available {
     let word = std::env::var_os(WAY).filter(|word| !word.is_empty());
@@ -48,7 +48,7 @@ pub fn probe_ways(path: &OsStr, ways: Ways) -> Available {
     look().unwrap_or_else(|error| Available::nothing(&format!("a warden could not look: {error}")))
 }
 
-/// What one attempt may reach beyond what every program needs.
+/// The reach of one attempt beyond what every program needs.
 #[derive(Clone, Debug)]
 pub struct Policy<'a> {
     pub tier: Tier,
@@ -122,7 +122,7 @@ impl Policy<'_> {
         Ok((confinement, env))
     }
 
-    /// What is to be hidden of the workspace.
+    /// The paths that are to be hidden of the workspace.
     fn check(&self, whole: bool) -> Result<Vec<PathBuf>, String> {
         let workspace = self.workspace.display();
         let way_out =
@@ -237,7 +237,7 @@ struct Reach {
 }
 
 impl Reach {
-    /// What isn't there can't be reached, and what is a link leads to what can.
+    /// A path that isn't there can't be reached, and a link leads to what can.
     fn read(&mut self, path: &Path) {
         if path.exists() {
             self.read.insert(path.to_owned());

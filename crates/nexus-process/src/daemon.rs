@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// What to start. The environment is exactly `env`; standard input is closed.
+/// A daemon to start. The environment is exactly `env`; standard input is closed.
 #[derive(Clone, Debug)]
 pub struct DaemonSpec {
     pub program: PathBuf,

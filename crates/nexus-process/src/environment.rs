@@ -1,4 +1,4 @@
-//! What a child may see of our own environment: a short list of names, and those that are asked for.
+//! The part of our own environment that a child may see: a short list of names, and those that are asked for.
 
 use std::ffi::OsString;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ pub fn user_environment(pass: &[String]) -> Vec<(OsString, OsString)> {
     OWN.iter().cloned().chain(more).collect()
 }
 
-/// Whether this process is root's; never on Windows.
+/// True if this process is root's; never on Windows.
 #[must_use]
 pub fn is_root() -> bool {
     #[cfg(unix)]

@@ -38,7 +38,7 @@ impl SpawnError {
         matches!(self, Self::System { source, .. } | Self::Warden { source, .. } if is_shortage(source))
     }
 
-    /// What the system's refusal to start `program` means, given that the program and its directory were found before.
+    /// The meaning of the system's refusal to start `program`, given that the program and its directory were found before.
     pub(crate) fn from_system(command: &Command, program: &Path, source: io::Error) -> Self {
         if command.cwd.is_dir() { Self::of_program(program, source) } else { Self::directory(command) }
     }

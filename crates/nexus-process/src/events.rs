@@ -1,4 +1,4 @@
-//! What a tree of processes prints and how it ends, in the order in which it is to be told.
+//! The output of a tree of processes and its end, in the order in which they are to be told.
 //!
 //! There is no queue here: the pipes are read when [`Events::next`] is awaited. A slow consumer thereby stops the tree
 //! itself, once the pipe (64 KiB on Linux) is full.
@@ -16,7 +16,7 @@ use crate::lines::{Line, READ, Split, Splitter};
 use crate::redact::{Redaction, Redactor};
 use crate::tree::{Limit, Phase, Report};
 
-/// What the tree did.
+/// One thing that the tree did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// All that one read of one stream brought: `bytes` were read, and `lines` are complete by now. Both streams keep their
@@ -35,7 +35,7 @@ pub enum Event {
 pub struct OutputPolicy {
     /// A line longer than this many bytes is handed on in pieces.
     pub max_line: usize,
-    /// What is taken out of it.
+    /// The secrets that are taken out of it.
     pub redact: Option<Redactor>,
 }
 

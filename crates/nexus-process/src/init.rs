@@ -9,7 +9,7 @@ use std::process::Command;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Whether this is the first process of its namespace.
+/// True if this is the first process of its namespace.
 #[must_use]
 pub fn is_first() -> bool {
     std::process::id() == 1

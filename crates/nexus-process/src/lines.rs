@@ -25,7 +25,7 @@ pub(crate) enum Split {
     Chunks,
 }
 
-/// What a pipe holds on Linux, and so the most that one read can bring.
+/// The size of a pipe on Linux, and so the most that one read can bring.
 pub(crate) const READ: usize = 64 * 1024;
 /// Below this much room a new buffer is taken. Reads stay big, and many small ones share one buffer.
 const LEAST_ROOM: usize = 16 * 1024;
@@ -52,7 +52,7 @@ impl Splitter {
         &mut self.buffer
     }
 
-    /// What is complete after a read.
+    /// The lines that are complete after a read.
     pub(crate) fn take(&mut self) -> Vec<Line> {
         let mut lines = Vec::new();
         let Split::Lines(max) = self.split else {
@@ -75,7 +75,7 @@ impl Splitter {
         lines
     }
 
-    /// What is left at the end of the stream: a last line without a line end.
+    /// The rest at the end of the stream: a last line without a line end.
     pub(crate) fn rest(&mut self) -> Vec<Line> {
         let mut lines = Vec::new();
         let rest = self.buffer.split().freeze();

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-/// What became of the marked processes.
+/// The fate of the marked processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marked {
     /// How many were ended.

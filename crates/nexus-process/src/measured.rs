@@ -19,7 +19,7 @@ impl Reading {
         Self { redaction: redactor.map(Redactor::stream), splitter: Splitter::new(Split::Lines(longest)) }
     }
 
-    /// What is complete after a read that has brought these bytes.
+    /// The lines that are complete after a read that has brought these bytes.
     pub fn take(&mut self, bytes: &[u8]) -> Vec<Line> {
         let room: &mut BytesMut = self.splitter.room();
         match &mut self.redaction {

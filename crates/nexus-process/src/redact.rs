@@ -11,7 +11,7 @@ mod tests;
 
 /// Stands for a secret.
 const MASK: &[u8] = b"***";
-/// What is shorter would be found everywhere.
+/// A shorter secret would be found everywhere.
 const LEAST: usize = 4;
 /// A line of a secret that has several is one by itself from this length on.
 const LEAST_LINE: usize = 16;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Whether an error means that the system has no room, memory, processes or open files to spare, or lets nothing be
+/// True if an error means that the system has no room, memory, processes or open files to spare, or lets nothing be
 /// written at the moment.
 #[must_use]
 pub fn is_shortage(error: &io::Error) -> bool {

@@ -45,13 +45,13 @@ pub(crate) enum Hold {
     Remote { signals: mpsc::Sender<Signal>, leader: u32 },
 }
 
-/// What keeps a tree that is none of our own processes: it is asked for signals, and tells what the tree prints and how it ends.
+/// The keeper of a tree that is none of our own processes: it is asked for signals, and tells what the tree prints and how it ends.
 /// Dropped without [`Remote::gone`], nobody ever learns that the tree is gone.
 #[derive(Debug)]
 pub struct Remote {
     /// Closed when nobody holds the tree any more, which has to be killed then.
     pub signals: mpsc::Receiver<Signal>,
-    /// What the tree prints; whoever writes here waits until it is read. To be dropped at the end of each stream.
+    /// The output of the tree; whoever writes here waits until it is read. To be dropped at the end of each stream.
     pub stdout: DuplexStream,
     pub stderr: DuplexStream,
     pub phase: Told,

@@ -32,7 +32,7 @@ pub use program::put;
 pub use nexus_warden::protocol::Groups;
 pub use nexus_warden::protocol::{Bind, Confinement, Limits, Maker, Network, Tier};
 
-/// What is to be started, and under what.
+/// A command to start, and what it is to be started under.
 #[derive(Clone, Debug)]
 pub struct Launch {
     pub command: Command,
@@ -50,7 +50,7 @@ pub struct Launch {
     pub output: OutputPolicy,
 }
 
-/// What was started.
+/// A tree that was started, and what comes with it.
 #[derive(Debug)]
 pub struct Started {
     pub tree: Tree,

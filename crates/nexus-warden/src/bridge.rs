@@ -13,7 +13,7 @@ use std::process::ExitCode;
 #[cfg(target_os = "linux")]
 mod pipes;
 
-/// What lies in a door's directory.
+/// The files in a door's directory.
 pub const TOKEN: &str = "token";
 pub const SOCKET: &str = "socket";
 

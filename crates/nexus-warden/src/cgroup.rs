@@ -104,7 +104,7 @@ impl Group {
         Ok(())
     }
 
-    /// Whether a limit of processors is held here.
+    /// True if a limit of processors is held here.
     #[must_use]
     pub fn holds_cpu(&self) -> bool {
         self.cpu.is_some()

@@ -31,7 +31,7 @@ pub use init::inside;
 pub use probe::{Available, Ways, look};
 use spaces::Spaces;
 
-/// What a child has to do before it is the program, made ready before the fork: its overlays and its confinement.
+/// The work that a child has to do before it is the program, made ready before the fork: its overlays and its confinement.
 #[derive(Debug)]
 pub struct Plan {
     inside: Inside,
@@ -52,7 +52,7 @@ enum Way {
     Bwrap { theirs: OwnedFd, ours: OwnedFd, files: bwrap::Files },
 }
 
-/// What is to be started within, and what it may reach, by the paths that are seen there.
+/// The program to be started within, and what it may reach, by the paths that are seen there.
 #[derive(Debug, Serialize, Deserialize)]
 struct Inside {
     program: CString,
@@ -63,14 +63,14 @@ struct Inside {
     write: Vec<CString>,
     /// Of those to write: no link on the way to these is followed.
     exact: Vec<CString>,
-    /// What has to be there, or something else was mounted than was meant.
+    /// Places and their identities, which have to be there, or something else was mounted than was meant.
     identities: Vec<(CString, exact::Identity)>,
     network: Network,
     /// None: it is not confined.
     walls: Option<Walls>,
 }
 
-/// What stands between an agent and the machine beside Landlock and seccomp.
+/// The walls between an agent and the machine beside Landlock and seccomp.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Walls {
     /// Only what it may reach is there.
@@ -144,7 +144,7 @@ impl Plan {
     }
 }
 
-/// What is started, the way to its confinement, and the namespaces that the warden makes for that.
+/// The program that is started, the way to its confinement, and the namespaces that the warden makes for that.
 fn confined(start: &Start, confinement: &Confinement) -> Result<(Inside, Way, u64), Fault> {
     let confine = |error: io::Error| fault(Stage::Confine, &error);
     let own_network = confinement.network != Network::Full;
@@ -194,7 +194,7 @@ fn confined(start: &Start, confinement: &Confinement) -> Result<(Inside, Way, u6
     Ok((inside, way, flags))
 }
 
-/// What has to be found at places that are reached without a link. A workspace of layers is something else by then.
+/// The identities that have to be found at places that are reached without a link. A workspace of layers is something else by then.
 fn identities(start: &Start, confinement: &Confinement) -> Result<Vec<(CString, exact::Identity)>, Fault> {
     let is_mounted = |bind: &&Bind| start.overlays.iter().any(|overlay| overlay.target == bind.source);
     let binds = confinement.read.iter().chain(&confinement.write).filter(|bind| bind.exact && !is_mounted(bind));
@@ -267,7 +267,7 @@ fn drop_capabilities() -> io::Result<()> {
     Ok(())
 }
 
-/// What tells whose a process is: bwrap carries it too, and nothing else of what the agent gets.
+/// True for the mark, which tells whose a process is: bwrap carries it too, and nothing else of what the agent gets.
 fn is_mark(pair: &CString) -> bool {
     pair.as_bytes().starts_with(b"NEXUS_")
 }

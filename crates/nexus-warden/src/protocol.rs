@@ -1,4 +1,4 @@
-//! What the runtime and its warden say to each other: frames on a Unix stream socket, the warden's standard input.
+//! The messages between the runtime and its warden: frames on a Unix stream socket, the warden's standard input.
 //!
 //! A frame is the length of its payload (4 bytes, little endian) and the payload, in postcard. Descriptors travel with the
 //! first byte of the frame that they belong to. Both ends are of one build: there are no versions.
@@ -59,8 +59,8 @@ pub struct Overlay {
     pub target: CString,
 }
 
-/// What one tree may use; none: no limit. Memory, processes and cpu hold for the whole tree where there are control groups,
-/// the others for each process.
+/// The resources that one tree may use; none: no limit. Memory, processes and cpu hold for the whole tree where there are
+/// control groups, the others for each process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes.
@@ -73,7 +73,7 @@ pub struct Limits {
     pub file_size: Option<u64>,
 }
 
-/// What a program can reach. Everything that is not named is out of its reach.
+/// The reach of a program. Everything that is not named is out of its reach.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Confinement {
     /// The strongest way that the machine was found to offer; the warden does not fall back to a weaker one by itself.
@@ -256,7 +256,7 @@ pub fn of_word<T: DeserializeOwned>(word: &CStr) -> Result<T, postcard::Error> {
     postcard::from_bytes(&bytes)
 }
 
-/// What follows it in an argument is one less.
+/// The byte that follows it in an argument stands for one less.
 const ESCAPE: u8 = 1;
 
 /// Takes the first message off `buffer`, if it is whole.

@@ -27,7 +27,7 @@ mod vfork;
 pub(crate) use fork::Children;
 use fork::Outcome;
 
-/// What is told, and a descriptor that goes with it.
+/// The reports that are told, each with a descriptor if one goes with it.
 type Told = Vec<(Report, Option<OwnedFd>)>;
 
 /// How long the last descendants are waited for between two rounds of KILL, once nobody gives orders any more.
@@ -121,7 +121,7 @@ impl Tree {
         matches!(self.outcome, Some(Outcome::Known(_)))
     }
 
-    /// What may have something to say.
+    /// The descriptors that may have something to say.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let pipe = match &self.outcome {
             Some(Outcome::Pipe(pipe)) => Some(pipe.as_fd()),

@@ -20,7 +20,7 @@ use crate::tree::{Children, KILL_AGAIN, Tree, descriptors, fault, signals};
 
 mod trial;
 
-/// What is to be done within.
+/// An errand to be done within.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Errand {
     /// Run a program, in the caller's session and with its standard input. Its environment is that of `within` itself.

@@ -44,7 +44,7 @@ pub(crate) fn quoted(path: &Path) -> Vec<u8> {
     [b'"'].into_iter().chain(escaped).chain([b'"']).collect()
 }
 
-/// What git makes of a line of `info/alternates`.
+/// The path that git makes of a line of `info/alternates`.
 fn unquoted(line: &[u8]) -> Vec<u8> {
     let Some(mut rest) = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")) else {
         return line.to_vec();
@@ -65,7 +65,7 @@ fn unquoted(line: &[u8]) -> Vec<u8> {
     path
 }
 
-/// Whether a repository's objects are its own, or those of another repository. A link to anything else would be let read.
+/// True if a repository's objects are its own, or those of another repository. A link to anything else would be let read.
 pub(crate) fn are_objects(objects: &Path) -> bool {
     is_directory(objects) || store(objects).is_some()
 }

@@ -29,7 +29,7 @@ pub enum Method {
     Rebase,
 }
 
-/// What was done.
+/// The way in which a branch was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     /// The current branch had all of it before.
@@ -238,7 +238,7 @@ impl Branch {
 }
 
 impl Branch {
-    /// Whether a directory of the checkout has files that git doesn't know, ignored ones too.
+    /// True if a directory of the checkout has files that git doesn't know, ignored ones too.
     async fn holds_unknown(&self, directory: &[u8]) -> Result<bool, WorkspaceError> {
         let git = self.repository.git().env("GIT_LITERAL_PATHSPECS", "1");
         let args = ["ls-files", "--others", "-z", "--"].map(OsString::from);
@@ -247,7 +247,7 @@ impl Branch {
     }
 }
 
-/// Whether a path is a directory of the other.
+/// True if `path` lies in `directory`.
 fn holds(directory: &[u8], path: &[u8]) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.first() == Some(&b'/'))
 }

@@ -32,7 +32,7 @@ pub(crate) struct Extent {
     count: u64,
 }
 
-/// What a branch has beyond its base.
+/// The history of a branch beyond its base.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
     pub(crate) base: String,

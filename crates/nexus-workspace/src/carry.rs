@@ -130,7 +130,7 @@ impl Branch {
 struct CarryPlan {
     before: String,
     after: String,
-    /// What the index has of the edited files at the end.
+    /// The index's entries of the edited files at the end.
     staged: Vec<(Vec<u8>, Option<String>)>,
 }
 

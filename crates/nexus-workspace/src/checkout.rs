@@ -66,7 +66,7 @@ impl Checkout {
         Self { git: repository.git(), top: repository.top.clone(), skip: None, off: Vec::new() }
     }
 
-    /// What is not committed. Submodules are not looked into: only that one is at another commit is seen.
+    /// The changes that are not committed. Submodules are not looked into: only that one is at another commit is seen.
     pub(crate) async fn changes(&self, new: New) -> Result<Vec<Change>, WorkspaceError> {
         let new = if new == New::Each { "--untracked-files=all" } else { "--untracked-files=normal" };
         let mut args = ["status", "--porcelain=v2", "-z", "--no-renames", "--ignore-submodules=dirty", new]

@@ -104,12 +104,12 @@ impl Checkouts {
         Index::new(&self.root.join(name).join("index"), working, commit)
     }
 
-    /// Whether all of it is there.
+    /// True if all of it is there.
     pub(crate) fn has(&self, names: &[String]) -> bool {
         !names.is_empty() && names.iter().all(|name| plain::is_directory(&self.tree(name)))
     }
 
-    /// Whether a warm layer is there, which then counts as used just now.
+    /// True if a warm layer is there, which then counts as used just now.
     pub(crate) fn use_warm(&self, name: &str) -> bool {
         self.has(&[name.to_owned()]) && touch(&self.place(name)).is_ok()
     }
@@ -174,7 +174,7 @@ impl Checkouts {
     }
 }
 
-/// What is noted of a checkout, in its file `about`, whose time is that of its last use.
+/// The notes of a checkout, in its file `about`, whose time is that of its last use.
 struct About {
     bytes: u64,
     /// The commit of the checkout that it lies over.

@@ -16,7 +16,7 @@ use crate::uncommitted::{is_snapshot, release};
 use crate::workspaces::Workspaces;
 use crate::worktree::Worktree;
 
-/// What a task has left.
+/// The remains of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cleaned {
     /// Its workspace, if there is one.
@@ -30,7 +30,7 @@ pub struct Cleaned {
 pub struct Left {
     /// Its path or name.
     pub name: String,
-    /// Whether it goes, or would go if it weren't a rehearsal.
+    /// True if it goes, or would go if it weren't a rehearsal.
     pub removed: bool,
     /// Why so.
     pub reason: String,
@@ -206,7 +206,7 @@ async fn branch_of(
     Ok(Some(Left::gone(name, reason)))
 }
 
-/// Whether each commit's change is one of the current branch's, as after a rebase. A merge has none that could be compared.
+/// True if each commit's change is one of the current branch's, as after a rebase. A merge has none that could be compared.
 async fn is_repeated(branch: &Branch, tip: &str) -> Result<bool, WorkspaceError> {
     if branch.is_snapshot {
         // The same change looks otherwise beside the user's edits: it is there if making it anew changes nothing.

@@ -49,7 +49,7 @@ pub(crate) struct PrivateClone {
     is_trusted: bool,
 }
 
-/// What is where a task's clone would be.
+/// The finding at the place where a task's clone would be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     Nothing,
@@ -58,7 +58,7 @@ pub(crate) enum Look {
 }
 
 impl PrivateClone {
-    /// What is there from an attempt before. An empty directory, which an agent has emptied, is removed: the branch has the
+    /// The remains of an attempt before. An empty directory, which an agent has emptied, is removed: the branch has the
     /// rest.
     pub(crate) fn look(&self) -> Look {
         if self.layers.is_layered() {
@@ -93,7 +93,7 @@ impl PrivateClone {
         Self { task, branch, settings, root: root.to_owned(), layers, checkouts, objects, is_trusted }
     }
 
-    /// What is to be said where the repository names objects elsewhere, and isn't believed.
+    /// The note for a repository that names objects elsewhere, and isn't believed.
     pub(crate) fn distrust(&self) -> Option<String> {
         let names_others = || alternates::borrowed(&self.branch.repository.common).len() > 1;
         let is_said = !self.is_trusted && (names_others() || self.settings.promisor().is_some());
@@ -109,7 +109,7 @@ impl PrivateClone {
         if self.layers.is_layered() { self.layers.upper().join(".git") } else { self.root.join(".git") }
     }
 
-    /// What is to be mounted where it is seen, if its files are layers.
+    /// The overlay to be mounted where it is seen, if its files are layers.
     pub(crate) fn overlay(&self) -> Option<Overlay> {
         self.layers.overlay(&self.checkouts, &self.root)
     }
@@ -157,7 +157,7 @@ impl PrivateClone {
         Ok(Fate { kept, branch_kept: extent.is_some(), changed_files, reason, history })
     }
 
-    /// What its repository says, and what came of it.
+    /// The statements of its repository, and the delivery that came of them.
     async fn deliver(
         &mut self,
         bases: &Bases,
@@ -274,7 +274,7 @@ impl PrivateClone {
         Ok(Ok(Files::of_layer(repository, &root, index)))
     }
 
-    /// Whether nothing is left of it.
+    /// Removes it. True if nothing is left of it.
     pub(crate) async fn remove(&self) -> bool {
         self.removed(Layers::remove).await
     }

@@ -4,7 +4,7 @@ use crate::branch::Branch;
 use crate::error::WorkspaceError;
 use crate::git::entries;
 
-/// What comes of it.
+/// The result of bringing two histories together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Combined {
     /// The commit that has both; the first one itself where the second adds nothing.

@@ -52,7 +52,7 @@ impl Cut {
     }
 }
 
-/// What has been seen of a project so far.
+/// The size of a project, as far as it has been seen.
 #[derive(Default)]
 struct Size {
     entries: usize,
@@ -186,7 +186,7 @@ mod unix {
         Ok(())
     }
 
-    /// Whether a directory was entered. One that is closed or gone is left out.
+    /// True if a directory was entered. One that is closed or gone is left out.
     fn unless_closed(entered: io::Result<()>) -> io::Result<bool> {
         match entered {
             Ok(()) => Ok(true),

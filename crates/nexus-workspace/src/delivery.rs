@@ -24,7 +24,7 @@ const NEGATIVES: usize = 1000;
 /// Refs that are looked at one by one, for the name of one that would be lost.
 const NAMED: usize = 50;
 
-/// What came of it.
+/// The result of a delivery.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
     /// The name of the branch: another than before where somebody else has moved that one.
@@ -57,7 +57,7 @@ enum Relation {
     Parted,
 }
 
-/// What the task's branch becomes: the agent's branch of that name, or what it has checked out at the end. What is checked
+/// The new end of the task's branch: the agent's branch of that name, or what it has checked out at the end. What is checked
 /// out and was not made by the agent is only something that it has looked at.
 fn end<'a>(own: Option<&'a str>, head: Option<&'a str>, relation: Relation, is_known: bool) -> Option<&'a str> {
     match (own, head) {
@@ -113,7 +113,7 @@ pub(crate) struct Sender<'a> {
     pub(crate) branch: &'a Branch,
     pub(crate) settings: &'a Settings,
     pub(crate) foreign: &'a Foreign,
-    /// What we have made of the branch ourselves before: it may be moved on from there to anything.
+    /// The commit that we have brought the branch to ourselves before: it may be moved on from there to anything.
     pub(crate) delivered: Option<&'a str>,
     /// Where a repository of ours may be made, on the file system of the agent's.
     pub(crate) scratch: PathBuf,
@@ -338,7 +338,7 @@ async fn lost(
     Ok(Some(format!("{} refs", fresh.len())))
 }
 
-/// What git says, in one line.
+/// The message of git, in one line.
 pub(crate) fn said(stderr: &[u8]) -> String {
     let said = String::from_utf8_lossy(stderr);
     let lines = said.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("hint:"));

@@ -1,4 +1,4 @@
-//! What a directory's entries are, also in the upper layer of an overlay, where some stand for what is hidden below.
+//! The kinds of a directory's entries, also in the upper layer of an overlay, where some stand for what is hidden below.
 
 use std::fs::{DirEntry, FileType};
 use std::path::{Path, PathBuf};
@@ -47,14 +47,14 @@ const fn is_gone(_: FileType, _: &Path) -> bool {
     false
 }
 
-/// What a directory of an upper layer makes of the one below.
+/// The relation of a directory of an upper layer to the one below.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
     /// Both are seen as one.
     Merged,
-    /// What is below is hidden.
+    /// The one below is hidden.
     Opaque,
-    /// What is below comes from another place: of the same directory, or from the root if it begins with a slash.
+    /// The one below comes from another place: of the same directory, or from the root if it begins with a slash.
     Moved(PathBuf),
 }
 

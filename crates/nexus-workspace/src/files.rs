@@ -40,7 +40,7 @@ pub(crate) enum Form {
     Layer(Index),
 }
 
-/// What differs from the commit.
+/// The differences from the commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     /// Paths from the root: changed and new files, that are there.
@@ -57,17 +57,17 @@ pub(crate) struct Changes {
     pub(crate) unread: Vec<PathBuf>,
     /// Directories whose files are of a submodule or of a warm layer, and have been moved.
     pub(crate) borrowed: Vec<PathBuf>,
-    /// What git ignores, outside of caches.
+    /// Paths that git ignores, outside of caches.
     pub(crate) ignored: Vec<PathBuf>,
 }
 
 impl Changes {
-    /// Whether anything would be lost with the files.
+    /// True if anything would be lost with the files.
     pub(crate) fn is_any(&self) -> bool {
         self.count() > 0 || !self.ignored.is_empty()
     }
 
-    /// Whether there is something to be committed.
+    /// True if there is something to be committed.
     pub(crate) fn is_committable(&self) -> bool {
         !(self.there.is_empty() && self.gone.is_empty() && self.stored.is_empty())
     }
@@ -235,7 +235,7 @@ impl Files {
         Ok(changes)
     }
 
-    /// Whether a file or a link is there: all that git can keep. What lies behind a link is elsewhere.
+    /// True if a file or a link is there: all that git can keep. What lies behind a link is elsewhere.
     pub(crate) fn is_there(&self, path: &Path) -> bool {
         let parents = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
         if parents.into_iter().any(|parent| self.root.join(parent).is_symlink()) {

@@ -51,7 +51,7 @@ impl Filters {
     }
 }
 
-/// Whether the user has git-lfs set up, for all repositories.
+/// True if the user has git-lfs set up, for all repositories.
 pub(crate) fn has_lfs(settings: &Settings) -> bool {
     let mut filters = settings.section("filter").filter(|(_, key, ..)| KEYS.contains(key));
     filters.any(|(_, _, value, is_trusted)| is_trusted && value.starts_with(HARMLESS[0]) && is_harmless(value))

@@ -25,14 +25,14 @@ impl Finish {
     }
 }
 
-/// What became of a worktree or a clone.
+/// The fate of a worktree or a clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fate {
     pub(crate) kept: bool,
     pub(crate) branch_kept: bool,
     pub(crate) changed_files: Option<u64>,
     pub(crate) reason: Option<String>,
-    /// What is on the branch, if that is known.
+    /// The history of the branch, if that is known.
     pub(crate) history: Option<History>,
 }
 

@@ -18,14 +18,14 @@ const PACKED: u64 = 128 << 20;
 /// Files below `refs`, and objects that are not packed. More is nothing that an agent's commits need.
 const MANY: usize = 500_000;
 
-/// What an agent's git directory says.
+/// The statements of an agent's git directory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Foreign {
     directory: PathBuf,
     head: Head,
     /// Full names of refs and the commits that they name; `worktrees/<name>/HEAD` too.
     refs: BTreeMap<String, String>,
-    /// What was not read, and why.
+    /// The parts that were not read, and why.
     pub(crate) odd: Vec<String>,
 }
 
@@ -38,10 +38,10 @@ enum Head {
     Unknown,
 }
 
-/// What git leaves in its directory while something is half done, whose files are no result.
+/// The marks that git leaves in its directory while something is half done, whose files are no result.
 const HALF_DONE: [&str; 5] = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"];
 
-/// Whether a merge, a rebase or the like is not finished there.
+/// True if a merge, a rebase or the like is not finished there.
 pub(crate) fn is_half_done(git_dir: &Path) -> bool {
     HALF_DONE.iter().any(|name| git_dir.join(name).symlink_metadata().is_ok())
 }

@@ -1,4 +1,4 @@
-//! What would make git stand still, or read without end, on an agent's files: pipes and devices under names that git itself
+//! Hazards that would make git stand still, or read without end, on an agent's files: pipes and devices under names that git itself
 //! opens. Looked for before git is let at them.
 
 use std::fs::{self, FileType};
@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 
 use crate::entry::{self, Kind};
 
-/// What git opens in any directory of a checkout.
+/// The files that git opens in any directory of a checkout.
 const OPENED: [&str; 3] = [".gitignore", ".gitattributes", ".gitmodules"];
 /// Beyond this it is not looked further: git would take minutes too.
 const MANY: usize = 2_000_000;

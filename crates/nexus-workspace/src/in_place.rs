@@ -37,7 +37,7 @@ impl InPlace {
         fs::write(path, [mark, bytes(project).as_ref()].concat())
     }
 
-    /// Whether agents could have made the repository whose checkout is at `top`.
+    /// True if agents could have made the repository whose checkout is at `top`.
     pub(crate) fn holds(&self, top: &Path) -> bool {
         let noted = fs::read_dir(&self.directory).into_iter().flatten().flatten();
         let noted = noted.filter_map(|entry| fs::read(entry.path()).ok());

@@ -85,7 +85,7 @@ pub(crate) async fn note<'a>(
     git.fed("note the files", ["update-index", "--replace", "-z", "--index-info"], info).await.map(drop)
 }
 
-/// What differs between two commits.
+/// The differences between two commits.
 pub(crate) async fn difference(git: &Git, from: &str, to: &str) -> Result<Vec<Difference>, WorkspaceError> {
     if from == to {
         return Ok(Vec::new());

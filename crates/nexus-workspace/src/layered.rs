@@ -1,4 +1,4 @@
-//! What an attempt has changed over a checkout, told by its upper layer alone: it costs by what was changed.
+//! The changes of an attempt over a checkout, told by its upper layer alone: it costs by what was changed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ impl Files {
         Ok(changes)
     }
 
-    /// What a renamed directory has brought along of the files that say what git ignores.
+    /// The files that say what git ignores, of those that a renamed directory has brought along.
     async fn rules_of_moved(
         &self,
         survey: &Survey,
@@ -213,7 +213,7 @@ impl Files {
     }
 }
 
-/// What tells git which files are ignored, and how they are stored. It reads the index where a file is not there.
+/// True for a file that tells git which files are ignored, or how they are stored. Git reads the index where it is not there.
 fn is_a_rule(path: &Path) -> bool {
     path.ends_with(".gitignore") || path.ends_with(".gitattributes")
 }
@@ -253,12 +253,12 @@ impl Layer {
         self.files.contains(path)
     }
 
-    /// Whether it, or what it lies in, is gone.
+    /// True if it, or what it lies in, is gone.
     fn hides(&self, path: &Path) -> bool {
         path.ancestors().any(|part| self.gone.contains(part))
     }
 
-    /// Whether what the checkout has there can't be seen: also where a file stands for a directory that it lies in.
+    /// True if what the checkout has there can't be seen: also where a file stands for a directory that it lies in.
     fn covers(&self, path: &Path) -> bool {
         let is_below_a_file = path.ancestors().skip(1).any(|part| self.files.contains(part));
         self.hides(path) || is_below_a_file || self.covered.iter().any(|directory| path.starts_with(directory))

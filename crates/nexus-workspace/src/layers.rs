@@ -1,4 +1,4 @@
-//! What belongs to one task's workspace and lies outside of it: its layers, and what we have noted when it was made. The
+//! The belongings of one task's workspace that lie outside of it: its layers, and what we have noted when it was made. The
 //! agent sees the layers as one directory, and nothing else that is here.
 
 use std::collections::HashSet;
@@ -122,7 +122,7 @@ impl Layers {
         plain::is_directory(&self.upper())
     }
 
-    /// What is to be mounted at `target` to see its files, if these are layers.
+    /// The overlay to be mounted at `target` to see its files, if these are layers.
     pub(crate) fn overlay(&self, checkouts: &Checkouts, target: &Path) -> Option<Overlay> {
         let origin = self.origin().filter(|_| self.is_layered())?;
         Some(Overlay {

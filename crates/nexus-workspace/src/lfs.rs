@@ -17,7 +17,7 @@ use crate::settings::Settings;
 /// A pointer is smaller.
 const POINTER: u64 = 1024;
 
-/// Whether files of a commit may be pointers of git-lfs, which the user has set up.
+/// True if files of a commit may be pointers of git-lfs, which the user has set up.
 async fn is_used(git: &Git, settings: &Settings, commit: &str) -> bool {
     let args = ["grep", "--quiet", "--fixed-strings", "filter=lfs", commit, "--", ":(top,glob)**/.gitattributes"];
     has_lfs(settings) && git.run("look for files of git-lfs", args).await.is_ok_and(|found| found.success())
@@ -73,7 +73,7 @@ pub(crate) async fn fill_checkout(git: &Git, settings: &Settings, commit: &str) 
     }
 }
 
-/// Whether it was filled.
+/// True if it was filled.
 fn fill_one(common: &Path, id: &str, file: &Path) -> io::Result<bool> {
     let object = common.join("lfs/objects").join(&id[..2]).join(&id[2..4]).join(id);
     let is_pointer = file.symlink_metadata().is_ok_and(|found| found.is_file() && found.len() <= POINTER)

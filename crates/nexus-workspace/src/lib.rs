@@ -1,7 +1,7 @@
 //! The directory an attempt works in: prepared before, kept or removed after; and what comes of it: a patch, a branch to be
 //! applied, something to be cleaned up.
 //!
-//! What an agent has changed is never deleted, and the user's own checkout, index and hooks are never touched.
+//! The changes of an agent are never deleted, and the user's own checkout, index and hooks are never touched.
 
 mod alternates;
 mod apply;

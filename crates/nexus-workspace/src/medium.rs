@@ -1,4 +1,4 @@
-//! What the file system of the workspaces can do, found out by trying: the project's may differ, and git remembers that
+//! The abilities of the workspaces' file system, found out by trying: the project's may differ, and git remembers that
 //! one's ways in the project's settings.
 
 use std::fs;

@@ -15,16 +15,16 @@ use crate::plain::is_directory;
 use crate::repository::Repository;
 use crate::workspaces::Workspaces;
 
-/// What a person needs to work in a task's workspace. No attempt of the task begins in its layers while the claim is held.
+/// All that a person needs to work in a task's workspace. No attempt of the task begins in its layers while the claim is held.
 #[derive(Debug)]
 pub struct Opened {
     /// The project within the workspace.
     pub path: PathBuf,
-    /// What has to be mounted for it.
+    /// The overlay that has to be mounted for it.
     pub overlay: Option<Overlay>,
     /// Settings for git there, which beat those that the agent has left.
     pub settings: Vec<(OsString, OsString)>,
-    /// What the person should know before.
+    /// Notes that the person should know before.
     pub notes: Vec<String>,
     /// The lock of the layers, for as long as the file is open somewhere.
     pub claim: Option<File>,
@@ -132,7 +132,7 @@ fn layers_of(overlay: &Overlay) -> Vec<PathBuf> {
     std::iter::once(&overlay.upper).chain(&overlay.lower).cloned().collect()
 }
 
-/// Whether the directory `below` is seen in these layers, the topmost first. No link that an agent has put there is followed.
+/// True if the directory `below` is seen in these layers, the topmost first. No link that an agent has put there is followed.
 fn has(layers: &[PathBuf], below: &Path) -> bool {
     let mut path = PathBuf::new();
     below.components().all(|part| {

@@ -1,4 +1,4 @@
-//! What a task has changed, as a patch: its branch, and what its workspace has beyond that.
+//! The changes of a task, as a patch: its branch, and what its workspace has beyond that.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::workspaces::Workspaces;
 /// A patch is held as a whole.
 const MAX_PATCH: usize = 256 << 20;
 
-/// What differs from the commit that the task's branch started from.
+/// The differences from the commit that the task's branch started from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
     /// The patch, or the sums by file, as git prints them.
@@ -52,8 +52,8 @@ impl Drop for Scratch {
 }
 
 impl Workspaces {
-    /// What the task has changed so far. `base` and `head` are the ends of its branch, as its result says. None when its project is in no repository, or there is neither branch nor
-    /// workspace. Changes nothing.
+    /// The changes of the task so far. `base` and `head` are the ends of its branch, as its result says. None when its project
+    /// is in no repository, or there is neither branch nor workspace. Changes nothing.
     pub async fn diff(
         &self,
         task: TaskId,
@@ -184,7 +184,7 @@ pub(crate) const DIFF: [&str; 19] = [
     "--ws-error-highlight=none",
     "-O/dev/null",
 ];
-/// What makes a patch of it. These would print one beside the sums, too.
+/// The options that make a patch of it. These would print one beside the sums, too.
 const PATCH: [&str; 6] =
     ["--patch", "--unified=3", "--inter-hunk-context=0", "--no-function-context", "--full-index", "--binary"];
 

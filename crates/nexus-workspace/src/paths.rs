@@ -26,7 +26,7 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// What `-z --stdin` reads.
+/// The paths as `-z --stdin` reads them.
 pub(crate) fn lines<B: AsRef<[u8]>>(paths: impl IntoIterator<Item = B>) -> Vec<u8> {
     let mut lines = Vec::new();
     for path in paths {

@@ -29,7 +29,7 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     std::fs::rename(&new, path)
 }
 
-/// Whether a directory is there, and not a link to one.
+/// True if a directory is there, and not a link to one.
 pub(crate) fn is_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }

@@ -17,13 +17,13 @@ use crate::worktree::Worktree;
 /// A directory to work in. [`Workspaces::finish`] says what becomes of it; dropped, it is kept.
 #[derive(Debug)]
 pub struct Prepared {
-    /// What was made: a project that is not in a git repository with a commit gets a copy instead of a worktree.
+    /// The mode of what was made: a project that is not in a git repository with a commit gets a copy instead of a worktree.
     pub mode: WorkspaceMode,
     /// Where to work: the project, or what stands for it.
     pub path: PathBuf,
     /// The branch of a worktree or a clone.
     pub branch: Option<String>,
-    /// What is to be said of it to whoever follows the attempt.
+    /// The notes on it for whoever follows the attempt.
     pub notes: Vec<String>,
     pub(crate) task: TaskId,
     pub(crate) place: Place,
@@ -59,7 +59,7 @@ impl Prepared {
         }
     }
 
-    /// What has to be mounted for the processes that work in it: others see an empty directory there.
+    /// The overlay that has to be mounted for the processes that work in it: others see an empty directory there.
     #[must_use]
     pub fn overlay(&self) -> Option<Overlay> {
         match &self.place {
@@ -80,7 +80,7 @@ impl Prepared {
         }
     }
 
-    /// What has to be readable beside it: of a worktree the repository, of a clone the objects that it borrows.
+    /// The paths that have to be readable beside it: of a worktree the repository, of a clone the objects that it borrows.
     #[must_use]
     pub fn readable(&self) -> &[PathBuf] {
         match &self.place {

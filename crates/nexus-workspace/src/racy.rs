@@ -12,7 +12,7 @@ const FEW: usize = 200;
 /// The kernel's time of a file is a little late.
 const LATE: Duration = Duration::from_millis(20);
 
-/// What lies in a directory.
+/// The contents of a directory, measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Measure {
     /// The bytes of all files.

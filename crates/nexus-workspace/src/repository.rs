@@ -28,13 +28,13 @@ pub(crate) struct Repository {
     pub(crate) prefix: PathBuf,
     /// The commit that was current when it was looked for.
     pub(crate) head: String,
-    /// What git is set to there.
+    /// The settings of git there.
     pub(crate) settings: Settings,
-    /// What its own settings could run is switched off by these.
+    /// The settings that switch off what its own could run.
     shield: Shield,
 }
 
-/// What there is of a repository at a project.
+/// The repository that was found at a project, if any.
 #[derive(Clone, Debug)]
 pub(crate) enum Found {
     /// No repository, or none with a commit.
@@ -91,7 +91,7 @@ impl Repository {
         Ok(if repository.tracks().await? { Found::Tracked(repository) } else { Found::Untracked(repository) })
     }
 
-    /// Whether the current commit has anything of the project.
+    /// True if the current commit has anything of the project.
     async fn tracks(&self) -> Result<bool, WorkspaceError> {
         if self.prefix.as_os_str().is_empty() {
             return Ok(true);
@@ -102,7 +102,7 @@ impl Repository {
         Ok(self.git().run("look for the project", asked.into_iter().chain([named])).await?.success())
     }
 
-    /// What of the repository is this checkout's own: of a linked worktree another directory than the common one.
+    /// The git directory that is this checkout's own: of a linked worktree another directory than the common one.
     pub(crate) fn own_git_dir(&self) -> PathBuf {
         self.own_of(&self.top).unwrap_or_else(|| self.common.clone())
     }

@@ -25,7 +25,7 @@ const CARRIED: [&str; 6] = [
     "i18n.commitencoding",
 ];
 
-/// What is to be made.
+/// A git directory to be made.
 pub(crate) struct Seed<'a> {
     pub(crate) repository: &'a Repository,
     pub(crate) settings: &'a Settings,
@@ -178,7 +178,7 @@ fn packed<'a>(refs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     std::iter::once("# pack-refs with: sorted \n".to_owned()).chain(lines).collect()
 }
 
-/// What is written in `https://name:word@host` before the host is nobody's business.
+/// The part of `https://name:word@host` before the host is nobody's business.
 fn without_password(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {

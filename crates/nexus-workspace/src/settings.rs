@@ -1,4 +1,4 @@
-//! What git is set to in a repository, read once, with who has set it.
+//! The settings of git in a repository, read once, with who has set each.
 
 #[cfg(test)]
 use crate::git::entries;

@@ -65,7 +65,7 @@ impl Submodules {
         Ok(submodules)
     }
 
-    /// What is to be said of them.
+    /// The notes on them.
     pub(crate) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if !self.filled.is_empty() {
@@ -79,7 +79,7 @@ impl Submodules {
     }
 }
 
-/// What is to be said of a worktree's submodules, which git doesn't check out.
+/// The note on a worktree's submodules, which git doesn't check out.
 pub(crate) async fn left_empty(repository: &Repository) -> Result<Option<String>, WorkspaceError> {
     let links = links(repository, &repository.head).await?;
     let names: Vec<String> = links.into_iter().map(|(_, path, _)| path.display().to_string()).collect();
@@ -136,7 +136,7 @@ async fn checked_out(repository: &Repository, below: &Path) -> Result<Option<Rep
     })
 }
 
-/// What a submodule's `.git` file says: where its git directory is.
+/// The text of a submodule's `.git` file: where its git directory is.
 pub(crate) fn git_file(path: &Path, git_dir: &Path) -> String {
     format!("gitdir: {}.git/{}\n", up(path), git_dir.display())
 }

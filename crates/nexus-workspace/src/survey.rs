@@ -37,7 +37,7 @@ const MANY: usize = 2_000_000;
 /// Ignored files that are counted one by one.
 const COUNTED: usize = 1000;
 
-/// What lies in one directory.
+/// The contents of one directory.
 #[derive(Debug, Default)]
 struct Listing {
     files: Vec<PathBuf>,
@@ -52,15 +52,15 @@ struct Listing {
 /// Of a commit: mode and id of each path.
 pub(crate) type Entries = BTreeMap<PathBuf, (String, String)>;
 
-/// What was found.
+/// The findings of a survey.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
-    /// What the commit has of all that was found, where it wasn't listed before.
+    /// The commit's entries of all that was found, where it wasn't listed before.
     pub(crate) entries: Entries,
     /// Files that are there and known to the commit.
     pub(crate) present: Vec<PathBuf>,
     pub(crate) new: Vec<PathBuf>,
-    /// What git ignores, outside of caches.
+    /// Paths that git ignores, outside of caches.
     pub(crate) ignored: Vec<PathBuf>,
     /// Repositories within: what lies in them is not looked into.
     pub(crate) nested: Vec<PathBuf>,
@@ -74,7 +74,7 @@ pub(crate) struct Survey {
     pub(crate) moved: Vec<(PathBuf, PathBuf)>,
 }
 
-/// What a path was found to be; a link is a file.
+/// The sort that a path was found to be; a link is a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sort {
     File,
@@ -150,7 +150,7 @@ impl Surveyor<'_> {
         listed.await.map_err(|_| WorkspaceError::ShutDown)
     }
 
-    /// What the commit has of these paths; nothing where it was listed before.
+    /// The commit's entries of these paths; nothing where it was listed before.
     async fn entries(&self, paths: impl Iterator<Item = &PathBuf>) -> Result<Entries, WorkspaceError> {
         match &self.tracked {
             Tracked::Listed { .. } => Ok(Entries::new()),
@@ -285,7 +285,7 @@ fn literal(git: &Git) -> Git {
     git.clone().env("GIT_LITERAL_PATHSPECS", "1")
 }
 
-/// What a commit has at each of `paths`: mode and id. What it doesn't have is left out.
+/// A commit's entries at each of `paths`: mode and id. A path that it doesn't have is left out.
 pub(crate) async fn tree_entries(
     git: &Git,
     commit: &str,

@@ -117,7 +117,7 @@ pub(crate) fn reference(task: TaskId) -> String {
     format!("refs/nexus/snapshots/{task}")
 }
 
-/// What ends the subject of a task's snapshot, by which it is known.
+/// The end of the subject of a task's snapshot, by which it is known.
 fn mark(task: TaskId) -> String {
     format!(", as task {task} found them")
 }
@@ -169,7 +169,7 @@ async fn objection(checkout: &Checkout, changes: &[Change]) -> Result<Option<Str
     }))
 }
 
-/// Whether a commit is the snapshot that was made for this task.
+/// True if a commit is the snapshot that was made for this task.
 pub(crate) async fn is_snapshot(repository: &Repository, task: TaskId, commit: &str) -> Result<bool, WorkspaceError> {
     let args = ["log", "-1", "--no-show-signature", "--format=%s", "--end-of-options", commit];
     let subject = repository.git().run("read a commit", args).await?;
@@ -193,7 +193,7 @@ impl Drop for Scratch {
     }
 }
 
-/// What the snapshot of an attempt before holds.
+/// The contents of the snapshot of an attempt before.
 pub(crate) async fn recall(repository: &Repository, commit: &str) -> Result<Uncommitted, WorkspaceError> {
     let parent = format!("{commit}^");
     let args = ["diff-tree", "-r", "--name-only", "-z", "--no-renames", "--no-ext-diff", &parent, commit];
@@ -223,7 +223,7 @@ impl Looking {
         Self { found, task: Some(task) }
     }
 
-    /// What was found; waits for it, two seconds at most from when it began.
+    /// The result of the look; waits for it, two seconds at most from when it began.
     pub(crate) async fn found(&self) -> Option<Uncommitted> {
         self.found.clone().wait_for(Option::is_some).await.ok().and_then(|found| found.clone().flatten())
     }

@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Where commands run that make a warm layer. Dropped, it is given up: they must have ended by then.
 #[derive(Debug)]
 pub struct Warming {
-    /// What has to be mounted for them. What they write comes into the layer.
+    /// The overlay that has to be mounted for them. What they write comes into the layer.
     pub overlay: Overlay,
     /// A directory for what is private to them: the agent's home is to be `home` in it.
     pub private: PathBuf,

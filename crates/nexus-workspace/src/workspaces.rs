@@ -306,7 +306,7 @@ impl Workspaces {
         Ok(Some(prepared.on(&branch, notes, looking, claim)))
     }
 
-    /// Whether the files of a clone can be layers here, or why not.
+    /// `Ok` if the files of a clone can be layers here, or why not.
     pub fn overlays(&self) -> &Result<(), String> {
         self.overlays.get_or_init(|| {
             let directory = self.root.with_file_name("layers");
@@ -328,7 +328,7 @@ impl Workspaces {
         self.checkouts.tidy(&Layers::used(&self.root), self.bounds, all, false)
     }
 
-    /// What [`Workspaces::tidy`] would remove. Blocks.
+    /// The stock that [`Workspaces::tidy`] would remove. Blocks.
     pub fn rehearse_tidying(&self, all: bool) -> io::Result<Stock> {
         self.checkouts.tidy(&Layers::used(&self.root), self.bounds, all, true)
     }

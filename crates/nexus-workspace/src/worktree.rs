@@ -149,7 +149,7 @@ impl Worktree {
         Ok(Fate { kept, branch_kept, changed_files, reason, history: None })
     }
 
-    /// What the agent has committed on a branch of its own, or on none, is on the task's branch then, if it goes on from
+    /// Commits that the agent has made on a branch of its own, or on none, are on the task's branch then, if they go on from
     /// there, or if the agent has left no such branch.
     async fn take_over(&self, files: &Files) -> Result<(), WorkspaceError> {
         let head = files.git().text("read the current commit", ["rev-parse", "HEAD^{commit}"]).await?;

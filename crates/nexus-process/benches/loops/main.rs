@@ -1,4 +1,4 @@
-//! What the inner loops of this crate take, by criterion: `cargo bench --workspace --bench loops`.
+//! Measurements of this crate's inner loops, by criterion: `cargo bench --workspace --bench loops`.
 
 mod table;
 

@@ -1,4 +1,4 @@
-//! What becomes of an agent's output between the pipe and the log. `nexus-costs` counts the same loops.
+//! The way of an agent's output between the pipe and the log. `nexus-costs` counts the same loops.
 #![expect(clippy::unwrap_used, reason = "samples that are there; a measurement may panic")]
 
 use std::hint::black_box;
@@ -23,7 +23,7 @@ pub(crate) fn all() -> Vec<Loop> {
     ]
 }
 
-/// What a full pipe brings.
+/// The splitting of what a full pipe brings.
 fn splitting(mut reading: Reading) -> Box<dyn FnMut()> {
     let text = line().repeat(LINES);
     Box::new(move || {

@@ -1,4 +1,4 @@
-//! What programs need, remembered for a moment: to find it out takes a look at each program on the `PATH`, which is most of
+//! The needs of programs, remembered for a moment: to find them out takes a look at each program on the `PATH`, which is most of
 //! what a confined start would cost.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::Programs;
 
-/// What is installed elsewhere than on the `PATH` itself counts as late as this.
+/// Anything that is installed elsewhere than on the `PATH` itself counts as late as this.
 const AGE: Duration = Duration::from_secs(10);
 /// Agents with a program or a `PATH` of their own.
 const MANY: usize = 32;

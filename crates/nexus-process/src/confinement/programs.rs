@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use super::System;
 use crate::program::plain;
 
-/// What an installed program consists of, by the names that these have nearly everywhere.
+/// The parts of an installed program, by the names that these have nearly everywhere.
 const PARTS: [&str; 17] = [
     "bin",
     "lib",
@@ -77,7 +77,7 @@ pub struct Programs<'a> {
 }
 
 impl Programs<'_> {
-    /// What is needed by the programs on the `PATH`, and by `own`, the agent's.
+    /// The paths that are needed by the programs on the `PATH`, and by `own`, the agent's.
     #[must_use]
     pub fn reach(&self, own: Option<&Path>) -> BTreeSet<PathBuf> {
         let mut reach = BTreeSet::new();
@@ -163,7 +163,7 @@ impl Programs<'_> {
         }
     }
 
-    /// What lies elsewhere and goes with a directory of programs.
+    /// Adds the places that lie elsewhere and go with a directory of programs.
     fn beside(&self, bin: &Path, reach: &mut BTreeSet<PathBuf>) {
         // rustup keeps the programs beside those on the PATH, and cargo its credentials there.
         if bin.ends_with(".cargo/bin")
@@ -226,8 +226,8 @@ impl Programs<'_> {
         PARTS.iter().for_each(|part| add(reach, whole.join(part)));
     }
 
-    /// What a directory of programs was installed with: all of `x` for `x/bin`, where that holds nothing else. Right below the
-    /// home tools keep their credentials beside it (`~/.docker`, `~/.pulumi`): there only what programs are made of.
+    /// The installation that a directory of programs came with: all of `x` for `x/bin`, where that holds nothing else. Right
+    /// below the home tools keep their credentials beside it (`~/.docker`, `~/.pulumi`): there only what programs are made of.
     fn installation(&self, bin: &Path) -> Vec<PathBuf> {
         let Some(whole) = bin.parent() else { return Vec::new() };
         if !is_named(bin, &["bin", "shims"]) || !self.is_installation(whole) {
@@ -261,7 +261,7 @@ impl Programs<'_> {
     }
 }
 
-/// What isn't there can't be reached.
+/// A path that isn't there can't be reached.
 fn add(reach: &mut BTreeSet<PathBuf>, path: PathBuf) {
     if path.exists() {
         reach.insert(path);
@@ -272,7 +272,7 @@ fn is_named(path: &Path, names: &[&str]) -> bool {
     path.file_name().is_some_and(|name| names.iter().any(|known| name == *known))
 }
 
-/// Whether it can be run: a key that a link leads to can't be.
+/// True if it can be run: a key that a link leads to can't be.
 fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
@@ -285,7 +285,7 @@ fn sets_variables(settings: &Path) -> bool {
         && std::fs::read_to_string(settings).map_or(true, may_set)
 }
 
-/// What `#!` names, but for what looks for another program.
+/// The program that `#!` names, but for one that looks for another program.
 fn interpreter(script: &Path) -> Option<PathBuf> {
     let mut start = [0; 256];
     // Looked at first: to open a pipe is to wait for its other end.

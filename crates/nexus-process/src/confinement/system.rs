@@ -1,4 +1,4 @@
-//! What of a machine every program may read: its programs and their settings, but for the secrets among these.
+//! The part of a machine that every program may read: its programs and their settings, but for the secrets among these.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -25,7 +25,7 @@ const ROOTS: [&str; 12] = [
 /// How far `/etc` is looked into for secrets: keys lie as deep as `docker/certs.d/host/client.key`.
 const DEEPEST: u32 = 8;
 
-/// What every program may read of this machine, as it was when it was looked at.
+/// The part of this machine that every program may read, as it was when it was looked at.
 #[derive(Clone, Debug, Default)]
 pub struct System {
     pub(super) readable: Vec<PathBuf>,
@@ -33,7 +33,7 @@ pub struct System {
     pub(super) secret: Vec<PathBuf>,
     /// All the rest of it, entry by entry.
     pub(super) open: Vec<PathBuf>,
-    /// What programs beside it were found to need.
+    /// The needs that programs beside it were found to have.
     pub(super) known: Known,
 }
 

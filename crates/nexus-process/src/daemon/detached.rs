@@ -24,7 +24,7 @@ pub fn detach(program: &Path, arguments: &[OsString], output: &Path) -> io::Resu
 }
 
 impl Detached {
-    /// Whether it has ended already.
+    /// True if it has ended already.
     ///
     /// # Errors
     /// When the system can't tell.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
-/// Whether the process `pid` is alive and was started with the argument `arg`.
+/// True if the process `pid` is alive and was started with the argument `arg`.
 #[must_use]
 pub fn is_alive(pid: u32, arg: &OsStr) -> bool {
     let pid = Pid::from_u32(pid);

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 #[cfg(any(not(warden), windows, test))]
 use nexus_warden::protocol::Limits;
 
-/// What a Windows job holds, for all its processes together.
+/// The bounds that a Windows job holds, for all its processes together.
 #[cfg(any(windows, test))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JobBounds {

@@ -31,7 +31,7 @@ unsafe impl Send for Job {}
 // SAFETY: as above.
 unsafe impl Sync for Job {}
 
-/// What a job ends with that is ended from outside: as a shell says it of SIGKILL.
+/// The exit code of a job that is ended from outside: as a shell says it of SIGKILL.
 const KILLED: u32 = 137;
 
 impl Job {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 
-/// What is needed of `/proc/<pid>/stat`.
+/// The part of `/proc/<pid>/stat` that is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
     pub(crate) pid: u32,

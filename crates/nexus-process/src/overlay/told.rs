@@ -1,4 +1,4 @@
-//! What the warden's program is told about overlays.
+//! Overlays, as the warden's program is told about them.
 
 use std::ffi::{NulError, OsString};
 use std::fs::File;

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// What becomes of a text that arrives in pieces of these lengths.
+/// The redacted form of a text that arrives in pieces of these lengths.
 fn redacted(secrets: &[&str], text: &[u8], pieces: &[usize]) -> Vec<u8> {
     let mut stream = Redactor::new(secrets.iter().copied()).unwrap().stream();
     let (mut out, mut rest) = (BytesMut::new(), text);

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::{Sample, Sampler, Target};
 
-/// What a watched tree uses at the moment.
+/// The resources that a watched tree uses at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Vitals {
     pub processes: u32,
@@ -40,13 +40,13 @@ impl Watch {
         Self { vitals }
     }
 
-    /// What the last look saw.
+    /// The vitals that the last look saw.
     #[must_use]
     pub fn last(&self) -> Vitals {
         *self.vitals.borrow()
     }
 
-    /// What the next look sees; never, where nothing can be watched.
+    /// The vitals that the next look sees; never, where nothing can be watched.
     pub async fn next(&mut self) -> Vitals {
         match self.vitals.changed().await {
             Ok(()) => *self.vitals.borrow_and_update(),
@@ -129,7 +129,7 @@ fn worked() -> Duration {
     crate::clock::since_boot()
 }
 
-/// What a tree has used, all its processes together.
+/// The resources that a tree has used, all its processes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Seen {
     processes: u32,

@@ -156,7 +156,7 @@ impl Wardens {
     }
 }
 
-/// What holds a tree that a warden keeps: when it is dropped, the tree is killed.
+/// The hold on a tree that a warden keeps: when it is dropped, the tree is killed.
 #[derive(Debug)]
 pub(crate) struct Hold {
     leader: u32,

@@ -23,7 +23,7 @@ use super::program;
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) pid: u32,
-    /// What its control groups are called; none where there are none.
+    /// The name of its control groups; none where there are none.
     pub(super) groups: Option<String>,
     /// How many trees it has kept.
     pub(super) trees: u64,
@@ -39,7 +39,7 @@ pub(super) struct Link {
 /// Descriptors that go with one order, and come with one report.
 const FDS: usize = 3;
 const READ: usize = 4 * 1024;
-/// What a warden that keeps nothing needs to end, and much more.
+/// The time that a warden that keeps nothing needs to end, and much more.
 const END: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl Link {

@@ -1,4 +1,4 @@
-//! What a warden is told of a start, and what its refusal means.
+//! The order of a start, as a warden is told it, and the meaning of its refusal.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, NulError, OsStr};
@@ -30,7 +30,7 @@ pub(super) fn start(id: u64, program: &Path, launch: &Launch) -> Result<Start, N
     })
 }
 
-/// What a start's fault means to whoever has to mend it.
+/// The meaning of a start's fault to whoever has to mend it.
 pub(super) fn meaning(command: &Command, program: &Path, launch: &Launch, fault: Fault) -> SpawnError {
     let Fault { stage, errno, detail } = fault;
     let source = match (errno, detail.as_str()) {

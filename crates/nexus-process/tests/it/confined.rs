@@ -215,8 +215,8 @@ async fn it_works_in_its_workspace_and_in_nothing_else() {
     }
 }
 
-/// What is tried; each line that the script prints beginning with "did" is a hole. What is only done, not tried, may be done
-/// to something of its own that has the same name: whether it was, the files say afterwards.
+/// The misdeeds that are tried; each line that the script prints beginning with "did" is a hole. What is only done, not tried,
+/// may be done to something of its own that has the same name: whether it was, the files say afterwards.
 const EVIL_FILES: &str = r#"
 try() { name=$1; shift; if "$@" >/dev/null 2>&1; then echo "did $name"; fi; }
 S=$SCENE

@@ -1,4 +1,4 @@
-//! What stands between a confined agent and the machine, one by one; and what becomes of it when the warden is killed.
+//! The walls between a confined agent and the machine, one by one; and what becomes of it when the warden is killed.
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;

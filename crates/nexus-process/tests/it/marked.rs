@@ -1,4 +1,4 @@
-//! What outlives its owner is found by its mark and ended; what isn't marked is left alone.
+//! A process that outlives its owner is found by its mark and ended; one that isn't marked is left alone.
 
 use std::time::Duration;
 

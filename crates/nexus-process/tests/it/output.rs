@@ -1,4 +1,4 @@
-//! What a tree prints arrives whole, in order, and no faster than it is read.
+//! The output of a tree arrives whole, in order, and no faster than it is read.
 
 use bytes::Bytes;
 use nexus_core::attempt::ExitStatus;

@@ -24,7 +24,7 @@ async fn kept(script: &str) -> (Tree, Events, Option<StdinWriter>) {
     (started.tree, started.events, started.stdin)
 }
 
-/// What is written later is read, and the end of file comes when the writer is dropped.
+/// Input that is written later is read, and the end of file comes when the writer is dropped.
 async fn echoes((tree, mut events, stdin): (Tree, Events, Option<StdinWriter>)) {
     let mut stdin = stdin.unwrap();
     for word in ["one", "two"] {

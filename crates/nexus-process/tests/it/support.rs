@@ -111,7 +111,7 @@ pub(crate) async fn until(mut what: impl FnMut() -> bool) {
     }
 }
 
-/// What a warden is to start, without limits and unconfined; marked by its own name.
+/// A command for a warden to start, without limits and unconfined; marked by its own name.
 pub(crate) fn launch(command: Command) -> Launch {
     static NAMES: AtomicU64 = AtomicU64::new(0);
     let mark =

@@ -1,4 +1,4 @@
-//! What bwrap is told: which files an agent sees, and where.
+//! The orders to bwrap: which files an agent sees, and where.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -14,7 +14,7 @@ use super::mounts::{Hidden, KERNEL, Mount, ordered};
 use crate::protocol::{Confinement, Network};
 use crate::tree::fork;
 
-/// What bwrap and the init behind it are given by descriptor: it doesn't show in a list of processes.
+/// The files that bwrap and the init behind it are given by descriptor: these don't show in a list of processes.
 #[derive(Debug)]
 pub(super) struct Files {
     bwrap: CString,

@@ -78,7 +78,7 @@ const REFUSED: &[i64] = &[
 /// `CLONE_NEW*`: cgroup, uts, ipc, user, pid, net, mount, time.
 const NAMESPACES: [u64; 8] =
     [0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000, 0x0002_0000, 0x80];
-/// What types into a terminal in somebody else's place.
+/// The requests that type into a terminal in somebody else's place.
 const TYPING: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
 /// Installs the filters for this process and all that it starts. Of Landlock this version holds it.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::{Exit, Fault, Signal, Stage};
 
-/// What a confined tree's init says.
+/// A message of a confined tree's init.
 #[derive(Debug)]
 pub enum Inner {
     /// The program runs; its pid, as seen from here. A listener comes with [`crate::protocol::Network::Proxy`].
@@ -52,7 +52,7 @@ pub struct Control {
     way: OwnedFd,
     /// The agent's process, as seen from here.
     leader: u32,
-    /// What bwrap says when it can't do what it is told. None: there is no bwrap, or it could.
+    /// The words of bwrap when it can't do what it is told. None: there is no bwrap, or it could.
     complaints: Option<File>,
 }
 

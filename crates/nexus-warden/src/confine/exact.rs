@@ -33,7 +33,7 @@ pub(super) fn open_below(path: &CStr, writable: &[&CStr]) -> Option<rustix::io::
     Some(opened.and_then(|holder| beneath(holder, below, ResolveFlags::BENEATH)))
 }
 
-/// What is to be done about a link that was found instead of a place.
+/// The advice on a link that was found instead of a place.
 pub(super) fn remove_it(place: &CStr) -> String {
     format!("{} is a link, or lies behind one, where an agent may write: remove it", as_path(place).display())
 }

@@ -21,7 +21,7 @@ pub(super) enum Mount<'a> {
     Hide(Hidden),
 }
 
-/// What stands in place of something hidden.
+/// The stand-in for something hidden.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Hidden {
     Directory,

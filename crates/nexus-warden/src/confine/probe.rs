@@ -1,4 +1,4 @@
-//! What of confinement this machine offers, found out by trying it.
+//! The ways of confinement that this machine offers, found out by trying them.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use super::{loopback, view};
 use crate::protocol::{Bind, Confinement, Fault, Maker, Network, Stage, Tier};
 use crate::tree::{fault, fork};
 
-/// What can be had, and why not what can't.
+/// The ways that can be had, and why not those that can't.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Available {
     /// Namespaces that the warden makes by itself, with all that an agent sees in them.
@@ -163,7 +163,7 @@ fn by_bwrap(path: &OsStr) -> Result<Maker, String> {
     Ok(Maker::Bwrap { path })
 }
 
-/// What is known to forbid an ordinary user's namespaces, and how to allow them.
+/// A hint at what is known to forbid an ordinary user's namespaces, and at how to allow them.
 fn hint() -> &'static str {
     let says = |file: &str, value: &str| std::fs::read_to_string(file).is_ok_and(|text| text.trim() == value);
     if says("/proc/sys/kernel/unprivileged_userns_clone", "0") {

@@ -83,7 +83,7 @@ impl Spaces {
     }
 }
 
-/// What is mounted outside later is not seen here: it would be neither read-only nor named.
+/// A mount that is made outside later is not seen here: it would be neither read-only nor named.
 pub(super) fn keep_mounts_apart() -> io::Result<()> {
     Ok(mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?)
 }

@@ -138,7 +138,7 @@ impl View {
         self.put(&tree, &bind.target)
     }
 
-    /// What can't be protected is not left open.
+    /// A place that can't be protected is not left open.
     fn protect(&self, target: &CString) -> Result<(), Fault> {
         let tree = exact::open(target).and_then(|place| whole(&place, c"", true));
         let tree = tree.map_err(|error| at(error, target))?;

@@ -1,4 +1,4 @@
-//! What signals mean to this process, and signals to all of a namespace.
+//! The meaning of signals to this process, and signals to all of a namespace.
 
 use std::io;
 

@@ -52,7 +52,7 @@ impl Shelf<'_> {
         Ok(true)
     }
 
-    /// What is to be hidden of the other checkout: directories in which nothing is left, as a whole.
+    /// The paths to be hidden of the other checkout: directories in which nothing is left, as a whole.
     async fn topmost_gone(&self, commit: &str, gone: &[&Path]) -> Result<HashSet<PathBuf>, WorkspaceError> {
         let parents: HashSet<PathBuf> = gone
             .iter()

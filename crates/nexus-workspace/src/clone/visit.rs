@@ -14,7 +14,7 @@ use crate::plain;
 /// git's settings are a few lines. This is plenty.
 const MAX_SETTINGS: u64 = 1 << 20;
 
-/// What is always set, where the person has not set it for all repositories: hooks are run without any setting.
+/// The settings that are always set, where the person has not set them for all repositories: hooks are run without any setting.
 const ALWAYS: [(&str, &str); 2] = [("core.fsmonitor", "false"), ("core.hookspath", "/dev/null")];
 
 /// A diff, in place of a program that the agent has named for it.
@@ -86,7 +86,7 @@ impl PrivateClone {
     }
 }
 
-/// What is set in place of a setting by which an agent could have a program run.
+/// The value that is set in place of a setting by which an agent could have a program run.
 fn instead(key: &[u8]) -> Option<OsString> {
     let section = key.split(|byte| *byte == b'.').next().unwrap_or_default();
     let name = key.rsplit(|byte| *byte == b'.').next().unwrap_or_default();

@@ -87,7 +87,7 @@ impl PrivateClone {
         Ok(())
     }
 
-    /// Whether a submodule has other files than its commit. Those within it are looked at by themselves.
+    /// True if a submodule has other files than its commit. Those within it are looked at by themselves.
     async fn is_touched(&self, submodule: &Submodule, all: &[Submodule]) -> Result<bool, WorkspaceError> {
         let (repository, is_layered) = (&submodule.repository, self.layers.is_layered());
         let files = if is_layered { self.layers.upper() } else { self.root.clone() };

@@ -16,7 +16,7 @@ const READ: OFlags =
 const WRITE: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// What was opened decides: it may be another one than was listed.
+/// The opened file decides: it may be another one than was listed.
 pub(super) fn copy(
     from: BorrowedFd<'_>,
     to: BorrowedFd<'_>,

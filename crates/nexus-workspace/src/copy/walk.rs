@@ -20,7 +20,7 @@ struct Level {
     fd: Option<OwnedFd>,
     identity: (u64, u64),
     mode: Mode,
-    /// What is still to come, the next one last.
+    /// The names that are still to come, the next one last.
     names: Vec<CString>,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Walk {
     path: PathBuf,
 }
 
-/// What comes next.
+/// The next step of a walk.
 pub(super) enum Step {
     /// A name in the current directory.
     Entry(CString),
@@ -128,7 +128,7 @@ fn identity(stat: &Stat) -> (u64, u64) {
     (u64::try_from(stat.st_dev).unwrap_or_default(), u64::from(stat.st_ino))
 }
 
-/// What a name stands for, without following a link; none when it is gone.
+/// The status of what a name stands for, without following a link; none when it is gone.
 pub(super) fn status(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<Stat>> {
     match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),

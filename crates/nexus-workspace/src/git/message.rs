@@ -1,4 +1,4 @@
-//! What git says when it refuses, made into what its user can do.
+//! The words of git when it refuses, made into what its user can do.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! What keeps git from running anything that a repository names. A project's `.git` may have been written by anybody: by an
-//! agent that worked in place, or by whoever handed the directory over.
+//! The shield that keeps git from running anything that a repository names. A project's `.git` may have been written by
+//! anybody: by an agent that worked in place, or by whoever handed the directory over.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -164,7 +164,7 @@ fn without_network(key: &[u8], value: &[u8]) -> Vec<(OsString, OsString)> {
 /// The text merge that git does itself, as a driver: an empty one would take one side as the result.
 const TEXT_MERGE: &str = "git merge-file --quiet --marker-size=%L %A %O %B";
 
-/// What is set in place of one setting of a repository's own.
+/// The settings that are set in place of one setting of a repository's own.
 fn answers(key: &[u8], value: &[u8], users: &dyn Fn(&[u8]) -> OsString) -> Vec<(OsString, OsString)> {
     let set = |key: &[u8], value: &OsStr| (path_of(key).into_os_string(), value.to_owned());
     let name = key.rsplit(|byte| *byte == b'.').next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Whether a repository belongs to the checkout that leads to it. Anybody who can write a directory can put a `.git` file or a
-//! link there that names somebody else's repository.
+//! The check that a repository belongs to the checkout that leads to it. Anybody who can write a directory can put a `.git`
+//! file or a link there that names somebody else's repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// Whether the repository names the checkout: one of its worktrees, or the submodule of another one.
+/// True if the repository names the checkout: one of its worktrees, or the submodule of another one.
 fn points_back(own: &Path, common: &Path, leading: &Path) -> bool {
     if own != common && own.parent() == Some(&common.join("worktrees")) {
         let named = fs::read(own.join("gitdir")).unwrap_or_default();
@@ -62,7 +62,7 @@ fn points_back(own: &Path, common: &Path, leading: &Path) -> bool {
     false
 }
 
-/// Whether the repository's index knows files of this checkout by their inodes, which can't be forged.
+/// True if the repository's index knows files of this checkout by their inodes, which can't be forged.
 async fn checkout_is_its_own(place: &Place) -> bool {
     let git = Git::between(&place.own, &place.top).limit(MAX_INDEX);
     // A submodule's repository names its checkout. git has followed that, or has found none.

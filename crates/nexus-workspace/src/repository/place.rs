@@ -24,7 +24,7 @@ pub(super) struct Place {
 const PATHS: [&str; 4] = ["--absolute-git-dir", "--git-common-dir", "--show-toplevel", "--show-prefix"];
 
 impl Place {
-    /// What git says of it, or how it refuses.
+    /// The answer of git about it, or its refusal.
     pub(super) async fn ask(git: &Git, doing: &'static str) -> Result<Result<Self, Captured>, WorkspaceError> {
         let asked = ["rev-parse", "--path-format=absolute", "--show-object-format"];
         let captured = git.run(doing, asked.into_iter().chain(PATHS)).await?;

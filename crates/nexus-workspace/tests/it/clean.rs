@@ -1,4 +1,4 @@
-//! What is left is removed when nothing would be lost, and its reason is said when it stays.
+//! Leftovers are removed when nothing would be lost, and their reason is said when they stay.
 
 use std::time::Duration;
 

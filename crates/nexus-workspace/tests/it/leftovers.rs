@@ -1,4 +1,4 @@
-//! What an agent leaves uncommitted is committed on its task's branch when the task is completed, by the project's own
+//! The changes that an agent leaves uncommitted are committed on its task's branch when the task is completed, by the project's own
 //! repository, and nothing is run on the way.
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -50,7 +50,7 @@ impl Place {
         self.workspaces.prepare(wanted(mode), task, &self.project, false).await.unwrap()
     }
 
-    /// What is in the workspaces' directory.
+    /// The number of entries in the workspaces' directory.
     pub(crate) fn left(&self) -> usize {
         std::fs::read_dir(self.directory.path().join("data/workspaces")).map_or(0, Iterator::count)
     }

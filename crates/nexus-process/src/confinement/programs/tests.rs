@@ -1,4 +1,4 @@
-//! What of a user's home is opened for the programs on the `PATH`, and what never is.
+//! The parts of a user's home that are opened for the programs on the `PATH`, and those that never are.
 
 use std::os::unix::fs::symlink;
 
