@@ -131,8 +131,10 @@ impl Protector {
             _ => Tier::Landlock { clone_flags: self.available.clone_flags },
         };
         let sandbox = &job.policy.sandbox;
+        // What an agent has in the user's home, such as its login, is for the agent alone.
+        let of_home: &[_] = if matches!(own, Own::Task(_)) { &job.agent.home } else { &[] };
         let of_home: Vec<(String, bool)> =
-            job.agent.home.iter().map(|path| (path.path().to_owned(), path.is_writable())).collect();
+            of_home.iter().map(|path| (path.path().to_owned(), path.is_writable())).collect();
         let task = job.claim.entry.task.id;
         let (private, pipes, readable) = match own {
             Own::Task(readable) => (self.private(task), crate::worker::door_pipes(&self.door(task)), readable),
@@ -208,6 +210,32 @@ impl Protector {
         #[cfg(not(target_os = "linux"))]
         let has_init = false;
         describe(plan, policy, has_init, self.kills_at_once)
+    }
+
+    /// Makes a task's home fit to lie over `below`. What an attempt has left over something else would hide, or miss, what it
+    /// was made for: then the home begins empty.
+    ///
+    /// # Errors
+    /// When what is there can't be removed, as a sentence.
+    pub(crate) async fn begin_home(&self, task: TaskId, below: Option<&Path>) -> Result<(), String> {
+        let private = self.private(task);
+        let noted = private.join("home.over");
+        if below.is_none() && !noted.exists() {
+            return Ok(());
+        }
+        make_private(&private).await.map_err(|error| format!("{}: {error}", private.display()))?;
+        let below = below.map(|below| below.as_os_str().as_encoded_bytes().to_owned()).unwrap_or_default();
+        let settle = move || -> std::io::Result<()> {
+            if std::fs::read(&noted).is_ok_and(|found| found == below) {
+                return Ok(());
+            }
+            for part in ["home", "home.work"] {
+                nexus_workspace::remove_all(&private.join(part))?;
+            }
+            std::fs::write(&noted, below)
+        };
+        let settled = tokio::task::spawn_blocking(settle).await.map_err(|error| error.to_string())?;
+        settled.map_err(|error| format!("its home can't be made ready: {error}"))
     }
 
     /// The home of a task's agent.

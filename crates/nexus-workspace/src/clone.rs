@@ -221,7 +221,10 @@ impl PrivateClone {
             let mut changes = files.changes(head).await?;
             sparse::pass_over(files.git(), &self.git_dir(), &mut changes.gone).await?;
             self.without_untouched(&mut changes).await?;
-            let Some(message) = finish.message().filter(|_| changes.is_committable()) else { return Ok(changes) };
+            let Some(message) = finish.message().filter(|_| changes.is_committable() && changes.borrowed.is_empty())
+            else {
+                return Ok(changes);
+            };
             if foreign.is_half_done() {
                 reason.add("not committed: a merge or a rebase is not finished".to_owned());
                 return Ok(changes);
@@ -271,7 +274,8 @@ impl PrivateClone {
             return Ok(Err("the checkout that its files lie over is gone".to_owned()));
         };
         let index = self.checkouts.index(&origin.lower[0], &working, &origin.commit);
-        Ok(Ok(Files::of_layer(repository, &root, index)))
+        let warm = origin.warm.map(|name| self.checkouts.tree(&name));
+        Ok(Ok(Files::of_layer(repository, &root, index, warm)))
     }
 
     /// Removes it. True if nothing is left of it.

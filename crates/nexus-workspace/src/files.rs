@@ -36,8 +36,8 @@ pub(crate) struct Files {
 pub(crate) enum Form {
     /// All of them, with an index that is up to date.
     Whole,
-    /// Those that an agent has touched, over a checkout.
-    Layer(Index),
+    /// Those that an agent has touched, over a checkout, and over a warm layer if there is one.
+    Layer(Index, Option<PathBuf>),
 }
 
 /// The differences from the commit.
@@ -154,9 +154,9 @@ impl Files {
     }
 
     /// The files in the layer at `upper`, over the checkout that `index` is of.
-    pub(crate) fn of_layer(repository: &Repository, upper: &Path, index: Index) -> Self {
+    pub(crate) fn of_layer(repository: &Repository, upper: &Path, index: Index, warm: Option<PathBuf>) -> Self {
         let git = repository.git_for(&repository.common, upper).index(&index.kept);
-        Self::at(&repository.settings, git, upper, Form::Layer(index))
+        Self::at(&repository.settings, git, upper, Form::Layer(index, warm))
     }
 
     fn at(settings: &Settings, git: Git, root: &Path, form: Form) -> Self {
@@ -192,7 +192,7 @@ impl Files {
     pub(crate) async fn changes(&self, commit: &str) -> Result<Changes, WorkspaceError> {
         match &self.form {
             Form::Whole => self.changes_of_all(commit).await,
-            Form::Layer(index) => self.changes_of_layer(index, commit).await,
+            Form::Layer(index, warm) => self.changes_of_layer(index, warm.as_deref(), commit).await,
         }
     }
 
@@ -289,7 +289,7 @@ impl Files {
     pub(crate) async fn tree(&self, changes: &Changes, commit: &str) -> Result<String, WorkspaceError> {
         let git = match &self.form {
             Form::Whole => self.git.clone(),
-            Form::Layer(index) => index.opened(&self.git, commit).await?,
+            Form::Layer(index, _) => index.opened(&self.git, commit).await?,
         };
         add(&git, changes, commit).await?;
         git.text("write the tree", ["write-tree"]).await

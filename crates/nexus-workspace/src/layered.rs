@@ -10,7 +10,12 @@ use crate::paths::{bytes, from_bytes, lines};
 use crate::survey::{Entries, SUBMODULE, Survey, Surveyor, TREE, Tracked, tree_below, tree_entries};
 
 impl Files {
-    pub(crate) async fn changes_of_layer(&self, index: &Index, commit: &str) -> Result<Changes, WorkspaceError> {
+    pub(crate) async fn changes_of_layer(
+        &self,
+        index: &Index,
+        warm: Option<&Path>,
+        commit: &str,
+    ) -> Result<Changes, WorkspaceError> {
         index.forget();
         let none = BTreeSet::new();
         let tracked = Tracked::Commit(commit);
@@ -40,7 +45,8 @@ impl Files {
         let borrowed = self.moved(&survey, &layer, index, commit, &mut changes).await?;
         let ignored = surveyor.ignored(borrowed.iter()).await?;
         changes.borrowed = borrowed.into_iter().filter(|path| !ignored.contains(path)).collect();
-        let shown = self.shown(&surveyor, &layer, &since, &mut changes).await?;
+        changes.gone.retain(|path| !changes.borrowed.iter().any(|directory| path.starts_with(directory)));
+        let shown = self.shown(&surveyor, &layer, warm, &since, &mut changes).await?;
         changes.stored.extend(shown);
         changes.there = self
             .differing(index, commit, std::mem::take(&mut survey.present), &survey.entries, &mut changes.withheld)
@@ -135,6 +141,7 @@ impl Files {
         &self,
         surveyor: &Surveyor<'_>,
         layer: &Layer,
+        warm: Option<&Path>,
         since: &[Difference],
         changes: &mut Changes,
     ) -> Result<Vec<(String, String, PathBuf)>, WorkspaceError> {
@@ -142,7 +149,9 @@ impl Files {
         let of_files = since.iter().filter(|change| change.from.0 != SUBMODULE && change.to.0 != SUBMODULE);
         let untouched = of_files.filter(|change| !layer.has(&change.path) && !layer.covers(&change.path));
         let (was_there, added): (Vec<_>, Vec<_>) = untouched.partition(|change| change.was_there());
-        changes.gone.extend(added.into_iter().map(|change| change.path.clone()));
+        // What was committed of a warm layer is still seen in that.
+        let is_warm = |path: &Path| warm.is_some_and(|warm| warm.join(path).symlink_metadata().is_ok());
+        changes.gone.extend(added.into_iter().map(|change| change.path.clone()).filter(|path| !is_warm(path)));
         let taken_out: Vec<PathBuf> =
             was_there.iter().filter(|change| !change.is_there()).map(|change| change.path.clone()).collect();
         let ignored = surveyor.ignored(taken_out.iter()).await?;

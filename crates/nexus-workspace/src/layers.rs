@@ -22,6 +22,9 @@ use nexus_process::overlay::make_removable;
 #[cfg(not(unix))]
 const fn make_removable(_: &Path) {}
 
+/// The file that says that an agent was started.
+const BEGUN: &str = "begun";
+
 /// Begins the line of a warm layer in `origin`.
 const WARM: &str = "warm ";
 
@@ -163,6 +166,16 @@ impl Layers {
         let lines = std::iter::once(&origin.commit).chain(&origin.lower).chain(&warm);
         let text: String = lines.flat_map(|line| [line, "\n"]).collect();
         plain::replace(&self.root.join("origin"), &text)
+    }
+
+    /// Notes that an agent is about to work in it.
+    pub(crate) fn begin(&self) -> io::Result<()> {
+        File::create(self.root.join(BEGUN)).map(drop)
+    }
+
+    /// True if an agent may have been at work in it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.root.join(BEGUN).symlink_metadata().is_ok()
     }
 
     /// Puts a warm layer over the checkouts. Nobody may have these mounted.

@@ -68,6 +68,19 @@ impl Prepared {
         }
     }
 
+    /// Says that an agent is about to be started in it: from now on nothing of it is as it was made.
+    ///
+    /// # Errors
+    /// When that can't be noted.
+    pub fn begin(&self) -> Result<(), WorkspaceError> {
+        match &self.place {
+            Place::Clone(clone) if clone.layers.is_layered() => {
+                clone.layers.begin().map_err(WorkspaceError::io("write", clone.layers.root()))
+            }
+            Place::Clone(_) | Place::Worktree(_) | Place::Copy(_) | Place::Scratch | Place::Project => Ok(()),
+        }
+    }
+
     /// Looks for the warm layer that `recipe` makes, where the workspace lies over a prepared checkout, and puts it over that.
     /// Waits while somebody else makes it.
     ///

@@ -63,10 +63,11 @@ impl PrivateClone {
         if let Some(name) = &origin.warm {
             return Ok(Warmth::Warm { home: self.checkouts.home(name) });
         }
-        if !is_untouched(&self.layers.upper()) {
+        if self.layers.has_begun() {
             return Ok(Warmth::Never);
         }
-        let name = name(&origin.lower, recipe);
+        let prefix = self.branch.repository.prefix.to_string_lossy().into_owned();
+        let name = name(&origin.lower, &prefix, recipe);
         let place = self.checkouts.place(&name);
         let partial = place.with_added_extension(WARMING);
         let lock = loop {
@@ -110,27 +111,29 @@ impl Warming {
     pub async fn keep(self) -> Result<Option<PathBuf>, WorkspaceError> {
         let tracked = self.git.list("list the files", ["ls-files", "-z"]).await?;
         let tracked: BTreeSet<PathBuf> = tracked.iter().map(|path| from_bytes(path)).collect();
-        let (from, to) = (self.place.clone(), self.checkouts.place(&self.name));
-        let over = self.over.clone();
-        let kept = spawn_blocking(move || -> io::Result<()> {
-            let upper = from.join("upper");
-            strip(&upper, &tracked)?;
-            let home = from.join("private/home");
-            if plain::is_directory(&home) && fs::read_dir(&home)?.next().is_some() {
-                fs::rename(&home, from.join("home"))?;
-            }
-            for part in ["private", "work"] {
-                copy::remove(&from.join(part))?;
-            }
-            fs::rename(&upper, from.join("tree"))?;
-            note_about(&from, size(&from)?, Some(&over))?;
-            fs::rename(&from, &to)
+        // The lock goes along: whoever gives up waiting doesn't give it up.
+        let kept = spawn_blocking(move || {
+            self.put_in_place(&tracked).map_err(WorkspaceError::io("keep", &self.place))?;
+            Ok(self.checkouts.home(&self.name))
         });
-        kept.await
-            .map_err(|_| WorkspaceError::ShutDown)?
-            .and_then(|()| self.layers.warmed(&self.name))
-            .map_err(WorkspaceError::io("keep", &self.place))?;
-        Ok(self.checkouts.home(&self.name))
+        kept.await.map_err(|_| WorkspaceError::ShutDown)?
+    }
+
+    fn put_in_place(&self, tracked: &BTreeSet<PathBuf>) -> io::Result<()> {
+        let (from, to) = (&self.place, self.checkouts.place(&self.name));
+        let upper = from.join("upper");
+        strip(&upper, tracked)?;
+        let home = from.join("private/home");
+        if plain::is_directory(&home) && fs::read_dir(&home)?.next().is_some() {
+            fs::rename(&home, from.join("home"))?;
+        }
+        for part in ["private", "work"] {
+            copy::remove(&from.join(part))?;
+        }
+        fs::rename(&upper, from.join("tree"))?;
+        note_about(from, size(from), Some(&self.over))?;
+        fs::rename(from, &to)?;
+        self.layers.warmed(&self.name)
     }
 }
 
@@ -148,19 +151,17 @@ fn gone() -> io::Error {
 }
 
 /// Beside the checkout, named by all that it is made of.
-fn name(lower: &[String], recipe: &[String]) -> String {
+fn name(lower: &[String], prefix: &str, recipe: &[String]) -> String {
     let mut hash = Sha256::new();
-    for part in lower.iter().chain(recipe) {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
+    for list in [lower, &[prefix.to_owned()], recipe] {
+        hash.update(list.len().to_le_bytes());
+        for part in list {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
     }
     let hash: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{hash}", lower[0])
-}
-
-/// Nothing but the repository is there.
-fn is_untouched(upper: &Path) -> bool {
-    fs::read_dir(upper).is_ok_and(|entries| entries.flatten().all(|entry| entry.file_name() == ".git"))
 }
 
 /// Makes a directory that is ours alone until the file is closed. None: it is somebody else's.
@@ -193,6 +194,7 @@ const fn is_at(_: &File, _: &Path) -> bool {
 fn strip(layer: &Path, tracked: &BTreeSet<PathBuf>) -> io::Result<()> {
     let mut places = vec![PathBuf::new()];
     while let Some(place) = places.pop() {
+        make_ours(&layer.join(&place))?;
         for entry in fs::read_dir(layer.join(&place))? {
             let entry = entry?;
             let (path, at) = (place.join(entry.file_name()), entry.path());
@@ -201,7 +203,10 @@ fn strip(layer: &Path, tracked: &BTreeSet<PathBuf>) -> io::Result<()> {
             match entry::kind(&entry) {
                 Some(Kind::Directory) if is_own || matches!(entry::over(&at), Over::Moved(_)) => copy::remove(&at)?,
                 Some(Kind::Directory) => {
-                    entry::merge(&at)?;
+                    if entry::over(&at) == Over::Opaque {
+                        make_ours(&at)?;
+                        entry::merge(&at)?;
+                    }
                     places.push(path);
                 }
                 Some(Kind::File | Kind::Link) if !is_own && !holds_any(tracked, &path) => {}
@@ -218,19 +223,47 @@ fn holds_any(tracked: &BTreeSet<PathBuf>, path: &Path) -> bool {
     tracked.range(path.to_owned()..).find(|found| *found != path).is_some_and(|found| found.starts_with(path))
 }
 
-/// The bytes of all files below.
-fn size(directory: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
+/// Lets the owner look into a directory and change it, which he needn't be allowed to.
+#[cfg(unix)]
+fn make_ours(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = directory.symlink_metadata()?.permissions().mode();
+    if mode & 0o700 == 0o700 {
+        return Ok(());
+    }
+    fs::set_permissions(directory, fs::Permissions::from_mode(mode & 0o7777 | 0o700))
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the same as where there are permissions")]
+const fn make_ours(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// The bytes that all files below take, as far as they can be looked at.
+fn size(directory: &Path) -> u64 {
+    let mut bytes = 0_u64;
     let mut places = vec![directory.to_owned()];
     while let Some(place) = places.pop() {
-        for entry in fs::read_dir(&place)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            bytes += metadata.len();
+        for entry in fs::read_dir(&place).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            bytes = bytes.saturating_add(taken(&metadata));
             if metadata.is_dir() {
                 places.push(entry.path());
             }
         }
     }
-    Ok(bytes)
+    bytes
+}
+
+/// A file with holes takes less than it is long.
+#[cfg(unix)]
+fn taken(metadata: &fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.blocks().saturating_mul(512)
+}
+
+#[cfg(not(unix))]
+fn taken(metadata: &fs::Metadata) -> u64 {
+    metadata.len()
 }

@@ -66,11 +66,13 @@ const LONGEST: Duration = Duration::from_secs(5);
 pub(super) async fn start(node: &Node, job: &Job, notes: Notes, settling: &AtomicBool) -> Result<Started, NotStarted> {
     let mut pause = Duration::from_millis(100);
     let mut told = None;
-    let mut workspace = None;
+    let mut ready = None;
     loop {
-        let cause = match step(node, job, &mut workspace, &notes, settling).await {
+        let cause = match step(node, job, &mut ready, &notes, settling).await {
             Ok(started) => return Ok(started),
-            Err(NotSpawned::Failed(failure)) => return Err(NotStarted { failure, workspace }),
+            Err(NotSpawned::Failed(failure)) => {
+                return Err(NotStarted { failure, workspace: ready.map(|ready| ready.workspace) });
+            }
             Err(NotSpawned::Short(cause)) => format!("the machine has what it needs: {cause}"),
             Err(NotSpawned::InUse) => "its workspace is no longer open in `nexus shell`".to_owned(),
         };
@@ -84,17 +86,24 @@ pub(super) async fn start(node: &Node, job: &Job, notes: Notes, settling: &Atomi
     }
 }
 
+/// A workspace in which an agent can be started.
+struct Ready {
+    workspace: Prepared,
+    /// The directory that lies below the agent's home.
+    home: Option<PathBuf>,
+}
+
 async fn step(
     node: &Node,
     job: &Job,
-    kept: &mut Option<Prepared>,
+    kept: &mut Option<Ready>,
     notes: &Notes,
     settling: &AtomicBool,
 ) -> Result<Started, NotSpawned> {
     let task = &job.claim.entry.task;
     let plan = node.protector.plan(&job.policy).map_err(NotSpawned::unprotected)?;
-    let workspace = match kept.take() {
-        Some(workspace) => workspace,
+    let ready = match kept.take() {
+        Some(ready) => ready,
         None => {
             let wanted = job.policy.workspace.wanted(plan.sandbox.is_some()).for_task(task.include_uncommitted);
             still_there(task).await?;
@@ -102,7 +111,14 @@ async fn step(
             match node.workspaces.prepare(wanted, task.id, Path::new(&task.project_path), mountable).await {
                 Ok(workspace) => {
                     workspace.notes.iter().for_each(|note| notes.note(note.clone()));
-                    is_the_project(task, workspace)?
+                    let workspace = is_the_project(task, workspace)?;
+                    let home = warm(node, job, plan, &workspace, notes).await;
+                    // Landlock alone leaves all that is private to a task to the agent, the layers of a home too.
+                    let home = home.filter(|_| plan.sandbox == Some(SandboxTier::Namespaces));
+                    let settled = node.protector.begin_home(task.id, home.as_deref()).await;
+                    settled
+                        .map_err(|why| NotSpawned::Failed(Failure { kind: FailureKind::Workspace, message: why }))?;
+                    Ready { workspace, home }
                 }
                 Err(error) if error.is_shortage() => return Err(NotSpawned::Short(format!("no workspace: {error}"))),
                 // Whoever opened it leaves some time.
@@ -114,14 +130,15 @@ async fn step(
             }
         }
     };
-    match spawn(node, job, plan, &workspace, notes, settling).await {
+    match spawn(node, job, plan, &ready, notes, settling).await {
         Ok(Spawned { tree, events, prompt, speech, terminals, door, gateway, vitals }) => {
             let protection = node.protector.describe(plan, &job.policy);
+            let workspace = ready.workspace;
             Ok(Started { tree, events, workspace, prompt, speech, terminals, door, protection, gateway, vitals })
         }
         Err(error) => {
             settling.store(false, Ordering::Release);
-            *kept = Some(workspace);
+            *kept = Some(ready);
             Err(error)
         }
     }
@@ -205,12 +222,11 @@ async fn spawn(
     node: &Node,
     job: &Job,
     plan: Plan,
-    workspace: &Prepared,
+    Ready { workspace, home }: &Ready,
     notes: &Notes,
     settling: &AtomicBool,
 ) -> Result<Spawned, NotSpawned> {
     let entry = &job.claim.entry;
-    let warm_home = warm(node, job, plan, workspace, notes).await;
     let Outfit { launch, speech, terminals, readable, prompt, door } =
         outfit(node, job, plan, workspace, notes).await?;
     let variables = nexus_agents::variables(&job.agent, entry, &workspace.path);
@@ -252,10 +268,11 @@ async fn spawn(
     let confined = node.protector.confine(plan, job, workspace, Own::Task(&readable), &mut command).await;
     let confinement = confined.map_err(NotSpawned::unprotected)?;
     let mut overlays: Vec<Overlay> = workspace.overlay().into_iter().collect();
-    if let Some(lower) = warm_home.filter(|_| confinement.is_some()) {
-        overlays.push(home_over(node, job, lower).await.map_err(NotSpawned::unprotected)?);
+    if let Some(lower) = home {
+        overlays.push(home_over(node, job, lower.clone()).await.map_err(NotSpawned::unprotected)?);
     }
     still_holds(node, job)?;
+    workspace.begin().map_err(|error| NotSpawned::new(format!("no workspace: {error}"), error.is_shortage()))?;
     let launch = Launch {
         command,
         limits: limits(&job.policy.limits),

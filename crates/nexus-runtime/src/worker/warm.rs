@@ -35,9 +35,7 @@ pub(super) async fn warm(node: &Node, job: &Job, plan: Plan, workspace: &Prepare
         return None;
     }
     let without = |why: String| notes.note(format!("warm: {why}; the agent starts without it"));
-    let set = job.policy.environment.set.iter().map(|(name, value)| format!("{name}={value}"));
-    let recipe: Vec<String> = commands.iter().cloned().chain(set).collect();
-    let warming = match workspace.warm(&recipe).await {
+    let warming = match workspace.warm(&recipe(job)).await {
         Ok(Warmth::Warm { home }) => return home,
         Ok(Warmth::ToBeMade(warming)) => *warming,
         Ok(Warmth::Never) => {
@@ -58,6 +56,20 @@ pub(super) async fn warm(node: &Node, job: &Job, plan: Plan, workspace: &Prepare
             None
         }
     }
+}
+
+/// All that decides what the commands make, and who may see it: a department's layers are for none that is confined otherwise.
+fn recipe(job: &Job) -> Vec<String> {
+    let policy = &job.policy;
+    let passed = policy.environment.pass.iter().map(|name| format!("{name}={:?}", std::env::var_os(name)));
+    let set = policy.environment.set.iter().map(|(name, value)| format!("{name}={value}"));
+    let begun = [job.claim.entry.task.department.to_string(), format!("{:?}", policy.sandbox)];
+    begun
+        .into_iter()
+        .chain(set)
+        .chain(passed)
+        .chain(policy.workspace.warm.iter().map(|line| format!("sh {line}")))
+        .collect()
 }
 
 async fn run(

@@ -171,6 +171,7 @@ impl PrivateClone {
     async fn flatten(&self) -> Result<(), WorkspaceError> {
         let Some(overlay) = self.overlay() else { return Ok(()) };
         let origin = self.layers.origin();
+        let is_warm = origin.as_ref().is_some_and(|origin| origin.warm.is_some());
         let kept = origin.as_ref().and_then(|origin| origin.lower.first());
         let kept = kept.map(|name| self.checkouts.index(name, &self.layers.working_index(), "").kept);
         let (root, layers) = (self.root.clone(), self.layers.clone());
@@ -178,7 +179,9 @@ impl PrivateClone {
             let partial = root.with_extension("partial");
             copy::remove(&partial)?;
             fs::create_dir_all(&partial)?;
-            let all: Vec<PathBuf> = std::iter::once(overlay.upper.clone()).chain(overlay.lower).collect();
+            // What commands have made would count as the agent's there.
+            let lower = overlay.lower.into_iter().skip(usize::from(is_warm));
+            let all: Vec<PathBuf> = std::iter::once(overlay.upper.clone()).chain(lower).collect();
             flatten(&all, &partial)?;
             if let (Some(kept), Some(origin)) = (kept, origin) {
                 index::copy(&kept, &layers.kept_index())?;

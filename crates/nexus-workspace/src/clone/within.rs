@@ -104,7 +104,7 @@ impl PrivateClone {
                 let Submodule { path, git_dir, commit, .. } = submodule;
                 let spot = Spot { path: path.clone(), git_dir: git_dir.clone() };
                 let checkout = self.checkouts.get(repository, &repository.settings, commit, &spot, false).await?;
-                Files::of_layer(repository, &root, self.checkouts.index(&checkout.lower[0], &working, commit))
+                Files::of_layer(repository, &root, self.checkouts.index(&checkout.lower[0], &working, commit), None)
             }
             false => Files::untrusted(repository, &root, &working, head, None).await?,
         };

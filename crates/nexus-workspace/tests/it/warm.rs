@@ -114,7 +114,7 @@ async fn a_home_is_kept_beside_it_and_later_attempts_have_it_too() {
 async fn where_an_agent_has_been_at_work_nothing_is_put_below_it() {
     let Some(place) = place().await else { return };
     let prepared = prepare(&place, task()).await;
-    work(&prepared, "echo new > new").await;
+    prepared.begin().unwrap();
     assert!(matches!(prepared.warm(&recipe(INSTALL)).await.unwrap(), Warmth::Never));
     // Nor where the files were copied.
     let copied = place.workspaces.prepare(
@@ -160,6 +160,51 @@ async fn what_a_killed_company_has_left_half_made_goes() {
     std::fs::rename(&moved, &left).unwrap();
     place.workspaces.tidy(false).unwrap();
     assert!(!left.exists());
+}
+
+#[tokio::test]
+async fn what_an_agent_commits_of_it_stays_committed() {
+    let Some(place) = place().await else { return };
+    let (prepared, _) = warmed(&place, "echo lock > lock; mkdir sub/made; echo x > sub/made/file").await;
+    work(&prepared, "git add -A; git commit -qm all; echo more > more").await;
+    let report = place.workspaces.finish(prepared, completed()).await;
+    assert_eq!(changed(&place, &report).await, "A lock\nA more\nA sub/made/file");
+    assert_eq!((report.kept, report.commit_count), (false, Some(2)));
+}
+
+#[tokio::test]
+async fn a_directory_of_it_that_was_moved_and_committed_stays_committed() {
+    let Some(place) = place().await else { return };
+    let (prepared, _) = warmed(&place, "mkdir vendor; echo v1 > vendor/file").await;
+    work(&prepared, "mv vendor sub/vendor; git add -A; git commit -qm moved").await;
+    let report = place.workspaces.finish(prepared, completed()).await;
+    assert_eq!((changed(&place, &report).await.as_str(), report.commit_count), ("A sub/vendor/file", Some(1)));
+}
+
+#[tokio::test]
+async fn it_is_no_part_of_a_directory_that_is_made_of_the_layers() {
+    let Some(place) = place().await else { return };
+    let task = task();
+    let prepared = prepare(&place, task).await;
+    let warming = to_be_made(&prepared, INSTALL).await;
+    run(&warming, INSTALL).await;
+    warming.keep().await.unwrap();
+    work(&prepared, "echo new > new").await;
+    drop(prepared);
+    let wanted = crate::support::wanted(nexus_core::department::WorkspaceMode::Clone);
+    let prepared = place.workspaces.prepare(wanted, task, &place.project, false).await.unwrap();
+    assert!(prepared.overlay().is_none() && !prepared.root().join("node_modules").exists());
+    let report = place.workspaces.finish(prepared, completed()).await;
+    assert_eq!(changed(&place, &report).await, "A new");
+}
+
+#[tokio::test]
+async fn directories_that_are_closed_or_read_only_are_kept() {
+    let Some(place) = place().await else { return };
+    let script = "mkdir -p modules/a sub/b ~/closed; echo x > modules/a/file; chmod 0555 modules/a modules; \
+                  echo x > sub/b/file; chmod 0 sub/b ~/closed";
+    let (prepared, _) = warmed(&place, script).await;
+    assert_eq!(work(&prepared, "cat modules/a/file sub/b/file sub/file").await, "x\nx\nfile");
 }
 
 #[tokio::test]
