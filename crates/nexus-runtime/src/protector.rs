@@ -14,6 +14,10 @@ use nexus_workspace::Prepared;
 use crate::disk;
 use crate::worker::Job;
 
+mod home;
+
+pub(crate) use home::CONTAINER_HOME;
+
 /// The protection of a node's agents.
 #[derive(Debug)]
 pub(crate) struct Protector {
@@ -212,53 +216,6 @@ impl Protector {
         describe(plan, policy, has_init, self.kills_at_once)
     }
 
-    /// Makes a task's home fit to lie over `below`. What an attempt has left over something else would hide, or miss, what it
-    /// was made for: then the home begins empty.
-    ///
-    /// # Errors
-    /// When what is there can't be removed, as a sentence.
-    pub(crate) async fn begin_home(&self, task: TaskId, below: Option<&Path>) -> Result<(), String> {
-        let private = self.private(task);
-        let noted = private.join("home.over");
-        if below.is_none() && !noted.exists() {
-            return Ok(());
-        }
-        make_private(&private).await.map_err(|error| format!("{}: {error}", private.display()))?;
-        let below = below.map(|below| below.as_os_str().as_encoded_bytes().to_owned()).unwrap_or_default();
-        let settle = move || -> std::io::Result<()> {
-            if std::fs::read(&noted).is_ok_and(|found| found == below) {
-                return Ok(());
-            }
-            for part in ["home", "home.work"] {
-                nexus_workspace::remove_all(&private.join(part))?;
-            }
-            std::fs::write(&noted, below)
-        };
-        let settled = tokio::task::spawn_blocking(settle).await.map_err(|error| error.to_string())?;
-        settled.map_err(|error| format!("its home can't be made ready: {error}"))
-    }
-
-    /// The home of a task's agent.
-    ///
-    /// # Errors
-    /// When it can't be made, or the user has none, as a sentence.
-    pub(crate) async fn home(&self, plan: Plan, task: TaskId) -> Result<Home, String> {
-        let users = || std::env::home_dir().filter(|home| home.is_absolute());
-        let Some(tier) = plan.sandbox else {
-            let home = users().ok_or("the user who runs the company has no home (HOME)")?;
-            return Ok(Home { inside: home.clone(), outside: home });
-        };
-        let outside = self.private_place(task, "home").await?;
-        let inside = match tier {
-            SandboxTier::Container => PathBuf::from(CONTAINER_HOME),
-            SandboxTier::Namespaces => {
-                users().and_then(|home| home.canonicalize().ok()).unwrap_or_else(|| outside.clone())
-            }
-            SandboxTier::Landlock => outside.clone(),
-        };
-        Ok(Home { inside, outside })
-    }
-
     /// The tasks that have something private here.
     pub(crate) fn remembered(&self) -> Vec<TaskId> {
         disk::remembered(&self.data_dir)
@@ -286,8 +243,9 @@ impl Protector {
             return;
         }
         let private = self.private(task);
-        let directory = private.clone();
-        let removed = tokio::task::spawn_blocking(move || nexus_workspace::remove_all(&directory)).await;
+        let directories = [self.below_home(task), private.clone()];
+        let remove = move || directories.iter().try_for_each(|directory| nexus_workspace::remove_all(directory));
+        let removed = tokio::task::spawn_blocking(remove).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(path = %private.display(), "what was private to a task is kept: {error}");
         }
@@ -302,16 +260,6 @@ pub(crate) enum Own<'a> {
     /// A home and temporary files in this directory.
     Apart(&'a Path),
 }
-
-/// An agent's home, as it sees it and as the company does.
-#[derive(Clone, Debug)]
-pub(crate) struct Home {
-    pub(crate) inside: PathBuf,
-    pub(crate) outside: PathBuf,
-}
-
-/// Where it lies in a container: images have no place for a user they don't know.
-pub(crate) const CONTAINER_HOME: &str = "/home/agent";
 
 /// The means of this machine, for whoever asks without running a company.
 #[cfg(target_os = "linux")]

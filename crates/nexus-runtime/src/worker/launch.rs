@@ -115,9 +115,8 @@ async fn step(
                     let home = warm(node, job, plan, &workspace, notes).await;
                     // Landlock alone leaves all that is private to a task to the agent, the layers of a home too.
                     let home = home.filter(|_| plan.sandbox == Some(SandboxTier::Namespaces));
-                    let settled = node.protector.begin_home(task.id, home.as_deref()).await;
-                    settled
-                        .map_err(|why| NotSpawned::Failed(Failure { kind: FailureKind::Workspace, message: why }))?;
+                    let begun = node.protector.begin_home(task.id, home.as_deref()).await;
+                    begun.map_err(|why| NotSpawned::new(why, false))?;
                     Ready { workspace, home }
                 }
                 Err(error) if error.is_shortage() => return Err(NotSpawned::Short(format!("no workspace: {error}"))),
@@ -269,7 +268,8 @@ async fn spawn(
     let confinement = confined.map_err(NotSpawned::unprotected)?;
     let mut overlays: Vec<Overlay> = workspace.overlay().into_iter().collect();
     if let Some(lower) = home {
-        overlays.push(home_over(node, job, lower.clone()).await.map_err(NotSpawned::unprotected)?);
+        let over = node.protector.home_over(entry.task.id, lower.clone()).await;
+        overlays.push(over.map_err(|why| NotSpawned::new(why, false))?);
     }
     still_holds(node, job)?;
     workspace.begin().map_err(|error| NotSpawned::new(format!("no workspace: {error}"), error.is_shortage()))?;
@@ -301,13 +301,6 @@ async fn spawn(
         }
     };
     Ok(Spawned { tree, events, prompt, speech, terminals, door, gateway, vitals: None })
-}
-
-/// The agent's home, over one that was filled before.
-async fn home_over(node: &Node, job: &Job, lower: PathBuf) -> Result<Overlay, String> {
-    let place = async |part| node.protector.private_place(job.claim.entry.task.id, part).await;
-    let (home, work) = (place("home").await?, place("home.work").await?);
-    Ok(Overlay { lower: vec![lower], upper: home.clone(), work, target: home })
 }
 
 /// The conversation begins.

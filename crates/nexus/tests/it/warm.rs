@@ -1,13 +1,19 @@
 //! `[workspace] warm`: what its commands make is there for every task, and they run once.
 #![cfg(target_os = "linux")]
 
+use std::sync::Arc;
+
 use crate::support::processes::{marked, until};
 use crate::support::{Company, Place, WORK, at, git};
 
 /// A company whose confined agents find what these commands have made.
 fn company(warm: &str, more: &str) -> Company {
+    Company::up(&place(warm, more))
+}
+
+fn place(warm: &str, more: &str) -> Arc<Place> {
     let text = WORK.replace("sandbox.level = \"none\"\n", "").replace("workspace.mode = \"scratch\"\n", "");
-    let warm = format!("{text}\n[retry]\nmax_attempts = 1\n[workspace]\nwarm = {warm}\n{more}");
+    let warm = format!("{text}\n[workspace]\nwarm = {warm}\n{more}");
     let place = Place::with(&[("work", &warm)]);
     let project = place.path("project");
     place.write("project/README", "hello\n");
@@ -17,10 +23,10 @@ fn company(warm: &str, more: &str) -> Company {
     git(&project, &["config", "user.email", "ann@example.org"]);
     git(&project, &["add", "."]);
     git(&project, &["commit", "-q", "-m", "first"]);
-    Company::up(&place)
+    place
 }
 
-/// Whether this machine has layers; a machine that hasn't says so in the log, and works.
+/// True if this machine has layers; a machine that hasn't says so in the log, and works.
 fn has_layers(log: &str) -> bool {
     let lacks = log.contains("warm: its workspace is no layers over a prepared checkout; the agent starts without it");
     if lacks {
@@ -55,11 +61,37 @@ fn commands_run_once_and_each_task_has_what_they_made() {
     assert!(!log.contains("warm:") && log.contains("v1") && log.contains("fetched"), "{log}");
     assert!(log.contains("hello") && !log.contains("hi"), "what is tracked is as it was committed: {log}");
 
+    // Nothing is left of the homes.
+    let homes = || std::fs::read_dir(company.path("data/homes")).into_iter().flatten().count();
+    until("the homes to be removed", || (homes() == 0).then_some(()));
+
     // A new commit is a new checkout.
     let project = company.path("project");
     git(&project, &["commit", "-q", "--allow-empty", "-m", "second"]);
     let log = done(&company, look, "completed");
     assert!(log.contains("warm: runs `mkdir node_modules"), "{log}");
+}
+
+#[test]
+fn the_next_attempt_has_the_home_that_the_last_one_left_over_it() {
+    let company = company(INSTALL, "[retry]\nmax_attempts = 2\nbackoff = { initial = \"1ms\" }\n");
+    let log = done(&company, "cat ~/fetched; cat ~/mine && exit 0; echo mine > ~/mine; rm ~/fetched; exit 3", "completed");
+    // The second one finds that the first has removed what was below.
+    if has_layers(&log) {
+        assert!(log.contains("fetched: No such file"), "{log}");
+    }
+}
+
+/// There an agent may write all that is private to its task, so nothing of ours is kept or mounted there.
+#[test]
+fn by_landlock_alone_homes_are_not_shared() {
+    let place = place(INSTALL, "");
+    let company = Company::up_confined_by(&place, "landlock");
+    let plant = "cat node_modules/dependency; test ! -e ~/fetched; ls -A ~/..";
+    let log = done(&company, plant, "completed");
+    if has_layers(&log) {
+        assert!(log.contains("\nv1\n") && !log.contains("home.") && !company.path("data/homes").exists(), "{log}");
+    }
 }
 
 #[test]
@@ -73,13 +105,12 @@ fn a_command_that_fails_is_told_of_and_the_agent_starts_without() {
 
 #[test]
 fn its_commands_are_confined_as_the_agent_is() {
-    let company = company(
-        r#"["ls /proc/*/exe; cat ../../nexus.toml; echo out > ../out; ip route; exit 1"]"#,
-        "[sandbox]\nnetwork = \"none\"\n",
-    );
+    let company =
+        company(r#"["cat ../../company.json; echo out > ../out; exit 1"]"#, "[sandbox]\nnetwork = \"none\"\n");
     let log = done(&company, "true", "completed");
     if has_layers(&log) {
-        assert!(log.contains("nexus.toml: No such file"), "{log}");
+        // It is there, for everybody else.
+        assert!(company.path("data/company.json").exists() && log.contains("company.json: No such file"), "{log}");
         assert!(!company.path("data/workspaces/out").exists());
     }
 }
