@@ -25,7 +25,10 @@ use crate::plain;
 
 /// Ends the name of one that is being made.
 pub(crate) const WARMING: &str = "warming";
-/// How often a look is taken whether somebody else has made it by now.
+/// The directories of one that is being made, and of one that is ready.
+const PARTS: [&str; 3] = ["upper", "work", "private"];
+const KEPT: [&str; 2] = ["tree", "home"];
+/// Between two looks whether somebody else has made it by now.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Where commands run that make a warm layer. Dropped, it is given up: they must have ended by then.
@@ -42,7 +45,7 @@ pub struct Warming {
     checkouts: Checkouts,
     layers: Layers,
     git: Git,
-    _lock: File,
+    lock: File,
 }
 
 /// The warm layer of a workspace.
@@ -82,12 +85,14 @@ impl PrivateClone {
                 None => tokio::time::sleep(LOOK).await,
             }
         };
-        let parts = ["upper", "work", "private"].map(|part| partial.join(part));
-        for part in &parts {
-            cleared(part).await?;
+        let [upper, work, private] = PARTS.map(|part| partial.join(part));
+        // From a maker that was killed.
+        for part in PARTS.into_iter().chain(KEPT) {
+            cleared(&partial.join(part)).await?;
+        }
+        for part in [&upper, &work, &private] {
             fs::create_dir(part).map_err(WorkspaceError::io("create", part))?;
         }
-        let [upper, work, private] = parts;
         let seen = self.overlay().ok_or_else(|| WorkspaceError::io("read", self.layers.root())(gone()))?;
         // Its repository is the task's own, which nobody has changed yet.
         let lower = [vec![seen.upper], seen.lower].concat();
@@ -101,7 +106,7 @@ impl PrivateClone {
             checkouts: self.checkouts.clone(),
             layers: self.layers.clone(),
             git: self.branch.repository.git().index(&index),
-            _lock: lock,
+            lock,
         })))
     }
 }
@@ -139,8 +144,8 @@ impl Warming {
 
 impl Drop for Warming {
     fn drop(&mut self) {
-        // Kept, it has another name by now.
-        if self.place.exists() {
+        // Kept, it has another name by now, and somebody else may have its place.
+        if is_at(&self.lock, &self.place) {
             crate::layers::remove_aside(&self.place);
         }
     }

@@ -154,10 +154,21 @@ async fn what_a_killed_company_has_left_half_made_goes() {
     run(&warming, INSTALL).await;
     let left = warming.private.parent().unwrap().to_owned();
     let moved = left.with_extension("aside");
-    // As if nobody had had the time to remove it.
+    // As if nobody had had the time to remove it, in the middle of putting it in place.
     std::fs::rename(&left, &moved).unwrap();
     drop(warming);
+    for part in ["tree/half", "home/half"] {
+        std::fs::create_dir_all(moved.join(part)).unwrap();
+    }
     std::fs::rename(&moved, &left).unwrap();
+    // The next one who makes it is not hindered, and has nothing of it.
+    let warming = to_be_made(&prepared, INSTALL).await;
+    run(&warming, "echo fetched > ~/fetched; echo made > made").await;
+    let home = warming.keep().await.unwrap().unwrap();
+    assert_eq!(std::fs::read_dir(home).unwrap().count(), 1);
+    assert_eq!(work(&prepared, "ls -A | tr '\\n' ' '").await, ".git README made sub");
+    // And where nobody makes it any more it goes.
+    std::fs::create_dir_all(left.join("upper/half")).unwrap();
     place.workspaces.tidy(false).unwrap();
     assert!(!left.exists());
 }
