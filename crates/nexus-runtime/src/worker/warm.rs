@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nexus_core::attempt::{ExitStatus, Signal};
+use nexus_core::department::Department;
 use nexus_core::protect::Plan;
 use nexus_process::{Command, Event, Launch, Limit, OutputPolicy, Redactor, Wardens, user_environment};
 use nexus_workspace::{Prepared, Warming, Warmth};
@@ -23,7 +24,7 @@ use crate::node::Node;
 use crate::protector::Own;
 use crate::{former, outside};
 
-/// How long a command may take where the department has no limit.
+/// The longest time for a command where the department has no limit.
 const LONGEST: Duration = Duration::from_hours(1);
 /// Between two kills of what isn't gone yet.
 const KILL_AGAIN: Duration = Duration::from_millis(200);
@@ -60,16 +61,10 @@ pub(super) async fn warm(node: &Node, job: &Job, plan: Plan, workspace: &Prepare
 
 /// All that decides what the commands make, and who may see it: a department's layers are for none that is confined otherwise.
 fn recipe(job: &Job) -> Vec<String> {
-    let policy = &job.policy;
-    let passed = policy.environment.pass.iter().map(|name| format!("{name}={:?}", std::env::var_os(name)));
-    let set = policy.environment.set.iter().map(|(name, value)| format!("{name}={value}"));
-    let begun = [job.claim.entry.task.department.to_string(), format!("{:?}", policy.sandbox)];
-    begun
-        .into_iter()
-        .chain(set)
-        .chain(passed)
-        .chain(policy.workspace.warm.iter().map(|line| format!("sh {line}")))
-        .collect()
+    let Department { sandbox, environment, workspace, .. } = &*job.policy;
+    let passed = environment.pass.iter().map(|name| format!("{name}={:?}", std::env::var_os(name))).collect();
+    let settings = [serde_json::json!(sandbox), serde_json::json!(environment)].map(|table| table.to_string());
+    [vec![job.claim.entry.task.department.to_string()], settings.into(), passed, workspace.warm.clone()].concat()
 }
 
 async fn run(
@@ -188,7 +183,10 @@ impl Errands {
                         end.get_or_insert(Ok(status));
                         ends = true;
                     }
-                    Some(Event::LimitHit(limit)) => end = Some(Err(exceeded(limit).to_owned())),
+                    Some(Event::LimitHit(limit)) => {
+                        end = Some(Err(exceeded(limit).to_owned()));
+                        ends = true;
+                    }
                     Some(Event::TreeGone) | None => break,
                 },
                 refusal = next_refusal(&mut gateway) => notes.note(refusal),
