@@ -69,8 +69,9 @@ pub(crate) fn work(root: PathBuf, plan: &str) -> io::Result<i32> {
     Ok(code)
 }
 
-/// How long an agent waits for a full disk, and what is full.
+/// The longest wait for room on a full disk.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A disk with less room than this, in bytes, is full.
 const FULL: u64 = 1 << 20;
 
 /// Commits a file, and leaves another one; returns the commit. What it can't write on a full disk is no failure of its own: it

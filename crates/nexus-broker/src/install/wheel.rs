@@ -14,7 +14,7 @@ use crate::tools::{Tools, run};
 /// 8 MB over a slow line, with pip's own retries.
 const WITHIN: Duration = Duration::from_secs(600);
 
-/// How pip may be called, the likeliest first. `-I`: neither `PYTHON*` nor the directory says what `pip` is.
+/// The ways to call pip, the likeliest first. With `-I` neither `PYTHON*` nor the current directory decides which `pip` that is.
 const PIPS: &[&[&str]] =
     &[&["python3", "-I", "-m", "pip"], &["python", "-I", "-m", "pip"], &["py", "-I", "-m", "pip"], &["pip3"], &["pip"]];
 

@@ -75,14 +75,12 @@ fn more_by_workspace(own: &Department, other: &Department) -> Option<String> {
 }
 
 fn more_by_approval(own: Approval, other: Approval) -> Option<String> {
-    let (rank, said) = (
-        |approval| match approval {
-            Approval::Reject => 0,
-            Approval::Ask => 1,
-            Approval::Allow => 2,
-        },
-        |approval| serde_json::json!(approval),
-    );
+    let rank = |approval| match approval {
+        Approval::Reject => 0,
+        Approval::Ask => 1,
+        Approval::Allow => 2,
+    };
+    let said = |approval: Approval| serde_json::json!(approval);
     (rank(other) > rank(own))
         .then(|| format!("it may do more unasked (approval is {} there, and {} here)", said(other), said(own)))
 }
