@@ -47,7 +47,7 @@ pub struct Brief {
     pub approval: Approval,
     /// The names of the variables in the agent's environment that aren't empty: how it may sign in by itself.
     pub variables: Vec<String>,
-    /// How long a question waits for its answer, which is a no then.
+    /// The longest wait of a question for its answer, which is a no then.
     pub patience: Duration,
 }
 

@@ -112,7 +112,7 @@ impl Talk {
         }
     }
 
-    /// How its last message begins.
+    /// The beginning of its last message.
     pub(crate) fn last_message(&self) -> &str {
         self.beginning.trim()
     }

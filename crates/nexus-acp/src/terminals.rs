@@ -60,7 +60,7 @@ pub struct Printed {
     pub text: String,
     /// It is the end of more.
     pub truncated: bool,
-    /// How it has ended, if it has.
+    /// Its end, if it has ended.
     pub exit: Option<ExitStatus>,
 }
 

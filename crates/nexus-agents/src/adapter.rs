@@ -11,12 +11,12 @@ use nexus_core::event::Failure;
 use nexus_core::run::Said;
 use nexus_core::task::QueueEntry;
 
-/// How one kind of agent is driven.
+/// The way to drive one kind of agent.
 pub trait Adapter: Send + Sync {
     /// Its program, as people have it on their `PATH`.
     fn program(&self) -> &'static str;
 
-    /// How it is started for one attempt.
+    /// Its start for one attempt.
     ///
     /// # Errors
     /// Why it can't be started with this, as a failure of the task.
@@ -31,7 +31,7 @@ pub trait Adapter: Send + Sync {
     /// The state of its sign-in. No secret is read, only whether it is there.
     fn login(&self, look: &Look<'_>) -> Login;
 
-    /// How to get it, in a sentence.
+    /// The way to get it, in a sentence.
     fn install(&self) -> &'static str;
 
     /// True if an attempt can go on with the session of another.
@@ -124,7 +124,7 @@ pub struct ToolServer {
     pub args: Vec<String>,
 }
 
-/// How an agent is started for one attempt.
+/// The start of an agent for one attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Launch {
     pub program: String,
@@ -177,7 +177,7 @@ impl std::fmt::Debug for Look<'_> {
 pub enum Login {
     /// By what: `ANTHROPIC_API_KEY`, `~/.codex/auth.json`.
     SignedIn(String),
-    /// How to sign in, as a sentence that begins with "run" or "set".
+    /// The way to sign in, as a sentence that begins with "run" or "set".
     SignedOut(String),
     /// It can't be told from outside.
     Unknown,

@@ -9,7 +9,7 @@ use nexus_core::id::AgentName;
 
 use crate::adapter::{Adapter, adapter};
 
-/// How an agent stands on this machine, now.
+/// The state of an agent on this machine, now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// Its program is there.

@@ -27,7 +27,7 @@ pub fn variables(spec: &AgentSpec, entry: &QueueEntry, workspace: &Path) -> Vec<
     env
 }
 
-/// How a plain command is started with `prompt`; `prompt_file` is where that may be put. Its environment is [`variables`].
+/// The start of a plain command with `prompt`; `prompt_file` is where that may be put. Its environment is [`variables`].
 pub fn launch(spec: &AgentSpec, prompt: &str, prompt_file: PathBuf) -> Result<Launch, Failure> {
     let (program, args) = spec.command.split_first().ok_or_else(|| Failure {
         kind: FailureKind::Spawn,

@@ -26,7 +26,7 @@ use crate::{LoadError, Site, timing};
 pub(crate) struct Errand {
     data_dir: Site,
     command: Vec<String>,
-    /// How many, where they aren't asked for.
+    /// The number of errands, where they aren't asked for.
     #[serde(default)]
     count: usize,
     at_once: usize,

@@ -15,7 +15,7 @@ use crate::{LoadError, Site};
 
 /// The beginning of headers that the stream adds to a stored message, or is told by it.
 const OF_THE_STREAM: &str = "nats-";
-/// How long a pull may wait: only a fault reaches it, or that nobody asks.
+/// The longest wait of a pull: only a fault reaches it, or that nobody asks.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Opens it, and makes it where it isn't there.

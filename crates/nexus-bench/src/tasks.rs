@@ -13,7 +13,7 @@ use crate::{LoadError, Site, timing};
 
 /// Submissions that wait for their answer while a batch is asked for.
 const WINDOW: usize = 64;
-/// How long a task may take: only a fault reaches it.
+/// The longest time that a task may take: only a fault reaches it.
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// The tasks that are asked for.

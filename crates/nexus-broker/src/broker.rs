@@ -28,9 +28,9 @@ pub struct BrokerOptions {
     pub sync: Sync,
     /// The largest message. The server discourages more than the default, 8 MiB.
     pub max_payload: u32,
-    /// How long a start may take: a server loads a million waiting tasks in 10 to 14 s.
+    /// The longest time that a start may take: a server loads a million waiting tasks in 10 to 14 s.
     pub ready_within: Duration,
-    /// How often it may fail.
+    /// The bounds of its failures.
     pub restart: RestartPolicy,
 }
 
@@ -216,7 +216,7 @@ impl Broker {
         crate::complaints::of_last_start(&self.log)
     }
 
-    /// How the server is, now and from now on.
+    /// The state of the server, now and from now on.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()

@@ -35,7 +35,7 @@ pub(crate) struct Server {
     pub(crate) port: u16,
 }
 
-/// How long a server may take to end when it is asked to: it writes out what it has.
+/// The longest time that a server may take to end when it is asked to: it writes out what it has.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// Go returns memory late: left alone, draining a million tasks grew the heap to 1.6 GB around some 0.4 GB of live data.

@@ -29,7 +29,7 @@ pub enum Progress {
     Ready { port: u16 },
 }
 
-/// How a server is fetched.
+/// The way to fetch a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Way {

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::launch::{GRACE, Launch, Server};
 use crate::store::{Store, Stuck};
 
-/// How the server is.
+/// The state of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
     Running {

@@ -46,7 +46,7 @@ impl Tools {
     }
 }
 
-/// How a server was found.
+/// The way by which a server was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {

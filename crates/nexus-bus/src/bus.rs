@@ -23,7 +23,7 @@ pub struct Access {
     pub tls: Tls,
 }
 
-/// How we show who we are.
+/// The means to show who we are.
 #[derive(Clone, Default)]
 pub enum Credentials {
     #[default]
@@ -89,7 +89,7 @@ pub struct Bus {
 struct Story {
     /// Its end is expected.
     closing: Arc<AtomicBool>,
-    /// How often it was lost.
+    /// The number of times that it was lost.
     lost: Arc<watch::Sender<u64>>,
     /// Refusals by the server of what this user did, in its words, each once.
     refused: Arc<Mutex<Vec<String>>>,
@@ -122,14 +122,14 @@ impl Story {
     }
 }
 
-/// How long the broker may take to answer before it counts as away.
+/// The longest time that the broker may take to answer before it counts as away.
 pub(crate) const ANSWER: Duration = Duration::from_secs(5);
 
 /// Messages a subscription may hold before NATS drops them (a wake-up or a log line then comes by reading instead).
 const SUBSCRIPTION_CAPACITY: usize = 8 * 1024;
 
-/// How long is waited before an attempt to connect: not at all before the first (which is number 1, and is asked for too),
-/// then little for ten seconds, in which a broker that is being restarted comes back, and seldom after that.
+/// The wait before an attempt to connect: none before the first (which is number 1, and is asked for too), then a short one for ten
+/// seconds, in which a broker that is being restarted comes back, and a long one after that.
 const fn before_attempt(attempt: usize) -> Duration {
     match attempt {
         0 | 1 => Duration::ZERO,

@@ -35,7 +35,7 @@ pub struct Client {
     places: pages::Places,
 }
 
-/// How long most answers may take. The CEO answers from memory or SQL, so this is about a machine under load.
+/// The longest wait for most answers. The CEO answers from memory or SQL, so this is about a machine under load.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Wait before a question is asked again. Some five of them may be open at once.
 const AGAIN: Duration = Duration::from_secs(3);

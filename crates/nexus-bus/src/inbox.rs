@@ -43,7 +43,7 @@ pub struct Letters {
 
 /// Letters read ahead of the CEO. Small: each may be as large as NATS allows, and the stream keeps the rest.
 const AHEAD: usize = 16;
-/// How long a letter may be in the CEO's hands before it is handed out again.
+/// The time that a letter may be in the CEO's hands before it is handed out again.
 const HOLD: Duration = Duration::from_secs(30);
 
 impl Bus {

@@ -26,7 +26,7 @@ impl Bus {
         Ok(messages)
     }
 
-    /// How many of the messages that are kept, of all departments, a task has left.
+    /// The number of messages that a task has left, among those that are kept, of all departments.
     pub async fn messages_of(&self, task: TaskId) -> Result<usize, BusError> {
         let messages = self.messages_at(subject::ALL_MESSAGES).await?;
         Ok(messages.iter().filter(|message| message.from.as_ref().is_some_and(|from| from.task_id == task)).count())

@@ -39,7 +39,7 @@ struct Stored {
     seq: u64,
 }
 
-/// How often a message whose answer was lost is published again before the caller hears of it.
+/// The number of times that a message whose answers are lost is published, the first included, before the caller hears of it.
 const TRIES: u32 = 3;
 
 /// `STREAM_WRONG_LAST_SEQUENCE` and its constant twin (the one without the sequence in its text).

@@ -102,5 +102,5 @@ impl Bus {
     }
 }
 
-/// How long a follower waits for a live message before it looks at the stream itself, in case one was dropped.
+/// The time that a follower waits for a live message before it looks at the stream itself, in case one was dropped.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(2);

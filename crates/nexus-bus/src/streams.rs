@@ -14,14 +14,14 @@ use crate::bus::Bus;
 use crate::error::{BusError, unreachable};
 use crate::subject;
 
-/// How much the streams may hold, and how safely.
+/// The bounds of the streams, and their safety.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamOptions {
     /// Bytes of the ledger at which new work is refused as busy. What runs can always be written down.
     pub ledger_bytes: u64,
     /// Bytes of all logs and prompts; at the bound the oldest go.
     pub log_bytes: i64,
-    /// How long logs, prompts and dead letters are kept.
+    /// The time for which logs, prompts and dead letters are kept.
     pub retention: Duration,
     /// Copies in a cluster: 1 for a private server, 3 elsewhere where there are three servers.
     pub replicas: usize,

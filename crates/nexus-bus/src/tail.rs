@@ -60,10 +60,10 @@ pub struct Batch {
 const BATCH: usize = 2048;
 /// Bytes of them at most, unless a single one has more: far below what the broker lets wait for a connection before it ends it.
 const BATCH_BYTES: usize = 16 << 20;
-/// How long one pull waits for something to come, and how often the broker says meanwhile that it has not forgotten it.
+/// The wait of one pull for something to come, and the time between the broker's signs meanwhile that it has not forgotten it.
 const WAIT: Duration = Duration::from_secs(60);
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How long the broker keeps the place of a reader that asks for nothing.
+/// The time for which the broker keeps the place of a reader that asks for nothing.
 const ABSENCE: Duration = Duration::from_secs(30);
 
 impl Bus {

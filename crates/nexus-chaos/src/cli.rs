@@ -18,7 +18,7 @@ use crate::{agent, measure, run, table};
 #[derive(Debug, Parser)]
 #[command(name = "nexus-chaos", args_conflicts_with_subcommands = true)]
 struct Cli {
-    /// How many runs, each with a seed of its own; the modes take turns.
+    /// The number of runs, each with a seed of its own; the modes take turns.
     #[arg(long, default_value_t = 2)]
     seeds: u32,
     /// A seed to run again (more than once: several); which faults meet which work follows from it, not their timing.

@@ -1,4 +1,4 @@
-//! How the harness reaches a company: as any client does, past the ways that it breaks.
+//! The harness's way to a company: as any client's, past the ways that it breaks.
 
 use std::path::Path;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(crate) async fn connect(access: &Access) -> Result<Bus, BusError> {
     Bus::connect(access, "nexus-chaos").await
 }
 
-/// How long one question is waited for before it is asked again: well above what an answer takes, far below what a
+/// The longest wait for the answer to one question before it is asked again: well above what an answer takes, far below what a
 /// client would wait.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two questions after one that was not answered.

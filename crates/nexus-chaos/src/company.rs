@@ -24,11 +24,11 @@ use crate::story::{Story, Violation, Wrong};
 
 /// The lease of a node in the runs; a task's own is three times as long.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
-/// How long a start may take on a busy machine: only a fault reaches it.
+/// The longest time that a start may take on a busy machine: only a fault reaches it.
 const READY: Duration = Duration::from_secs(60);
-/// How long a stop may take: both graces, and a broker that writes out what it has.
+/// The longest time that a stop may take: both graces, and a broker that writes out what it has.
 const STOP: Duration = Duration::from_secs(60);
-/// How often a node is looked at that should be running.
+/// The time between two looks at a node that should be running.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// One `nexus up`.

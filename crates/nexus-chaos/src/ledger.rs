@@ -5,7 +5,7 @@ use std::time::Duration;
 use nexus_bus::Bus;
 use nexus_core::view::Record;
 
-/// How long the next records are waited for.
+/// The longest wait for the next records.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// All of it, in order; or why it can't be read.

@@ -22,7 +22,7 @@ impl Moment {
         Self(secs * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default())
     }
 
-    /// How long before this `earlier` was; nothing if it wasn't.
+    /// The time from `earlier` to this; nothing if it wasn't earlier.
     pub(crate) const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

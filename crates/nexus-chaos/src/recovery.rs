@@ -1,4 +1,4 @@
-//! How soon it went on after a fault, from the marks and the answers alone. Pure.
+//! The time that it took to go on after a fault, from the marks and the answers alone. Pure.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;

@@ -22,9 +22,9 @@ use crate::story::{Story, Violation, Wrong};
 use crate::work::{DEPARTMENTS, WORKERS};
 use crate::{ledger, mark, processes, recovery, repository};
 
-/// How long everything may take to end once all is healed.
+/// The longest time that everything may take to end once all is healed.
 const REST: Duration = Duration::from_secs(120);
-/// How long a process may be seen after the company's stop: it has ended, and the kernel tidies up.
+/// The longest time that a process may be seen after the company's stop: it has ended, and the kernel tidies up.
 const TIDY: Duration = Duration::from_secs(2);
 
 /// Makes one run in a directory of its own.

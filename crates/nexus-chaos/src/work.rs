@@ -18,7 +18,7 @@ pub(crate) struct Plan {
     pub(crate) work_ms: u64,
     /// Processes that it starts beside itself.
     pub(crate) children: u32,
-    /// How much longer than it they live.
+    /// The time that they live longer than it.
     pub(crate) linger_ms: u64,
     pub(crate) lines: u32,
     /// Attempts that fail by design.
@@ -29,7 +29,7 @@ pub(crate) struct Plan {
     pub(crate) stubborn: bool,
 }
 
-/// How an agent says that it failed by design; any other code is somebody else's doing.
+/// The exit code by which an agent says that it failed by design; any other code is somebody else's doing.
 pub(crate) const FAILED: i32 = 3;
 
 impl Plan {

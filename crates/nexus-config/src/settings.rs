@@ -25,7 +25,7 @@ pub(crate) struct CompanyFile {
     pub(crate) name: String,
     /// Where work goes whose type no department lists. Default: `engineering` if there is one, else the first by name.
     pub(crate) default_department: Option<DepartmentName>,
-    /// How long a finished task stays readable.
+    /// The time for which a finished task stays readable.
     #[serde(default = "default_retention")]
     pub(crate) retention: Span,
     /// The time that running agents get to finish in when the company stops.
@@ -37,7 +37,7 @@ pub(crate) struct CompanyFile {
     /// The budget of all departments together for a day (UTC). When it is used up, no work is taken until the next.
     #[serde(default)]
     pub(crate) budget: Budget,
-    /// How far tasks may go that agents ask for.
+    /// The bounds of the tasks that agents ask for.
     #[serde(default)]
     pub(crate) delegation: Delegation,
     /// Agents by name, beside the built-in ones, which can be changed here: `claude`, `codex`, `gemini`, `copilot`, `qwen`,
@@ -116,16 +116,16 @@ pub struct Tls {
     pub key: Option<PathBuf>,
 }
 
-/// How the ledger is kept, and shared.
+/// The keeping and the sharing of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bus {
     /// When acknowledged writes reach the disk of the private server.
     #[serde(default)]
     pub sync: SyncPolicy,
-    /// How long a node that gives no sign of life keeps what it has in hand, from 1 s to 10 min: after that its tasks go to
-    /// other nodes. A node that can't reach the broker ends its agents before that. The same on all nodes that share a
-    /// broker; with a private server nothing is given up.
+    /// The time for which a node that gives no sign of life keeps what it has in hand, from 1 s to 10 min: after that its tasks go
+    /// to other nodes. A node that can't reach the broker ends its agents before that. The same on all nodes that share a broker;
+    /// with a private server nothing is given up.
     #[serde(default = "default_lease")]
     pub lease: Span,
 }
@@ -186,7 +186,7 @@ impl Default for Web {
     }
 }
 
-/// How `nexus apply` brings a task's branch into the current one.
+/// The way in which `nexus apply` brings a task's branch into the current one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Apply {
@@ -209,10 +209,10 @@ pub enum ApplyMethod {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Workspaces {
-    /// How much they may take up, all together. The longest unused go first.
+    /// The most that they may take up, all together. The longest unused go first.
     #[serde(default = "default_cache_size")]
     pub cache_size: Size,
-    /// How long one stays that no task uses.
+    /// The time for which one stays that no task uses.
     #[serde(default = "default_cache_age")]
     pub cache_age: Span,
 }

@@ -23,7 +23,7 @@ mod tests;
 const QUIET: Duration = Duration::from_millis(100);
 /// Events that never cease don't put off the look for ever.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often to look where the system can't notify (a network drive, a directory that is gone, no watches left).
+/// The time between two looks where the system can't notify (a network drive, a directory that is gone, no watches left).
 const POLL: Duration = Duration::from_secs(2);
 
 /// Tells each change since `current`: a configuration that differs from the one told before, or errors that do. A

@@ -31,7 +31,7 @@ pub struct Started {
     pub stdin: Option<StdinWriter>,
 }
 
-/// How long the last words of a container are waited for once it has ended.
+/// The longest wait for the last words of a container once it has ended.
 const LAST_WORDS: Duration = Duration::from_secs(60);
 /// As much of its input as a pipe holds.
 const INPUT: usize = 64 * 1024;

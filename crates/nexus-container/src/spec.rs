@@ -61,7 +61,7 @@ pub enum Network {
     None,
 }
 
-/// How much a container may keep in its temporary directory: it is memory.
+/// The options of a container's temporary directory, with the most that it may keep there: it is memory.
 const TMP: &str = "rw,nosuid,nodev,exec,size=1g,mode=1777";
 
 impl ContainerSpec {

@@ -185,7 +185,7 @@ pub struct Way {
     pub known: bool,
 }
 
-/// How an attempt ends whose agent had trouble with its account.
+/// The end of an attempt whose agent had trouble with its account.
 #[must_use]
 pub fn follow(agent: &AgentName, trouble: &Trouble, way: Way, now: Timestamp) -> Conclusion {
     if trouble.kind == TroubleKind::Authentication && !way.others && !way.known {

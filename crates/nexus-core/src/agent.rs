@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::AgentName;
 
-/// How an agent is driven.
+/// The way to drive an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AgentKind {
@@ -47,7 +47,7 @@ impl AgentKind {
     }
 }
 
-/// How the task's description reaches a program.
+/// The way of the task's description to a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PromptVia {
@@ -92,7 +92,7 @@ pub struct AgentSpec {
     /// Set in the agent's environment, over what it gets anyway. Secrets don't belong here.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// How the task's description is handed over.
+    /// The way in which the task's description is handed over.
     #[serde(default)]
     pub prompt: PromptVia,
     /// Variables that are secrets, and where each is to be had: handed to this agent alone, taken out of what it prints, and

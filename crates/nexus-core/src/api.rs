@@ -83,7 +83,7 @@ pub struct Cancelled {
     pub task_id: TaskId,
     /// The task's status when the cancel arrived.
     pub was: Status,
-    /// How long it took until everything was gone, in milliseconds.
+    /// The time that it took until everything was gone, in milliseconds.
     pub took_ms: u64,
 }
 
@@ -113,7 +113,7 @@ pub struct Live {
     pub last_line: Option<String>,
     #[schemars(with = "Option<String>")]
     pub last_output_at: Option<Timestamp>,
-    /// How it is limited and confined.
+    /// Its limits and its confinement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<crate::event::Protection>,
     /// The run so far, as its agent has told it.

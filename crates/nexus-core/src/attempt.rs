@@ -21,7 +21,7 @@ use conclusion::{by_exit, note, weight};
 pub use message::{Action, ExitStatus, Input, Signal};
 pub use policy::Policy;
 
-/// How long an agent may live on that has said how its run ended: some never exit by themselves.
+/// The time that an agent may live on that has said how its run ended: some never exit by themselves.
 const LINGER: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -349,7 +349,7 @@ impl Attempt {
     }
 }
 
-/// How often KILL is repeated while something of the tree is still there.
+/// The time between two KILLs while something of the tree is still there.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
 
 fn seconds(duration: Duration) -> String {

@@ -26,13 +26,13 @@ pub struct Company {
     /// The budget of all departments together for a day (UTC).
     pub budget: Budget,
     pub delegation: Delegation,
-    /// How long a finished task stays readable.
+    /// The time for which a finished task stays readable.
     pub retention: Span,
     /// The time that running agents get to finish in when the company stops.
     pub shutdown_grace: Span,
 }
 
-/// How far tasks may go that agents ask for: against one that asks for itself for ever.
+/// The bounds of the tasks that agents ask for: against one that asks for itself for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Delegation {

@@ -25,7 +25,7 @@ pub struct Department {
     /// Its purpose, in a sentence; shown to people and to agents that delegate.
     #[serde(default)]
     pub description: String,
-    /// How many tasks it works on at once.
+    /// The number of tasks that it works on at once.
     #[serde(default = "default_workers")]
     #[schemars(range(min = 1, max = 10000))]
     pub workers: u32,
@@ -70,7 +70,7 @@ pub struct Department {
     /// The reach of an attempt.
     #[serde(default)]
     pub sandbox: Sandbox,
-    /// How an attempt is ended.
+    /// The way to end an attempt.
     #[serde(default)]
     pub stop: StopPolicy,
     /// The part of the company's own environment that an agent may see.
@@ -127,7 +127,7 @@ pub enum Approval {
     Reject,
 }
 
-/// How much may wait.
+/// The bounds of what may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QueuePolicy {
@@ -254,7 +254,7 @@ impl WorkspaceMode {
     }
 }
 
-/// How an attempt is ended: INT, then TERM, then KILL, to the whole group of processes.
+/// The way to end an attempt: INT, then TERM, then KILL, to the whole group of processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StopPolicy {

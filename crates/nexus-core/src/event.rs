@@ -261,7 +261,7 @@ pub struct Outcome {
     /// The resources that its processes have used, all together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// How it was limited and confined.
+    /// Its limits and its confinement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<Protection>,
     /// The run as its agent has told it; none of a plain command.
@@ -291,14 +291,14 @@ pub struct Usage {
     pub cpu_ms: Option<u64>,
 }
 
-/// How an attempt was limited and confined: names for people and programs, of which later versions may have more.
+/// The limits and the confinement of an attempt: names for people and programs, of which later versions may have more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Protection {
     /// `none`, `landlock`, `namespaces`, `container`.
     pub sandbox: String,
     /// `cgroup`, `sampled`, `container`.
     pub limits: String,
-    /// How its processes are ended: `group`, `descendants`, `cgroup`, `pid_namespace`, `container`.
+    /// The way in which its processes are ended: `group`, `descendants`, `cgroup`, `pid_namespace`, `container`.
     pub tree: String,
     /// `full`, `none`, `proxy`.
     pub network: String,
@@ -339,7 +339,7 @@ pub struct WorkspaceReport {
     /// The commits on the branch beyond its base, all attempts together: the newest first, 50 at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commits: Vec<CommitInfo>,
-    /// How many these are in all.
+    /// The number of these in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_count: Option<u64>,
     /// Their changes, all together.
@@ -355,7 +355,7 @@ pub struct CommitInfo {
     pub subject: String,
 }
 
-/// How much is changed.
+/// The size of a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiffStat {
     pub files: u64,

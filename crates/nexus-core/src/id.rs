@@ -130,7 +130,7 @@ name!(
     NodeId
 );
 
-/// How urgent a task is: 0 to 9, 9 first, 5 unless said otherwise.
+/// The urgency of a task: 0 to 9, 9 first, 5 unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u8", into = "u8")]
 #[schemars(extend("maximum" = 9))]

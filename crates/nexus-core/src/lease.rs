@@ -35,9 +35,9 @@ pub struct Holder {
     pub node: NodeId,
     /// This run of the node: a restarted one is another.
     pub run: Uuid,
-    /// How long it holds without a renewal, in milliseconds.
+    /// The time for which it holds without a renewal, in milliseconds.
     pub lease_ms: u64,
-    /// How often it was renewed by this run: whoever waits sees by it whether a renewal went unheard.
+    /// The number of its renewals by this run: whoever waits sees by it whether a renewal went unheard.
     pub beat: u64,
 }
 
@@ -52,19 +52,19 @@ impl Terms {
         Self(lease)
     }
 
-    /// How long after the last sign of life others wait before they take over.
+    /// The time that others wait after the last sign of life before they take over.
     #[must_use]
     pub const fn lease(self) -> Duration {
         self.0
     }
 
-    /// How often it is renewed.
+    /// The time between two renewals.
     #[must_use]
     pub fn period(self) -> Duration {
         self.0 / 3
     }
 
-    /// How long after a renewal was asked for its holder goes on without another; the rest of the lease is for giving up.
+    /// The time after a renewal was asked for in which its holder goes on without another; the rest of the lease is for giving up.
     #[must_use]
     pub fn held(self) -> Duration {
         self.0 * 2 / 3
@@ -76,8 +76,8 @@ impl Terms {
         self.0 * 5 / 6
     }
 
-    /// How long a task is a worker's without a renewal. Longer than the node's own lease: a broker that is restarted on
-    /// a large store is not answered for so long, and a node that is gone is noticed by its own lease.
+    /// The time for which a task is a worker's without a renewal. Longer than the node's own lease: a broker that is restarted on a
+    /// large store is not answered for so long, and a node that is gone is noticed by its own lease.
     #[must_use]
     pub fn task(self) -> Self {
         Self(self.0 * 3)

@@ -16,7 +16,7 @@ pub struct Offers<W, T> {
     brought: VecDeque<T>,
 }
 
-/// How long it is believed of a worker that it will be idle in a moment: as a rule a way to the broker and back.
+/// The time for which it is believed of a worker that it will be idle in a moment: as a rule a way to the broker and back.
 const MOMENT: Duration = Duration::from_secs(1);
 
 impl<W, T> Default for Offers<W, T> {

@@ -24,7 +24,7 @@ pub struct Means {
     pub cpu: bool,
 }
 
-/// How an attempt is confined and limited.
+/// The confinement and the limits of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// None: not confined.

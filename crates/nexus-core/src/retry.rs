@@ -22,7 +22,7 @@ pub struct RetryPolicy {
     pub backoff: Backoff,
 }
 
-/// How long to wait before the next attempt: `initial`, times `factor` each time, at most `max`, give or take `jitter`.
+/// The wait before the next attempt: `initial`, times `factor` each time, at most `max`, give or take `jitter`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backoff {

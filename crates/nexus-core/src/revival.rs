@@ -1,4 +1,4 @@
-//! How a task goes on whose attempt is over without an end of its own: what is written, and what is queued.
+//! The going on of a task whose attempt is over without an end of its own: what is written, and what is queued.
 
 use std::time::Duration;
 

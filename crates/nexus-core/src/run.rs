@@ -60,7 +60,7 @@ pub enum Said {
     Ended(Ending),
 }
 
-/// How an agent says that its run ended.
+/// The end of a run, as its agent says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     Done,

@@ -103,7 +103,7 @@ impl StaffRecord {
     }
 }
 
-/// How long ago `then` was; never less than nothing.
+/// The time since `then`; never less than nothing.
 fn age(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }

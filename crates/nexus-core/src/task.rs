@@ -53,7 +53,7 @@ pub struct Submission {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub timeout_seconds: Option<u64>,
-    /// How often an agent's failure is tried, the first time included; the department's policy unless given.
+    /// The number of times that an agent's failure is tried, the first time included; the department's policy unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_attempts: Option<u32>,
@@ -152,7 +152,7 @@ pub struct Parent {
     pub task_id: TaskId,
     /// The tree's first task.
     pub root: TaskId,
-    /// How many tasks are above this one: 1 for a child of the first.
+    /// The number of tasks above this one: 1 for a child of the first.
     pub depth: u32,
 }
 
@@ -171,8 +171,8 @@ pub struct QueueEntry {
     pub task: Task,
     /// The attempt that this entry is for, from 1.
     pub attempt: u32,
-    /// How often an attempt was interrupted through no fault of the agent's, since the task was submitted or put back by
-    /// hand.
+    /// The number of times that an attempt was interrupted through no fault of the agent's, since the task was submitted or put
+    /// back by hand.
     #[serde(default)]
     pub interruptions: u32,
     #[schemars(with = "String")]

@@ -11,7 +11,7 @@ mod reach;
 
 pub use reach::may_ask;
 
-/// How a task stands, as far as those that it asks for are concerned.
+/// The state of a task, as far as those that it asks for are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     Waiting,
@@ -68,7 +68,7 @@ pub struct Asker {
     pub way: Vec<Link>,
     /// The tree's first task.
     pub root: TaskId,
-    /// How many tasks are above the one that asks.
+    /// The number of tasks above the one that asks.
     pub depth: u32,
     /// Tasks that it has asked for before, however they ended.
     pub children: u64,

@@ -76,8 +76,8 @@ pub struct TaskView {
     pub attempt: u32,
     /// As the task asked; the department's policy holds without it.
     pub max_attempts: Option<u32>,
-    /// How often an attempt was interrupted through no fault of the agent's, since the task was submitted or put back by
-    /// hand.
+    /// The number of times that an attempt was interrupted through no fault of the agent's, since the task was submitted or put
+    /// back by hand.
     pub interruptions: u32,
     /// The worker and node of the attempt that runs, or of the last one.
     pub worker_id: Option<WorkerName>,

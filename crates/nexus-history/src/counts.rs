@@ -1,4 +1,4 @@
-//! How many tasks there are, by department and status, kept up to date by every fold.
+//! The numbers of tasks, by department and status, kept up to date by every fold.
 
 use std::collections::BTreeMap;
 

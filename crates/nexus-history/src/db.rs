@@ -24,7 +24,7 @@ const SQLITE_WRITERS: u32 = 1;
 const SQLITE_READERS: u32 = 4;
 /// One folds, the rest answer. Small, because a hosted Postgres shares about a hundred among all its clients.
 const POSTGRES_CONNECTIONS: u32 = 5;
-/// How long a question waits for a connection (a new one included) before it fails.
+/// The longest wait of a question for a connection (a new one included) before it fails.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Db {

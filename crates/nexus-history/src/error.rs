@@ -37,7 +37,7 @@ pub enum HistoryError {
     Database { url: String, source: sqlx::Error },
 }
 
-/// How a history is removed by hand: a company can't do it that doesn't start, or whose historian has failed.
+/// The way to remove a history by hand: a company can't do it that doesn't start, or whose historian has failed.
 fn removal(url: &str) -> String {
     match url.strip_prefix("sqlite:") {
         Some(path) => format!("stop the company, delete {path} (and {path}-wal and {path}-shm, if they are there)"),

@@ -16,7 +16,7 @@ pub(crate) enum Target {
     Postgres(Box<PgConnectOptions>),
 }
 
-/// How long SQLite waits for another program's write (a backup, a `sqlite3` shell) before it gives up.
+/// The longest wait of SQLite for another program's write (a backup, a `sqlite3` shell) before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The write-ahead log is cut back to this after a checkpoint, whatever a slow reader let it grow to.
 const WAL_BYTES: u32 = 64 * 1024 * 1024;

@@ -13,12 +13,12 @@ use crate::{History, HistoryError};
 const ORPHANS: i64 = 256;
 
 impl History {
-    /// How many tasks this one has asked for, however they ended.
+    /// The number of tasks that this one has asked for, however they ended.
     pub async fn children(&self, parent: TaskId) -> Result<u64, HistoryError> {
         self.count("SELECT COUNT(*) FROM nexus_task WHERE parent = $1", parent).await
     }
 
-    /// How many tasks there are below a tree's first one, however they ended.
+    /// The number of tasks below a tree's first one, however they ended.
     pub async fn tree_size(&self, root: TaskId) -> Result<u64, HistoryError> {
         self.count("SELECT COUNT(*) FROM nexus_task WHERE root = $1", root).await
     }

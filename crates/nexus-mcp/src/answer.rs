@@ -99,7 +99,7 @@ pub(crate) struct TaskAnswer {
     pub run: Option<RunReport>,
     /// The task that asked for this one.
     pub parent_task_id: Option<TaskId>,
-    /// How many tasks are above this one in its tree.
+    /// The number of tasks above this one in its tree.
     pub depth: u32,
     /// The project's uncommitted changes when its agent began, where that works on a commit: left out, or included.
     pub uncommitted: Option<Uncommitted>,
@@ -203,7 +203,7 @@ pub(crate) struct TaskLine {
     pub error: Option<String>,
     /// The task that asked for this one.
     pub parent_task_id: Option<TaskId>,
-    /// How many tasks are above this one in its tree.
+    /// The number of tasks above this one in its tree.
     pub depth: u32,
 }
 
@@ -279,7 +279,7 @@ pub(crate) struct WorkerLine {
     pub pid: Option<u32>,
     pub cpu_percent: Option<f32>,
     pub rss_bytes: Option<u64>,
-    /// How often the worker was restarted.
+    /// The number of times that the worker was restarted.
     pub restarts: u64,
 }
 
@@ -290,7 +290,7 @@ pub(crate) struct Cancelled {
     pub message: String,
     /// The task's status when the cancel arrived.
     pub was: Status,
-    /// How long it took until every process was gone, in milliseconds.
+    /// The time that it took until every process was gone, in milliseconds.
     pub took_ms: u64,
 }
 

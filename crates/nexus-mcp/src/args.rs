@@ -33,7 +33,7 @@ pub(crate) struct Delegate {
     pub preferred_agent: Option<String>,
     /// The name of the department to use; wins over task_type.
     pub department: Option<String>,
-    /// How urgent it is: an integer from 0 to 9, 9 comes first; 5 unless given.
+    /// Its urgency: an integer from 0 to 9, 9 comes first; 5 unless given.
     #[schemars(with = "Option<u8>", range(min = 0, max = 9))]
     pub priority: Option<Priority>,
     /// Any text; asked for twice with the same key, the task runs once.
@@ -41,7 +41,7 @@ pub(crate) struct Delegate {
     /// The longest that one attempt may run: a whole number of seconds, at least 1.
     #[schemars(range(min = 1))]
     pub timeout_seconds: Option<u64>,
-    /// How often a failing task is tried, the first time included: an integer, at least 1.
+    /// The number of times that a failing task is tried, the first time included: an integer, at least 1.
     #[schemars(range(min = 1))]
     pub max_attempts: Option<u32>,
     /// Not started before this time: RFC 3339 with an offset, such as "2027-01-31T08:00:00Z".
@@ -64,7 +64,7 @@ pub(crate) struct OneTask {
 pub(crate) struct ListActive {
     /// Only tasks of this department.
     pub department: Option<String>,
-    /// How many to list: an integer from 1 to 1000; 100 unless given.
+    /// The number of tasks to list: an integer from 1 to 1000; 100 unless given.
     #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
     /// Where to go on: next_cursor of the answer before.
@@ -78,7 +78,7 @@ pub(crate) struct ListAll {
     pub status: Option<Vec<Status>>,
     /// Only tasks of this department.
     pub department: Option<String>,
-    /// How many to list: an integer from 1 to 1000; 100 unless given.
+    /// The number of tasks to list: an integer from 1 to 1000; 100 unless given.
     #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
     /// Where to go on: next_cursor of the answer before.

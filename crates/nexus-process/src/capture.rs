@@ -12,7 +12,7 @@ use crate::events::Event;
 use crate::lines::Split;
 use crate::tree::Tree;
 
-/// How a tool ended and all that it printed.
+/// The end of a tool and all that it printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Captured {
     pub status: ExitStatus,

@@ -30,7 +30,7 @@ pub enum Event {
     TreeGone,
 }
 
-/// How output is handed on.
+/// The way in which output is handed on.
 #[derive(Clone, Debug)]
 pub struct OutputPolicy {
     /// A line longer than this many bytes is handed on in pieces.
@@ -48,9 +48,9 @@ impl Default for OutputPolicy {
     }
 }
 
-/// How long a pipe is waited for when the tree is gone: a process that has left the group may hold it open for ever.
+/// The longest wait for a pipe when the tree is gone: a process that has left the group may hold it open for ever.
 const DRAIN_TIME: Duration = Duration::from_millis(250);
-/// How much is read then: the group's last words fit the pipe, which an unprivileged process can't make bigger than this.
+/// The most that is read then: the group's last words fit the pipe, which an unprivileged process can't make bigger than this.
 const DRAIN_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Where a stream is read.

@@ -16,7 +16,7 @@ pub struct Line {
     pub cut: bool,
 }
 
-/// How a stream is handed on.
+/// The way in which a stream is handed on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Split {
     /// In lines, of which one holds this many bytes at most; a longer one is handed on in pieces.

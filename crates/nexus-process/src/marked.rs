@@ -8,7 +8,7 @@ use std::time::Duration;
 /// The fate of the marked processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marked {
-    /// How many were ended.
+    /// The number of those that were ended.
     pub ended: usize,
     /// Those that are alive all the same.
     pub alive: Vec<u32>,
@@ -24,8 +24,8 @@ impl Marked {
     }
 }
 
-/// How long it may take to become another program, in which nothing is seen of a process. Who shows nothing for longer is none
-/// that was started with a mark.
+/// The longest time that it may take to become another program, in which nothing is seen of a process. Who shows nothing for longer
+/// is none that was started with a mark.
 const BECOMING: Duration = Duration::from_secs(1);
 
 /// Kills every process that was started with `name=value` in its environment, and waits until none is left or `limit`

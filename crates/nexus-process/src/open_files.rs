@@ -1,4 +1,4 @@
-//! How many files this process may have open: a running agent takes three pipes and a process handle.
+//! The number of files that this process may have open: a running agent takes three pipes and a process handle.
 
 /// The limits now: the one in force, and the one it may be raised to. `None`: unlimited, or not known on this system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! How much room a file system has.
+//! The room that a file system has.
 
 use std::path::Path;
 

@@ -94,7 +94,7 @@ impl Told {
     }
 }
 
-/// How far a tree's life has come.
+/// The stage of a tree's life.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Phase {
     Running,
@@ -106,7 +106,7 @@ pub(crate) enum Phase {
     Gone(Report),
 }
 
-/// How a tree has ended, and what it has used, as far as it is known.
+/// The end of a tree, and what it has used, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The leader's end.
@@ -147,7 +147,7 @@ impl Gone {
         matches!(*self.phase.borrow(), Phase::Gone(_))
     }
 
-    /// How it has ended, once it has.
+    /// Its end, once it has ended.
     #[must_use]
     pub fn report(&self) -> Option<Report> {
         match *self.phase.borrow() {
@@ -244,7 +244,7 @@ impl Tree {
         }
     }
 
-    /// How a sampler knows its processes; none where they are not on this machine, or in nobody's sight.
+    /// Its processes as a sampler knows them; none where they are not on this machine, or in nobody's sight.
     #[must_use]
     pub fn target(&self) -> Option<Target> {
         match &self.hold {

@@ -1,4 +1,4 @@
-//! How the company takes its turns on the processors that it shares with its agents.
+//! The company's turns on the processors that it shares with its agents.
 
 /// Has what the calling thread starts from now on wait for its turn when it is woken, where others push aside what runs
 /// (`SCHED_BATCH`; see sched(7)). The company's server is woken several times for each thing that happens, and in the middle of

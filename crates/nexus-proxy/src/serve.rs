@@ -20,7 +20,7 @@ const CONNECTIONS: usize = 256;
 const HEAD: usize = 64 * 1024;
 /// A head comes within this, or the connection is closed; also one that is kept and not used.
 const HEAD_TIME: Duration = Duration::from_secs(90);
-/// How often the same refusal is told.
+/// The time in which the same refusal is told once.
 const AGAIN: Duration = Duration::from_secs(10);
 /// Refused targets to remember: an agent can invent any number.
 const REMEMBERED: usize = 256;

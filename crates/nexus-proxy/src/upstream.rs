@@ -39,7 +39,7 @@ impl Resolve for System {
     }
 }
 
-/// How the outside is reached.
+/// The way to the outside.
 #[derive(Clone)]
 pub struct Upstream {
     resolver: Arc<dyn Resolve>,

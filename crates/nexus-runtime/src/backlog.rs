@@ -73,14 +73,14 @@ impl Drop for Place {
     }
 }
 
-/// How full the ledger is, as of at most a second ago; asked for only while work comes in.
+/// The fill of the ledger, as of at most a second ago; asked for only while work comes in.
 #[derive(Debug)]
 pub(crate) struct Fill {
     bound: u64,
     seen: tokio::sync::Mutex<Option<(Instant, u64)>>,
 }
 
-/// How old a look at the ledger may be. At 30,000 submissions of 128 KiB a second that is 4 GiB too many; at 1 KiB, 30 MiB.
+/// The greatest age of a look at the ledger. At 30,000 submissions of 128 KiB a second that is 4 GiB too many; at 1 KiB, 30 MiB.
 const FRESH: Duration = Duration::from_secs(1);
 
 impl Fill {

@@ -83,7 +83,7 @@ pub(crate) struct CeoState {
     _orphans: AbortOnDropHandle<()>,
 }
 
-/// How long a start waits for its triggers to listen.
+/// The longest wait of a start for its triggers to listen.
 const LISTEN: Duration = Duration::from_secs(5);
 /// Wait before a broker that didn't answer is asked again.
 const AGAIN: Duration = Duration::from_millis(500);

@@ -22,7 +22,7 @@ pub(crate) const RUN: &str = "NEXUS_RUN";
 /// The variable that marks every process of an agent as one that this run has started for its task: another node on this
 /// machine may work on the same.
 const PART: &str = "NEXUS_PART";
-/// How long the former processes may take to die after KILL; more means that the kernel can't end them.
+/// The longest time that the former processes may take to die after KILL; more means that the kernel can't end them.
 const END: Duration = Duration::from_secs(10);
 
 /// Nobody else works on a node's own tasks, and the data directory's lock says that no other process is this node: so

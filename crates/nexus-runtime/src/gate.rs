@@ -17,8 +17,8 @@ use crate::node::{Charter, Node};
 /// The charters of all departments, as they are now.
 pub(crate) type Roster = arc_swap::ArcSwap<BTreeMap<DepartmentName, Arc<Charter>>>;
 
-/// How long the end of an attempt waits for its account's state to get to the ledger: another node, which might take up the
-/// task, has heard of it then. A broker that is away isn't waited for.
+/// The longest wait of an attempt's end for its account's state to get to the ledger: another node, which might take up the task,
+/// has heard of it then. A broker that is away isn't waited for.
 const HEARD: Duration = Duration::from_secs(1);
 
 /// Why a department takes no work at the moment, and until when.
@@ -40,7 +40,7 @@ pub(crate) fn waits(node: &Node, department: &DepartmentName) -> Option<String> 
     Some(gate(node, &charter, Timestamp::now())?.why)
 }
 
-/// How an agent of a department stands.
+/// The state of an agent of a department.
 pub(crate) fn stands(node: &Node, charter: &Charter, agent: &AgentName, now: Timestamp) -> Standing {
     let Some(spec) = charter.agents.get(agent) else { return Standing::default() };
     // What an image holds is seen when it runs.

@@ -30,13 +30,13 @@ pub(crate) struct Historian {
     /// Sequence of the newest thing that this node has written itself: whoever asks after it may know of it.
     written: AtomicU64,
     rebuild: Arc<Notify>,
-    /// How many wait for what comes next.
+    /// The number of those who wait for what comes next.
     waiting: Arc<watch::Sender<usize>>,
     estimates: Estimates,
     folder: AbortOnDropHandle<()>,
 }
 
-/// How far the history has come.
+/// The progress of the history.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     pub(crate) position: u64,
@@ -45,7 +45,7 @@ pub(crate) struct State {
     pub(crate) partings: u64,
     /// Nothing was left to fold when this was said.
     caught_up: bool,
-    /// How often it was made anew.
+    /// The number of times that it was made anew.
     rebuilds: u64,
     /// Why it stopped before the ledger's end: what comes there was written by a newer nexus.
     halted: Option<BusError>,
@@ -53,17 +53,17 @@ pub(crate) struct State {
     waits: Option<Refusal>,
 }
 
-/// How long a reader waits for the history to catch up with what this node wrote.
+/// The longest wait of a reader for the history to catch up with what this node wrote.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long little is kept that was heard before it is folded, while nobody waits for it. A task at work is told of three times
-/// in a moment: together they cost one transaction and one row, and a busy company writes ten times a second at most. Nor
+/// The time for which little is kept that was heard before it is folded, while nobody waits for it. A task at work is told of three
+/// times in a moment: together they cost one transaction and one row, and a busy company writes ten times a second at most. Nor
 /// does it write while whoever was told of goes on with what comes next.
 const PACE: Duration = Duration::from_millis(100);
 /// Entries that are heard of sooner were put on the queue by who asked for them, who has told the department.
 const AT_ONCE: SignedDuration = SignedDuration::from_millis(200);
 /// Records that are more than little.
 const MUCH: u64 = 2048;
-/// How long records that are to come may stay away.
+/// The longest time that records that are to come may stay away.
 const QUIET: Duration = Duration::from_secs(2);
 /// Wait after a failure to fold, so that a database that is away is not asked all the time.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -143,7 +143,7 @@ impl Historian {
         }
     }
 
-    /// How far it has come.
+    /// Its progress so far.
     pub(crate) fn state(&self) -> State {
         self.state.borrow().clone()
     }

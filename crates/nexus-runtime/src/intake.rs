@@ -76,7 +76,7 @@ pub(crate) struct IntakeState {
     _owned: [AbortOnDropHandle<()>; 3],
 }
 
-/// How often an idle department looks by itself. Eleven small requests each time: next to nothing.
+/// The time after which an idle department looks by itself. Eleven small requests each time: next to nothing.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Wait after a pull or an opening that failed.
 const AFTER_FAILURE: Duration = Duration::from_millis(500);

@@ -12,12 +12,12 @@ use nexus_core::id::TaskId;
 
 use crate::node::Node;
 
-/// How often it looks.
+/// The time between two of its looks.
 const PERIOD: Duration = Duration::from_secs(600);
 /// Tasks forgotten between two looks at the clock: each is a few small requests to the broker.
 const BATCH: u32 = 500;
 
-/// How often the disk is looked at for room: a `statvfs`.
+/// The time between two looks at the disk for room: a `statvfs`.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
 
 /// Makes room on a full disk, for as long as the company runs, by what attempts have left that ended before it was full.

@@ -66,8 +66,7 @@ pub(crate) fn certificates() -> Vec<std::path::PathBuf> {
     paths.filter(|path| path.is_absolute() && path.exists()).collect()
 }
 
-/// How this machine reaches the network, by its environment: a sentence about each proxy, and about each variable that can't
-/// be used.
+/// This machine's ways to the network, by its environment: a sentence about each proxy, and about each variable that can't be used.
 #[must_use]
 pub fn proxies() -> (Vec<String>, Vec<String>) {
     (PARENTS.described(), PARENTS.errors())

@@ -20,7 +20,7 @@ pub(crate) struct Projects {
     homes: Vec<PathBuf>,
 }
 
-/// How long a directory is taken to be there. One that goes just then fails the attempt, as one that goes just after would.
+/// The time for which a directory is taken to be there. One that goes just then fails the attempt, as one going just after would.
 const AGE: Duration = Duration::from_secs(1);
 /// Directories that are remembered; when there are more, they are looked at anew.
 const KEPT: usize = 256;

@@ -55,7 +55,7 @@ pub struct RuntimeOptions {
     /// `sqlite:PATH` or `postgres://...`.
     pub history_url: String,
     pub streams: StreamOptions,
-    /// How long a node that gives no sign of life keeps what it has in hand; a task without a renewal, three times that.
+    /// The time for which a node that gives no sign of life keeps what it has in hand; a task without a renewal, three times that.
     pub lease: Duration,
     /// No other node can reach the broker, because it is this company's own: nothing is given up when it can't be reached.
     pub alone: bool,

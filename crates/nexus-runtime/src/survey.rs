@@ -35,9 +35,9 @@ pub struct Seen {
     pub fault: Option<String>,
     /// By what it looks signed in; none if it doesn't, or that can't be told.
     pub signed_in: Option<String>,
-    /// How to sign in, if it looks as if nobody has.
+    /// The way to sign in, if it looks as if nobody has.
     pub sign_in: Option<String>,
-    /// How to get it.
+    /// The way to get it.
     pub install: Option<&'static str>,
 }
 

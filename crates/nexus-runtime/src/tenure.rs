@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::lease::Lease;
 use crate::runtime::StartError;
 
-/// How long this node may go on.
+/// The time until which this node may go on.
 #[derive(Debug)]
 pub(crate) struct Tenure {
     now: watch::Receiver<State>,
@@ -43,7 +43,7 @@ pub(crate) struct Term(u64);
 
 /// Wait before a lease that was lost is asked for again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long the broker may take to hear that this node leaves.
+/// The longest time that the broker may take to hear that this node leaves.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Tenure {

@@ -39,7 +39,7 @@ pub struct Group {
     allowed: u32,
 }
 
-/// How often to look where nobody notifies.
+/// The time between two looks where nobody notifies.
 const SELDOM: Duration = Duration::from_millis(500);
 
 impl Group {
@@ -133,8 +133,8 @@ impl Group {
         fds
     }
 
-    /// How often to look though nothing is readable: of forks that were refused, version 1 notifies nobody, and of a kill too
-    /// soon.
+    /// The time between two looks that are taken though nothing is readable: of forks that were refused, version 1 notifies nobody,
+    /// and of a kill too soon.
     #[must_use]
     pub fn period(&self) -> Option<Duration> {
         let memory = self.memory.as_ref().filter(|_| self.limits.memory.is_some());

@@ -41,7 +41,7 @@ pub struct Plan {
     spaces: Spaces,
 }
 
-/// How the child comes to be confined. `theirs` is the init's end of the way between it and the warden, `ours` the warden's.
+/// The child's way into its confinement. `theirs` is the init's end of the way between it and the warden, `ours` the warden's.
 #[derive(Debug)]
 enum Way {
     /// By itself: it is the program.

@@ -99,7 +99,7 @@ pub struct Bind {
     pub exact: bool,
 }
 
-/// How a confinement is made. `clone_flags` are the `CLONE_NEW*` namespaces that the warden can make by itself.
+/// The making of a confinement. `clone_flags` are the `CLONE_NEW*` namespaces that the warden can make by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Tier {
     /// Landlock and seccomp; and a PID namespace of its own, if `clone_flags` says that it can be had.
@@ -187,7 +187,7 @@ pub enum Exit {
     Signal(i32),
 }
 
-/// How a tree ended, and what it has used.
+/// The end of a tree, and what it has used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     pub exit: Exit,

@@ -30,7 +30,7 @@ use fork::Outcome;
 /// The reports that are told, each with a descriptor if one goes with it.
 type Told = Vec<(Report, Option<OwnedFd>)>;
 
-/// How long the last descendants are waited for between two rounds of KILL, once nobody gives orders any more.
+/// The wait for the last descendants between two rounds of KILL, once nobody gives orders any more.
 pub(crate) const KILL_AGAIN: Duration = Duration::from_millis(20);
 
 pub(crate) struct Tree {

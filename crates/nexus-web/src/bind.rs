@@ -23,7 +23,7 @@ use crate::routes::router;
 /// Connections at a time; further ones wait to be accepted. HTTP/1 has one request in flight on each, so this bounds
 /// requests too: with bodies of 1.25 MiB to 320 MiB at the very worst, and to a quarter of the usual 1,024 descriptors.
 const MAX_CONNECTIONS: usize = 256;
-/// How long open requests may take once the company stops; streams end at once.
+/// The longest time that open requests may take once the company stops; streams end at once.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// The web server, before it has a socket.

@@ -20,7 +20,7 @@ use crate::repository::Repository;
 use crate::uncommitted::is_snapshot;
 use crate::workspaces::Workspaces;
 
-/// How histories that have parted are brought together.
+/// The way to bring together histories that have parted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// By a merge commit.

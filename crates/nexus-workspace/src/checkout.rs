@@ -31,7 +31,7 @@ impl Change {
     }
 }
 
-/// How new files are listed.
+/// The way in which new files are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum New {
     /// A directory of nothing but new files is one entry.

@@ -219,7 +219,7 @@ mod unix {
         Ok(hasher.finish())
     }
 
-    /// How directories are opened: never by a link.
+    /// The flags that directories are opened with: never by a link.
     pub(super) const DIRECTORY: OFlags =
         OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 }

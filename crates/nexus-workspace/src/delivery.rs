@@ -47,7 +47,7 @@ struct Placed {
 /// Branches beside one that somebody else has moved.
 const BESIDE: u32 = 9;
 
-/// How two commits are related.
+/// The relation of two commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Relation {
     Same,

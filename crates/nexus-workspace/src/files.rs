@@ -31,7 +31,7 @@ pub(crate) struct Files {
     pub(crate) form: Form,
 }
 
-/// How the files are there.
+/// The form in which the files are there.
 #[derive(Debug)]
 pub(crate) enum Form {
     /// All of them, with an index that is up to date.

@@ -1,10 +1,10 @@
-//! How an attempt's workspace is finished, and what becomes of it.
+//! The finishing of an attempt's workspace, and what becomes of it.
 
 use crate::branch::{Branch, History};
 use crate::error::WorkspaceError;
 use crate::files::{Changes, Files};
 
-/// How the attempt ended, as far as its workspace is concerned.
+/// The end of the attempt, as far as its workspace is concerned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Finish {
     /// Not well: what is there stays as it is, for the next attempt or for who looks.

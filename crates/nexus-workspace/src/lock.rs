@@ -15,8 +15,8 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::error::WorkspaceError;
 
-/// How often another process is waited for: a minute, all together. Whoever holds it longer is at work on something big, or
-/// stands still.
+/// The number of tries to get a lock that another process holds: a minute, all together. Whoever holds it longer is at work on
+/// something big, or stands still.
 const TRIES: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
 

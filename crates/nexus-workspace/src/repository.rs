@@ -147,7 +147,7 @@ impl Repository {
         Ok(self.git().run("compare histories", ["merge-base", "--is-ancestor", one, of]).await?.success())
     }
 
-    /// How many commits `rev-list` lists. Refs that name nothing are passed over.
+    /// The number of commits that `rev-list` lists. Refs that name nothing are passed over.
     pub(crate) async fn count(&self, which: &[&str]) -> Result<u64, WorkspaceError> {
         let args = ["rev-list", "--ignore-missing", "--count"].iter().chain(which).copied();
         let text = self.git().text("count commits", args).await?;

@@ -28,7 +28,7 @@ use crate::submodules;
 use crate::uncommitted::{self, Looking, Looks, Snapshot, is_snapshot, snapshot};
 use crate::worktree::Worktree;
 
-/// How long the end of an attempt waits for a look that goes on.
+/// The longest wait of an attempt's end for a look that goes on.
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
 /// The workspaces of one company: a directory for each task, named by its id.

@@ -22,7 +22,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 
-    /// How to print: for people, one JSON document, or one JSON document a line.
+    /// The form of what is printed: for people, one JSON document, or one JSON document a line.
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Human, help_heading = "Output")]
     pub(crate) output: Output,
 
@@ -255,7 +255,7 @@ pub(crate) struct TaskArgs {
     /// Longest run of one attempt, such as 10m.
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Span>,
-    /// How often it is tried, the first time included.
+    /// The number of times that it is tried, the first time included.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_attempts: Option<u32>,
     /// The same key is the same task: asked for twice, it runs once.

@@ -333,7 +333,7 @@ fn trouble(store: &nexus_broker::Store, big: Option<&String>) -> Option<String> 
     (!store.is_well()).then(|| format!("{store}{}", big.unwrap_or_default()))
 }
 
-/// How much the prepared checkouts may use, and for how long.
+/// The most that the prepared checkouts may use, and the time for which.
 pub(crate) fn bounds(settings: &Settings) -> Bounds {
     let nexus_config::Workspaces { cache_size, cache_age } = settings.workspaces;
     Bounds { bytes: cache_size.bytes(), age: cache_age.get() }
@@ -344,7 +344,7 @@ pub(crate) fn streams(loaded: &Loaded) -> StreamOptions {
     StreamOptions { retention: loaded.company.retention.get(), ..StreamOptions::default() }
 }
 
-/// How the NATS server that is configured is reached; none: the company runs one of its own.
+/// The access to the NATS server that is configured; none: the company runs one of its own.
 pub(crate) fn external(settings: &Settings) -> Option<Access> {
     let nats = &settings.nats;
     let url = nats.url.as_ref()?;

@@ -98,7 +98,7 @@ fn new_node_id(path: &Path) -> io::Result<NodeId> {
     NodeId::new(id).map_err(io::Error::other)
 }
 
-/// How to reach the company that runs on a data directory: its file `company.json`, for its owner only.
+/// The way to reach the company that runs on a data directory: its file `company.json`, for its owner only.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Address {
     pub(crate) pid: u32,

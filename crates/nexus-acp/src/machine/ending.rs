@@ -1,4 +1,4 @@
-//! How a prompt has ended, and what the agent's errors mean.
+//! The end of a prompt, and the meaning of the agent's errors.
 
 use agent_client_protocol::v1::schema::{Error, ErrorCode, PromptResponse, StopReason, Usage};
 use nexus_core::run::{Ending, Said, Tokens, Trouble, TroubleKind};

@@ -1,4 +1,4 @@
-//! How a run of Claude Code or Qwen Code ended, by its last message.
+//! The end of a run of Claude Code or Qwen Code, by its last message.
 
 use nexus_core::run::{Ending, Said, Tokens, Trouble, TroubleKind};
 use serde_json::Value;

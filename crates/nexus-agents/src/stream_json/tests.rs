@@ -14,7 +14,7 @@ fn hear(kind: AgentKind, lines: &[&str]) -> (Run, Vec<Said>) {
 /// A word of how a run ends, and its reset.
 type Expected = (&'static str, Option<Reset>);
 
-/// How a run with these lines ends: in a word, with its reset.
+/// The end of a run with these lines: in a word, with its reset.
 fn ending(kind: AgentKind, lines: &[&str]) -> (String, Option<Reset>) {
     match hear(kind, lines).0.ending() {
         None => ("goes on".to_owned(), None),

@@ -1,4 +1,4 @@
-//! How a file looks: small, without `mod.rs`, with a first paragraph that says what it owns.
+//! The look of a file: small, without `mod.rs`, with a first paragraph that says what it owns.
 
 use crate::workspace::{File, files, report};
 

@@ -91,10 +91,10 @@ async fn live_events(bus: &Bus, task: Option<TaskId>) -> Result<impl Stream<Item
     })))
 }
 
-/// How often lines are looked for that a task that has ended had written, and the stream doesn't hold (any more).
+/// The number of further looks for lines that a task that has ended had written, and the stream doesn't hold (any more).
 const BEHIND: u32 = 5;
 
-/// How soon the history is asked again after a terminal event was seen.
+/// The time from a terminal event that was seen until the history is asked again.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 
 pub(super) async fn wait(client: &Client, task: &str, limit: Option<Duration>) -> Result<TaskStatus, Refusal> {
@@ -133,7 +133,7 @@ pub(super) async fn wait(client: &Client, task: &str, limit: Option<Duration>) -
     }
 }
 
-/// How long a company may be away that is being waited for: it comes back later than its broker.
+/// The longest absence of a company that is being waited for: it comes back later than its broker.
 const AWAY: Duration = Duration::from_secs(2);
 
 /// A task's status, from a company that may be away for a while: the task is not lost by that.
@@ -285,7 +285,7 @@ impl Follower {
     }
 }
 
-/// How many lines a task that has ended has written.
+/// The number of lines that a task that has ended has written.
 fn end_of(event: &Event) -> Option<u64> {
     match &event.what {
         What::Completed { outcome } | What::Failed { outcome, .. } => Some(outcome.log_lines),

@@ -108,7 +108,7 @@ impl Server {
         stream.get_last_raw_message_by_subject(subject).await.unwrap()
     }
 
-    /// How many messages wait and how many are held, in a lane of `qa`.
+    /// The numbers of messages that wait and that are held, in a lane of `qa`.
     pub(crate) async fn consumer(&self, lane: impl Display) -> (u64, usize) {
         let js = jetstream::new(self.raw().await);
         let name = format!("qa-{lane}");

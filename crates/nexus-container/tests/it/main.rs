@@ -82,7 +82,7 @@ async fn run(spec: &ContainerSpec) -> Story {
     read(&mut start(spec).await).await
 }
 
-/// How many are left that carry its label, which ends them.
+/// The number of those left that carry its label, which ends them.
 async fn left(spec: &ContainerSpec) -> usize {
     Engine::connect().await.unwrap().reconcile(&spec.labels.node).await.unwrap()
 }

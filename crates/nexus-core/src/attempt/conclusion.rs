@@ -6,7 +6,7 @@ use super::ExitStatus;
 use crate::event::{Failure, FailureKind};
 use crate::run::Trouble;
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conclusion {
     Completed,

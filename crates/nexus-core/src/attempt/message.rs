@@ -38,7 +38,7 @@ pub enum Input {
     Tick,
 }
 
-/// How a leader ended.
+/// The end of a leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     Code(i32),

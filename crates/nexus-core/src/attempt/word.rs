@@ -1,4 +1,4 @@
-//! How an attempt ended, by the word of an agent that speaks in messages.
+//! The end of an attempt, by the word of an agent that speaks in messages.
 
 use super::{Conclusion, ExitStatus};
 use crate::event::{Failure, FailureKind};

@@ -34,9 +34,9 @@ pub struct Limits {
     pub turns: Option<u64>,
     /// The highest cost of a task in US dollars, in all its attempts together, as its agents say.
     pub cost: Option<Usd>,
-    /// How long a task's agents may run, all its attempts together. More ends it.
+    /// The time that a task's agents may run, all its attempts together. More ends it.
     pub task_time: Option<Span>,
-    /// How memory, processes and cpu have to be limited at least: on a machine that can't do that, tasks are refused.
+    /// The weakest limiting of memory, processes and cpu that will do: on a machine that can't do that, tasks are refused.
     pub minimum: Option<LimitsTier>,
 }
 
@@ -48,7 +48,7 @@ impl Limits {
     }
 }
 
-/// How memory, processes and cpu are limited.
+/// The way in which memory, processes and cpu are limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LimitsTier {

@@ -13,7 +13,7 @@ pub struct Sandbox {
     pub network: Network,
     /// With `level = "container"`: the image that an agent runs in, unless it names one itself.
     pub image: Option<String>,
-    /// How a confined agent has to be confined at least: on a machine that can't do that, tasks are refused.
+    /// The weakest confinement of a confined agent that will do: on a machine that can't do that, tasks are refused.
     pub minimum: Option<SandboxTier>,
     /// More paths that a confined agent may read and execute, such as `~/.cargo`. `~/` is the user's home.
     #[serde(default)]
@@ -34,7 +34,7 @@ pub enum SandboxLevel {
     Container,
 }
 
-/// How an agent is confined.
+/// The way in which an agent is confined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SandboxTier {

@@ -117,8 +117,8 @@ fn more_by_sandbox(own: &Sandbox, other: &Sandbox) -> Option<String> {
     Some(format!("it reaches more files (sandbox.{key} has {path} there)"))
 }
 
-/// How a department's agents are confined at the least. What isn't said is what the machine can do, which is the same for
-/// all that don't say it.
+/// The weakest confinement of a department's agents. What isn't said is what the machine can do, which is the same for all that
+/// don't say it.
 const fn tier(sandbox: &Sandbox) -> Option<SandboxTier> {
     match (sandbox.level, sandbox.minimum) {
         (Some(SandboxLevel::None), _) => None,

@@ -20,7 +20,7 @@ const DEPARTMENTS: [&str; 2] = ["engineering", "qa"];
 #[derive(Clone, Debug)]
 struct Batch {
     records: Vec<Record>,
-    /// How many of the records before come once more.
+    /// The number of the records before that come once more.
     again: usize,
     /// Messages behind its last record that say nothing of a task.
     silent: u64,

@@ -22,7 +22,7 @@ const ROOTS: [&str; 12] = [
     "/sys",
 ];
 
-/// How far `/etc` is looked into for secrets: keys lie as deep as `docker/certs.d/host/client.key`.
+/// The depth to which `/etc` is looked into for secrets: keys lie as deep as `docker/certs.d/host/client.key`.
 const DEEPEST: u32 = 8;
 
 /// The part of this machine that every program may read, as it was when it was looked at.

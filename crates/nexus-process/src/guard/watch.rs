@@ -10,7 +10,7 @@ use rustix::time::{
 
 use crate::marked::end_marked;
 
-/// How long one pass at ending the agents may take before the guard looks at its lifeline again.
+/// The longest time that one pass at ending the agents may take before the guard looks at its lifeline again.
 const PASS: Duration = Duration::from_secs(10);
 
 /// Guards the processes that were started with `name=value` in their environment, until the lifeline, which is standard

@@ -17,7 +17,7 @@ pub struct Vitals {
     pub cpu_percent: f32,
     /// Resident memory, in bytes; what processes share counts once for each.
     pub memory: u64,
-    /// How often it has been seen at work: that it has used more than a hundredth of a processor since the look before.
+    /// The number of looks that saw it at work: that it has used more than a hundredth of a processor since the look before.
     pub worked: u64,
 }
 

@@ -39,13 +39,13 @@ struct Shared {
     idle: Mutex<VecDeque<(Link, Instant)>>,
 }
 
-/// How long a warden that isn't used is kept, a megabyte each.
+/// The time for which a warden that isn't used is kept, a megabyte each.
 const IDLE: Duration = Duration::from_secs(60);
 /// Signals for a tree that wait: there are three, and they don't repeat often.
 const SIGNALS: usize = 8;
-/// How often KILL is repeated for a tree that nobody holds any more.
+/// The time between two KILLs for a tree that nobody holds any more.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
-/// How long one pass at ending what a killed warden has left may take.
+/// The longest time that one pass at ending what a killed warden has left may take.
 const PASS: Duration = Duration::from_secs(10);
 
 impl Wardens {

@@ -25,7 +25,7 @@ pub(super) struct Link {
     pub(super) pid: u32,
     /// The name of its control groups; none where there are none.
     pub(super) groups: Option<String>,
-    /// How many trees it has kept.
+    /// The number of trees that it has kept.
     pub(super) trees: u64,
     socket: UnixStream,
     /// Reaped by the runtime, also when this is dropped.

@@ -22,7 +22,7 @@ use crate::node::Node;
 
 /// Beyond the department's graces: for the signals to travel, and KILL to work.
 const MARGIN: Duration = Duration::from_secs(10);
-/// How long the task's next event is waited for before its ledger is looked at, in case the event was dropped.
+/// The wait for the task's next event before its ledger is looked at, in case the event was dropped.
 const LOOK: Duration = Duration::from_secs(1);
 /// Refused writes in a row: each means that the task has changed under our hands.
 pub(super) const TRIES: u32 = 16;

@@ -51,7 +51,7 @@ pub(crate) async fn end_all(node: &Node) -> Result<(), OrphanError> {
     Ok(())
 }
 
-/// How many of those that are known now have been written to.
+/// Ends those that are known now, and returns the number of those that have been written to.
 async fn end(node: &Node) -> Result<u64, OrphanError> {
     let mut written = 0;
     for (view, _) in node.historian.folded().orphans().await? {

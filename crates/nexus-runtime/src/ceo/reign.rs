@@ -50,7 +50,7 @@ impl Reigns {
 
 /// Wait before a broker that didn't answer is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long the broker may take to hear that this CEO leaves.
+/// The longest time that the broker may take to hear that this CEO leaves.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Takes the CEO's lease if that can be done without waiting: nobody holds it, or an earlier run of this very node, or one

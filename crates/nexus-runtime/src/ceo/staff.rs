@@ -229,7 +229,7 @@ fn forgive(node: &Node, name: &DepartmentName, charter: &Charter) {
     }
 }
 
-/// How a stopped department is started again.
+/// The way to start a stopped department again.
 pub(super) fn way_out(name: &DepartmentName) -> String {
     format!("mend what made it fail, then `nexus resume {name}`; a change of its file starts it again too")
 }

@@ -20,7 +20,7 @@ struct Estimate {
     millis: Option<u64>,
 }
 
-/// How long an estimate is good enough.
+/// The time for which an estimate is good enough.
 const AGE: Duration = Duration::from_secs(10);
 /// Estimates kept; when there are more kinds of task than that, they are asked for anew.
 const KEPT: usize = 256;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use nexus_agents::SideFile;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-/// How often it is looked at: more often than a model answers.
+/// The time between two looks at it: less than a model takes to answer.
 const PERIOD: Duration = Duration::from_millis(200);
-/// How long after the agent has said something: a budget that its model has used up is to end it before its next call.
+/// The wait after the agent has said something: a budget that its model has used up is to end it before its next call.
 const A_MOMENT: Duration = Duration::from_millis(20);
-/// How deep it is looked for, and among how many files.
+/// The depth to which it is looked for, and the number of files among which it is.
 const DEPTH: usize = 6;
 const FILES: usize = 4096;
 /// Bytes that are read at a time, and of one line: what a tool has answered may stand in it. A longer line is left out.

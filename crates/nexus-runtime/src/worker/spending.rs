@@ -22,7 +22,7 @@ pub(super) struct Spending {
     seconds: Interval,
 }
 
-/// How often time alone is told.
+/// The milliseconds between two tellings of time alone.
 const TIME: u64 = 1_000;
 
 impl Spending {

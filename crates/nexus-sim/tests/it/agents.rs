@@ -16,7 +16,7 @@ pub(crate) struct Tree {
     /// The delivery that its attempt came from.
     pub(crate) token: String,
     pub(crate) alive: bool,
-    /// How its leader ended by itself, or by a stranger's hand.
+    /// Its leader's end by itself, or by a stranger's hand.
     pub(crate) own_end: Option<ExitStatus>,
     leader_gone: bool,
     dying: bool,
@@ -41,7 +41,7 @@ pub(crate) enum TreeEvent {
     Dead,
 }
 
-/// How long the kernel takes to end a tree that was killed.
+/// The time that the kernel takes to end a tree that was killed.
 const DEATH: Millis = 40;
 
 impl Sim {

@@ -11,7 +11,7 @@ use crate::node::{Local, Then};
 use crate::wire::{Ask, Told};
 use crate::world::{Happening, Sim, Wish};
 
-/// How long somebody waits for an acknowledgement before asking again, and for a cancel.
+/// The time that somebody waits for an acknowledgement before asking again, and for a cancel.
 const PATIENCE: Millis = 8_000;
 const CANCEL: Millis = 60_000;
 const LOOK: Millis = 1_000;

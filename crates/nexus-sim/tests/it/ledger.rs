@@ -87,7 +87,7 @@ pub(crate) struct Ledger {
     messages: BTreeMap<u64, Message>,
     last: u64,
     held: BTreeMap<u64, Held>,
-    /// How long a delivery is its taker's.
+    /// The time for which a delivery is its taker's.
     ack_wait: Millis,
 }
 

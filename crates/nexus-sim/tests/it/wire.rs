@@ -53,9 +53,9 @@ pub(crate) struct Call {
     unknown: bool,
 }
 
-/// How long an answer is waited for.
+/// The longest wait for an answer.
 const TIMEOUT: Millis = 2_000;
-/// How often a message whose answer was lost is published again.
+/// The number of times that a message whose answers are lost is published, the first included.
 const TRIES: u32 = 3;
 
 impl Sim {

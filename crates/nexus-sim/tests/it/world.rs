@@ -67,7 +67,7 @@ pub(crate) enum Wish {
 pub(crate) struct Job {
     pub(crate) work: Work,
     pub(crate) acknowledged: bool,
-    /// How many of its attempts fail by themselves.
+    /// The number of its attempts that fail by themselves.
     pub(crate) failures: u32,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Sim {
     pub(crate) rules: Rules,
     pub(crate) ledger: Ledger,
     pub(crate) broker_up: bool,
-    /// How often each node's lease was written.
+    /// The number of writes of each node's lease.
     pub(crate) leases: Vec<u64>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) trees: Vec<Tree>,

@@ -92,7 +92,7 @@ impl Memory {
         self.told.as_ref().is_some_and(|told| rustix::io::read(told, &mut [0u8; 8]).is_ok())
     }
 
-    /// How often to look for what it was told of.
+    /// The time between two looks for what it was told of.
     pub(super) fn period(&self) -> Option<Duration> {
         self.expected.get().map(|looks| if looks < SOON { Duration::from_millis(5) } else { SELDOM })
     }

@@ -15,7 +15,7 @@ use super::named;
 pub(super) struct Nest {
     pub(super) fd: OwnedFd,
     pub(super) path: PathBuf,
-    /// How many there were before it.
+    /// The number of those before it.
     number: u64,
     /// `cgroup.kill` was used. Linux (6.18) compares how often the group of a child was killed with how often that of its
     /// parent was, and kills the child if they differ: so nothing can be born into this one any more.

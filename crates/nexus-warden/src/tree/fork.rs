@@ -51,7 +51,7 @@ impl Children {
     }
 }
 
-/// How a start went.
+/// The outcome of a start.
 pub(super) enum Outcome {
     /// It is over; none: the child has become the program.
     Known(Option<Fault>),

@@ -1,4 +1,4 @@
-//! How much the prepared checkouts use, and which of them go.
+//! The room that the prepared checkouts use, and those of them that go.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ const FRESH: Duration = Duration::from_secs(600);
 /// Ends the name of what is being removed.
 const GONE: &str = "gone";
 
-/// How much prepared checkouts that no workspace is made of may use, and for how long.
+/// The most that prepared checkouts that no workspace is made of may use, and the time for which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// All together.
@@ -103,7 +103,7 @@ impl Checkouts {
         }
     }
 
-    /// How much is there.
+    /// The stock that is there.
     pub(crate) fn stock(&self) -> Stock {
         let entries = self.entries();
         Stock { checkouts: entries.len() as u64, bytes: entries.iter().map(|entry| entry.bytes).sum() }

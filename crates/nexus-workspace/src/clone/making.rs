@@ -1,4 +1,4 @@
-//! How a private clone is made, and got ready for another attempt.
+//! The making of a private clone, and its getting ready for another attempt.
 
 use std::fs;
 use std::path::{Path, PathBuf};

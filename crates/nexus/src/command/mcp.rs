@@ -22,7 +22,7 @@ pub(super) async fn mcp(place: &PlaceArgs, start: bool) -> Result<Code, Exit> {
     Ok(Code::Done)
 }
 
-/// How long a company may take to start: it may have to fetch its broker first.
+/// The longest time that a company may take to start: it may have to fetch its broker first.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The running company, or one that is started in the background and outlives us.

@@ -50,7 +50,7 @@ pub(super) async fn run(place: &PlaceArgs, output: Output, args: TaskArgs) -> Re
     }
 }
 
-/// How long a run looks for a company, when the one it had found went away.
+/// The time for which a run looks for a company, when the one it had found went away.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -81,7 +81,7 @@ struct Run<'a> {
     heard: Instant,
 }
 
-/// How long the end of its task waits for a look at uncommitted changes that goes on.
+/// The longest wait of its task's end for a look at uncommitted changes that goes on.
 const LAST_LOOK: Duration = Duration::from_millis(500);
 
 async fn look(client: Client, task: TaskId) {

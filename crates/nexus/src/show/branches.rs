@@ -38,7 +38,7 @@ pub(crate) fn diff(diff: DiffStat) -> String {
     format!("{files}, +{} -{}", diff.insertions, diff.deletions)
 }
 
-/// How to get at a workspace that is kept: its path, or the command that opens its layers.
+/// The way to get at a workspace that is kept: its path, or the command that opens its layers.
 pub(crate) fn kept(report: &WorkspaceReport, task: TaskId) -> String {
     let mut why = report.reason.clone();
     if report.layered {

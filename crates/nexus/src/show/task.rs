@@ -113,7 +113,7 @@ fn rows_of_run(run: &RunReport, task: &TaskView, row: &mut impl FnMut(&str, Stri
     }
 }
 
-/// How a task ended, in a line.
+/// The end of a task, in a line.
 pub(crate) fn outcome(task: &TaskView) -> String {
     let mut parts = Vec::new();
     if let Some(result) = &task.result {

@@ -1,4 +1,4 @@
-//! How many NATS messages a task costs, against `bench/costs.toml`: on any machine the same, whatever it is worth.
+//! The number of NATS messages that a task costs, against `bench/costs.toml`: on any machine the same, whatever it is worth.
 
 use std::sync::Mutex;
 use std::time::Instant;

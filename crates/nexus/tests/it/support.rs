@@ -206,7 +206,7 @@ impl Follow {
     }
 }
 
-/// How a command ended and what it said.
+/// The end of a command and what it said.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,

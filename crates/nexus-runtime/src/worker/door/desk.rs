@@ -23,7 +23,7 @@ use crate::seldom::Seldom;
 pub(super) const CONNECTIONS: usize = 8;
 /// Longest message, in bytes: far more than a task may be, in JSON at its worst. A connection holds one at a time.
 const MESSAGE: usize = 2 << 20;
-/// How long the token may take to come.
+/// The longest time that the token may take to come.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Wait while the machine is short of open files.
 const AGAIN: Duration = Duration::from_millis(100);

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::{Place, tools};
 
-/// How the program is started, and from where.
+/// The way in which the program is started, and the place from where.
 pub(crate) struct Guise {
     prefix: Vec<&'static str>,
     /// Copies, where the originals can't be reached.

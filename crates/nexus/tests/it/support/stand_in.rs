@@ -37,12 +37,12 @@ impl StandIn {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// How many requests of the model this key has made.
+    /// The number of requests of the model that this key has made.
     pub(crate) fn requests(&self, key: &str) -> u64 {
         self.count(key, "requests")
     }
 
-    /// How many of them were answered by an error.
+    /// The number of them that were answered by an error.
     pub(crate) fn errors(&self, key: &str) -> u64 {
         self.count(key, "errors")
     }
