@@ -75,7 +75,8 @@ fn commands_run_once_and_each_task_has_what_they_made() {
 #[test]
 fn the_next_attempt_has_the_home_that_the_last_one_left_over_it() {
     let company = company(INSTALL, "[retry]\nmax_attempts = 2\nbackoff = { initial = \"1ms\" }\n");
-    let log = done(&company, "cat ~/fetched; cat ~/mine && exit 0; echo mine > ~/mine; rm ~/fetched; exit 3", "completed");
+    let log =
+        done(&company, "cat ~/fetched; cat ~/mine && exit 0; echo mine > ~/mine; rm ~/fetched; exit 3", "completed");
     // The second one finds that the first has removed what was below.
     if has_layers(&log) {
         assert!(log.contains("fetched: No such file"), "{log}");
