@@ -1,6 +1,6 @@
 """Calls of one MCP tool over HTTP, with nothing of a client library in between: the same for every server.
 
-    python -m bench.mcp_client URL TOOL ARGUMENTS COUNT"""
+    python -m bench.mcp_client URL TOOL ARGUMENTS COUNT [TOKEN]"""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ VERSION = "2025-06-18"
 class Connection:
     """One session of a server that speaks streamable HTTP."""
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, token: str | None):
         parts = urlsplit(url)
         self.path = parts.path or "/"
         self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
@@ -26,6 +26,8 @@ class Connection:
             "Accept": "application/json, text/event-stream",
             "MCP-Protocol-Version": VERSION,
         }
+        if token:
+            self.headers["Authorization"] = f"Bearer {token}"
         self.number = 0
         client = {"name": "bench", "version": "1"}
         self.ask("initialize", {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": client})
@@ -56,7 +58,8 @@ class Connection:
 
 def main():
     url, tool, arguments, count = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), int(sys.argv[4])
-    connection, took = Connection(url), []
+    token = sys.argv[5] if len(sys.argv) > 5 else None
+    connection, took = Connection(url, token), []
     begun = time.perf_counter()
     for _ in range(count):
         before = time.perf_counter()

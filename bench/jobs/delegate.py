@@ -71,8 +71,8 @@ def tool_calls(site, running) -> Case:
     count = site.sized(200, 1000)
     arguments = {"task_description": "/bin/true", "department": "bench", "project_path": str(running.project)}
 
-    def call(url, tool, count=count):
-        return site.python("mcp_client", url, tool, json.dumps(arguments), count)
+    def call(url, tool, *token):
+        return site.python("mcp_client", url, tool, json.dumps(arguments), count, *token)
 
     @contextlib.contextmanager
     def floor():
@@ -90,7 +90,8 @@ def tool_calls(site, running) -> Case:
 
     @contextlib.contextmanager
     def nexus():
-        yield lambda: call(running.address["mcp"], "cde_delegateTask")
+        token = (running.data_dir / "token").read_text().strip()
+        yield lambda: call(running.address["mcp"], "cde_delegateTask", token)
 
     sync = "nothing is stored"
     return Case(

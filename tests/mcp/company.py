@@ -13,6 +13,8 @@ from pathlib import Path
 
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 
 BINARY = os.environ["NEXUS_BIN"]
 # Generous: these machines are shared, and a limit is only there to end a test that would never end.
@@ -100,7 +102,7 @@ class Company:
     def server(self, transport: str, cwd: Path | None = None):
         """What the MCP client connects to."""
         if transport == "http":
-            return self.mcp
+            return streamable_http_client(self.mcp, http_client=create_mcp_http_client(headers=self.shown()))
         arguments = ["mcp", "--data-dir", str(self.data)]
         return StdioServerParameters(command=BINARY, args=arguments, cwd=cwd, env=dict(os.environ))
 
@@ -108,6 +110,10 @@ class Company:
     async def client(self, transport: str = "http", era: str = "stateless", cwd: Path | None = None):
         async with Client(self.server(transport, cwd), mode=ERAS[era], read_timeout_seconds=PATIENCE) as client:
             yield Asked(client)
+
+    def shown(self) -> dict:
+        """The headers that show the company's token."""
+        return {"Authorization": f"Bearer {(self.data / 'token').read_text().strip()}"}
 
     def broker(self) -> dict:
         """How another program reaches the company's private NATS server."""

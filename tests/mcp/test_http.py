@@ -19,6 +19,7 @@ def ask(company, method, path, body=None, **headers):
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
     try:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
+        names = {name: value for name, value in {**company.shown(), **names}.items() if value}
         connection.request(method, path, body, names)
         response = connection.getresponse()
         return response.status, response.read().decode()
@@ -56,6 +57,12 @@ def test_this_machines_names_may(company, name):
     authority = f"{name}:{urlsplit(company.web).port}"
     status, text = post(company, json.dumps(INITIALIZE), Host=authority, Origin=f"http://{authority}")
     assert status == 200 and '"nexus"' in text
+
+
+@pytest.mark.parametrize("shown", ["", "Bearer", f"Bearer {'0' * 64}", "Basic bWU6"])
+def test_without_the_token_no_tool_is_called(company, shown):
+    status, text = post(company, json.dumps(INITIALIZE), Authorization=shown)
+    assert status == 401 and "nexus token show" in json.loads(text)["message"]
 
 
 def test_no_session_is_kept(company):

@@ -3,28 +3,20 @@
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::path::Path;
 
 use axum::extract::Request;
 use axum::response::IntoResponse;
-use axum::serve::{Listener, ListenerExt};
 use nexus_bus::Client;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use crate::routes::router;
-
-/// Connections at a time; further ones wait to be accepted. HTTP/1 has one request in flight on each, so this bounds
-/// requests too: with bodies of 1.25 MiB to 320 MiB at the very worst, and to a quarter of the usual 1,024 descriptors.
-const MAX_CONNECTIONS: usize = 256;
-/// The longest time that open requests may take once the company stops; streams end at once.
-const STOP_GRACE: Duration = Duration::from_secs(2);
+use crate::serve::House;
+use crate::token::Token;
 
 /// The web server, before it has a socket.
 #[derive(Clone, Copy, Debug)]
@@ -52,10 +44,12 @@ pub enum BindError {
 pub struct Bound {
     listener: TcpListener,
     addr: SocketAddr,
+    #[cfg(unix)]
+    socket: Option<UnixListener>,
 }
 
 impl Web {
-    /// Binds the socket; port 0 picks a free one.
+    /// Binds the port; port 0 picks a free one.
     pub async fn bind(listen: SocketAddr) -> Result<Bound, BindError> {
         if !listen.ip().is_loopback() {
             return Err(BindError::NotLoopback(listen));
@@ -66,7 +60,12 @@ impl Web {
         };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
-        Ok(Bound { listener, addr })
+        Ok(Bound {
+            listener,
+            addr,
+            #[cfg(unix)]
+            socket: None,
+        })
     }
 }
 
@@ -77,96 +76,48 @@ impl Bound {
         self.addr
     }
 
+    /// Listens on a socket in the file system too, which only this user can open. What lies there of a former run is replaced.
+    ///
+    /// # Errors
+    /// When there can be none, such as at a path that is too long for one.
+    #[cfg(unix)]
+    pub fn and_at(&mut self, path: &Path) -> std::io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        self.socket = Some(socket);
+        Ok(())
+    }
+
+    /// Other systems have the port alone.
+    #[cfg(not(unix))]
+    #[expect(clippy::unused_self, clippy::missing_errors_doc, reason = "the same as where there is one")]
+    pub fn and_at(&mut self, _: &Path) -> std::io::Result<()> {
+        Ok(())
+    }
+
     /// Serves until `shutdown` is cancelled and open requests have ended, or 2 seconds have passed.
-    pub async fn serve<S>(self, client: Client, mcp: S, shutdown: CancellationToken)
+    pub async fn serve<S>(self, client: Client, mcp: S, token: Token, shutdown: CancellationToken)
     where
         S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
         S::Response: IntoResponse,
         S::Future: Send + 'static,
     {
-        let limited = Limited { listener: self.listener, places: Arc::new(Semaphore::new(MAX_CONNECTIONS)) };
-        // Without it, the answers of a stream wait 40 ms for the acknowledgement of the last.
-        let listener = limited.tap_io(|io| {
-            if let Err(error) = io.stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY could not be set");
-            }
-        });
-        let router = router(client, mcp, self.addr);
-        let stop = shutdown.clone();
-        let serving = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
-        let too_long = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(STOP_GRACE).await;
-        };
-        tokio::select! {
-            // It never fails: it goes on after errors of single connections.
-            _ = serving => (),
-            () = too_long => tracing::warn!("HTTP requests were still open after {STOP_GRACE:?}; they were dropped"),
+        let house = House::new(router(client, mcp, token, self.addr), shutdown);
+        let by_port = house.clone().by_port(self.listener);
+        #[cfg(unix)]
+        match self.socket {
+            Some(socket) => drop(tokio::join!(by_port, house.clone().by_socket(socket))),
+            None => by_port.await,
         }
-    }
-}
-
-/// A listener that holds a place for every open connection.
-struct Limited {
-    listener: TcpListener,
-    places: Arc<Semaphore>,
-}
-
-/// A connection and its place.
-struct Placed {
-    stream: TcpStream,
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-impl Listener for Limited {
-    type Io = Placed;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Placed, SocketAddr) {
-        // The semaphore is never closed, so there always is a place in the end.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let (stream, addr) = Listener::accept(&mut self.listener).await;
-        (Placed { stream, _place: place }, addr)
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-impl AsyncRead for Placed {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Placed {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, data)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, data)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        #[cfg(not(unix))]
+        by_port.await;
+        house.close().await;
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYPE_OPTIONS};
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -16,8 +17,9 @@ use serde_json::json;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 use tower_service::Service;
 
-use crate::guard::only_this_machine;
+use crate::guard::{only_its_owner, only_this_machine};
 use crate::page;
+use crate::token::Token;
 
 /// Longest wait for an answer that is not a stream.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -31,7 +33,7 @@ const GUARDS: [(HeaderName, &str); 3] = [
     (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
 ];
 
-pub(crate) fn router<S>(client: Client, mcp: S, addr: SocketAddr) -> Router
+pub(crate) fn router<S>(client: Client, mcp: S, token: Token, addr: SocketAddr) -> Router
 where
     S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Response: IntoResponse,
@@ -47,7 +49,8 @@ where
         .with_state(client);
     // What is mounted here answers with streams that last, and bounds its bodies itself.
     let streams = Router::new().route_service("/mcp", mcp).layer(RequestBodyTimeoutLayer::new(BODY_PAUSE));
-    answers.merge(streams).layer(from_fn(only_this_machine))
+    let owned = from_fn_with_state(Arc::new(token), only_its_owner);
+    answers.merge(streams).layer(owned).layer(from_fn(only_this_machine))
 }
 
 /// Ready means that a CEO answers, not only that this process lives.

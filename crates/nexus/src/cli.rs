@@ -83,10 +83,13 @@ pub(crate) enum Command {
         new_ledger: bool,
     },
     /// Serve MCP on standard input and output, for the running company.
+    #[command(args_conflicts_with_subcommands = true)]
     Mcp {
         /// Start a company in the background first, if none is running.
         #[arg(long)]
         start: bool,
+        #[command(subcommand)]
+        command: Option<McpCommand>,
     },
     /// Give a task to the company; prints its id and doesn't wait.
     Delegate(TaskArgs),
@@ -214,6 +217,9 @@ pub(crate) enum Command {
     /// The private NATS server: install it, or look at it.
     #[command(subcommand)]
     Broker(BrokerCommand),
+    /// The token that the company's HTTP asks for.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// The history, which is a copy of the ledger in SQL.
     #[command(subcommand)]
     History(HistoryCommand),
@@ -325,6 +331,34 @@ pub(crate) enum BrokerCommand {
     Install,
     /// Show which nats-server is used, and whether it runs.
     Status,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum McpCommand {
+    /// Print what a client needs to find this company, to be pasted into its settings.
+    Config {
+        client: Client,
+        /// By HTTP, with the company's token; else the client starts `nexus mcp --start`.
+        #[arg(long)]
+        http: bool,
+    },
+}
+
+/// The clients of MCP whose settings are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Client {
+    Claude,
+    Codex,
+    Gemini,
+    Vscode,
+    Cursor,
+    Opencode,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Print it. It opens all that the company can do: keep it as a password.
+    Show,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

@@ -1,6 +1,6 @@
 //! One module a command, or a family of them.
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, TokenCommand};
 use crate::exit::{Code, Exit};
 use crate::logging;
 
@@ -15,6 +15,7 @@ mod messages;
 mod overview;
 mod run;
 mod tasks;
+mod token;
 mod tree;
 mod up;
 mod workspace;
@@ -32,7 +33,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
     logging::begin(log, level, mcp);
     match command {
         Command::Up { listen, new_ledger } => up::up(&place, listen, new_ledger).await,
-        Command::Mcp { start } => mcp::mcp(&place, start).await,
+        Command::Mcp { start, command } => mcp::mcp(&place, start, command).await,
         Command::Delegate(args) => tasks::delegate(&place, output, args).await,
         Command::Run(args) => run::run(&place, output, args).await,
         Command::Status { task, tree: false } => tasks::status(&place, output, &task).await,
@@ -60,6 +61,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Workers => overview::workers(&place, output).await,
         Command::Events { follow, task, limit } => events::events(&place, output, follow, task, limit).await,
         Command::Config(what) => config::config(&place, output, what),
+        Command::Token(TokenCommand::Show) => token::show(&place, output),
         Command::Broker(what) => broker::broker(&place, output, what).await,
         Command::History(crate::cli::HistoryCommand::Rebuild) => overview::rebuild(&place, output).await,
         Command::Health => overview::health(&place, output).await,

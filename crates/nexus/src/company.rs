@@ -9,7 +9,7 @@ use nexus_bus::{Access, Bus, Client, Credentials, StreamOptions, Tls};
 use nexus_config::{Loaded, Override, Settings, Source, SyncPolicy};
 use nexus_core::company::Company as Charter;
 use nexus_runtime::{LedgerError, Runtime, RuntimeOptions, StartError};
-use nexus_web::Web;
+use nexus_web::{Bound, Token, Web};
 use nexus_workspace::Bounds;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,10 @@ use crate::exit::{Code, Exit};
 use crate::place::{self, Address};
 use crate::progress::BrokerProgress;
 use crate::reception::Reception;
+use crate::token;
+
+/// The socket in the data directory that asks for no token: only the company's user can open it.
+const SOCKET: &str = "nexus.sock";
 
 /// A company that runs in this process.
 pub(crate) struct Company {
@@ -81,12 +85,8 @@ impl Company {
         let node =
             place::node_id(&data_dir).map_err(|error| Exit::failure(format!("{}: {error}", data_dir.display())))?;
         // Before anything is started: a taken port is said at once.
-        let bound = match extras.web {
-            true => Some(
-                Web::bind(loaded.settings.web.listen)
-                    .await
-                    .map_err(|error| Exit::failure(format!("cannot {error}")))?,
-            ),
+        let door = match extras.web {
+            true => Some(open(loaded.settings.web.listen, &data_dir).await?),
             false => None,
         };
         let (broker, access) = broker(&loaded.settings, &lock).await?;
@@ -124,10 +124,10 @@ impl Company {
             .map_err(|error| not_started(&error, broker.as_ref(), &data_dir))?;
         let client = Client::new(bus);
         let shutdown = CancellationToken::new();
-        let web = bound.as_ref().map(nexus_web::Bound::addr);
-        let serving = bound.map(|bound| {
+        let web = door.as_ref().map(|(bound, _)| bound.addr());
+        let serving = door.map(|(bound, token)| {
             let mcp = nexus_mcp::http_service(client.clone(), bound.addr(), shutdown.clone());
-            tokio::spawn(bound.serve(client.clone(), mcp, shutdown.clone()))
+            tokio::spawn(bound.serve(client.clone(), mcp, token, shutdown.clone()))
         });
         let reloads = extras.web.then(|| nexus_config::watch(source, &loaded));
         Address::new(&access, web)
@@ -204,10 +204,21 @@ impl Company {
             let _ = serving.await;
         }
         Address::remove(&self.data_dir);
+        let _ = std::fs::remove_file(self.data_dir.join(SOCKET));
         if let Some(broker) = self.broker.take() {
             broker.stop().await;
         }
     }
+}
+
+/// The port and the socket of a company, and the token for the port.
+async fn open(listen: SocketAddr, data_dir: &Path) -> Result<(Bound, Token), Exit> {
+    let mut bound = Web::bind(listen).await.map_err(|error| Exit::failure(format!("cannot {error}")))?;
+    let socket = data_dir.join(SOCKET);
+    if let Err(error) = bound.and_at(&socket) {
+        tracing::warn!("there is no socket at {}: {error}; the port is there, with the token", socket.display());
+    }
+    Ok((bound, token::of(data_dir)?))
 }
 
 /// Applies changes of the configuration as they come.

@@ -36,8 +36,8 @@ impl From<Code> for ExitCode {
 #[derive(Debug)]
 pub(crate) struct Exit {
     pub(crate) code: Code,
-    message: String,
-    help: Option<String>,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
     report: Option<miette::Report>,
     locked: bool,
 }

@@ -9,6 +9,7 @@ mod place;
 mod progress;
 mod reception;
 mod show;
+mod token;
 
 use clap::Parser;
 

@@ -9,11 +9,16 @@ use nexus_bus::Client;
 use nexus_process::daemon::detach;
 use tokio::time::{Instant, sleep};
 
-use crate::cli::PlaceArgs;
+use crate::cli::{McpCommand, PlaceArgs};
 use crate::exit::{Code, Exit};
 use crate::place;
 
-pub(super) async fn mcp(place: &PlaceArgs, start: bool) -> Result<Code, Exit> {
+mod config;
+
+pub(super) async fn mcp(place: &PlaceArgs, start: bool, command: Option<McpCommand>) -> Result<Code, Exit> {
+    if let Some(McpCommand::Config { client, http }) = command {
+        return config::config(place, client, http);
+    }
     let client = match start {
         true => started(place).await?,
         false => place::connect(place).await?,

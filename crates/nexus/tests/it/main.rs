@@ -55,6 +55,7 @@ mod run;
 mod slow_workspace;
 mod staff;
 mod support;
+mod token;
 mod turns;
 mod uncommitted;
 mod upgrade;

@@ -1,0 +1,97 @@
+//! A company's token: the file `token` in its data directory, for its owner only.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use nexus_web::Token;
+
+use crate::exit::Exit;
+
+const FILE: &str = "token";
+
+/// The token of the company on this data directory, which is made if there is none yet.
+pub(crate) fn of(data_dir: &Path) -> Result<Token, Exit> {
+    let path = data_dir.join(FILE);
+    let failed = |error: io::Error| Exit::failure(format!("{}: {error}", path.display()));
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            keep_to_the_owner(&path).map_err(failed)?;
+            let damaged = |error| Exit::failure(format!("{}: {error}", path.display())).with_help(ANEW);
+            text.parse().map_err(damaged)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make(data_dir, &path).map_err(failed)?;
+            // What lies there now, be it another process's.
+            let text = fs::read_to_string(&path).map_err(failed)?;
+            text.parse().map_err(|error| Exit::failure(format!("{}: {error}", path.display())).with_help(ANEW))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+const ANEW: &str = "delete that file, and the next `nexus up` makes a new token, which clients need then";
+
+/// Makes the file as a whole, if nobody has made it meanwhile.
+fn make(data_dir: &Path, path: &Path) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(data_dir)?;
+    writeln!(file, "{}", Token::generate()?.expose())?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn keep_to_the_owner(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    const OTHERS: u32 = 0o077;
+
+    if fs::metadata(path)?.permissions().mode() & OTHERS != 0 {
+        tracing::warn!("{} could be read by others; {ANEW}", path.display());
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the same as where files have modes")]
+fn keep_to_the_owner(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_made_once_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = of(dir.path()).unwrap();
+        assert_eq!(of(dir.path()).unwrap().expose(), first.expose());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_can_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let mode = || fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode() & 0o777;
+        of(dir.path()).unwrap();
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(dir.path().join(FILE), fs::Permissions::from_mode(0o644)).unwrap();
+        of(dir.path()).unwrap();
+        assert_eq!(mode(), 0o600);
+    }
+
+    #[test]
+    fn a_damaged_one_is_named_with_the_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), "half a tok").unwrap();
+        let error = of(dir.path()).unwrap_err();
+        assert!(error.message.contains("token: it is no token"), "{}", error.message);
+        assert!(error.help.unwrap().contains("delete that file"));
+    }
+}
