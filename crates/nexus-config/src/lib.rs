@@ -18,6 +18,7 @@ mod secret;
 mod settings;
 mod show;
 mod source;
+mod trust;
 mod watch;
 
 pub use errors::{ConfigError, ConfigErrors, ConfigReport};
@@ -26,5 +27,6 @@ pub use schema::schemas;
 pub use secret::{Address, Secret};
 pub use settings::{Apply, ApplyMethod, Broker, Bus, History, Nats, Settings, SyncPolicy, Tls, Web, Workspaces};
 pub use show::show;
-pub use source::{Override, Source};
+pub use source::{Here, Override, Source, Untrusted};
+pub use trust::{Standing, Trust};
 pub use watch::watch;

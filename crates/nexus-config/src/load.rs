@@ -20,7 +20,7 @@ use crate::explain::unknown;
 use crate::layer::{Layer, Layers, Spot};
 use crate::roles::{self, Roles};
 use crate::settings::{CompanyFile, Settings};
-use crate::source::{Found, Source, read_dir};
+use crate::source::{Found, Located, Source, Untrusted, read_dir};
 
 /// A configuration that holds.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// The directory it came from; `None` means built-in.
     pub dir: Option<PathBuf>,
+    /// The configuration that would hold if it were trusted.
+    pub untrusted: Option<Untrusted>,
     /// The files it came from.
     pub files: Vec<PathBuf>,
     /// Dotted key -> where it was set; for [`crate::show`].
@@ -44,7 +46,8 @@ impl PartialEq for Loaded {
 
 /// Reads, merges and checks everything; on failure says everything that is wrong.
 pub fn load(source: &Source) -> Result<Loaded, ConfigErrors> {
-    load_dir(source, source.locate())
+    let Located { dir, untrusted } = source.locate();
+    Ok(Loaded { untrusted, ..load_dir(source, dir)? })
 }
 
 pub(crate) fn load_dir(source: &Source, dir: Option<PathBuf>) -> Result<Loaded, ConfigErrors> {
@@ -87,7 +90,7 @@ pub(crate) fn load_dir(source: &Source, dir: Option<PathBuf>) -> Result<Loaded, 
     let files = found.into_iter().filter_map(|file| file.path).chain(role_files).collect();
     let mut origins = origins(&layers);
     origins.extend(role_origins);
-    Ok(Loaded { company, settings, dir, files, origins })
+    Ok(Loaded { company, settings, dir, untrusted: None, files, origins })
 }
 
 fn base_of(file: &Found) -> Vec<String> {

@@ -7,19 +7,61 @@ use nexus_core::id::DepartmentName;
 
 use crate::builtin;
 use crate::errors::ConfigError;
+use crate::trust::{Standing, Trust};
 
 /// Where to look. [`Source::of_process`] is the usual one; the default looks nowhere and finds the built-in company.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
     /// `--config`: the directory that holds `nexus.toml` and `departments/`.
     pub dir: Option<PathBuf>,
-    /// The current directory: used when it has `departments/`.
+    /// The current directory: used when it has `departments/` and `here` says so.
     pub cwd: Option<PathBuf>,
+    pub here: Here,
     /// The platform's configuration directory: used when it has `departments/` or `nexus.toml`.
     pub platform: Option<PathBuf>,
     pub env: Vec<(String, String)>,
     /// From the caller's flags; stronger than all else.
     pub overrides: Vec<Override>,
+}
+
+/// Whether a configuration counts that only lies where somebody stands: it may be a stranger's.
+#[derive(Clone, Debug, Default)]
+pub enum Here {
+    #[default]
+    Ignored,
+    /// If it was trusted as it is now.
+    Trusted(Trust),
+    /// It is looked at, and nothing that it names is run.
+    LookedAt,
+}
+
+/// The directory that holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Located {
+    /// None: built in.
+    pub(crate) dir: Option<PathBuf>,
+    /// The current directory would, but isn't trusted.
+    pub(crate) untrusted: Option<Untrusted>,
+}
+
+/// A configuration that isn't in force, as nobody has trusted it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untrusted {
+    pub dir: PathBuf,
+    /// It was trusted once, and says something else now.
+    pub changed: bool,
+}
+
+impl std::fmt::Display for Untrusted {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let dir = self.dir.display();
+        let why = if self.changed { "it has changed since it was trusted" } else { "nobody has trusted it" };
+        write!(
+            formatter,
+            "the configuration in {dir} (departments/) is not in force: {why}. It names programs to run; look at it, then \
+             `nexus trust {dir}`, or name it with --config {dir}"
+        )
+    }
 }
 
 /// A flag that sets a key.
@@ -35,26 +77,48 @@ pub struct Override {
 impl Source {
     /// The process's own environment and directories.
     #[must_use]
-    pub fn of_process(dir: Option<PathBuf>, overrides: Vec<Override>) -> Self {
+    pub fn of_process(dir: Option<PathBuf>, here: Here, overrides: Vec<Override>) -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
         Self {
             dir,
             cwd: std::env::current_dir().ok(),
+            here,
             platform: etcetera::choose_base_strategy().ok().map(|strategy| strategy.config_dir().join("nexus")),
             env: std::env::vars_os().filter_map(text).collect(),
             overrides,
         }
     }
 
-    /// The directory that holds; `None` means built-in.
-    pub(crate) fn locate(&self) -> Option<PathBuf> {
+    pub(crate) fn locate(&self) -> Located {
         let has_departments = |dir: &&PathBuf| dir.join("departments").is_dir();
         let is_config = |dir: &&PathBuf| has_departments(dir) || dir.join("nexus.toml").is_file();
-        let cwd = || self.cwd.as_ref().filter(has_departments);
-        let platform = || self.platform.as_ref().filter(is_config);
-        self.dir.as_ref().or_else(cwd).or_else(platform).cloned()
+        if let Some(dir) = &self.dir {
+            return Located { dir: Some(dir.clone()), untrusted: None };
+        }
+        let here = self.cwd.as_ref().filter(has_departments);
+        let standing = |dir: &PathBuf| match &self.here {
+            Here::Ignored => None,
+            Here::Trusted(trust) => Some(trust.of(dir)),
+            Here::LookedAt => Some(Standing::Trusted),
+        };
+        let mut untrusted = None;
+        if let Some((dir, standing)) = here.and_then(|dir| Some((dir, standing(dir)?))) {
+            if standing == Standing::Trusted {
+                return Located { dir: Some(dir.clone()), untrusted: None };
+            }
+            untrusted = Some(Untrusted { dir: dir.clone(), changed: standing == Standing::Changed });
+        }
+        Located { dir: self.platform.as_ref().filter(is_config).cloned(), untrusted }
+    }
+
+    /// The trust that the configuration in `dir` needs to stay in force; none: it was named, or is its user's own.
+    pub(crate) fn needs_trust(&self, dir: &Path) -> Option<&Trust> {
+        match &self.here {
+            Here::Trusted(trust) if self.dir.is_none() && self.cwd.as_deref() == Some(dir) => Some(trust),
+            _ => None,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::errors::{ConfigError, ConfigErrors};
 use crate::load::{Loaded, load_dir};
 use crate::source::Source;
+use crate::trust::Standing;
 
 #[cfg(test)]
 mod tests;
@@ -44,7 +45,7 @@ async fn follow(source: Source, current: Loaded, tell: mpsc::Sender<Result<Loade
     // One suffices: any number of events is one reason to look.
     let (wake, mut woken) = mpsc::channel(1);
     let mut watcher = notified.then(|| watcher(wake)).flatten();
-    let mut places = places(&current);
+    let mut places = places(&source, &current);
     let has_departments = current.files.iter().any(|file| file.starts_with(dir.join("departments")));
     let mut last = Ok(current);
     loop {
@@ -53,7 +54,7 @@ async fn follow(source: Source, current: Loaded, tell: mpsc::Sender<Result<Loade
         let Ok(now) = tokio::task::spawn_blocking(move || look(&from, at, has_departments)).await else { return };
         // What is wrong may be that a file is missing, in a place that isn't watched.
         let armed = armed && now.is_ok();
-        let before = now.as_ref().ok().map(|now| std::mem::replace(&mut places, self::places(now)));
+        let before = now.as_ref().ok().map(|now| std::mem::replace(&mut places, self::places(&source, now)));
         let has_moved = before.is_some_and(|before| before != places);
         if now != last {
             last = now.clone();
@@ -94,9 +95,10 @@ fn watcher(wake: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
     watcher.inspect_err(|error| tracing::warn!(%error, "configuration is polled: it can't be watched")).ok()
 }
 
-/// Where the files are that the configuration names.
-fn places(loaded: &Loaded) -> BTreeSet<PathBuf> {
-    loaded.files.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect()
+/// Where the files are that the configuration names, and the notes of what is trusted.
+fn places(source: &Source, loaded: &Loaded) -> BTreeSet<PathBuf> {
+    let notes = loaded.dir.as_deref().and_then(|dir| source.needs_trust(dir)).map(|trust| trust.notes().to_owned());
+    loaded.files.iter().filter_map(|file| file.parent().map(Path::to_owned)).chain(notes).collect()
 }
 
 /// Watches all directories (again: each may be another by now) and says whether that is enough to hear of any edit.
@@ -120,6 +122,13 @@ fn look(source: &Source, dir: PathBuf, has_departments: bool) -> Result<Loaded, 
     if has_departments && !dir.join("departments").is_dir() {
         let error = ConfigError::about(Path::new("departments"), "the directory is gone");
         return Err(ConfigErrors::new(vec![error]));
+    }
+    if let Some(trust) = source.needs_trust(&dir)
+        && trust.of(&dir) != Standing::Trusted
+    {
+        let error = ConfigError::about(&dir, "it has changed since it was trusted");
+        let help = format!("look at it, then `nexus trust {}`; or start with --config, which trusts it", dir.display());
+        return Err(ConfigErrors::new(vec![error.with_help(Some(help))]));
     }
     load_dir(source, Some(dir))
 }

@@ -46,7 +46,7 @@ pub(crate) struct PlaceArgs {
     #[arg(long, global = true, value_name = "FILE", requires = "nats", help_heading = "Company")]
     pub(crate) creds: Option<PathBuf>,
 
-    /// Directory of nexus.toml and departments/. [default: here, if there is departments/; else the platform's
+    /// Directory of nexus.toml and departments/. [default: here, if there is departments/ that was trusted; else the platform's
     /// configuration directory; else the built-in departments]
     #[arg(long, global = true, value_name = "DIR", env = "NEXUS_CONFIG", help_heading = "Company")]
     pub(crate) config: Option<PathBuf>,
@@ -214,6 +214,14 @@ pub(crate) enum Command {
     /// Check, show or describe the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Let `departments/` in a directory count where you stand there, as it is now. Its agents are programs that run as you.
+    Trust {
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// Take it back.
+        #[arg(long)]
+        remove: bool,
+    },
     /// The private NATS server: install it, or look at it.
     #[command(subcommand)]
     Broker(BrokerCommand),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nexus_broker::{Broker, BrokerOptions, DataDir, DataDirLock, LockError, Tools};
 use nexus_bus::{Access, Bus, Client, Credentials, StreamOptions, Tls};
-use nexus_config::{Loaded, Override, Settings, Source, SyncPolicy};
+use nexus_config::{Here, Loaded, Override, Settings, Source, SyncPolicy};
 use nexus_core::company::Company as Charter;
 use nexus_runtime::{LedgerError, Runtime, RuntimeOptions, StartError};
 use nexus_web::{Bound, Token, Web};
@@ -58,7 +58,9 @@ pub(crate) fn source(place: &PlaceArgs, listen: Option<SocketAddr>) -> Source {
     let listen = listen.map(|addr| set("web.listen", "--listen", addr.to_string()));
     let nats = place.nats.clone().map(|url| set("nats.url", "--nats", url));
     let creds = place.creds.as_ref().map(|file| set("nats.creds", "--creds", file.display().to_string()));
-    Source::of_process(place.config.clone(), listen.into_iter().chain(nats).chain(creds).collect())
+    let overrides = listen.into_iter().chain(nats).chain(creds).collect();
+    let here = place::trust().map_or(Here::Ignored, Here::Trusted);
+    Source::of_process(place.config.clone(), here, overrides)
 }
 
 impl Company {
@@ -66,6 +68,9 @@ impl Company {
     pub(crate) async fn start(place: &PlaceArgs, extras: Extras) -> Result<Self, Exit> {
         let source = source(place, extras.listen);
         let loaded = nexus_config::load(&source).map_err(Exit::config)?;
+        if let Some(untrusted) = &loaded.untrusted {
+            tracing::warn!(target: "nexus_config", "{untrusted}");
+        }
         let data_dir = place::data_dir(place)?;
         // Refused before anything is made there, but where a company has been: what its attempts have left can go then.
         if !data_dir.join("private").is_dir() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
 use nexus_broker::{DataDir, LockError};
 use nexus_bus::{Access, Bus, BusError, Client, Credentials, Tls};
+use nexus_config::Trust;
 use nexus_core::id::NodeId;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,11 @@ pub(crate) fn has_room(data_dir: &Path) -> Result<(), Exit> {
 /// Where tools are installed: one place for all companies of a user.
 pub(crate) fn tools_dir() -> Result<PathBuf, Exit> {
     Ok(platform_dir()?.join("tools"))
+}
+
+/// What this user has trusted: one place for all companies. None: there is no home to keep it in.
+pub(crate) fn trust() -> Option<Trust> {
+    platform_dir().ok().map(|dir| Trust::in_dir(dir.join("trusted")))
 }
 
 fn platform_dir() -> Result<PathBuf, Exit> {

@@ -155,7 +155,8 @@ fn paths_in_a_file_are_relative_to_it() {
 #[test]
 fn the_first_directory_that_has_something_is_used() {
     let (cwd, platform) = (Dir::new(&[("nexus.toml", "")]), Dir::new(&[("nexus.toml", "name = \"home\"\n")]));
-    let source = Source { cwd: Some(cwd.path()), platform: Some(platform.path()), ..Source::default() };
+    let here = nexus_config::Here::LookedAt;
+    let source = Source { cwd: Some(cwd.path()), here, platform: Some(platform.path()), ..Source::default() };
     let loaded = load(&source).unwrap();
     assert_eq!((loaded.dir, loaded.company.departments.len()), (Some(platform.path()), 3));
     cwd.write("departments/qa.toml", "");
@@ -163,6 +164,30 @@ fn the_first_directory_that_has_something_is_used() {
     assert_eq!((&loaded.dir, loaded.company.departments.len()), (&Some(cwd.path()), 1));
     assert_eq!(loaded.files, [cwd.path().join("nexus.toml"), cwd.path().join("departments/qa.toml")]);
     assert_eq!(load(&Source::default()).unwrap().dir, None);
+}
+
+#[test]
+fn a_directory_where_one_stands_counts_when_it_is_trusted_as_it_is() {
+    let (cwd, platform) = (Dir::new(&[("departments/qa.toml", "")]), Dir::new(&[("nexus.toml", "name = \"home\"\n")]));
+    let notes = tempfile::tempdir().unwrap();
+    let trust = nexus_config::Trust::in_dir(notes.path().join("trusted"));
+    let here = nexus_config::Here::Trusted(trust.clone());
+    let source = Source { cwd: Some(cwd.path()), here, platform: Some(platform.path()), ..Source::default() };
+    let loaded = load(&source).unwrap();
+    let untrusted = loaded.untrusted.unwrap();
+    assert_eq!((loaded.dir, untrusted.changed), (Some(platform.path()), false));
+    assert!(untrusted.to_string().contains(&format!("nexus trust {}", cwd.path().display())), "{untrusted}");
+    trust.give(&cwd.path()).unwrap();
+    let loaded = load(&source).unwrap();
+    assert_eq!((loaded.dir, loaded.untrusted), (Some(cwd.path()), None));
+    cwd.write("departments/evil.toml", "agents = [\"shell\"]\n");
+    let loaded = load(&source).unwrap();
+    assert_eq!((loaded.dir, loaded.untrusted.unwrap().changed), (Some(platform.path()), true));
+    // What is named is trusted; where nobody is to be asked, it doesn't count.
+    let named = Source { dir: Some(cwd.path()), ..source.clone() };
+    assert_eq!(load(&named).unwrap().dir, Some(cwd.path()));
+    let ignoring = Source { here: nexus_config::Here::Ignored, ..source };
+    assert_eq!(load(&ignoring).unwrap().untrusted, None);
 }
 
 #[test]

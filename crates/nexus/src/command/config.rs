@@ -1,9 +1,13 @@
 //! `nexus config`: check, show, schema.
 
+use std::path::{Path, PathBuf};
+
+use nexus_config::{Here, Loaded, Source, Standing};
+
 use crate::cli::{ConfigCommand, Output, PlaceArgs};
 use crate::company::source;
 use crate::exit::{Code, Exit};
-use crate::show;
+use crate::{place, show};
 
 pub(super) fn config(place: &PlaceArgs, output: Output, what: ConfigCommand) -> Result<Code, Exit> {
     if let ConfigCommand::Schema = what {
@@ -12,7 +16,9 @@ pub(super) fn config(place: &PlaceArgs, output: Output, what: ConfigCommand) -> 
         show::json(&schemas, if output == Output::Human { Output::Json } else { output });
         return Ok(Code::Done);
     }
-    let loaded = nexus_config::load(&source(place, None)).map_err(Exit::config)?;
+    let here = Here::LookedAt;
+    let loaded = nexus_config::load(&Source { here, ..source(place, None) }).map_err(Exit::config)?;
+    tell_of_trust(&loaded);
     let departments: Vec<_> = loaded.company.departments.keys().map(ToString::to_string).collect();
     let from = loaded.dir.as_ref().map_or_else(|| "built in".to_owned(), |dir| dir.display().to_string());
     match what {
@@ -22,6 +28,48 @@ pub(super) fn config(place: &PlaceArgs, output: Output, what: ConfigCommand) -> 
             show::json(&serde_json::json!({ "ok": true, "departments": departments, "files": files }), output);
         }
         _ => show::line(&format!("ok  {from}: departments {}", departments.join(", "))),
+    }
+    Ok(Code::Done)
+}
+
+/// Says if what was looked at is not in force for a company.
+fn tell_of_trust(loaded: &Loaded) {
+    let here = std::env::current_dir().ok().filter(|here| loaded.dir.as_ref() == Some(here));
+    if let Some(dir) = here
+        && place::trust().is_none_or(|trust| trust.of(&dir) != Standing::Trusted)
+    {
+        let dir = dir.display();
+        show::note(
+            "note",
+            &format!("not in force until `nexus trust {dir}`, or where it is named with --config {dir}"),
+        );
+    }
+}
+
+/// Trusts the configuration in a directory as it is, or takes that back.
+pub(super) fn trust(dir: &Path, output: Output, remove: bool) -> Result<Code, Exit> {
+    let failed = |error: std::io::Error| Exit::failure(format!("{}: {error}", dir.display()));
+    let dir: PathBuf = dir.canonicalize().map_err(failed)?;
+    let trust = place::trust().ok_or_else(|| Exit::failure("there is no home directory to keep it in"))?;
+    let words = if remove {
+        let had = trust.take_back(&dir).map_err(failed)?;
+        if had { "is no longer trusted" } else { "was not trusted" }
+    } else {
+        if !dir.join("departments").is_dir() {
+            let message =
+                format!("{}: there is no `departments` directory, so there is nothing to trust", dir.display());
+            return Err(Exit::new(Code::NotFound, message));
+        }
+        // What can't be used needs no trust.
+        let source = Source { dir: Some(dir.clone()), ..Source::default() };
+        nexus_config::load(&source).map_err(Exit::config)?;
+        trust.give(&dir).map_err(failed)?;
+        "is trusted as it is now; when a file of it changes, it has to be trusted again"
+    };
+    if output.is_json() {
+        show::json(&serde_json::json!({ "dir": dir, "trusted": !remove }), output);
+    } else {
+        show::line(&format!("{}  {words}", dir.display()));
     }
     Ok(Code::Done)
 }

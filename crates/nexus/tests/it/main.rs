@@ -56,6 +56,7 @@ mod slow_workspace;
 mod staff;
 mod support;
 mod token;
+mod trust;
 mod turns;
 mod uncommitted;
 mod upgrade;

@@ -81,6 +81,13 @@ impl Place {
 
     /// The program, for this place's company.
     pub(crate) fn nexus(&self, args: &[&str]) -> Command {
+        let mut command = self.unconfigured();
+        command.arg("--config").arg(self.path("config")).args(args);
+        command
+    }
+
+    /// The program, for the company on this place's data directory, with whatever configuration it finds.
+    pub(crate) fn unconfigured(&self) -> Command {
         let mut command = Guise::command(self.guise.get());
         for name in ["NEXUS_DATA_DIR", "NEXUS_CONFIG", "XDG_CONFIG_HOME", "NO_COLOR", "CLICOLOR_FORCE"] {
             command.env_remove(name);
@@ -89,7 +96,7 @@ impl Place {
             .env("HOME", self.path(""))
             .env("XDG_DATA_HOME", self.guise.get().and_then(Guise::tools).unwrap_or(tools::home()))
             .current_dir(self.path("project"));
-        command.arg("--data-dir").arg(self.path("data")).arg("--config").arg(self.path("config")).args(args);
+        command.arg("--data-dir").arg(self.path("data"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
