@@ -258,7 +258,7 @@ impl CeoState {
             }
             Question::Answer(request) => reply(permit, answer, async move { answer::answer(&node, &request).await }),
             Question::Message(request) => {
-                let department = nexus_core::route::named(&self.company, &request.department);
+                let department = message::addressee(&self.company, &request);
                 reply(permit, answer, async move { message::leave(&node, department?, request).await });
             }
             Question::Agents => {

@@ -2,11 +2,23 @@
 
 use jiff::Timestamp;
 use nexus_core::api::MessageRequest;
+use nexus_core::company::Company;
 use nexus_core::id::DepartmentName;
 use nexus_core::message::{Message, check, check_count};
 use nexus_core::refusal::Refusal;
+use nexus_core::{route, tree};
 
 use crate::node::Node;
+
+/// The department that a message is for. A task may leave one where it may ask for tasks, and in its own department: what is
+/// said there is read by an agent as well.
+pub(super) fn addressee(company: &Company, request: &MessageRequest) -> Result<DepartmentName, Refusal> {
+    let department = route::named(company, &request.department)?;
+    if let Some(from) = request.from.as_ref().filter(|from| from.department != department) {
+        tree::may_ask(company, &from.department, &department)?;
+    }
+    Ok(department)
+}
 
 pub(super) async fn leave(
     node: &Node,

@@ -176,7 +176,7 @@ async fn told(node: &Node, job: &Job, workspace: &Prepared) -> Result<String, No
         true => node.bus.messages(&task.department, MESSAGES).await.unwrap_or_default(),
         false => Vec::new(),
     };
-    let messages: Vec<_> = messages.into_iter().map(|message| message.shortened().to_string()).collect();
+    let messages: Vec<_> = messages.into_iter().map(|message| message.shortened().quoted()).collect();
     let departments = node.directory.load_full();
     let uncommitted = match job.agent.takes_role() {
         true => workspace.uncommitted().await,

@@ -21,7 +21,7 @@ pub(super) struct Setting<'a> {
     pub(super) branch: Option<&'a str>,
     /// All of the company's.
     pub(super) departments: &'a BTreeMap<DepartmentName, Arc<Department>>,
-    /// The latest messages to the department, the oldest first, each as a line for people.
+    /// The latest messages to the department, the oldest first, each as an item of a list.
     pub(super) messages: &'a [String],
     /// The user's uncommitted changes, which its workspace lacks or starts from.
     pub(super) uncommitted: Option<&'a Uncommitted>,
@@ -60,7 +60,6 @@ pub(super) fn compose(
 fn fill(role: &str, policy: &Department, task: &Task, setting: &Setting<'_>) -> Result<String, Failure> {
     let others = setting.departments.iter().filter(|(name, _)| **name != task.department);
     let departments: Vec<_> = others.map(|(name, other)| format!("- {name}: {}", other.description)).collect();
-    let messages: Vec<_> = setting.messages.iter().map(|message| format!("- {message}")).collect();
     let mut environment = Environment::new();
     // The configuration's check knows the same names; nothing is left out silently.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -73,7 +72,7 @@ fn fill(role: &str, policy: &Department, task: &Task, setting: &Setting<'_>) -> 
             workspace => setting.workspace.display().to_string(),
             branch => setting.branch.unwrap_or_default(),
             departments => departments.join("\n"),
-            messages => messages.join("\n"),
+            messages => setting.messages.join("\n"),
         },
     );
     filled.map_err(|error| Failure {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use nexus_core::api::{Accepted, CancelRequest, MessageRequest};
 use nexus_core::company::{Company, Delegation};
+use nexus_core::department::Department;
 use nexus_core::event::{Event, What};
-use nexus_core::id::TaskId;
+use nexus_core::id::{DepartmentName, TaskId};
+use nexus_core::message::Sender;
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::Submission;
 use nexus_core::view::Status;
@@ -29,6 +31,10 @@ fn two(limits: Delegation) -> Company {
 async fn cancel(office: &Office, task: TaskId) {
     let request = CancelRequest { task_id: task.to_string(), reason: None };
     within("a cancel", office.client.cancel(&request)).await.unwrap();
+}
+
+fn name(name: &str) -> DepartmentName {
+    name.parse().unwrap()
 }
 
 const SLEEP: &str = "exec sleep 1000";
@@ -287,5 +293,24 @@ async fn messages_are_for_departments_that_there_are() {
     let read = office.client.messages("qa", 1).await.unwrap();
     assert_eq!(read.iter().map(|message| message.text.as_str()).collect::<Vec<_>>(), ["two"]);
     assert_eq!(office.client.messages("nobody", 1).await.unwrap_err().kind, RefusalKind::UnknownDepartment);
+    office.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_leaves_messages_where_its_department_may_ask() {
+    let server = Server::start().await;
+    let asking = Department { delegates_to: Some(vec![name("qa")]), ..department(1) };
+    let departments = [("product", asking), ("qa", department(1)), ("engineering", department(1))];
+    let office = server.open(company(departments)).await;
+    let from = Sender { task_id: TaskId::from_idempotency_key("sender"), department: name("product") };
+    let leave = async |department: &str| {
+        let request = MessageRequest { department: department.into(), text: "x".into(), from: Some(from.clone()) };
+        office.client.send_message(&request).await.map_err(|refusal| refusal.kind)
+    };
+    for told in ["qa", "product"] {
+        leave(told).await.unwrap();
+    }
+    assert_eq!(leave("engineering").await.unwrap_err(), RefusalKind::Limit);
+    assert!(office.client.messages("engineering", 1).await.unwrap().is_empty());
     office.stop().await;
 }

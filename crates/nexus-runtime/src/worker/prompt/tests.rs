@@ -56,7 +56,7 @@ fn told_of(
         branch: Some("nexus/1"),
         departments: &departments,
         uncommitted,
-        messages: &["product, 12:01: the release is on Friday".to_owned()],
+        messages: &["- product, 12:01:\n  > the release is on Friday".to_owned()],
     };
     compose(&AgentSpec::of(kind), &policy, task, &setting)
 }
@@ -70,7 +70,7 @@ fn the_role_comes_before_the_task() {
         ("{{ department }}: {{ description }} ({{ task_type }})", "engineering: Writes code. (bug_fix)"),
         ("In {{ workspace }}{% if branch %} on {{ branch }}{% endif %}.", "In /w on nexus/1."),
         ("Others:\n{{ departments }}", "Others:\n- product: Plans.\n- qa: Tests."),
-        ("{{ messages }}", "- product, 12:01: the release is on Friday"),
+        ("{{ messages }}", "- product, 12:01:\n  > the release is on Friday"),
         ("{{ '{{' }} {% if not branch %}x{% else %}y{% endif %}", "{{ y"),
     ] {
         assert_eq!(told(Some(role)), format!("{wanted}{separated}"));
