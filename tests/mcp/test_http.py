@@ -5,6 +5,7 @@ import json
 from urllib.parse import urlsplit
 
 import pytest
+from company import Company
 
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -63,6 +64,18 @@ def test_this_machines_names_may(company, name):
 def test_without_the_token_no_tool_is_called(company, shown):
     status, text = post(company, json.dumps(INITIALIZE), Authorization=shown)
     assert status == 401 and "nexus token show" in json.loads(text)["message"]
+
+
+def test_any_address_of_the_loopback_can_be_listened_on(tmp_path):
+    company = Company(tmp_path)
+    company.listen = "127.0.0.2:0"
+    company.start()
+    try:
+        assert company.mcp.startswith("http://127.0.0.2:")
+        status, text = post(company, json.dumps(INITIALIZE))
+        assert status == 200 and '"nexus"' in text
+    finally:
+        company.stop()
 
 
 def test_no_session_is_kept(company):

@@ -26,7 +26,7 @@ pub fn http_service(client: Client, addr: SocketAddr, shutdown: CancellationToke
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         // The port of `Host` is free, for tunnels; a page of another name or port may still not call us.
-        .with_allowed_hosts(["localhost", "127.0.0.1", "::1"])
+        .with_allowed_hosts(names(addr))
         .with_allowed_origins(origins(addr))
         .enforce_origin_validation()
         .with_max_request_body_bytes(MAX_BODY)
@@ -35,7 +35,32 @@ pub fn http_service(client: Client, addr: SocketAddr, shutdown: CancellationToke
     StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config)
 }
 
-fn origins(addr: SocketAddr) -> [String; 3] {
+/// What this machine is called by those that mean it: any address of the loopback can be listened on.
+fn names(addr: SocketAddr) -> [String; 4] {
+    let own = addr.ip().to_string();
+    [own.as_str(), "localhost", "127.0.0.1", "::1"].map(str::to_owned)
+}
+
+fn origins(addr: SocketAddr) -> [String; 4] {
+    let own = SocketAddr::new(addr.ip(), 0).to_string();
+    let own = own.trim_end_matches(":0");
     let port = addr.port();
-    ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("http://{host}:{port}"))
+    [own, "localhost", "127.0.0.1", "[::1]"].map(|host| format!("http://{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_the_address_that_is_listened_on_may_call() {
+        for (listen, origin) in [
+            ("127.0.0.2:8000", "http://127.0.0.2:8000"),
+            ("[::1]:8000", "http://[::1]:8000"),
+            ("127.0.0.1:80", "http://localhost:80"),
+        ] {
+            assert!(origins(listen.parse().unwrap()).contains(&origin.to_owned()), "{listen}");
+        }
+        assert!(names("127.0.0.2:8000".parse().unwrap()).contains(&"127.0.0.2".to_owned()));
+    }
 }

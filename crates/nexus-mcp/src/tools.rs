@@ -86,27 +86,30 @@ fn value(answer: &impl Serialize) -> Result<Value, Fault> {
 #[derive(Clone, Copy)]
 enum Effect {
     Reads,
-    Adds,
+    /// Leaves a note within the company.
+    Notes,
+    /// Has an agent work: what that does is up to the task, and may well reach the world or end things in it.
+    Works,
     /// Ends what runs; doing it twice ends nothing more.
     Ends,
 }
 
 fn all() -> Vec<Tool> {
-    use Effect::{Adds, Ends, Reads};
+    use Effect::{Ends, Notes, Reads, Works};
     vec![
         tool::<Delegate, Delegated>(
             "cde_delegateTask",
             "Delegate a task",
             "Hand a task to the company's agents. Answers at once with a task_id and never waits for the work: ask \
              cde_getTaskStatus for the result. Tasks run in parallel and survive restarts.",
-            Adds,
+            Works,
         ),
         tool::<Delegate, TaskAnswer>(
             "cde_runTask",
             "Run a task and wait",
             "As cde_delegateTask, but waits until the task has ended and answers with its state and result, reporting \
              progress meanwhile. If you stop waiting, the task goes on. For long work prefer cde_delegateTask.",
-            Adds,
+            Works,
         ),
         tool::<OneTask, TaskAnswer>(
             "cde_getTaskStatus",
@@ -143,7 +146,7 @@ fn all() -> Vec<Tool> {
             "cde_retryTask",
             "Retry a task",
             "Put a failed or cancelled task back on the queue, with its attempts counted from the start.",
-            Adds,
+            Works,
         ),
         tool::<Nothing, DepartmentList>(
             "cde_listDepartments",
@@ -155,7 +158,7 @@ fn all() -> Vec<Tool> {
             "cde_sendMessage",
             "Leave a message",
             "Leave a department a message. It starts no work: whoever works there next is shown the newest messages.",
-            Adds,
+            Notes,
         ),
         tool::<ReadMessages, MessageList>(
             "cde_readMessages",
@@ -181,8 +184,8 @@ fn tool<A: JsonSchema + 'static, T: JsonSchema + 'static>(
     let hints = ToolAnnotations::with_title(title);
     let hints = match effect {
         Effect::Reads => hints.read_only(true).destructive(false).idempotent(true).open_world(false),
-        // What an agent does is up to the task: it may well reach the world.
-        Effect::Adds => hints.read_only(false).destructive(false).idempotent(false).open_world(true),
+        Effect::Notes => hints.read_only(false).destructive(false).idempotent(false).open_world(false),
+        Effect::Works => hints.read_only(false).destructive(true).idempotent(false).open_world(true),
         Effect::Ends => hints.read_only(false).destructive(true).idempotent(true).open_world(false),
     };
     let input = schema_for_input::<A>().unwrap_or_else(|_| schema_for_type::<A>());
