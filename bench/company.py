@@ -50,6 +50,8 @@ class Company:
             if name == "true":
                 # The very command line that floors and peers run: given an argument, /bin/true sets up its language first.
                 text += 'prompt = "none"\n'
+        # What is asked for here is a command, whether it names its agent or not.
+        text += "[agents.shell]\ncommands = false\n"
         (self.config_dir / "nexus.toml").write_text(text)
         self.options = ["--nats", nats] if nats else []
         self.env = {}

@@ -146,7 +146,8 @@ class Asked:
         return told(result)
 
     async def delegate(self, command: str, **arguments) -> str:
-        return (await self.ok("delegateTask", task_description=command, **arguments))["task_id"]
+        arguments = {"task_description": command, "preferred_agent": "shell", **arguments}
+        return (await self.ok("delegateTask", **arguments))["task_id"]
 
     async def until(self, task: str, *states: str) -> dict:
         """Asks until the task is in one of these states."""

@@ -54,10 +54,17 @@ async def test_descriptions_that_are_no_work(company, transport, era):
         assert (await asked.refused("delegateTask", task_description="x", timeout_seconds=0))["kind"] == "invalid_input"
 
 
+async def test_prose_for_which_there_is_no_coding_agent(company, transport, era):
+    async with company.client(transport, era) as asked:
+        for arguments in ({}, {"department": "qa"}, {"task_type": "testing"}):
+            answer = await asked.refused("delegateTask", task_description="touch pwned", **arguments)
+            assert answer["kind"] == "no_agent" and '"shell" runs commands, not prose' in answer["message"], answer
+
+
 async def test_a_project_that_is_not_there(company, tmp_path):
     async with company.client() as asked:
         missing = tmp_path / "nowhere"
-        result = await asked.call("delegateTask", task_description="true", project_path=str(missing))
+        result = await asked.call("delegateTask", task_description="true", preferred_agent="shell", project_path=str(missing))
         answer = told(result)
         if not result.is_error:
             answer = await asked.ended(answer["task_id"])

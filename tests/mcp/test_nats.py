@@ -15,7 +15,8 @@ async def test_work_is_published_followed_and_replayed(company, tmp_path):
     try:
         events = await connection.subscribe("nexus.event.qa.*")
         stream = connection.jetstream()
-        work = json.dumps({"description": f"echo from nats {tmp_path.name}", "project_path": str(tmp_path)}).encode()
+        work = {"description": f"echo from nats {tmp_path.name}", "project_path": str(tmp_path), "preferred_agent": "shell"}
+        work = json.dumps(work).encode()
         for _ in range(2):
             await stream.publish("nexus.inbox.qa", work, headers={"Nats-Msg-Id": str(tmp_path)})
 
@@ -66,7 +67,7 @@ async def test_the_ceo_answers_requests(company):
     try:
         found = await connection.request("$SRV.PING", b"", timeout=PATIENCE)
         assert json.loads(found.data)["type"].startswith("io.nats.micro")
-        question = json.dumps({"description": "echo asked", "department": "qa"}).encode()
+        question = json.dumps({"description": "echo asked", "department": "qa", "task_type": "command"}).encode()
         answer = json.loads((await connection.request("nexus.ceo.submit", question, timeout=PATIENCE)).data)
         task = answer["ok"]["task_id"]
         bad = json.dumps({"description": "x", "department": "nowhere"}).encode()

@@ -96,14 +96,15 @@ async def test_run_waits_and_reports_progress(company, transport, era):
         seen.append((count, message))
 
     async with company.client(transport, era) as asked:
-        result = await asked.call("runTask", progress, task_description="echo first; sleep 1; echo last")
+        work = {"task_description": "echo first; sleep 1; echo last", "preferred_agent": "shell"}
+        result = await asked.call("runTask", progress, **work)
         assert not result.is_error
         assert result.structured_content["status"] == "completed"
         assert result.structured_content["result"]["output"] == "first\nlast\n"
         counts = [count for count, _ in seen]
         assert counts and counts == sorted(set(counts))
 
-        failed = await asked.call("runTask", task_description="exit 4")
+        failed = await asked.call("runTask", task_description="exit 4", task_type="command")
         assert failed.is_error
         task = told(failed)
         assert (task["status"], task["result"]["exit_code"]) == ("failed", 4)
@@ -120,7 +121,7 @@ async def test_active_tasks_are_listed_and_cancelled(company, transport, era):
         assert active["status"] == "success" and active["total_tasks"] >= 1
         (line,) = [line for line in active["tasks"] if line["task_id"] == task]
         assert line["description"] == description[:100] + "..."
-        assert (line["status"], line["task_type"], line["preferred_agent"]) == ("running", "code_generation", None)
+        assert (line["status"], line["task_type"], line["preferred_agent"]) == ("running", "code_generation", "shell")
 
         stats = await asked.ok("getWorkerStats")
         assert (stats["status"], stats["max_workers"], len(stats["workers"])) == ("success", 6, 6)
@@ -208,8 +209,9 @@ async def test_three_departments_work_in_parallel_while_logs_are_read(company, t
 
 async def test_the_same_key_is_the_same_task(company, tmp_path):
     async with company.client() as asked:
-        once = await asked.ok("delegateTask", task_description="echo x", idempotency_key=str(tmp_path))
-        again = await asked.ok("delegateTask", task_description="echo x", idempotency_key=str(tmp_path))
+        work = {"task_description": "echo x", "preferred_agent": "shell", "idempotency_key": str(tmp_path)}
+        once = await asked.ok("delegateTask", **work)
+        again = await asked.ok("delegateTask", **work)
         assert once["task_id"] == again["task_id"]
         assert (once["duplicate"], again["duplicate"]) == (False, True)
         await asked.ended(once["task_id"])

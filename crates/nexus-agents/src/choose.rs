@@ -42,23 +42,23 @@ pub enum Choice<'a> {
     Wait(&'a AgentName, Closed),
     /// The accounts of all that could do it are closed.
     Closed(Closed),
-    /// The department has no agent.
+    /// The department has no agent for it.
     Nobody,
 }
 
-/// Chooses among a department's agents, which are in its order.
+/// Chooses among the agents of a department that may get the task, which are in its order.
 ///
 /// Where no agent is installed it is the first: an attempt that fails with "claude was not found" says more than a task that
 /// waits for ever. The same goes for one that is asked for.
-pub fn choose<'a>(wish: Wish<'a>, agents: &'a [AgentName], stands: impl Fn(&AgentName) -> Standing) -> Choice<'a> {
+pub fn choose<'a>(wish: Wish<'a>, agents: &[&'a AgentName], stands: impl Fn(&AgentName) -> Standing) -> Choice<'a> {
     if let Some(preferred) = wish.preferred {
         return match stands(preferred).closed {
             Some(closed) => Choice::Wait(preferred, closed),
             None => Choice::Agent(preferred),
         };
     }
-    let is_listed = |agent: &&AgentName| agents.contains(agent);
-    let in_order = || wish.resume.filter(is_listed).into_iter().chain(agents);
+    let is_listed = |agent: &&'a AgentName| agents.contains(agent);
+    let in_order = || wish.resume.filter(is_listed).into_iter().chain(agents.iter().copied());
     let is_open = |agent: &&AgentName| {
         let Standing { installed, closed } = stands(agent);
         installed && closed.is_none()
@@ -66,16 +66,19 @@ pub fn choose<'a>(wish: Wish<'a>, agents: &'a [AgentName], stands: impl Fn(&Agen
     if let Some(agent) = in_order().find(is_open) {
         return Choice::Agent(agent);
     }
-    match (closed(agents, stands), agents.first()) {
+    match (closed(agents.iter().copied(), stands), agents.first()) {
         (Some(closed), _) => Choice::Closed(closed),
         (None, Some(first)) => Choice::Agent(first),
         (None, None) => Choice::Nobody,
     }
 }
 
-/// The reason why nobody can work for a department, where the accounts of all its installed agents are closed; until when,
-/// and why of each.
-pub fn closed(agents: &[AgentName], stands: impl Fn(&AgentName) -> Standing) -> Option<Closed> {
+/// The reason why none of these can work, where the accounts of all that are installed are closed; until when, and why of
+/// each.
+pub fn closed<'a>(
+    agents: impl IntoIterator<Item = &'a AgentName>,
+    stands: impl Fn(&AgentName) -> Standing,
+) -> Option<Closed> {
     let mut all: Option<Closed> = None;
     for agent in agents {
         let standing = stands(agent);
@@ -131,7 +134,7 @@ mod tests {
         };
         let (preferred, resume) = (preferred.map(name), resume.map(name));
         let wish = Wish { preferred: preferred.as_ref(), resume: resume.as_ref() };
-        let said = match choose(wish, &agents, standing) {
+        let said = match choose(wish, &agents.each_ref(), standing) {
             Choice::Agent(agent) => agent.to_string(),
             Choice::Wait(agent, closed) => format!("{agent} waits {}", closed.why),
             Choice::Closed(closed) => format!("{} at {}", closed.why, closed.until.as_second()),

@@ -214,7 +214,7 @@ const fn code(kind: RefusalKind) -> &'static str {
         | RefusalKind::Ambiguous => "400",
         RefusalKind::NotFound => "404",
         RefusalKind::Forbidden => "403",
-        RefusalKind::Conflict | RefusalKind::Limit => "409",
+        RefusalKind::Conflict | RefusalKind::Limit | RefusalKind::NoAgent => "409",
         RefusalKind::Busy => "429",
         RefusalKind::StorageFull => "507",
         RefusalKind::TimedOut => "504",

@@ -225,6 +225,7 @@ const fn is_final(kind: RefusalKind) -> bool {
             | RefusalKind::UnknownDepartment
             | RefusalKind::UnknownAgent
             | RefusalKind::AgentNotInDepartment
+            | RefusalKind::NoAgent
             | RefusalKind::NotFound
             | RefusalKind::Ambiguous
             | RefusalKind::Limit

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::AgentName;
 
+mod interpreter;
+
 /// The way to drive an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -89,6 +91,11 @@ pub struct AgentSpec {
     /// false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub company_tools: Option<bool>,
+    /// True: it runs the task's description as a command, and so takes only tasks that name it, or whose type is `command`.
+    /// Absent: so does a plain command that is a shell, or another interpreter, with the description as its program
+    /// (`["sh", "-c"]`). False: what it is handed is prose to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<bool>,
     /// Set in the agent's environment, over what it gets anyway. Secrets don't belong here.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -212,6 +219,7 @@ impl AgentSpec {
             account: None,
             role: None,
             company_tools: None,
+            commands: None,
             env: BTreeMap::new(),
             prompt: PromptVia::Arg,
             secrets: BTreeMap::new(),
@@ -231,6 +239,13 @@ impl AgentSpec {
     #[must_use]
     pub fn takes_company_tools(&self) -> bool {
         self.company_tools.unwrap_or(self.kind.is_model())
+    }
+
+    /// It runs the task's description as a command.
+    #[must_use]
+    pub fn runs_commands(&self) -> bool {
+        let by_itself = || interpreter::runs_description(&self.command, self.prompt);
+        !self.kind.is_model() && self.commands.unwrap_or_else(by_itself)
     }
 
     /// The account that it works on, if its name is this.

@@ -32,7 +32,7 @@ pub struct Department {
     /// The types of task that are routed here when a submission names no department.
     #[serde(default)]
     pub task_types: Vec<String>,
-    /// Its agents, in order of preference. `shell` runs any command, and only where it is listed.
+    /// Its agents, in order of preference. `shell` runs any command, where it is listed, and gets only tasks that name it.
     #[serde(default = "default_agents")]
     pub agents: Vec<AgentName>,
     /// The departments that its agents may ask for tasks, whatever those can reach. Absent: all whose agents can reach no more

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::id::NodeId;
+use crate::id::{AgentName, NodeId};
 
 /// The things that can be held: keys of the KV bucket `nexus_lease`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +39,9 @@ pub struct Holder {
     pub lease_ms: u64,
     /// The number of its renewals by this run: whoever waits sees by it whether a renewal went unheard.
     pub beat: u64,
+    /// The agents that a node has, of those that its departments list; absent where it doesn't say, or not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<Vec<AgentName>>,
 }
 
 /// The parts of a lease. Whoever holds one has given up everything that it covers before anybody else may take it over.

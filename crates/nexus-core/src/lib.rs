@@ -5,6 +5,7 @@
 pub mod account;
 pub mod agent;
 pub mod api;
+pub mod assign;
 pub mod attempt;
 pub mod budget;
 pub mod cancel;

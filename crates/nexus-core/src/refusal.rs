@@ -25,6 +25,8 @@ pub enum RefusalKind {
     UnknownAgent,
     /// The agent exists, but the department doesn't list it.
     AgentNotInDepartment,
+    /// No agent could do it: those that would be used are not installed anywhere, or the department lists none that takes prose.
+    NoAgent,
     /// No such task.
     NotFound,
     /// A shortened id fits several tasks.

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 
+use crate::assign::{candidates, nobody, runs_commands};
 use crate::company::Company;
 use crate::due::LATEST;
 use crate::id::{AgentName, DepartmentName, TaskId};
 use crate::refusal::{Refusal, RefusalKind};
-use crate::task::{MAX_CONTEXT, MAX_DESCRIPTION, MAX_WORDS, Submission, Task};
+use crate::task::{COMMAND_TYPE, MAX_CONTEXT, MAX_DESCRIPTION, MAX_WORDS, Submission, Task};
 
 /// Where a submission goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,9 +48,15 @@ pub fn route(company: &Company, submission: &Submission) -> Result<Route, Refusa
         Some(name) => named(company, name)?,
         None => by_type(company, &submission.task_type, preferred_agent.as_ref()),
     };
-    if let (Some(agent), Some(policy)) = (&preferred_agent, company.departments.get(&department))
-        && !policy.agents.contains(agent)
-    {
+    let Some(policy) = company.departments.get(&department) else { return Ok(Route { department, preferred_agent }) };
+    let Some(agent) = &preferred_agent else {
+        return if candidates(&policy.agents, &company.agents, &submission.task_type).is_empty() {
+            Err(nobody(&department, policy, &company.agents, &submission.task_type))
+        } else {
+            Ok(Route { department, preferred_agent })
+        };
+    };
+    if !policy.agents.contains(agent) {
         let listing = listing(company, agent);
         let help = if listing.is_empty() {
             format!("add \"{agent}\" to `agents` in departments/{department}.toml")
@@ -146,10 +153,17 @@ pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     scored.filter(|(score, _)| *score > 0.5).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
-/// Among departments that take the type, one that has the agent is preferred; without any, the same among all.
+/// Among departments that take the type, one that has the agent is preferred; without any, the same among all. A command asks
+/// for any agent that runs commands.
 fn by_type(company: &Company, task_type: &str, agent: Option<&AgentName>) -> DepartmentName {
     let takes = |name: &&DepartmentName| company.departments[*name].task_types.iter().any(|t| t == task_type);
-    let has = |name: &&DepartmentName| agent.is_none_or(|agent| company.departments[*name].agents.contains(agent));
+    let has = |name: &&DepartmentName| {
+        let listed = &company.departments[*name].agents;
+        match agent {
+            Some(agent) => listed.contains(agent),
+            None => task_type != COMMAND_TYPE || listed.iter().any(|agent| runs_commands(agent, &company.agents)),
+        }
+    };
     let mut takers = company.departments.keys().filter(takes);
     let fallback = || {
         let default = Some(&company.default_department).filter(has);
@@ -166,7 +180,7 @@ fn listing<'a>(company: &'a Company, agent: &AgentName) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::AgentSpec;
+    use crate::agent::{AgentKind, AgentSpec};
     use crate::department::Department;
     use crate::restart::RestartPolicy;
     use crate::units::Span;
@@ -182,7 +196,9 @@ mod tests {
             })
         };
         let name = |text: &str| DepartmentName::new(text).unwrap();
-        let agents = ["shell", "echo"].map(|a| (AgentName::new(a).unwrap(), Arc::new(AgentSpec::shell())));
+        let echo = AgentSpec { command: vec!["echo".to_owned()], ..AgentSpec::of(AgentKind::Command) };
+        let agents = [("shell", AgentSpec::shell()), ("echo", echo)];
+        let agents = agents.map(|(name, spec)| (AgentName::new(name).unwrap(), Arc::new(spec)));
         Company {
             name: "test".into(),
             default_department: name("engineering"),
@@ -190,6 +206,7 @@ mod tests {
                 (name("engineering"), department(&["code_generation"], &["shell", "echo"])),
                 (name("qa"), department(&["testing", "shared"], &["shell"])),
                 (name("research"), department(&["shared"], &["echo"])),
+                (name("words"), department(&["writing"], &["echo"])),
             ]
             .into(),
             agents: agents.into(),
@@ -218,9 +235,30 @@ mod tests {
     #[test]
     fn explicit_department_then_type_then_default() {
         check_route(|_| (), Ok("engineering"));
-        check_route(|s| s.task_type = "testing".into(), Ok("qa"));
+        check_route(|s| s.task_type = "writing".into(), Ok("words"));
         check_route(|s| s.task_type = "unheard_of".into(), Ok("engineering"));
-        check_route(|s| s.department = Some("qa".into()), Ok("qa"));
+        check_route(|s| s.department = Some("words".into()), Ok("words"));
+    }
+
+    #[test]
+    fn commands_go_where_they_are_run_and_prose_never_does() {
+        check_route(|s| s.task_type = COMMAND_TYPE.into(), Ok("engineering"));
+        let qa = |task_type: &'static str| {
+            move |s: &mut Submission| {
+                s.department = Some("qa".into());
+                s.task_type = task_type.into();
+            }
+        };
+        check_route(qa(COMMAND_TYPE), Ok("qa"));
+        let refused =
+            (RefusalKind::NoAgent, "the department qa lists no coding agent, and \"shell\" runs commands, not prose");
+        check_route(qa("bug_fix"), Err(refused));
+        check_route(|s| s.task_type = "testing".into(), Err(refused));
+        let mut company = company();
+        let research = Arc::clone(&company.departments[&DepartmentName::new("research").unwrap()]);
+        company.departments.insert(DepartmentName::new("engineering").unwrap(), research);
+        let command = Submission { task_type: COMMAND_TYPE.into(), ..Submission::new("make") };
+        assert_eq!(route(&company, &command).unwrap().department.as_str(), "qa", "the default one runs no commands");
     }
 
     #[test]
@@ -239,7 +277,10 @@ mod tests {
                 s.preferred_agent = Some(agent.into());
             }
         };
-        check_route(qa("echo"), Err((RefusalKind::AgentNotInDepartment, "departments that do: engineering, research")));
+        check_route(
+            qa("echo"),
+            Err((RefusalKind::AgentNotInDepartment, "departments that do: engineering, research, words")),
+        );
         let invalid = "Invalid agent type: gpt. Valid options: echo, shell";
         check_route(qa("gpt"), Err((RefusalKind::UnknownAgent, invalid)));
     }

@@ -22,6 +22,9 @@ pub const MAX_WORDS: usize = 4096;
 /// The task type of a submission that names none.
 pub const DEFAULT_TASK_TYPE: &str = "code_generation";
 
+/// The task type whose description is a command, for an agent that runs commands.
+pub const COMMAND_TYPE: &str = "command";
+
 /// Work as a client asks for it: the payload of `nexus.ceo.submit` and of `nexus.inbox.<department>`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,7 +32,8 @@ pub struct Submission {
     /// The work, in words (for the agent `shell`: the command). At most 131,071 bytes.
     #[serde(alias = "task_description")]
     pub description: String,
-    /// Chooses the department, by the departments' own `task_types`.
+    /// Chooses the department, by the departments' own `task_types`. `command`: the description is a command, and goes to an
+    /// agent that runs commands, such as `shell`.
     #[serde(default = "default_task_type")]
     pub task_type: String,
     /// The directory that the work is about; a relative one is taken from the company's working directory.
@@ -38,7 +42,7 @@ pub struct Submission {
     /// Anything else the agent should know; handed to it as JSON in `NEXUS_CONTEXT`. At most 98,304 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Map<String, Value>>,
-    /// The agent to use; without one, the department's first that can be used.
+    /// The agent to use; without one, the department's first that can be used and doesn't run commands, as `shell` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preferred_agent: Option<String>,
     /// The department to use; wins over `task_type`.

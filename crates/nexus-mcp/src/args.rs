@@ -29,7 +29,8 @@ pub(crate) struct Delegate {
     pub project_path: Option<String>,
     /// A JSON object with anything else the agent should know.
     pub context: Option<Map<String, Value>>,
-    /// The name of the agent to use, such as "claude" or "shell"; the department chooses unless given.
+    /// The name of the agent to use, such as "claude"; the department chooses unless given. "shell" runs the description as a
+    /// command, and is never chosen: name it here, or set task_type to "command".
     pub preferred_agent: Option<String>,
     /// The name of the department to use; wins over task_type.
     pub department: Option<String>,

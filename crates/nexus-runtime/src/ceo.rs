@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::department::DepartmentMsg;
 use crate::node::Node;
 
+mod able;
 mod agents;
 mod answer;
 mod cancel;

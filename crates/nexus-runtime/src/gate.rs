@@ -1,6 +1,6 @@
 //! The gate of a department: its agents' accounts, and the budgets of today.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use nexus_core::id::{AgentName, DepartmentName};
 use crate::node::{Charter, Node};
 
 /// The charters of all departments, as they are now.
-pub(crate) type Roster = arc_swap::ArcSwap<BTreeMap<DepartmentName, Arc<Charter>>>;
+pub(crate) type Roster = Arc<arc_swap::ArcSwap<BTreeMap<DepartmentName, Arc<Charter>>>>;
 
 /// The longest wait of an attempt's end for its account's state to get to the ledger: another node, which might take up the task,
 /// has heard of it then. A broker that is away isn't waited for.
@@ -43,12 +43,22 @@ pub(crate) fn waits(node: &Node, department: &DepartmentName) -> Option<String> 
 /// The state of an agent of a department.
 pub(crate) fn stands(node: &Node, charter: &Charter, agent: &AgentName, now: Timestamp) -> Standing {
     let Some(spec) = charter.agents.get(agent) else { return Standing::default() };
+    Standing { installed: is_installed(charter, agent), closed: node.accounts.closed(agent, spec, now) }
+}
+
+/// The program of a department's agent is there.
+pub(crate) fn is_installed(charter: &Charter, agent: &AgentName) -> bool {
     // What an image holds is seen when it runs.
     let in_images = charter.policy.sandbox.level == Some(SandboxLevel::Container);
-    Standing {
-        installed: in_images || nexus_agents::is_installed(spec),
-        closed: node.accounts.closed(agent, spec, now),
-    }
+    charter.agents.get(agent).is_some_and(|spec| in_images || nexus_agents::is_installed(spec))
+}
+
+/// The agents that this machine has, of those that its departments list.
+pub(crate) fn installed(roster: &Roster) -> Vec<AgentName> {
+    let charters = roster.load();
+    let listed = charters.values().flat_map(|charter| charter.policy.agents.iter().map(move |agent| (charter, agent)));
+    let there = listed.filter(|(charter, agent)| is_installed(charter, agent)).map(|(_, agent)| agent.clone());
+    there.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The conclusion of an attempt whose agent's account doesn't let it go on; that is remembered. Every other end is left as it is.
@@ -70,7 +80,9 @@ pub(crate) async fn settle(node: &Node, claim: &Claim, conclusion: Conclusion) -
         let Standing { installed, closed } = stands(node, charter, other, now);
         other != agent && installed && closed.is_none()
     };
-    let others = charter.as_ref().is_some_and(|charter| charter.policy.agents.iter().any(|other| can(charter, other)));
+    let others = charter
+        .as_ref()
+        .is_some_and(|charter| charter.candidates(&task.task_type).into_iter().any(|other| can(charter, other)));
     let opens = node.accounts.get(&account).and_then(|record| record.closed_until(now)).unwrap_or(now);
     follow(agent, &trouble, Way { others: others && !preferred, preferred, opens, known }, now)
 }

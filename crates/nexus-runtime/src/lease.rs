@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nexus_bus::{Bus, BusError};
+use nexus_core::id::AgentName;
 use nexus_core::lease::{Holder, LeaseKey, Terms};
 use nexus_process::clock::since_boot;
 use tokio::time::{sleep, timeout};
@@ -45,6 +46,11 @@ impl Lease {
     /// Until when it is held, by [`since_boot`].
     pub(crate) fn held_until(&self) -> Duration {
         self.since + self.terms.held()
+    }
+
+    /// Says with the next renewals that its node has these agents.
+    pub(crate) fn tell(&mut self, agents: Vec<AgentName>) {
+        self.holder.agents = Some(agents);
     }
 
     /// Waits until it is time, and renews it. An error means that it is held no more.

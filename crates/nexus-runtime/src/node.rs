@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use nexus_bus::Bus;
 use nexus_core::agent::AgentSpec;
+use nexus_core::assign::candidates;
 use nexus_core::company::Company;
 use nexus_core::department::Department;
 use nexus_core::id::{AgentName, DepartmentName, NodeId};
@@ -83,6 +84,11 @@ impl Charter {
     /// A number that changes when the charter does, as a restarted company can tell.
     pub(crate) fn fingerprint(&self) -> uuid::Uuid {
         nexus_core::staff::fingerprint(&self.policy, &self.agents)
+    }
+
+    /// The agents that a task of this type may go to which names none, in the department's order.
+    pub(crate) fn candidates(&self, task_type: &str) -> Vec<&AgentName> {
+        candidates(&self.policy.agents, &self.agents, task_type)
     }
 
     /// The charters of a company's departments.

@@ -171,13 +171,15 @@ impl Runtime {
             run: uuid::Uuid::new_v4(),
             lease_ms: u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX),
             beat: 0,
+            agents: None,
         };
+        let roster = Roster::default();
         crate::outside::tell();
         let guard = match options.guard {
             Some(program) => Some(guard(program, &holder).await.map_err(StartError::Guard)?),
             None => None,
         };
-        let tenure = Tenure::begin(&bus, &holder, terms, options.alone, guard).await?;
+        let tenure = Tenure::begin(&bus, (&holder, &roster), terms, options.alone, guard).await?;
         let protector = Protector::look(&options.data_dir, &options.node);
         protector.close_doors();
         let node = Arc::new(Node {
@@ -192,7 +194,7 @@ impl Runtime {
             staff,
             accounts,
             purses,
-            roster: Roster::default(),
+            roster,
             workspaces: Workspaces::new(options.data_dir.join("workspaces")).bounded(options.checkouts),
             prompts: options.data_dir.join("prompts"),
             sampler: Arc::new(Sampler::new()),

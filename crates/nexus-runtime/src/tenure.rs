@@ -1,6 +1,7 @@
 //! This node's own lease: while it is held, nobody gives this node's work to another. It starts no agent without it, ends
 //! all of them in time when it can't be renewed, and has its guard do so when it can't do even that.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_bus::Bus;
@@ -11,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::gate::{Roster, installed};
 use crate::lease::Lease;
 use crate::runtime::StartError;
 
@@ -48,9 +50,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Tenure {
     /// Takes the node's lease and keeps it. `alone`: no other node can reach the broker, so nothing depends on the lease.
+    /// `roster`: of these departments' agents others are told which this node has.
     pub(crate) async fn begin(
         bus: &Bus,
-        holder: &Holder,
+        (holder, roster): (&Holder, &Roster),
         terms: Terms,
         alone: bool,
         guard: Option<Guard>,
@@ -68,7 +71,8 @@ impl Tenure {
         let first = if alone { Duration::MAX } else { lease.held_until() };
         let (sender, now) = watch::channel(State { term: Term(0), until: first });
         let (stop, stopped) = oneshot::channel();
-        let keeper = Keeper { bus: bus.clone(), holder: holder.clone(), terms, alone, guard, now: sender };
+        let (holder, roster) = (holder.clone(), Arc::clone(roster));
+        let keeper = Keeper { bus: bus.clone(), holder, roster, terms, alone, guard, now: sender };
         let task = tokio::spawn(keeper.run(lease, stopped));
         Ok(Self { now, stop: std::sync::Mutex::new(Some((stop, task))) })
     }
@@ -113,6 +117,7 @@ impl Tenure {
 struct Keeper {
     bus: Bus,
     holder: Holder,
+    roster: Roster,
     terms: Terms,
     alone: bool,
     guard: Option<Guard>,
@@ -123,6 +128,9 @@ impl Keeper {
     async fn run(self, mut lease: Lease, mut stopped: oneshot::Receiver<()>) {
         loop {
             self.goes_on(&lease).await;
+            if !self.alone && !self.roster.load().is_empty() {
+                lease.tell(installed(&self.roster));
+            }
             let lost = tokio::select! {
                 renewed = lease.renewed() => match renewed {
                     Ok(()) => continue,

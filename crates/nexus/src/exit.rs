@@ -149,6 +149,7 @@ impl From<Refusal> for Exit {
             RefusalKind::InvalidInput | RefusalKind::Ambiguous => Code::Usage,
             RefusalKind::NotFound | RefusalKind::UnknownDepartment | RefusalKind::UnknownAgent => Code::NotFound,
             RefusalKind::AgentNotInDepartment
+            | RefusalKind::NoAgent
             | RefusalKind::Busy
             | RefusalKind::Limit
             | RefusalKind::Forbidden

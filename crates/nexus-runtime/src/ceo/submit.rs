@@ -16,8 +16,8 @@ use nexus_core::route::{Route, route};
 use nexus_core::task::{QueueEntry, Submission, Task};
 use nexus_core::view::Status;
 
-use super::family;
 use super::overview::find;
+use super::{able, family};
 use crate::node::Node;
 
 /// A submission and where it came from.
@@ -65,6 +65,8 @@ impl Plan {
         {
             return accept(node, same(task, &submission.description, &submission.task_type)?, true).await;
         }
+        let agent = route.preferred_agent.as_ref();
+        able::check(node, &company, &route.department, agent, &submission.task_type).await?;
         let asker = match submission.parent_task_id {
             Some(asker) => Some(family::known(node, asker).await?),
             None => None,

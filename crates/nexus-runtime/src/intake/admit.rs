@@ -7,10 +7,13 @@ use jiff::Timestamp;
 use nexus_agents::{Choice, Wish};
 use nexus_bus::{BusError, Claim, Delivery};
 use nexus_core::account::wait;
+use nexus_core::agent::AgentSpec;
+use nexus_core::assign::nobody;
 use nexus_core::attempt::Conclusion;
 use nexus_core::event::{Outcome, What};
+use nexus_core::id::AgentName;
 use nexus_core::refusal::Refusal;
-use nexus_core::task::QueueEntry;
+use nexus_core::task::{QueueEntry, Task};
 use nexus_core::turn::{self, Arrival, Turn, Wait};
 use ractor::ActorRef;
 use tokio::sync::oneshot;
@@ -18,7 +21,7 @@ use tokio::sync::oneshot;
 use super::IntakeMsg;
 use crate::board::{Slot, Taking};
 use crate::conclude::{conclude, reclaim, reclaim_one};
-use crate::gate::stands;
+use crate::gate::{gate, stands};
 use crate::node::{Charter, Node};
 use crate::seldom::Seldom;
 use crate::worker::{Hold, Job, WorkerMsg};
@@ -162,64 +165,57 @@ async fn claim<'a>(
         if node.purses.closed(&charter.name, now).is_some() {
             return Err(Declined::Later(delivery, Duration::ZERO));
         }
-        let chosen = match choose(node, charter, &entry, now) {
-            Choice::Agent(name) => Some(name),
-            Choice::Closed(_) => return Err(Declined::Later(delivery, Duration::ZERO)),
-            Choice::Nobody => None,
-            Choice::Wait(name, closed) => {
-                let reason = format!("{name}: {}", closed.why);
-                match Box::pin(node.bus.put_off(&entry, expect, &reason, wait(closed.until, now), now)).await {
-                    Ok(seq) => {
-                        node.historian.wrote_with_entry(seq);
-                        return Err(Declined::Dropped(delivery));
+        let (reason, until) = match choose(node, charter, &entry, now) {
+            Chosen::Agent(name, agent) => {
+                // In hand before the ledger says so: what a second delivery finds there is never taken for nobody's.
+                let Some(taking) = node.board.take_up(entry.task.id) else {
+                    tokio::time::sleep(A_MOMENT).await;
+                    continue;
+                };
+                let holder = (node.id.clone(), slot.worker.clone(), name);
+                match Claim::start(node.bus.clone(), &delivery, entry.clone(), expect, holder, now).await {
+                    Ok((claim, seq)) => {
+                        node.historian.wrote(seq);
+                        if !hold.is_held(node) {
+                            let late = Conclusion::Interrupted("its lease had ended before it was begun".to_owned());
+                            conclude(node, &claim, late, &Outcome::default(), &charter.policy).await;
+                            return Err(Declined::Dropped(delivery));
+                        }
+                        let job = Job { claim: Arc::new(claim), policy: Arc::clone(&charter.policy), agent, hold };
+                        return Ok((job, taking));
                     }
                     Err(BusError::Conflict) => away = false,
-                    // Perhaps it was: then the next look finds that there is nothing to do.
+                    // Perhaps it was: then the next look finds an attempt of ours that nobody has in hand.
                     Err(BusError::Unreachable(cause)) => {
-                        tracing::warn!(task = %entry.task.id, "it isn't known whether it was put off: {cause}");
+                        tracing::warn!(task = %entry.task.id, "it isn't known whether it was started: {cause}");
                         away = true;
+                        drop(taking);
                         tokio::time::sleep(AGAIN).await;
                     }
                     Err(error) => {
-                        tracing::warn!(task = %entry.task.id, "could not be put off: {error}");
+                        tracing::warn!("a task could not be started: {error}");
                         return Err(Declined::Later(delivery, AGAIN));
                     }
                 }
                 continue;
             }
+            Chosen::Gate => return Err(Declined::Later(delivery, Duration::ZERO)),
+            Chosen::Wait(reason, until) => (reason, until),
         };
-        let Some((name, agent)) = chosen.and_then(|name| Some((name.clone(), Arc::clone(charter.agents.get(name)?))))
-        else {
-            tracing::error!(department = %charter.name, "has no agent that it could use");
-            return Err(Declined::Later(delivery, AGAIN));
-        };
-        // In hand before the ledger says so: what a second delivery finds there is never taken for nobody's.
-        let Some(taking) = node.board.take_up(entry.task.id) else {
-            tokio::time::sleep(A_MOMENT).await;
-            continue;
-        };
-        let holder = (node.id.clone(), slot.worker.clone(), name);
-        match Claim::start(node.bus.clone(), &delivery, entry.clone(), expect, holder, now).await {
-            Ok((claim, seq)) => {
-                node.historian.wrote(seq);
-                if !hold.is_held(node) {
-                    let late = Conclusion::Interrupted("its lease had ended before it was begun".to_owned());
-                    conclude(node, &claim, late, &Outcome::default(), &charter.policy).await;
-                    return Err(Declined::Dropped(delivery));
-                }
-                let job = Job { claim: Arc::new(claim), policy: Arc::clone(&charter.policy), agent, hold };
-                return Ok((job, taking));
+        match Box::pin(node.bus.put_off(&entry, expect, &reason, until, now)).await {
+            Ok(seq) => {
+                node.historian.wrote_with_entry(seq);
+                return Err(Declined::Dropped(delivery));
             }
             Err(BusError::Conflict) => away = false,
-            // Perhaps it was: then the next look finds an attempt of ours that nobody has in hand.
+            // Perhaps it was: then the next look finds that there is nothing to do.
             Err(BusError::Unreachable(cause)) => {
-                tracing::warn!(task = %entry.task.id, "it isn't known whether it was started: {cause}");
+                tracing::warn!(task = %entry.task.id, "it isn't known whether it was put off: {cause}");
                 away = true;
-                drop(taking);
                 tokio::time::sleep(AGAIN).await;
             }
             Err(error) => {
-                tracing::warn!("a task could not be started: {error}");
+                tracing::warn!(task = %entry.task.id, "could not be put off: {error}");
                 return Err(Declined::Later(delivery, AGAIN));
             }
         }
@@ -227,11 +223,45 @@ async fn claim<'a>(
     Err(if away { Declined::Left } else { Declined::Later(delivery, AGAIN) })
 }
 
+/// What becomes of a task that could be begun.
+enum Chosen {
+    Agent(AgentName, Arc<AgentSpec>),
+    /// Nothing of this department can be: its gate is closed.
+    Gate,
+    /// It waits for an agent until then, while other tasks go on.
+    Wait(String, Timestamp),
+}
+
 /// Which agent gets it.
-fn choose<'a>(node: &Node, charter: &'a Charter, entry: &'a QueueEntry, now: Timestamp) -> Choice<'a> {
-    let preferred = entry.task.preferred_agent.as_ref().filter(|agent| charter.agents.contains_key(*agent));
+fn choose(node: &Node, charter: &Charter, entry: &QueueEntry, now: Timestamp) -> Chosen {
+    let task = &entry.task;
+    let preferred = task.preferred_agent.as_ref();
     let resume = entry.resume.as_ref().filter(|resume| resume.node == node.id).map(|resume| &resume.agent);
-    nexus_agents::choose(Wish { preferred, resume }, &charter.policy.agents, |agent| stands(node, charter, agent, now))
+    let candidates = charter.candidates(&task.task_type);
+    let stands = |agent: &AgentName| stands(node, charter, agent, now);
+    let until = |opens: Timestamp| wait(opens, now);
+    match nexus_agents::choose(Wish { preferred, resume }, &candidates, stands) {
+        Choice::Agent(name) => match charter.agents.get(name) {
+            Some(agent) => Chosen::Agent(name.clone(), Arc::clone(agent)),
+            None => {
+                let why = format!("the department {} does not list the agent {name} any more", charter.name);
+                Chosen::Wait(format!("{why}; {}", way_out(task)), until(Timestamp::MAX))
+            }
+        },
+        Choice::Wait(name, closed) => Chosen::Wait(format!("{name}: {}", closed.why), until(closed.until)),
+        // Others of the department may be open, which run commands.
+        Choice::Closed(_) if gate(node, charter, now).is_some() => Chosen::Gate,
+        Choice::Closed(closed) => Chosen::Wait(closed.why, until(closed.until)),
+        Choice::Nobody => {
+            let refusal = nobody(&charter.name, &charter.policy, &charter.agents, &task.task_type);
+            Chosen::Wait(format!("{refusal}; {}", way_out(task)), until(Timestamp::MAX))
+        }
+    }
+}
+
+/// What can be done about a task that no agent of its department takes.
+fn way_out(task: &Task) -> String {
+    format!("change its agents, or nexus move {0} --department X, or nexus cancel {0}", task.id)
 }
 
 /// Decides what is done with a delivery, and does it where something is to be written for it: then nothing is left to do.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use nexus_bus::Bus;
 use nexus_core::account::{AccountRecord, AccountState};
-use nexus_core::agent::AgentSpec;
 use nexus_core::api::{AgentState, DepartmentInfo};
 use nexus_core::budget::Budget;
 use nexus_core::company::Company;
@@ -30,7 +29,8 @@ fn shop(workers: u32, others: &[&str]) -> Company {
     let qa = Department { agents, ..department(workers) };
     let product = Department { agents: vec![name("other")], ..department(1) };
     let mut company = company([("qa", qa), ("product", product)]);
-    company.agents.insert(name("other"), Arc::new(AgentSpec::shell()));
+    let shell = Arc::clone(&company.agents[&name("shell")]);
+    company.agents.insert(name("other"), shell);
     company
 }
 

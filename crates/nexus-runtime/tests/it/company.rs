@@ -32,11 +32,13 @@ pub(crate) fn at_most(max_restarts: u32) -> RestartPolicy {
 pub(crate) fn company<const N: usize>(departments: [(&str, Department); N]) -> Company {
     let name = |text: &str| DepartmentName::new(text).unwrap();
     let shell = AgentName::new("shell").unwrap();
+    // What is asked for here is a command, whether it names its agent or not.
+    let spec = AgentSpec { commands: Some(false), ..AgentSpec::shell() };
     Company {
         name: "test".into(),
         default_department: name(departments[0].0),
         departments: departments.into_iter().map(|(text, department)| (name(text), Arc::new(department))).collect(),
-        agents: [(shell, Arc::new(AgentSpec::shell()))].into(),
+        agents: [(shell, Arc::new(spec))].into(),
         budget: Default::default(),
         delegation: Default::default(),
         restart: RestartPolicy::default(),

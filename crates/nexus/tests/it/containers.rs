@@ -37,7 +37,7 @@ fn an_agent_works_in_a_container() {
     );
     place.write(
         "config/nexus.toml",
-        "[agents.keyed]\nkind = \"command\"\ncommand = [\"sh\", \"-c\"]\nhome = [\".settings\"]\n[agents.keyed.secrets]\nKEY = { env = \"COMPANY_KEY\" }\n",
+        "[agents.keyed]\nkind = \"command\"\ncommand = [\"sh\", \"-c\"]\ncommands = false\nhome = [\".settings\"]\n[agents.keyed.secrets]\nKEY = { env = \"COMPANY_KEY\" }\n",
     );
     place.write(".settings", "as the user likes it\n");
     let company =
@@ -116,7 +116,10 @@ fn what_a_killed_company_left_in_containers_is_ended() {
 fn a_container_reaches_what_is_listed_and_nothing_else() {
     let (listed, other) = (mirror(), mirror());
     let place = place(&format!("sandbox.network = [\"{listed}\"]\nagents = [\"bash\"]\n"));
-    place.write("config/nexus.toml", "[agents.bash]\nkind = \"command\"\ncommand = [\"bash\", \"-c\"]\n");
+    place.write(
+        "config/nexus.toml",
+        "[agents.bash]\nkind = \"command\"\ncommand = [\"bash\", \"-c\"]\ncommands = false\n",
+    );
     let company = Company::up(&place);
     let script = format!(
         "ask() {{ exec 3<>/dev/tcp/127.0.0.1/3128; printf 'GET http://%s/it HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n' $1 >&3
@@ -151,7 +154,7 @@ fn no_image_is_said_to_be_none() {
 fn a_link_in_its_home_leads_nowhere() {
     let once = department("agents = [\"keyed\"]\nretry.backoff.initial = \"1ms\"\n");
     let place = Place::with(&[("work", &once.replace("max_attempts = 1", "max_attempts = 2"))]);
-    let agent = "[agents.keyed]\nkind = \"command\"\ncommand = [\"sh\", \"-c\"]\nhome = [\".settings/deep\"]\n";
+    let agent = "[agents.keyed]\nkind = \"command\"\ncommand = [\"sh\", \"-c\"]\ncommands = false\nhome = [\".settings/deep\"]\n";
     place.write("config/nexus.toml", agent);
     std::fs::create_dir_all(place.path(".settings/deep")).unwrap();
     let company = Company::up(&place);

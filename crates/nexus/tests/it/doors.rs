@@ -55,6 +55,7 @@ max_children = 3
 kind = "command"
 company_tools = true
 command = ["python3", "-c"]
+commands = false
 [agents.plain]
 kind = "command"
 command = ["python3", "-c"]

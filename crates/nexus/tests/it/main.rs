@@ -45,6 +45,7 @@ mod open_files;
 mod opening;
 mod postgres;
 mod priority;
+mod prose;
 mod quarantine;
 mod reload;
 mod restart;

@@ -41,7 +41,7 @@ fn department(network: &str) -> String {
 
 fn place(network: &str, agent: &str) -> Arc<Place> {
     let place = Place::with(&[("work", &department(network))]);
-    let python = "[agents.python]\nkind = \"command\"\ncommand = [\"python3\", \"-c\"]\n";
+    let python = "[agents.python]\nkind = \"command\"\ncommand = [\"python3\", \"-c\"]\ncommands = false\n";
     place.write("config/nexus.toml", &format!("shutdown_grace = \"500ms\"\n{python}{agent}"));
     place
 }

@@ -94,6 +94,8 @@ impl Place {
         }
         command
             .env("HOME", self.path(""))
+            // What tests ask for is a command, whether they name its agent or not.
+            .env("NEXUS_AGENTS__SHELL__COMMANDS", "false")
             .env("XDG_DATA_HOME", self.guise.get().and_then(Guise::tools).unwrap_or(tools::home()))
             .current_dir(self.path("project"));
         command.arg("--data-dir").arg(self.path("data"));
