@@ -1,6 +1,7 @@
 //! Checks that types can't make: names that must exist, numbers that must make sense, and keys whose time has not come.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use nexus_core::budget::Budget;
 use nexus_core::department::Department;
@@ -32,8 +33,9 @@ pub(crate) fn all(parsed: &Parsed, layers: &Layers, decoder: &Decoder<'_>, whole
     let (agents, departments) = (whole.then_some(agents), whole.then_some(departments));
     let mut check = Check { decoder, agents, departments, errors: Vec::new() };
     company::check(&mut check, parsed, whole);
+    let specs = parsed.file.agents.iter().map(|(name, spec)| (name.clone(), Arc::new(spec.clone()))).collect();
     for (name, department) in &parsed.departments {
-        department::check(&mut check, name, department, &parsed.file.agents);
+        department::check(&mut check, name, department, &specs);
     }
     check.errors
 }

@@ -294,7 +294,8 @@ pub struct Environment {
 pub struct Trigger {
     /// The NATS subject, wildcards allowed.
     pub subject: String,
-    /// The task's description; `{{ data.x }}` is the event's JSON, `{{ subject }}` its subject.
+    /// The task's description; `{{ data.x }}` is the event's JSON, `{{ subject }}` its subject. For an agent that runs commands,
+    /// such as `shell`, each value is quoted: `{{ data.x | shell }}`.
     pub description: String,
     #[serde(default = "default_trigger_type")]
     pub task_type: String,

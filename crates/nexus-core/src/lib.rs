@@ -40,6 +40,7 @@ pub mod staff;
 pub mod stored;
 pub mod task;
 pub mod tree;
+pub mod trigger;
 pub mod turn;
 pub mod uncommitted;
 pub mod units;

@@ -76,25 +76,26 @@ fn name(wanted: &str, line: usize) -> Result<(), Fault> {
 }
 
 /// A text in quotes, with none of them inside.
-fn is_quoted(inside: &str) -> bool {
+pub(crate) fn is_quoted(inside: &str) -> bool {
     ['"', '\''].into_iter().any(|quote| {
         let text = inside.strip_prefix(quote).and_then(|inside| inside.strip_suffix(quote));
         text.is_some_and(|text| !text.contains([quote, '\\']))
     })
 }
 
-struct Tag<'a> {
-    start: usize,
-    kind: (&'static str, &'static str),
+/// What stands between braces in a template.
+pub(crate) struct Tag<'a> {
+    pub(crate) start: usize,
+    pub(crate) kind: (&'static str, &'static str),
     /// Trimmed; none if it isn't closed.
-    inside: Option<&'a str>,
-    end: usize,
+    pub(crate) inside: Option<&'a str>,
+    pub(crate) end: usize,
 }
 
 const KINDS: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
 
 /// The first tag from there on.
-fn next(text: &str, from: usize) -> Option<Tag<'_>> {
+pub(crate) fn next(text: &str, from: usize) -> Option<Tag<'_>> {
     let rest = &text[from..];
     let found = KINDS.iter().filter_map(|&kind| rest.find(kind.0).map(|at| (at, kind)));
     let (at, kind) = found.min_by_key(|(at, _)| *at)?;

@@ -1,25 +1,19 @@
 //! Checks of `departments/*.toml`.
 
-use std::collections::BTreeMap;
-
-use nexus_core::agent::AgentSpec;
+use nexus_core::assign::{Specs, candidates, nobody};
 use nexus_core::department::{
     Department, Limits, Network, Sandbox, SandboxLevel, SandboxTier, Workspace, WorkspaceMode,
 };
-use nexus_core::id::{AgentName, DepartmentName};
+use nexus_core::id::DepartmentName;
 use nexus_core::retry::RetryPolicy;
+use nexus_core::trigger::{self, Fault};
 
 use super::{Check, subject};
 use crate::explain::unknown;
 
 const MAX_WORKERS: u32 = 10_000;
 
-pub(super) fn check(
-    check: &mut Check<'_>,
-    name: &DepartmentName,
-    department: &Department,
-    specs: &BTreeMap<AgentName, AgentSpec>,
-) {
+pub(super) fn check(check: &mut Check<'_>, name: &DepartmentName, department: &Department, specs: &Specs) {
     let own = ["departments", name.as_str()];
     let at = |keys: &[&'static str]| [&own[..], keys].concat();
     let workers = department.workers;
@@ -49,7 +43,7 @@ pub(super) fn check(
     for variable in department.environment.set.keys() {
         check.variable(variable, &[&own[..], &["environment", "set", variable]].concat());
     }
-    triggers(check, &own, department);
+    triggers(check, &own, (name, department), specs);
     warm(check, &own, &department.workspace);
 }
 
@@ -180,7 +174,7 @@ fn sandbox(check: &mut Check<'_>, own: &[&str], sandbox: &Sandbox) {
 }
 
 /// Every agent of a department of containers has an image to run in.
-fn images(check: &mut Check<'_>, own: &[&str], department: &Department, specs: &BTreeMap<AgentName, AgentSpec>) {
+fn images(check: &mut Check<'_>, own: &[&str], department: &Department, specs: &Specs) {
     let sandbox = &department.sandbox;
     if sandbox.level != Some(SandboxLevel::Container) || sandbox.image.is_some() {
         return;
@@ -193,7 +187,7 @@ fn images(check: &mut Check<'_>, own: &[&str], department: &Department, specs: &
     }
 }
 
-fn triggers(check: &mut Check<'_>, own: &[&str], department: &Department) {
+fn triggers(check: &mut Check<'_>, own: &[&str], (name, department): (&DepartmentName, &Department), specs: &Specs) {
     for (index, trigger) in department.on.iter().enumerate() {
         let index = index.to_string();
         let at = |key: &'static str| [own, &["on", &*index, key]].concat();
@@ -207,6 +201,21 @@ fn triggers(check: &mut Check<'_>, own: &[&str], department: &Department) {
             let message = format!("`{agent}` is not among this department's agents");
             let (message, help) = unknown(&message, agent.as_str(), &listed, '`');
             check.refuse_with(&at("agent"), message, help);
+        } else if check.agents.is_some()
+            && trigger.agent.is_none()
+            && candidates(&department.agents, specs, &trigger.task_type).is_empty()
+        {
+            let refusal = nobody(name, department, specs, &trigger.task_type);
+            let help = department
+                .agents
+                .first()
+                .map(|agent| format!("name the agent: agent = \"{agent}\" runs the description as a command"));
+            check.refuse_with(&at("subject"), format!("nobody would do this: {refusal}"), help);
+        }
+        if trigger::is_command(trigger, department, specs)
+            && let Err(Fault { value, message, help }) = trigger::check(&trigger.description)
+        {
+            check.refuse_with(&at("description"), format!("`{value}` {message}"), Some(help));
         }
     }
 }

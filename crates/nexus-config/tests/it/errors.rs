@@ -19,6 +19,32 @@ fn main_file(text: &str) -> String {
 }
 
 #[test]
+fn a_value_in_a_command_is_quoted_or_refused_at_its_place() {
+    let on = |agents: &str, description: &str, more: &str| {
+        format!("agents = [{agents}]\n\n[[on]]\nsubject = \"ci.failed\"\n{more}description = '{description}'\n")
+    };
+    let shell = "agent = \"shell\"\n";
+    let said = qa(&on("\"claude\", \"shell\"", "make -C {{ data.path }} docs", shell));
+    assert_eq!(
+        said,
+        "departments/qa.toml:6: `{{ data.path }}` is not quoted, and whoever publishes it could add commands of their own \
+         (write `{{ data.path | shell }}`: the filter quotes it for the shell)"
+    );
+    let said = qa(&on("\"claude\", \"shell\"", "make {{ data.path }}", "task_type = \"command\"\n"));
+    assert!(said.contains("is not quoted"), "{said}");
+    let said = qa(&on("\"shell\"", "make", ""));
+    assert!(said.starts_with("departments/qa.toml:4: nobody would do this: "), "{said}");
+    for (agents, description, more) in [
+        ("\"claude\", \"shell\"", "make -C {{ data.path | shell }} docs", shell),
+        ("\"claude\", \"shell\"", "Mend {{ data.path }}: {{ data.log }}", ""),
+        ("\"shell\"", "make docs", shell),
+    ] {
+        let dir = Dir::new(&[("departments/qa.toml", &on(agents, description, more))]);
+        load(&dir.source()).unwrap();
+    }
+}
+
+#[test]
 fn unknown_keys_at_every_level() {
     insta::assert_snapshot!(qa(
         "wrokers = 2\ntask_type = [\"x\"]\n\n[retry]\nmax_atempts = 2\nbackoff = { intial = \"2s\" }\n\n[zzz]\na = 1\n\n[[on]]\nsubjct = \"a.b\"\ndescription = \"x\"\n\n[environment.set]\nANY = \"fine\"\n"

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use minijinja::{Environment, UndefinedBehavior, context};
 use nexus_bus::{Letter, Letters};
 use nexus_core::api::Accepted;
 use nexus_core::company::Company;
@@ -13,6 +12,7 @@ use nexus_core::department::Trigger;
 use nexus_core::id::DepartmentName;
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::Submission;
+use nexus_core::trigger;
 use ractor::ActorRef;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -20,6 +20,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{CeoMsg, submit};
 use crate::node::Node;
+use fill::fill;
+
+mod fill;
 
 /// Whoever brings letters to the CEO.
 #[derive(Debug)]
@@ -27,8 +30,11 @@ pub(super) struct Post {
     node: Arc<Node>,
     ceo: ActorRef<CeoMsg>,
     inbox: Option<AbortOnDropHandle<()>>,
-    triggers: BTreeMap<(DepartmentName, usize), (Trigger, AbortOnDropHandle<()>)>,
+    triggers: BTreeMap<(DepartmentName, usize), (Listened, AbortOnDropHandle<()>)>,
 }
+
+/// A trigger, and whether its description is run as a command.
+type Listened = (Trigger, bool);
 
 /// Wait before a letter that can't be taken now is brought again, and before a lost inbox is opened again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -43,11 +49,13 @@ impl Post {
     /// trigger listens: what is published before that is not heard.
     pub(super) fn follow(&mut self, company: &Company) -> Vec<oneshot::Receiver<()>> {
         let mut new = Vec::new();
-        let each = |(name, department): (&DepartmentName, &Arc<nexus_core::department::Department>)| {
-            let name = name.clone();
-            department.on.clone().into_iter().enumerate().map(move |(n, trigger)| ((name.clone(), n), trigger))
-        };
-        let wanted: BTreeMap<_, _> = company.departments.iter().flat_map(each).collect();
+        let mut wanted = BTreeMap::new();
+        for (name, department) in &company.departments {
+            for (n, trigger) in department.on.iter().enumerate() {
+                let is_command = trigger::is_command(trigger, department, &company.agents);
+                wanted.insert((name.clone(), n), (trigger.clone(), is_command));
+            }
+        }
         self.triggers.retain(|key, (trigger, _)| wanted.get(key) == Some(trigger));
         for (key, trigger) in wanted {
             let (node, ceo) = (&self.node, &self.ceo);
@@ -87,7 +95,7 @@ async fn listen(
     node: Arc<Node>,
     ceo: ActorRef<CeoMsg>,
     department: DepartmentName,
-    trigger: Trigger,
+    (trigger, is_command): Listened,
     listens: oneshot::Sender<()>,
 ) {
     let mut listens = Some(listens);
@@ -96,7 +104,7 @@ async fn listen(
             Ok(letters) => {
                 // Nobody may be waiting for it.
                 let _ = listens.take().map(|listens| listens.send(()));
-                let read = |letter: &Letter| triggered(letter, &department, &trigger);
+                let read = |letter: &Letter| triggered(letter, &department, &trigger, is_command);
                 bring(&node, &ceo, letters, department.as_str(), read).await;
             }
             Err(error) => tracing::warn!(%department, "can't listen on {} yet: {error}", trigger.subject),
@@ -197,21 +205,21 @@ fn submission(letter: &Letter, department: &str) -> Result<Submission, Refusal> 
     Ok(submission)
 }
 
-fn triggered(letter: &Letter, department: &DepartmentName, trigger: &Trigger) -> Result<Submission, Refusal> {
+fn triggered(
+    letter: &Letter,
+    department: &DepartmentName,
+    trigger: &Trigger,
+    is_command: bool,
+) -> Result<Submission, Refusal> {
     let data: Value = if letter.payload.is_empty() {
         Value::Null
     } else {
         serde_json::from_slice(&letter.payload)
             .map_err(|error| Refusal::invalid(format!("what {} holds is not JSON: {error}", letter.subject)))?
     };
-    let mut environment = Environment::new();
-    // A misspelt name is a dead letter that says so, not a description with a hole in it.
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    let description = environment
-        .render_str(&trigger.description, context! { data => minijinja::Value::from(minijinja::value::Serde(data)), subject => letter.subject.as_str() })
-        .map_err(|error| {
-            Refusal::invalid(format!("the description of the trigger on {} in {department}: {error:#}", trigger.subject))
-        })?;
+    let description = fill(&trigger.description, data, &letter.subject, is_command).map_err(|error| {
+        Refusal::invalid(format!("the description of the trigger on {} in {department}: {error:#}", trigger.subject))
+    })?;
     let mut submission = Submission::new(description);
     submission.department = Some(department.to_string());
     submission.task_type.clone_from(&trigger.task_type);
