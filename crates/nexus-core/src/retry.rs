@@ -18,6 +18,10 @@ pub struct RetryPolicy {
     #[serde(default = "default_max_attempts")]
     #[schemars(range(min = 1))]
     pub max_attempts: u32,
+    /// The same of an agent that runs commands, such as `shell`, where that is another number: a failing test is an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub commands: Option<u32>,
     #[serde(default)]
     pub backoff: Backoff,
 }
@@ -57,7 +61,7 @@ const fn default_jitter() -> f64 {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { max_attempts: default_max_attempts(), backoff: Backoff::default() }
+        Self { max_attempts: default_max_attempts(), commands: None, backoff: Backoff::default() }
     }
 }
 
@@ -100,15 +104,51 @@ pub enum Next {
     },
 }
 
-/// Decides what follows an attempt. `max_attempts` is the task's own or the department's; `random` is uniform in 0..1.
+/// How an attempt that fails is followed by another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retry {
+    pub policy: RetryPolicy,
+    /// Its agent runs commands.
+    pub commands: bool,
+    /// Uniform in 0..1.
+    pub random: f64,
+}
+
+impl Retry {
+    /// The number of attempts that a task has: its own, or the department's.
+    #[must_use]
+    pub fn attempts(&self, entry: &QueueEntry) -> u32 {
+        let commands = self.policy.commands.filter(|_| self.commands);
+        entry.task.max_attempts.or(commands).unwrap_or(self.policy.max_attempts)
+    }
+
+    /// What its log says of an attempt that another one follows.
+    #[must_use]
+    pub fn notice(&self, conclusion: &Conclusion, entry: &QueueEntry) -> Option<String> {
+        let Conclusion::Failed(_) = conclusion else { return None };
+        let Next::RetryAfter(failure, delay) = next(conclusion.clone(), entry, self) else { return None };
+        let why = failure.message.strip_prefix("the agent ended with ").unwrap_or(&failure.message);
+        let (attempt, of) = (entry.attempt, self.attempts(entry));
+        let tenths = delay.as_millis().div_ceil(100);
+        let when = match (tenths / 10, tenths % 10) {
+            (0, 0) => "at once".to_owned(),
+            (seconds, 0) if seconds < 120 => format!("in {seconds} s"),
+            (seconds, tenth) if seconds < 10 => format!("in {seconds}.{tenth} s"),
+            (seconds, _) if seconds < 120 => format!("in {} s", seconds + 1),
+            _ => format!("in {}", Span::from_secs(delay.as_secs())),
+        };
+        Some(format!("attempt {attempt} of {of} failed: {why}; again {when}"))
+    }
+}
+
+/// Decides what follows an attempt.
 #[must_use]
-pub fn next(conclusion: Conclusion, entry: &QueueEntry, policy: &RetryPolicy, random: f64) -> Next {
-    let max_attempts = entry.task.max_attempts.unwrap_or(policy.max_attempts);
+pub fn next(conclusion: Conclusion, entry: &QueueEntry, retry: &Retry) -> Next {
     match conclusion {
         Conclusion::Completed => Next::Complete,
         Conclusion::Cancelled(reason) => Next::Cancel(reason),
-        Conclusion::Failed(failure) if entry.attempt < max_attempts && may_help(failure.kind) => {
-            Next::RetryAfter(failure, policy.backoff.delay(entry.attempt, random))
+        Conclusion::Failed(failure) if entry.attempt < retry.attempts(entry) && may_help(failure.kind) => {
+            Next::RetryAfter(failure, retry.policy.backoff.delay(entry.attempt, retry.random))
         }
         Conclusion::Failed(failure) => Next::Fail(failure),
         Conclusion::Interrupted(reason) => interrupted(reason, entry),
@@ -148,6 +188,23 @@ mod tests {
         assert_eq!(backoff.delay(1, 1.0).as_secs(), 12);
     }
 
+    #[test]
+    fn a_command_has_its_own_number_of_attempts_and_its_log_says_what_follows() {
+        let check = |commands: Option<u32>, runs_commands: bool, own: Option<u32>, expected: Option<&str>| {
+            let mut entry = crate::turn::samples::entry(1);
+            entry.task.max_attempts = own;
+            let policy = RetryPolicy { max_attempts: 3, commands, ..RetryPolicy::default() };
+            let retry = Retry { policy, commands: runs_commands, random: 0.5 };
+            let failure = Failure { kind: FailureKind::Exit, message: "the agent ended with exit code 2".to_owned() };
+            let notice = retry.notice(&Conclusion::Failed(failure), &entry);
+            assert_eq!(notice.as_deref(), expected, "{commands:?} {runs_commands} {own:?}");
+        };
+        check(None, true, None, Some("attempt 1 of 3 failed: exit code 2; again in 10 s"));
+        check(Some(1), false, None, Some("attempt 1 of 3 failed: exit code 2; again in 10 s"));
+        check(Some(1), true, None, None);
+        check(Some(1), true, Some(2), Some("attempt 1 of 2 failed: exit code 2; again in 10 s"));
+    }
+
     proptest! {
         #[test]
         fn stays_within_its_bounds(attempt: u32, random in 0.0_f64..1.0, factor in 0.0_f64..1e9, jitter in 0.0_f64..2.0) {
@@ -168,9 +225,10 @@ mod tests {
             let mut entry = entry;
             entry.task.max_attempts = own;
             let policy = RetryPolicy { max_attempts: max, ..RetryPolicy::default() };
+            let retry = Retry { policy, commands: false, random };
             let failure = Failure { kind: FailureKind::Exit, message: String::new() };
             let conclusion = if interrupt { Conclusion::Lost } else { Conclusion::Failed(failure) };
-            match next(conclusion, &entry, &policy, random) {
+            match next(conclusion, &entry, &retry) {
                 Next::RetryAfter(..) => prop_assert!(!interrupt && entry.attempt < own.unwrap_or(max)),
                 Next::Requeue(_) => prop_assert!(interrupt && entry.interruptions < MAX_INTERRUPTIONS),
                 Next::Fail(failure) if interrupt => {

@@ -10,7 +10,7 @@ use nexus_core::department::Department;
 use nexus_core::due;
 use nexus_core::event::{Outcome, What};
 use nexus_core::fence::Fence;
-use nexus_core::retry::{Next, next};
+use nexus_core::retry::{Next, Retry, next};
 
 use crate::board::{Slot, Unfinished};
 use crate::former::end_strays;
@@ -28,14 +28,14 @@ pub(crate) async fn conclude(
     claim: &Claim,
     conclusion: Conclusion,
     outcome: &Outcome,
-    policy: &Department,
+    retry: &Retry,
 ) -> Option<bool> {
     // Much of what it may await is seldom awaited: in line, it would make every attempt that larger that ends with it.
     let end = Box::pin(async {
         if !is_over(&conclusion, outcome) {
             end_strays(node, claim.entry.task.id).await;
         }
-        write(node, claim, conclusion, outcome, policy).await
+        write(node, claim, conclusion, outcome, retry).await
     });
     tokio::select! {
         well = end => well,
@@ -59,7 +59,7 @@ async fn write(
     claim: &Claim,
     mut conclusion: Conclusion,
     outcome: &Outcome,
-    policy: &Department,
+    retry: &Retry,
 ) -> Option<bool> {
     let mut outcome = outcome.clone();
     let mut pause = Duration::from_millis(50);
@@ -68,7 +68,7 @@ async fn write(
         let now = Timestamp::now();
         let said = outcome.clone();
         let run = outcome.run.as_ref();
-        let (written, well) = match next(conclusion.clone(), &claim.entry, &policy.retry, fastrand::f64()) {
+        let (written, well) = match next(conclusion.clone(), &claim.entry, retry) {
             Next::Complete => (claim.conclude(What::Completed { outcome: said }, now).await, Some(true)),
             Next::Cancel(reason) => {
                 (claim.conclude(What::Cancelled { reason, outcome: Some(said) }, now).await, Some(false))
@@ -134,6 +134,11 @@ async fn write(
     }
 }
 
+/// For an end that is no failure of its agent's.
+pub(crate) const fn unfailed(policy: &Department) -> Retry {
+    Retry { policy: policy.retry, commands: false, random: 0.0 }
+}
+
 /// Gives back to the queue what a failed worker had in hand, when no process of it is alive.
 pub(crate) async fn reclaim(node: &Node, slot: &Slot, reason: &str, policy: &Department) {
     if let Some(unfinished) = slot.abandon(|_| true) {
@@ -158,6 +163,6 @@ pub(crate) async fn put_back(node: &Node, slot: &Slot, mut unfinished: Unfinishe
         }
     }
     let conclusion = Conclusion::Interrupted(reason.to_owned());
-    conclude(node, &unfinished.claim, conclusion, &Outcome::default(), policy).await;
+    conclude(node, &unfinished.claim, conclusion, &Outcome::default(), &unfailed(policy)).await;
     slot.left(&unfinished);
 }

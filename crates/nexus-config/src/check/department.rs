@@ -91,6 +91,8 @@ fn retry(check: &mut Check<'_>, own: &[&str], retry: &RetryPolicy) {
     let at = |keys: &[&'static str]| [own, &["retry"], keys].concat();
     let wrong = retry.max_attempts == 0;
     check.refuse_if(wrong, &at(&["max_attempts"]), "`max_attempts` counts the first one too: it must be at least 1");
+    let wrong = retry.commands == Some(0);
+    check.refuse_if(wrong, &at(&["commands"]), "`commands` counts the first attempt too: it must be at least 1");
     let backoff = retry.backoff;
     let factor = backoff.factor.is_finite() && backoff.factor >= 1.0;
     check.refuse_if(!factor, &at(&["backoff", "factor"]), "`factor` must be at least 1");

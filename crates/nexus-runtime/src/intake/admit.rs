@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 
 use super::IntakeMsg;
 use crate::board::{Slot, Taking};
-use crate::conclude::{conclude, reclaim, reclaim_one};
+use crate::conclude::{conclude, reclaim, reclaim_one, unfailed};
 use crate::gate::{gate, stands};
 use crate::node::{Charter, Node};
 use crate::seldom::Seldom;
@@ -96,7 +96,7 @@ impl Admission {
         if !taken {
             // A worker that offered itself twice, around a restart of the intake.
             let busy = Conclusion::Interrupted("its worker was busy".to_owned());
-            conclude(&node, &job.claim, busy, &Outcome::default(), &policy).await;
+            conclude(&node, &job.claim, busy, &Outcome::default(), &unfailed(&policy)).await;
             return;
         }
         let claim = Arc::clone(&job.claim);
@@ -178,7 +178,7 @@ async fn claim<'a>(
                         node.historian.wrote(seq);
                         if !hold.is_held(node) {
                             let late = Conclusion::Interrupted("its lease had ended before it was begun".to_owned());
-                            conclude(node, &claim, late, &Outcome::default(), &charter.policy).await;
+                            conclude(node, &claim, late, &Outcome::default(), &unfailed(&charter.policy)).await;
                             return Err(Declined::Dropped(delivery));
                         }
                         let job = Job { claim: Arc::new(claim), policy: Arc::clone(&charter.policy), agent, hold };

@@ -11,6 +11,7 @@ use nexus_core::attempt::{Action, Attempt, Conclusion, ExitStatus, Input, Policy
 use nexus_core::budget::Judgement;
 use nexus_core::department::Limits;
 use nexus_core::event::{Failure, FailureKind, Outcome};
+use nexus_core::retry::Retry;
 use nexus_core::run::Run;
 use nexus_process::{Event, Events};
 use nexus_workspace::Finish;
@@ -56,13 +57,15 @@ impl Drive {
         let lease = renew(Arc::clone(&claim), Arc::clone(&node), self.job.hold, self.interrupts.clone());
         let lease = AbortOnDropHandle::new(tokio::spawn(lease));
         let began = Instant::now();
+        let (policy, commands) = (self.job.policy.retry, self.job.agent.runs_commands());
+        let retry = Retry { policy, commands, random: fastrand::f64() };
         let (conclusion, outcome) = match self.log().await {
             Ok(output) => match self.used_up() {
                 Some(failure) => {
                     output.finish().await;
                     (Conclusion::Failed(failure), Outcome::default())
                 }
-                None => self.live(output, began).await,
+                None => self.live(output, began, &retry).await,
             },
             Err(message) => {
                 let failure = Failure { kind: FailureKind::Spawn, message };
@@ -78,7 +81,7 @@ impl Drive {
             // A worker that is gone has nothing to do next.
             let _ = self.worker.cast(WorkerMsg::Ending);
         }
-        let well = conclude(&node, &claim, conclusion, &outcome, &self.job.policy).await;
+        let well = conclude(&node, &claim, conclusion, &outcome, &retry).await;
         if keeps && well.is_some() {
             node.protector.forget(task).await;
         }
@@ -112,7 +115,7 @@ impl Drive {
         writer.map(Output::new).map_err(|error| format!("its log could not be opened: {error}"))
     }
 
-    async fn live(&mut self, mut output: Output, began: Instant) -> (Conclusion, Outcome) {
+    async fn live(&mut self, mut output: Output, began: Instant, retry: &Retry) -> (Conclusion, Outcome) {
         let policy = &self.job.policy;
         let timeout = self.job.claim.entry.task.timeout_seconds;
         let terms = Policy::new(&policy.limits, &policy.stop, timeout);
@@ -279,6 +282,9 @@ impl Drive {
             Some(workspace) => Some(Box::new(node.workspaces.finish(workspace, self.finish(&conclusion)).await)),
             None => None,
         };
+        if let Some(notice) = retry.notice(&conclusion, &self.job.claim.entry) {
+            output.note(notice, Timestamp::now());
+        }
         let ends = match conclusion {
             Conclusion::Lost => output.abandon(),
             _ => output.finish().await,

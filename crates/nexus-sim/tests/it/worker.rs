@@ -7,7 +7,7 @@ use nexus_core::budget::{Budget, Spent};
 use nexus_core::event::{Failure, FailureKind, Outcome, What};
 use nexus_core::fence::{Fence, fence};
 use nexus_core::lane::Lane;
-use nexus_core::retry::{Next, next};
+use nexus_core::retry::{Next, Retry, next};
 use nexus_core::revival::{again, later, once_more};
 use nexus_core::task::QueueEntry;
 
@@ -210,6 +210,7 @@ impl Sim {
     /// Writes down how an attempt ended: until it is written, or somebody else has written.
     pub(crate) fn conclude(&mut self, node: usize, id: u64) {
         let (random, now, policy) = (self.rng.f64(), self.timestamp(), self.policy());
+        let retry = Retry { policy, commands: false, random };
         let Some(hand) = self.hand(node, id) else { return };
         let Some(conclusion) = hand.conclusion.clone() else { return };
         if let Some(failed) = hand.failed {
@@ -219,7 +220,7 @@ impl Sim {
         let entry = hand.claim.entry.clone();
         let outcome = Outcome::default();
         let mut after = None;
-        let what = match next(conclusion, &entry, &policy, random) {
+        let what = match next(conclusion, &entry, &retry) {
             Next::Complete => What::Completed { outcome },
             Next::Cancel(reason) => What::Cancelled { reason, outcome: Some(outcome) },
             Next::Fail(failure) => What::Failed { failure, outcome },

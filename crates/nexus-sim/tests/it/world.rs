@@ -106,7 +106,7 @@ impl Sim {
         // Retries wait for some time, for none, or for the one or the other: a department's file may change at any time.
         let initial = Span::from_secs(2 * u64::from(seed.is_multiple_of(3)));
         let backoff = Backoff { initial, ..Backoff::default() };
-        let policy = RetryPolicy { max_attempts: rng.u32(1..4), backoff };
+        let policy = RetryPolicy { max_attempts: rng.u32(1..4), commands: None, backoff };
         let mut sim = Self {
             rng,
             now: 0,

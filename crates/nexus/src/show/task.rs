@@ -117,7 +117,12 @@ fn rows_of_run(run: &RunReport, task: &TaskView, row: &mut impl FnMut(&str, Stri
 pub(crate) fn outcome(task: &TaskView) -> String {
     let mut parts = Vec::new();
     if let Some(result) = &task.result {
-        parts.push(format!("{:.2} s", seconds(result.duration_ms)));
+        // Of several attempts the whole time, the waits between them included.
+        let whole = task.completed_at.zip(task.started_at).filter(|_| task.attempt > 1);
+        parts.push(match whole.map(|(end, begin)| end.duration_since(begin).as_secs_f64()) {
+            Some(whole) => format!("after {} attempts, {whole:.1} s", task.attempt),
+            None => format!("{:.2} s", seconds(result.duration_ms)),
+        });
         match (result.exit_code, result.signal) {
             (Some(code), _) => parts.push(format!("exit {code}")),
             (_, Some(signal)) => parts.push(format!("signal {signal}")),

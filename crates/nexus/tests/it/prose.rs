@@ -63,3 +63,18 @@ fn a_refused_key_leaves_nothing_to_the_shell() {
     let answer = company.ended(&refused);
     assert_eq!((at(&answer, "task.status"), at(&answer, "task.assigned_agent")), (&"failed".into(), &"coder".into()));
 }
+
+#[test]
+fn a_command_is_tried_once_unless_more_is_asked_for() {
+    let retry = "[retry]\nmax_attempts = 3\ncommands = 1\nbackoff = { initial = \"10ms\", jitter = 0.0 }\n";
+    let place = Place::with(&[("work", &format!("{WORK}\n{retry}"))]);
+    let company = Company::up_with(&place, &[], &AS_USUAL);
+    let attempts = |args: &[&str]| {
+        let id = company.delegate(&[&["-a", "shell", "exit 2"], args].concat());
+        at(&company.ended(&id), "task.attempt").clone()
+    };
+    assert_eq!(attempts(&[]), 1);
+    assert_eq!(attempts(&["--max-attempts", "2"]), 2);
+    let ran = company.run(&["run", "-a", "shell", "--max-attempts", "2", "exit 2"]);
+    ran.fails(8, &["-- attempt 1 of 2 failed: exit code 2; again in 0.1 s", "failed   after 2 attempts, "]);
+}
