@@ -5,7 +5,7 @@ import json
 import anyio
 import nats
 import pytest
-from company import PATIENCE, eventually
+from company import BINARY, PATIENCE, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -58,6 +58,9 @@ async def test_what_is_no_work_is_dead_lettered(company):
             letter = json.loads((await dead.next_msg(PATIENCE)).data)
         assert letter["payload"] == "{ this is no JSON"
         assert letter["refusal"]["kind"] == "invalid_input" and letter["refusal"]["message"]
+        listed = await anyio.run_process([BINARY, "--data-dir", str(company.data), "dead"])
+        said = listed.stdout.decode()
+        assert "nexus.inbox.qa" in said and "{ this is no JSON" in said and letter["refusal"]["message"] in said
     finally:
         await connection.close()
 

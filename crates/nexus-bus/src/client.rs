@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use nexus_core::api::{
     Accepted, AgentInfo, AgentRef, Agents, AnswerRequest, Answered, CancelRequest, Cancelled, DepartmentInfo,
-    Departments, ListRequest, MessageRequest, ProjectChanges, Reply, ResumeRequest, TaskPage, TaskRef, TaskStatus,
-    WorkerStats,
+    Departments, ListRequest, MessageRequest, MoveRequest, ProjectChanges, Reply, ResumeRequest, TaskPage, TaskRef,
+    TaskStatus, WorkerStats,
 };
 use nexus_core::event::Event;
 use nexus_core::id::TaskId;
@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use crate::bus::Bus;
+use crate::dead::Dead;
 use crate::envelope::new_traceparent;
 use crate::subject;
 
@@ -93,6 +94,16 @@ impl Client {
     /// Puts a failed or cancelled task back on the queue.
     pub async fn retry(&self, task: &str) -> Result<Accepted, Refusal> {
         self.ask("retry", &TaskRef { task_id: task.to_owned() }, PATIENCE).await
+    }
+
+    /// Puts a task that waits on the queue of another department.
+    pub async fn move_task(&self, request: &MoveRequest) -> Result<Accepted, Refusal> {
+        self.ask("move", request, PATIENCE).await
+    }
+
+    /// The newest dead letters, at most `limit`, the oldest of them first.
+    pub async fn dead(&self, limit: usize) -> Result<Vec<Dead>, Refusal> {
+        Ok(self.bus.dead(limit).await?)
     }
 
     /// Looks at the uncommitted changes of a task's project, which its agent doesn't see or starts from. It takes two seconds

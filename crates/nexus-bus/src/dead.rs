@@ -1,16 +1,21 @@
 //! Dead letters of tasks: one for each task that has failed for good, by compare-and-set, until it is retried.
 
+use std::collections::VecDeque;
+
 use async_nats::HeaderName;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::GetStreamErrorKind;
+use nexus_core::api::DeadLetter;
 use nexus_core::dead::{DeadTask, MAX_HISTORY, shorten};
 use nexus_core::event::{Event, What};
 use nexus_core::id::{DepartmentName, TaskId};
 use nexus_core::task::STORED_VERSION;
+use serde::Serialize;
 
 use crate::bus::Bus;
 use crate::error::{BusError, unreachable};
 use crate::ledger::{Last, outgoing};
+use crate::read::Stored;
 use crate::subject;
 
 /// The header that says which event of the ledger a letter is about: its sequence.
@@ -20,7 +25,48 @@ const TRIES: u32 = 3;
 /// Events that are read at once: each has 40 KiB at most, as a rule.
 const PAGE: usize = 64;
 
+/// A dead letter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Dead {
+    /// What was published and could not become work.
+    Letter(DeadLetter),
+    /// A task that has failed for good.
+    Task(Box<DeadTask>),
+}
+
+impl Dead {
+    fn of(stored: &Stored) -> Result<Self, BusError> {
+        // Only a task's letter says which event it is about.
+        if stored.header(ABOUT).is_some() {
+            return stored.decode().map(Box::new).map(Self::Task);
+        }
+        stored.decode().map(Self::Letter)
+    }
+}
+
 impl Bus {
+    /// The newest dead letters, at most `limit`, the oldest of them first. What can't be read is left out.
+    pub async fn dead(&self, limit: usize) -> Result<Vec<Dead>, BusError> {
+        let (mut newest, mut from) = (VecDeque::new(), 1);
+        loop {
+            let (page, more) = self.read(subject::DEAD, subject::ALL_DEAD, from, PAGE).await?;
+            for stored in &page {
+                from = stored.seq + 1;
+                match Dead::of(stored) {
+                    Ok(letter) => newest.push_back(letter),
+                    Err(error) => tracing::warn!("a dead letter is left out: {error}"),
+                }
+                if newest.len() > limit {
+                    newest.pop_front();
+                }
+            }
+            if !more || page.is_empty() {
+                return Ok(newest.into());
+            }
+        }
+    }
+
     /// Keeps a task that has failed for good, with its history, under `nexus.dead.<department>.<task>`; once, whoever
     /// else does it and however often it is done. Returns whether there was something to do: not where the task has gone on
     /// since that event, or is forgotten.

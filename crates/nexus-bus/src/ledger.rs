@@ -194,6 +194,42 @@ impl Bus {
         Ok(last - 1)
     }
 
+    /// Puts a task that waits on the queue of another department: all or nothing is written. `left` is the last event under its
+    /// old department, whose last one there has the sequence `expect` (0: there is none); nothing can start it there any more.
+    /// `came` is the first under the new one, and `entry` what waits from now on. Returns the sequence of `came`.
+    pub async fn append_and_move(
+        &self,
+        (left, expect): (&Event, u64),
+        came: &Event,
+        entry: &QueueEntry,
+    ) -> Result<u64, BusError> {
+        let (task, traceparent) = (entry.task.id, entry.task.traceparent.as_deref());
+        let subject = subject::event(&came.department, task);
+        let before = self.last(subject::TASKS, &subject).await?.map_or(0, |stored| stored.seq);
+        let left_event = self.fenced(self.fitting_event(left, traceparent)?, expect);
+        let came = self.fenced(self.fitting_event(came, traceparent)?, before);
+        let lane = Lane::from(entry.task.priority);
+        let queued = match entry.task.not_before.filter(|due| *due > entry.queued_at) {
+            Some(due) => scheduled(queue_message(entry, lane)?, task, due),
+            None => queue_message(entry, lane)?,
+        };
+        let is_due = queued.subject != subject::schedule(task);
+        let last = self.publish_all(subject::TASKS, &[left_event, came, queued]).await?;
+        // What waited there is nobody's now.
+        let stream = self.js.get_stream_no_info(subject::TASKS).await.map_err(unreachable)?;
+        let mut old = vec![subject::queue_of(&left.department, task)];
+        if is_due {
+            old.push(subject::schedule(task));
+            self.wake(&entry.task.department, lane).await;
+        }
+        for filter in old {
+            if let Err(error) = stream.purge().filter(filter).await {
+                tracing::warn!(%task, "what waited in {} could not be taken away: {error}", left.department);
+            }
+        }
+        Ok(last - 1)
+    }
+
     /// Lets a task wait that was about to be started, until then: both or neither is written. `entry` is what waits, and
     /// `expect` is the sequence of its last event (0: there is none). Returns the event's sequence.
     pub async fn put_off(

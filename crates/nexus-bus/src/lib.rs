@@ -37,6 +37,7 @@ pub use bus::{Access, Bus, Credentials, Tls};
 pub use claim::Claim;
 pub use client::{Client, LogPage};
 pub use control::{Order, Orders};
+pub use dead::Dead;
 pub use envelope::new_traceparent;
 pub use error::BusError;
 pub use inbox::{Letter, Letters};

@@ -4,7 +4,7 @@ use async_nats::HeaderMap;
 use async_nats::service::{Request, ServiceExt, endpoint::Endpoint};
 use futures_util::StreamExt;
 use nexus_core::api::{
-    AgentRef, AnswerRequest, CancelRequest, ListRequest, MessageRequest, Reply, ResumeRequest, TaskRef,
+    AgentRef, AnswerRequest, CancelRequest, ListRequest, MessageRequest, MoveRequest, Reply, ResumeRequest, TaskRef,
 };
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::Submission;
@@ -25,6 +25,7 @@ pub enum Question {
     List(ListRequest),
     Cancel(CancelRequest),
     Retry(TaskRef),
+    Move(MoveRequest),
     /// Look at the uncommitted changes of a task's project.
     Uncommitted(TaskRef),
     Workers,
@@ -69,12 +70,13 @@ pub struct CeoService {
 /// Questions that may wait for the CEO; beyond it NATS holds them back and then drops them, and the asker times out.
 const WAITING: usize = 1024;
 
-const ENDPOINTS: [&str; 15] = [
+const ENDPOINTS: [&str; 16] = [
     "submit",
     "status",
     "list",
     "cancel",
     "retry",
+    "move",
     "uncommitted",
     "workers",
     "departments",
@@ -98,7 +100,7 @@ impl Bus {
             // one of whom may be a process that stands still.
             .queue_group(uuid::Uuid::now_v7().simple().to_string())
             .description(
-                "The CEO of a company of agents: submit, status, list, cancel, retry, uncommitted, workers, departments, \
+                "The CEO of a company of agents: submit, status, list, cancel, retry, move, uncommitted, workers, departments, \
                  resume, message, answer, agents, agents_clear.",
             )
             .start("nexus-ceo", version)
@@ -159,6 +161,7 @@ fn parse(name: &str, payload: &[u8]) -> Result<Question, Refusal> {
         "list" => Question::List(json(payload)?),
         "cancel" => Question::Cancel(json(payload)?),
         "retry" => Question::Retry(json(payload)?),
+        "move" => Question::Move(json(payload)?),
         "uncommitted" => Question::Uncommitted(json(payload)?),
         "workers" => Question::Workers,
         "departments" => Question::Departments,

@@ -35,6 +35,11 @@ pub(crate) fn any_queue(task: TaskId) -> String {
     format!("nexus.queue.*.*.{task}")
 }
 
+/// Whatever lane of a department a task waits in.
+pub(crate) fn queue_of(department: &DepartmentName, task: TaskId) -> String {
+    format!("nexus.queue.{department}.*.{task}")
+}
+
 /// All tasks that wait in one lane of a department.
 pub(crate) fn queue_filter(department: &DepartmentName, lane: Lane) -> String {
     format!("nexus.queue.{department}.{lane}.*")

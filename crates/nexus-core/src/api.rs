@@ -50,6 +50,9 @@ pub struct Accepted {
     pub duplicate: bool,
     /// Median run of the department's latest tasks of this type, in milliseconds, if there were any.
     pub estimated_ms: Option<u64>,
+    /// What whoever asked for it may not expect, as a sentence: no department lists its type, say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Names a task by its id or by an unambiguous prefix of at least 4 characters.
@@ -66,6 +69,15 @@ pub struct ProjectChanges {
     pub project_path: String,
     /// None where there are none, where the agent sees them as they are, or where looking took longer than two seconds.
     pub uncommitted: Option<Uncommitted>,
+}
+
+/// Question of `nexus.ceo.move`: put a task that waits on the queue of another department, with its attempts counted from the
+/// start. The answer is the task as it is accepted there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveRequest {
+    pub task_id: String,
+    pub department: String,
 }
 
 /// Question of `nexus.ceo.cancel`.
@@ -337,6 +349,8 @@ pub enum DepartmentState {
     Stopped,
     /// Removed from the configuration; what runs is finished, nothing new is taken.
     Leaving,
+    /// Not in the configuration, and tasks wait for it.
+    Gone,
 }
 
 /// A message that could not become work: the payload of `nexus.dead.<department>.<id>`.

@@ -32,6 +32,29 @@ pub struct Company {
     pub shutdown_grace: Span,
 }
 
+impl Company {
+    /// What is allowed and may not be meant, a sentence each: a type of task that several departments list.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut takers = BTreeMap::<&str, Vec<&str>>::new();
+        for (name, department) in &self.departments {
+            for task_type in &department.task_types {
+                let names = takers.entry(task_type).or_default();
+                if names.last() != Some(&name.as_str()) {
+                    names.push(name.as_str());
+                }
+            }
+        }
+        let twice = takers.into_iter().filter(|(_, names)| names.len() > 1);
+        let said = twice.map(|(task_type, names)| {
+            let (all, first) = (names.join(" and "), names[0]);
+            let way = "take it out of `task_types` in the others' files";
+            format!("the type \"{task_type}\" is listed by {all}: {first} gets it, as the first by name; {way}")
+        });
+        said.collect()
+    }
+}
+
 /// The bounds of the tasks that agents ask for: against one that asks for itself for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

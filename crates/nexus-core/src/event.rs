@@ -77,8 +77,8 @@ pub enum What {
         #[schemars(with = "String")]
         retry_at: Timestamp,
     },
-    /// A task that failed or was cancelled was put back on the queue by hand, with its attempts and interruptions counted
-    /// from the start.
+    /// A task that failed or was cancelled was put back on the queue by hand, or one that waited was moved to this department,
+    /// with its attempts and interruptions counted from the start.
     Retried { reason: String },
     /// Terminal: done.
     Completed { outcome: Outcome },

@@ -7,13 +7,15 @@ use crate::company::Company;
 use crate::due::LATEST;
 use crate::id::{AgentName, DepartmentName, TaskId};
 use crate::refusal::{Refusal, RefusalKind};
-use crate::task::{COMMAND_TYPE, MAX_CONTEXT, MAX_DESCRIPTION, MAX_WORDS, Submission, Task};
+use crate::task::{COMMAND_TYPE, DEFAULT_TASK_TYPE, MAX_CONTEXT, MAX_DESCRIPTION, MAX_WORDS, Submission, Task};
 
 /// Where a submission goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     pub department: DepartmentName,
     pub preferred_agent: Option<AgentName>,
+    /// What whoever asks may not expect, as a sentence.
+    pub note: Option<String>,
 }
 
 impl Route {
@@ -48,25 +50,47 @@ pub fn route(company: &Company, submission: &Submission) -> Result<Route, Refusa
         Some(name) => named(company, name)?,
         None => by_type(company, &submission.task_type, preferred_agent.as_ref()),
     };
-    let Some(policy) = company.departments.get(&department) else { return Ok(Route { department, preferred_agent }) };
-    let Some(agent) = &preferred_agent else {
-        return if candidates(&policy.agents, &company.agents, &submission.task_type).is_empty() {
-            Err(nobody(&department, policy, &company.agents, &submission.task_type))
-        } else {
-            Ok(Route { department, preferred_agent })
-        };
+    fits(company, &department, preferred_agent.as_ref(), &submission.task_type)?;
+    let note = note(company, submission, &department);
+    Ok(Route { department, preferred_agent, note })
+}
+
+/// Refuses a task for a department that has no agent for it.
+pub fn fits(
+    company: &Company,
+    department: &DepartmentName,
+    preferred: Option<&AgentName>,
+    task_type: &str,
+) -> Result<(), Refusal> {
+    let Some(policy) = company.departments.get(department) else { return Ok(()) };
+    let Some(agent) = preferred else {
+        let nobody_takes_it = candidates(&policy.agents, &company.agents, task_type).is_empty();
+        return if nobody_takes_it { Err(nobody(department, policy, &company.agents, task_type)) } else { Ok(()) };
     };
-    if !policy.agents.contains(agent) {
-        let listing = listing(company, agent);
-        let help = if listing.is_empty() {
-            format!("add \"{agent}\" to `agents` in departments/{department}.toml")
-        } else {
-            format!("departments that do: {}", listing.join(", "))
-        };
-        let message = format!("the department {department} does not list the agent {agent}");
-        return Err(Refusal::new(RefusalKind::AgentNotInDepartment, message).with_help(help));
+    if policy.agents.contains(agent) {
+        return Ok(());
     }
-    Ok(Route { department, preferred_agent })
+    let listing = listing(company, agent);
+    let help = if listing.is_empty() {
+        format!("add \"{agent}\" to `agents` in departments/{department}.toml")
+    } else {
+        format!("departments that do: {}", listing.join(", "))
+    };
+    let message = format!("the department {department} does not list the agent {agent}");
+    Err(Refusal::new(RefusalKind::AgentNotInDepartment, message).with_help(help))
+}
+
+/// That no department lists the type, where that has chosen it.
+fn note(company: &Company, submission: &Submission, department: &DepartmentName) -> Option<String> {
+    let task_type = &submission.task_type;
+    let is_usual = [COMMAND_TYPE, DEFAULT_TASK_TYPE].contains(&task_type.as_str());
+    let types = || company.departments.values().flat_map(|policy| &policy.task_types).map(String::as_str);
+    if submission.department.is_some() || is_usual || types().any(|listed| listed == task_type) {
+        return None;
+    }
+    let known: Vec<&str> = types().collect();
+    let meant = nearest(task_type, &known).map(|near| format!(" (did you mean \"{near}\"?)")).unwrap_or_default();
+    Some(format!("no department lists the type \"{task_type}\"{meant}: it goes to {department}"))
 }
 
 /// Refuses a submission that no company could take.
@@ -259,6 +283,20 @@ mod tests {
         company.departments.insert(DepartmentName::new("engineering").unwrap(), research);
         let command = Submission { task_type: COMMAND_TYPE.into(), ..Submission::new("make") };
         assert_eq!(route(&company, &command).unwrap().department.as_str(), "qa", "the default one runs no commands");
+    }
+
+    #[test]
+    fn a_type_that_nobody_lists_is_said() {
+        let note = |task_type: &str, department: Option<&str>| {
+            let department = department.map(str::to_owned);
+            let submission = Submission { task_type: task_type.into(), department, ..Submission::new("do it") };
+            route(&company(), &submission).unwrap().note
+        };
+        let said = "no department lists the type \"writting\" (did you mean \"writing\"?): it goes to engineering";
+        assert_eq!(note("writting", None).as_deref(), Some(said));
+        assert_eq!(note("writing", None), None);
+        assert_eq!(note("writting", Some("words")), None);
+        assert_eq!(note(DEFAULT_TASK_TYPE, None), None);
     }
 
     #[test]

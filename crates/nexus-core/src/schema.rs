@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::account::AccountRecord;
 use crate::api::{
     Accepted, AgentInfo, AgentRef, Agents, AnswerRequest, Answered, CancelRequest, Cancelled, DeadLetter,
-    DepartmentInfo, Departments, ListRequest, MessageRequest, ProjectChanges, Reply, ResumeRequest, TaskPage, TaskRef,
-    TaskStatus, WorkerStats,
+    DepartmentInfo, Departments, ListRequest, MessageRequest, MoveRequest, ProjectChanges, Reply, ResumeRequest,
+    TaskPage, TaskRef, TaskStatus, WorkerStats,
 };
 use crate::dead::DeadTask;
 use crate::event::Event;
@@ -46,6 +46,8 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("ceo_cancel_reply", given::<Reply<Cancelled>>()),
         ("ceo_retry_request", taken::<TaskRef>()),
         ("ceo_retry_reply", given::<Reply<Accepted>>()),
+        ("ceo_move_request", taken::<MoveRequest>()),
+        ("ceo_move_reply", given::<Reply<Accepted>>()),
         ("ceo_uncommitted_request", taken::<TaskRef>()),
         ("ceo_uncommitted_reply", given::<Reply<ProjectChanges>>()),
         ("ceo_workers_reply", given::<Reply<WorkerStats>>()),

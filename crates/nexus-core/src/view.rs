@@ -195,6 +195,8 @@ impl TaskView {
             }
             What::Retried { .. } => {
                 self.status = Status::Queued;
+                // It may have been moved.
+                self.department = event.department.clone();
                 self.attempt = 0;
                 self.interruptions = 0;
                 self.completed_at = None;

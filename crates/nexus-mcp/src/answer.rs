@@ -51,7 +51,7 @@ impl Delegated {
         Self {
             status: Said::Success,
             task_id: accepted.task_id,
-            message: message.to_owned(),
+            message: accepted.note.map_or_else(|| message.to_owned(), |note| format!("{message}; {note}")),
             assigned_agent: accepted.assigned_agent.map_or_else(|| "auto".to_owned(), String::from),
             task_type: accepted.task_type,
             estimated_duration: accepted.estimated_ms.map_or_else(|| "unknown".to_owned(), about),

@@ -28,6 +28,7 @@ mod office;
 pub(crate) mod orphans;
 mod overview;
 pub(crate) mod reign;
+mod relocate;
 mod staff;
 mod submit;
 mod uncommitted;
@@ -230,6 +231,10 @@ impl CeoState {
                 });
             }
             Question::Retry(task) => reply(permit, answer, async move { submit::retry(&node, &task.task_id).await }),
+            Question::Move(request) => {
+                let company = Arc::clone(&self.company);
+                reply(permit, answer, async move { relocate::relocate(&node, &company, &request).await });
+            }
             Question::Uncommitted(task) => {
                 let company = Arc::clone(&self.company);
                 let place = Arc::clone(&self.long).try_acquire_owned();

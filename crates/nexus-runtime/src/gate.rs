@@ -10,7 +10,7 @@ use nexus_bus::Claim;
 use nexus_core::account::{Way, follow};
 use nexus_core::attempt::Conclusion;
 use nexus_core::department::SandboxLevel;
-use nexus_core::id::{AgentName, DepartmentName};
+use nexus_core::id::{AgentName, DepartmentName, TaskId};
 
 use crate::node::{Charter, Node};
 
@@ -34,10 +34,16 @@ pub(crate) fn gate(node: &Node, charter: &Charter, now: Timestamp) -> Option<Clo
     }
 }
 
-/// Why the tasks of a department wait that could be taken.
-pub(crate) fn waits(node: &Node, department: &DepartmentName) -> Option<String> {
-    let charter = node.roster.load().get(department).cloned()?;
-    Some(gate(node, &charter, Timestamp::now())?.why)
+/// Why a task waits in a department; `is_due`: it could be taken.
+pub(crate) fn waits(node: &Node, department: &DepartmentName, task: TaskId, is_due: bool) -> Option<String> {
+    match node.roster.load().get(department).cloned() {
+        Some(charter) if is_due => Some(gate(node, &charter, Timestamp::now())?.why),
+        Some(_) => None,
+        None => {
+            let ways = format!("put its file back, nexus move {task} --department X, or nexus cancel {task}");
+            Some(format!("there is no department \"{department}\" now: {ways}"))
+        }
+    }
 }
 
 /// The state of an agent of a department.

@@ -147,6 +147,18 @@ pub(crate) enum Command {
     Answer { task: String, answer: Answer },
     /// Put a failed or cancelled task back on the queue.
     Retry { task: String },
+    /// Move a task that waits to another department; its attempts are counted from the start there.
+    Move {
+        task: String,
+        #[arg(short, long)]
+        department: String,
+    },
+    /// Show dead letters: what was published and could not become work, and tasks that have failed for good.
+    Dead {
+        /// At most this many, the newest.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000), default_value_t = 50)]
+        limit: u32,
+    },
     /// Show what a task has changed in its git repository: its branch, and what its workspace has beyond that.
     Diff {
         task: String,

@@ -8,6 +8,7 @@ mod agents;
 mod branches;
 mod broker;
 mod config;
+mod dead;
 mod doctor;
 mod events;
 mod mcp;
@@ -47,6 +48,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Answer { task, answer } => {
             tasks::answer(&place, output, task, answer == crate::cli::Answer::Allow).await
         }
+        Command::Move { task, department } => tasks::relocate(&place, output, task, department).await,
+        Command::Dead { limit } => dead::dead(&place, output, limit).await,
         Command::Retry { task } => tasks::retry(&place, output, &task).await,
         Command::Diff { task, stat } => branches::diff(&place, output, &task, stat).await,
         Command::Shell(args) => workspace::shell(&place, args).await,

@@ -71,6 +71,7 @@ fn a_delegation() {
         task_type: "testing".into(),
         duplicate: false,
         estimated_ms: Some(11_200),
+        note: None,
     };
     insta::assert_json_snapshot!(Delegated::new(accepted, "Task delegated successfully"));
 }
@@ -104,6 +105,7 @@ fn a_delegation_says_what_is_left_out() {
         task_type: "testing".into(),
         duplicate: false,
         estimated_ms: None,
+        note: None,
     };
     let changes = |included| {
         let uncommitted = Some(Uncommitted { changes: 1, paths: vec!["a".to_owned()], included, ..Default::default() });

@@ -1,11 +1,14 @@
 //! The present: tasks, workers, departments. Read from the history, once it holds what the asker may know of.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use nexus_core::api::{
     DepartmentInfo, DepartmentState as Condition, Departments, ListRequest, TaskPage, TaskStatus, WorkerStats,
 };
 use nexus_core::id::DepartmentName;
 use nexus_core::refusal::{Refusal, RefusalKind};
+use nexus_core::route::no_such_department;
 use nexus_core::view::{Status, TaskView};
 use nexus_history::{Counts, HistoryError, Resolved};
 
@@ -50,7 +53,8 @@ pub(super) async fn status(node: &Node, task: &str) -> Result<TaskStatus, Refusa
     };
     let task = fitting(task, node.bus.payload_limit());
     let is_due = task.not_before.is_none_or(|due| due <= Timestamp::now());
-    let waits = if task.status == Status::Queued && is_due { waits(node, &task.department) } else { None };
+    let is_queued = task.status == Status::Queued;
+    let waits = if is_queued { waits(node, &task.department, task.task_id, is_due) } else { None };
     Ok(TaskStatus { task, live, waits })
 }
 
@@ -67,6 +71,13 @@ fn fitting(mut task: TaskView, limit: usize) -> TaskView {
 
 pub(super) async fn list(node: &Node, request: &ListRequest) -> Result<TaskPage, Refusal> {
     let history = node.historian.current().await?;
+    if let Some(name) = &request.department {
+        let (roster, counts) = (node.roster.load(), node.historian.state().counts);
+        let known: BTreeSet<&str> = roster.keys().chain(counts.departments()).map(DepartmentName::as_str).collect();
+        if !known.contains(name.as_str()) {
+            return Err(no_such_department(name, &known.into_iter().collect::<Vec<_>>()));
+        }
+    }
     history.list(request).await.map_err(|error| match error {
         HistoryError::Cursor(_) => {
             Refusal::invalid(error.to_string()).with_help("a cursor is `next_cursor` of the page before, unchanged")
@@ -94,10 +105,12 @@ pub(super) async fn rebuild(node: &Node) -> Result<u64, Refusal> {
 pub(super) fn departments(state: &CeoState) -> Departments {
     let counts = state.node.historian.state().counts;
     let info = |(name, child): (&DepartmentName, &super::Child)| info(state, &counts, name, child);
+    let is_gone = |name: &&DepartmentName| !state.departments.contains_key(*name);
+    let gone = counts.departments().filter(is_gone).filter_map(|name| gone(&counts, name));
     Departments {
         company: state.company.name.clone(),
         default_department: state.company.default_department.clone(),
-        departments: state.departments.iter().map(info).collect(),
+        departments: state.departments.iter().map(info).chain(gone).collect(),
         config_error: state.config_error.clone(),
         stopping: state.leaving,
     }
@@ -107,6 +120,30 @@ pub(super) fn departments(state: &CeoState) -> Departments {
 pub(super) fn department(state: &CeoState, name: &DepartmentName) -> Option<DepartmentInfo> {
     let child = state.departments.get(name)?;
     Some(info(state, &state.node.historian.state().counts, name, child))
+}
+
+/// A department that isn't in the configuration, if tasks wait for it.
+fn gone(counts: &Counts, name: &DepartmentName) -> Option<DepartmentInfo> {
+    let queued = counts.of(name, Status::Queued);
+    let ways = format!(
+        "put departments/{name}.toml back, or nexus move or nexus cancel each (nexus list --department {name})"
+    );
+    (queued > 0).then(|| DepartmentInfo {
+        name: name.clone(),
+        description: String::new(),
+        state: Condition::Gone,
+        reason: Some(format!("there is no such department now, and {queued} tasks wait for it: {ways}")),
+        agents: Vec::new(),
+        task_types: Vec::new(),
+        workers: 0,
+        busy: 0,
+        queued,
+        restarts: 0,
+        failures: 0,
+        since: None,
+        waits: None,
+        warning: None,
+    })
 }
 
 fn info(state: &CeoState, counts: &Counts, name: &DepartmentName, child: &super::Child) -> DepartmentInfo {

@@ -37,6 +37,15 @@ impl CeoState {
         let charters = Charter::all(&company).into_iter().map(|(name, charter)| (name, Arc::new(charter)));
         let mut charters: BTreeMap<_, _> = charters.collect();
         self.node.roster.store(Arc::new(charters.clone()));
+        let (before, now) = (&self.company.default_department, &company.default_department);
+        if before != now {
+            tracing::warn!(
+                "the default department is now {now} (was {before}); `default_department` in nexus.toml fixes it"
+            );
+        }
+        for warning in company.warnings() {
+            tracing::warn!("{warning}");
+        }
         self.company = company;
         for (name, child) in &mut self.departments {
             match charters.remove(name) {

@@ -76,7 +76,7 @@ impl Plan {
             None => project(node, &submission.project_path).await?,
         };
         node.fill.check(&node.bus).await?;
-        let department = route.department.clone();
+        let (department, note) = (route.department.clone(), route.note.clone());
         // Held until the task is on the ledger: nobody else asks for one in this tree meanwhile, and no cancel of it passes by.
         let family = match asker {
             Some(asker) => Some(family::admit(node, asker, &company, &department, workers).await?),
@@ -101,7 +101,7 @@ impl Plan {
             Submitted::New(seq) => {
                 place.filled(seq);
                 node.historian.wrote(seq);
-                accept(node, task, false).await
+                Ok(Accepted { note, ..accept(node, task, false).await? })
             }
             Submitted::Known(known) => accept(node, same(*known, &task.description, &task.task_type)?, true).await,
         }
@@ -117,6 +117,7 @@ async fn accept(node: &Node, task: Task, duplicate: bool) -> Result<Accepted, Re
         task_type: task.task_type,
         duplicate,
         estimated_ms,
+        note: None,
     })
 }
 
@@ -182,5 +183,6 @@ pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> 
         task_type: again.task.task_type,
         duplicate: false,
         estimated_ms: None,
+        note: None,
     })
 }

@@ -25,9 +25,17 @@ pub(super) fn config(place: &PlaceArgs, output: Output, what: ConfigCommand) -> 
         ConfigCommand::Show => show::text(&nexus_config::show(&loaded)),
         _ if output.is_json() => {
             let files: Vec<_> = loaded.files.iter().map(|file| file.display().to_string()).collect();
-            show::json(&serde_json::json!({ "ok": true, "departments": departments, "files": files }), output);
+            let warnings = loaded.company.warnings();
+            let answer =
+                serde_json::json!({ "ok": true, "departments": departments, "files": files, "warnings": warnings });
+            show::json(&answer, output);
         }
-        _ => show::line(&format!("ok  {from}: departments {}", departments.join(", "))),
+        _ => {
+            show::line(&format!("ok  {from}: departments {}", departments.join(", ")));
+            for warning in loaded.company.warnings() {
+                show::note("warn", &warning);
+            }
+        }
     }
     Ok(Code::Done)
 }

@@ -184,7 +184,9 @@ async fn company(place: &PlaceArgs, say: &mut impl FnMut(Level, &'static str, St
                 "departments",
                 format!("{0} is stopped{reason}; mend it, then `nexus resume {0}`", department.name),
             ),
-            _ => say(Level::Warn, "departments", format!("{} is {:?}{reason}", department.name, department.state)),
+            state => {
+                say(Level::Warn, "departments", format!("{} is {}{reason}", department.name, show::state(state)));
+            }
         }
     }
     if let Some(error) = answer.config_error {

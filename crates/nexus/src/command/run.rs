@@ -13,7 +13,7 @@ use nexus_core::view::Status;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::tasks::{known, say_uncommitted, submission};
+use super::tasks::{known, say_note, say_uncommitted, submission};
 use super::up::Signals;
 use crate::cli::{Output, PlaceArgs, TaskArgs};
 use crate::company::{Company, Extras};
@@ -152,6 +152,7 @@ impl Run<'_> {
             known(&accepted);
         } else {
             show::note("task", &format!("{id}  {}", accepted.department));
+            say_note(&accepted);
         }
         let looking = match self.whose == Whose::Ours && !std::mem::replace(&mut self.looked, true) {
             true => Some(AbortOnDropHandle::new(tokio::spawn(look(client.clone(), accepted.task_id)))),

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Read};
 
-use nexus_core::api::{Accepted, AnswerRequest, CancelRequest, ListRequest, ProjectChanges};
+use nexus_core::api::{Accepted, AnswerRequest, CancelRequest, ListRequest, MoveRequest, ProjectChanges};
 use nexus_core::id::Priority;
 use nexus_core::refusal::Refusal;
 use nexus_core::task::{MAX_DESCRIPTION, Submission};
@@ -63,6 +63,7 @@ pub(super) async fn delegate(place: &PlaceArgs, output: Output, args: TaskArgs) 
             known(&accepted);
         }
         show::line(&accepted.task_id.to_string());
+        say_note(&accepted);
     }
     let changes = match accepted.duplicate {
         true => None,
@@ -90,6 +91,13 @@ pub(super) fn say_uncommitted(changes: Option<ProjectChanges>) {
     if let Some(found) = changes.uncommitted {
         let way = if found.included { "" } else { "; --include-uncommitted starts from them" };
         show::note("note", &format!("{}{way}", found.summary(&changes.project_path)));
+    }
+}
+
+/// Says what whoever asked for a task may not expect of it.
+pub(super) fn say_note(accepted: &Accepted) {
+    if let Some(note) = &accepted.note {
+        show::note("note", note);
     }
 }
 
@@ -206,6 +214,21 @@ pub(super) async fn answer(place: &PlaceArgs, output: Output, task: String, allo
             answered.task_id,
             answered.asked.as_deref().unwrap_or("what it asks for")
         ));
+    }
+    Ok(Code::Done)
+}
+
+pub(super) async fn relocate(
+    place: &PlaceArgs,
+    output: Output,
+    task_id: String,
+    department: String,
+) -> Result<Code, Exit> {
+    let accepted = place::connect(place).await?.move_task(&MoveRequest { task_id, department }).await?;
+    if output.is_json() {
+        show::json(&accepted, output);
+    } else {
+        show::line(&format!("moved  {} to {}", accepted.task_id, accepted.department));
     }
     Ok(Code::Done)
 }

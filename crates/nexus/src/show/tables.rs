@@ -95,6 +95,7 @@ pub(crate) const fn state(state: DepartmentState) -> &'static str {
         DepartmentState::Restarting => "restarting",
         DepartmentState::Stopped => "stopped",
         DepartmentState::Leaving => "leaving",
+        DepartmentState::Gone => "gone",
     }
 }
 

@@ -61,6 +61,7 @@ mod trust;
 mod turns;
 mod uncommitted;
 mod upgrade;
+mod visible;
 mod warm;
 mod went_back;
 mod workspaces;

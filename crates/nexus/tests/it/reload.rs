@@ -52,7 +52,7 @@ fn a_removed_file_s_department_leaves_when_its_work_is_done() {
     company.run(&["delegate", "-d", "extra", "true"]).fails(3, &["extra"]);
     company.open("open");
     assert_eq!(at(&company.ended(&id), "task.status"), "completed");
-    until("it has left", || company.says_of("extra").is_none().then_some(()));
+    until("it has left", || company.says_of("extra").filter(|extra| extra["state"] == "gone"));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_department_that_comes_back_finds_what_waited() {
     std::fs::remove_file(company.path("config/departments/extra.toml")).unwrap();
     until("it leaves", || company.says_of("extra").filter(|extra| extra["state"] == "leaving"));
     company.open("open");
-    until("it has left", || company.says_of("extra").is_none().then_some(()));
+    until("it has left", || company.says_of("extra").filter(|extra| extra["state"] == "gone"));
     assert_eq!(at(&company.status(&waiting), "task.status"), "queued");
     company.department("extra", WORK);
     assert_eq!(at(&company.ended(&waiting), "task.status"), "completed");
