@@ -39,13 +39,15 @@ pub struct Seen {
     pub sign_in: Option<String>,
     /// The way to get it.
     pub install: Option<&'static str>,
+    /// It runs commands, and takes only tasks that name it.
+    pub commands: bool,
 }
 
 impl Seen {
-    /// It can be expected to do a task.
+    /// It can be expected to do a task that is prose.
     #[must_use]
     pub const fn is_usable(&self) -> bool {
-        self.path.is_some() && self.fault.is_none() && self.sign_in.is_none()
+        !self.commands && self.path.is_some() && self.fault.is_none() && self.sign_in.is_none()
     }
 
     /// The findings in a few words: `2.1.197, signed in`.
@@ -105,6 +107,7 @@ async fn look_at(name: &AgentName, spec: &AgentSpec, departments: Vec<Department
         signed_in: None,
         sign_in: None,
         install: adapter.map(Adapter::install),
+        commands: spec.runs_commands(),
     };
     // Any other program may do anything when it is started.
     let (Some(tried), Some(_)) = (nexus_agents::tried(spec.kind), &seen.path) else { return seen };
@@ -179,8 +182,8 @@ pub async fn announce(company: &Company) {
         let workers = department.workers;
         let there = if there.is_empty() { "none that is installed".to_owned() } else { there.join(", ") };
         tracing::info!("{name}: {workers} workers; agents {there}");
-        let is_stuck = !seen.iter().any(|seen| seen.departments.contains(name) && seen.is_usable());
-        if is_stuck {
+        let mut takers = seen.iter().filter(|seen| seen.departments.contains(name) && !seen.commands).peekable();
+        if takers.peek().is_some() && !takers.any(Seen::is_usable) {
             for absent in absent {
                 tracing::warn!("{name}: {}: {}", absent.agent, absent.advice().unwrap_or_default());
             }

@@ -32,6 +32,8 @@ struct Finding {
 #[serde(rename_all = "lowercase")]
 enum Level {
     Ok,
+    /// Nothing to worry about, and nothing that works.
+    Info,
     Warn,
     Fail,
 }
@@ -81,9 +83,10 @@ impl Finding {
     }
 
     fn text(&self) -> String {
-        use anstyle::AnsiColor::{Green, Red, Yellow};
+        use anstyle::AnsiColor::{Blue, Green, Red, Yellow};
         let (word, colour) = match self.level {
             Level::Ok => ("ok", Green),
+            Level::Info => ("-", Blue),
             Level::Warn => ("warn", Yellow),
             Level::Fail => ("fail", Red),
         };

@@ -110,7 +110,8 @@ pub(crate) fn agents(answer: &Agents) -> String {
             agent.name.to_string(),
             agent.kind.as_str().to_owned(),
             if agent.installed { "yes" } else { "no" }.to_owned(),
-            agent.state.as_str().to_owned(),
+            if agent.installed || agent.state != AgentState::Open { agent.state.as_str() } else { "not installed" }
+                .to_owned(),
             or_dash(spent.tokens > 0, spent.tokens.to_string()),
             or_dash(spent.cost_micros > 0, Usd::from_micros(spent.cost_micros).to_string()),
             or_dash(!departments.is_empty(), departments.join(", ")),

@@ -64,7 +64,7 @@ fn doctor_looks_at_agents() {
         "ok    agents      claude: 99.1.0, signed in;",
         "warn  agents      codex: installed, and doesn't work: `codex --version`: needs another machine",
         "warn  agents      gemini: installed, and doesn't work: `gemini` did not end within 10 s",
-        "ok    agents      qwen: not installed; to get it: ",
+        "-     agents      qwen: not installed; to get it: ",
         "warn  agents      copilot: not installed; to get it: ",
         "warn  agents      plan has no agent that can work",
     ] {

@@ -13,12 +13,20 @@ pub(super) async fn agents(company: &Company, all: bool) -> Vec<Finding> {
     let has_one = |name: &DepartmentName| seen.iter().any(|seen| seen.departments.contains(name) && seen.is_usable());
     let agents = seen.iter().filter(|seen| all || !seen.departments.is_empty());
     let mut findings: Vec<_> = agents.map(|agent| finding(agent, agent.departments.iter().all(has_one))).collect();
-    let idle = company.departments.keys().filter(|name| !has_one(name));
-    findings.extend(idle.map(|name| {
-        let message =
-            format!("{name} has no agent that can work: install or sign in one that it lists, or list another");
-        Finding::new(Level::Warn, "agents", message)
-    }));
+    let of = |name: &DepartmentName| seen.iter().filter(|seen| seen.departments.contains(name)).collect::<Vec<_>>();
+    for name in company.departments.keys().filter(|name| !has_one(name)) {
+        let (commands, others): (Vec<_>, Vec<_>) = of(name).into_iter().partition(|seen| seen.commands);
+        // Where only commands are run, none is missed.
+        if others.is_empty() {
+            continue;
+        }
+        let commands = commands.first().map(|seen| format!("; \"{}\" takes only tasks that name it", seen.agent));
+        let message = format!(
+            "{name} has no agent that can work: install or sign in one that it lists, or list another{}",
+            commands.unwrap_or_default()
+        );
+        findings.push(Finding::new(Level::Warn, "agents", message));
+    }
     findings
 }
 
@@ -27,7 +35,7 @@ fn finding(agent: &Seen, others: bool) -> Finding {
     let name = &agent.agent;
     let is_there = agent.path.is_some();
     let (level, message) = match agent.advice() {
-        Some(advice) => (if others && !is_there { Level::Ok } else { Level::Warn }, format!("{name}: {advice}")),
+        Some(advice) => (if others && !is_there { Level::Info } else { Level::Warn }, format!("{name}: {advice}")),
         None => {
             let path = agent.path.as_ref().map_or_else(|| agent.program.clone(), |path| path.display().to_string());
             let what = agent.summary();
@@ -61,6 +69,7 @@ mod tests {
             signed_in: None,
             sign_in: None,
             install: Some("npm install -g it"),
+            commands: false,
         };
         change(&mut seen);
         seen
@@ -69,7 +78,7 @@ mod tests {
     #[test]
     fn what_is_said_of_an_agent_and_how_loudly() {
         let absent = || seen(|seen| (seen.path, seen.version) = (None, None));
-        let (ok, warn) = (Level::Ok, Level::Warn);
+        let (ok, info, warn) = (Level::Ok, Level::Info, Level::Warn);
         for (agent, others, level, message) in [
             (
                 seen(|seen| seen.signed_in = Some("KEY".into())),
@@ -78,7 +87,7 @@ mod tests {
                 "claude: 2.1.330, signed in; /bin/claude (by KEY)",
             ),
             (seen(|_| {}), false, ok, "claude: 2.1.330; /bin/claude"),
-            (absent(), true, ok, "claude: not installed; to get it: npm install -g it"),
+            (absent(), true, info, "claude: not installed; to get it: npm install -g it"),
             (absent(), false, warn, "claude: not installed; to get it: npm install -g it"),
             (
                 seen(|seen| seen.sign_in = Some("run `claude`".into())),
