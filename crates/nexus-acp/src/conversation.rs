@@ -10,13 +10,14 @@ use std::time::Duration;
 use agent_client_protocol::v1::schema::{Error, ReadTextFileResponse, RequestId, WriteTextFileResponse};
 use nexus_agents::Reader;
 use nexus_core::attempt::ExitStatus;
+use nexus_core::question::{NotOpen, OpenQuestion, QuestionId};
 use nexus_core::run::{Said, Trouble, TroubleKind};
 use serde_json::{Value, json};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 
 use crate::files::{FileError, Files};
-use crate::machine::{Action, Brief, Look, Machine, Offers, Question};
+use crate::machine::{Action, Brief, Look, Machine, Offers};
 use crate::terminals::{Desk, Later, Open, Served, Terminals};
 
 /// One conversation with one agent. Clones are the same one.
@@ -33,7 +34,6 @@ struct Shared {
     news: Notify,
     /// Bytes that wait to be written.
     waiting: Arc<AtomicUsize>,
-    patience: Duration,
 }
 
 struct Inner {
@@ -45,7 +45,6 @@ struct Inner {
     looks: Option<mpsc::Sender<(RequestId, Look)>>,
     /// Commands that are run for the agent. None: it gets none, or it is over.
     desk: Option<Desk>,
-    questions: mpsc::Sender<Question>,
     late: VecDeque<Said>,
     /// The last line of its standard error.
     last_error: String,
@@ -59,32 +58,25 @@ const WAITING: usize = 64 * 1024 * 1024;
 const LOOKS: usize = 32;
 /// Characters of a line on standard error.
 const ERROR: usize = 300;
-/// Questions that wait to be taken: as many as may be open.
-const QUESTIONS: usize = 16;
-/// Messages that were said meanwhile: of each question its answer, and an end.
-const LATE: usize = 2 * QUESTIONS;
+/// Messages that were said meanwhile: of each of the few questions its answer and what follows from that, and an end.
+const LATE: usize = 64;
 
 impl Conversation {
     /// Makes one; what it says first waits for [`Conversation::connect`]. To be called within a tokio runtime.
     ///
-    /// Without `files` the agent is told that it gets none from us. Questions come only where the brief's approval is to ask.
+    /// Without `files` the agent is told that it gets none from us. It has questions only where the brief's approval is to ask.
     #[must_use]
-    pub fn new(brief: Brief, files: Option<Arc<dyn Files>>) -> (Self, mpsc::Receiver<Question>) {
+    pub fn new(brief: Brief, files: Option<Arc<dyn Files>>) -> Self {
         Self::with_terminals(brief, files, None)
     }
 
     /// The same, of an agent that may have commands run for it, if there is what runs them.
     #[must_use]
-    pub fn with_terminals(
-        brief: Brief,
-        files: Option<Arc<dyn Files>>,
-        terminals: Option<Arc<dyn Terminals>>,
-    ) -> (Self, mpsc::Receiver<Question>) {
+    pub fn with_terminals(brief: Brief, files: Option<Arc<dyn Files>>, terminals: Option<Arc<dyn Terminals>>) -> Self {
         let (sender, messages) = mpsc::channel(MESSAGES);
-        let (asks, questions) = mpsc::channel(QUESTIONS);
         let (looks, looked) = mpsc::channel(LOOKS);
         let mut todo = Vec::new();
-        let (patience, writes) = (brief.patience, files.as_ref().is_some_and(|files| files.writes()));
+        let writes = files.as_ref().is_some_and(|files| files.writes());
         let offers = Offers { reads: files.is_some(), writes, terminals: terminals.is_some() };
         let inner = Inner {
             machine: Machine::new(brief, offers, &mut todo),
@@ -92,17 +84,16 @@ impl Conversation {
             messages: Some(messages),
             looks: files.is_some().then_some(looks),
             desk: terminals.map(Desk::new),
-            questions: asks,
             late: VecDeque::new(),
             last_error: String::new(),
         };
-        let shared = Shared { inner: Mutex::new(inner), news: Notify::new(), waiting: Arc::default(), patience };
+        let shared = Shared { inner: Mutex::new(inner), news: Notify::new(), waiting: Arc::default() };
         let conversation = Self { shared: Arc::new(shared) };
         if let Some(files) = files {
             tokio::spawn(look(files, looked, Arc::downgrade(&conversation.shared)));
         }
         conversation.perform(&mut conversation.lock(), todo, None);
-        (conversation, questions)
+        conversation
     }
 
     /// The agent runs, and `writer` writes to its standard input. It is dropped when that is to end, or nobody holds the
@@ -125,13 +116,19 @@ impl Conversation {
         }
     }
 
-    /// Answers a question; false if it isn't open any more.
-    pub fn answer(&self, question: u64, allow: bool) -> bool {
+    /// The questions that are open, the oldest first.
+    #[must_use]
+    pub fn questions(&self) -> Vec<OpenQuestion> {
+        self.lock().machine.questions()
+    }
+
+    /// Answers a question, and returns it: the one that is named, or the only one that the task has ever asked.
+    pub fn answer(&self, named: Option<QuestionId>, allow: bool) -> Result<OpenQuestion, NotOpen> {
         let mut inner = self.lock();
         let mut todo = Vec::new();
-        let was_open = inner.machine.answer(question, allow, &mut todo);
+        let answered = inner.machine.answer(named, allow, &mut todo);
         self.perform(&mut inner, todo, None);
-        was_open
+        answered
     }
 
     /// Asks the agent to stop. When it has, its standard input is closed; that it ever does is not to be relied on.
@@ -179,13 +176,8 @@ impl Conversation {
                         Machine::looked(&id, Err(error), &mut more);
                     }
                 }
-                Action::Ask(question) => {
-                    let id = question.id;
-                    if inner.questions.try_send(question).is_ok() {
-                        tokio::spawn(give_up(Arc::downgrade(&self.shared), self.shared.patience, id));
-                    } else {
-                        inner.machine.answer(id, false, &mut more);
-                    }
+                Action::Await(question, patience) => {
+                    tokio::spawn(give_up(Arc::downgrade(&self.shared), patience, question));
                 }
                 Action::Terminal(id, want) => {
                     let served = match &mut inner.desk {
@@ -342,9 +334,10 @@ fn serve(files: &dyn Files, look: &Look) -> Result<Value, Error> {
 }
 
 /// Silence is a no.
-async fn give_up(shared: Weak<Shared>, patience: Duration, question: u64) {
+async fn give_up(shared: Weak<Shared>, patience: Duration, question: QuestionId) {
     tokio::time::sleep(patience).await;
     if let Some(shared) = shared.upgrade() {
-        Conversation { shared }.answer(question, false);
+        // It was answered before, or is withdrawn.
+        let _ = Conversation { shared }.answer(Some(question), false);
     }
 }

@@ -29,5 +29,5 @@ mod wire;
 
 pub use conversation::Conversation;
 pub use files::{FileError, Files, WorkspaceFiles};
-pub use machine::{Brief, Question};
+pub use machine::Brief;
 pub use terminals::{Errand, Later, Printed, Terminal, Terminals};

@@ -16,6 +16,7 @@ use agent_client_protocol::v1::schema::{
 use agent_client_protocol::{JsonRpcMessage, JsonRpcRequest};
 use nexus_agents::ToolServer;
 use nexus_core::department::Approval;
+use nexus_core::question::{NotOpen, OpenQuestion, QuestionId, RunMark, pick};
 use nexus_core::run::{Ending, Said, Trouble, TroubleKind};
 use serde_json::{Value, json};
 
@@ -49,15 +50,10 @@ pub struct Brief {
     pub variables: Vec<String>,
     /// The longest wait of a question for its answer, which is a no then.
     pub patience: Duration,
-}
-
-/// A permission that the agent asks for, where a person is to decide.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
-    /// Its number within the conversation.
-    pub id: u64,
-    /// In a sentence.
-    pub what: String,
+    /// What its questions are called by: another mark than that of any other run.
+    pub mark: RunMark,
+    /// Earlier runs may have asked for something too.
+    pub has_asked: bool,
 }
 
 /// An action to take.
@@ -68,7 +64,8 @@ pub(crate) enum Action {
     Say(Said),
     Look(RequestId, Look),
     Terminal(RequestId, Want),
-    Ask(Question),
+    /// A question is open from now on, and waits for so long.
+    Await(QuestionId, Duration),
     /// The end of the agent's standard input.
     Close,
 }
@@ -100,7 +97,7 @@ enum Step {
 /// Bytes that are shown of a line that is no message.
 const PLAIN: usize = 16 * 1024;
 /// Questions that are open at a time; more are refused.
-const QUESTIONS: usize = 16;
+const QUESTIONS: usize = 8;
 
 /// The offers to an agent: the workspace's files, and commands that are run for it.
 #[derive(Clone, Copy, Debug)]
@@ -123,8 +120,10 @@ pub(crate) struct Machine {
     session: Option<String>,
     cancelled: bool,
     talk: Talk,
-    questions: BTreeMap<u64, Open>,
-    numbers: u64,
+    /// Those that are open: nobody else keeps any.
+    questions: BTreeMap<QuestionId, Open>,
+    /// The number of all that were.
+    numbers: u32,
     /// The last of what it was not allowed to do.
     denied: Option<String>,
 }
@@ -181,8 +180,9 @@ impl Machine {
             return;
         }
         self.cancelled = true;
-        for open in std::mem::take(&mut self.questions).into_values() {
+        for (id, open) in std::mem::take(&mut self.questions) {
             todo.push(Action::Send(open.cancelled()));
+            todo.push(Action::Say(Said::Withdrawn(id)));
         }
         match (&self.session, self.step) {
             (Some(session), Step::Prompt) => {
@@ -192,11 +192,26 @@ impl Machine {
         }
     }
 
-    /// A question's answer. False: it isn't open any more.
-    pub(crate) fn answer(&mut self, question: u64, allow: bool, todo: &mut Vec<Action>) -> bool {
-        let Some(open) = self.questions.remove(&question) else { return false };
-        self.settle(open, allow, todo);
-        true
+    /// The questions that are open, the oldest first.
+    pub(crate) fn questions(&self) -> Vec<OpenQuestion> {
+        let open =
+            |(question, open): (&QuestionId, &Open)| OpenQuestion { question: *question, what: open.what.clone() };
+        self.questions.iter().map(open).collect()
+    }
+
+    /// Answers a question, and returns it.
+    pub(crate) fn answer(
+        &mut self,
+        named: Option<QuestionId>,
+        allow: bool,
+        todo: &mut Vec<Action>,
+    ) -> Result<OpenQuestion, NotOpen> {
+        let has_asked = self.brief.has_asked || self.numbers > 1;
+        let picked = pick(self.questions(), named, has_asked)?;
+        if let Some(open) = self.questions.remove(&picked.question) {
+            self.settle(Some(picked.question), open, allow, todo);
+        }
+        Ok(picked)
     }
 
     /// The result of a look at a file, or of a command.
@@ -234,7 +249,8 @@ impl Machine {
 
     fn end(&mut self, todo: &mut Vec<Action>) {
         self.step = Step::Over;
-        self.questions.clear();
+        let withdrawn = std::mem::take(&mut self.questions).into_keys();
+        todo.extend(withdrawn.map(|id| Action::Say(Said::Withdrawn(id))));
         todo.push(Action::Close);
     }
 

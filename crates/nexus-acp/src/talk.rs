@@ -18,6 +18,8 @@ mod tests;
 const TOOLS: usize = 1024;
 /// Characters of what a tool is asked or has answered.
 const ABOUT: usize = 300;
+/// Bytes of what a person is asked. What is more is counted, so that nobody allows what was not shown without knowing.
+const ASKED: usize = 1000;
 /// Bytes of the beginning of a message.
 const BEGINNING: usize = 2 * 1024;
 
@@ -271,7 +273,17 @@ pub(crate) fn words(tool: &ToolCallUpdate) -> String {
             words = format!("{words} - {more}");
         }
     }
-    short(&words)
+    shown(&words)
+}
+
+/// In one line; where it is cut, that is said.
+fn shown(words: &str) -> String {
+    let words: String = words.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if words.len() <= ASKED {
+        return words;
+    }
+    let (shown, rest) = words.split_at(words.floor_char_boundary(ASKED));
+    format!("{shown}... (and {} characters more, which are not shown)", rest.chars().count())
 }
 
 fn content(tool: &ToolCallUpdate) -> String {

@@ -134,7 +134,7 @@ pub(crate) fn told(said: &[Said]) -> String {
             Said::ToolEnded { id, ok, about } => {
                 line(if *ok { "ended" } else { "failed" }, format!("[{id}] {}", shortened(about)));
             }
-            Said::Asked { what, allowed } => line("asked", format!("{what}: {allowed}")),
+            Said::Asked { what, allowed, .. } => line("asked", format!("{what}: {allowed}")),
             Said::Warning(warning) | Said::Anew(warning) => line("warning", shortened(warning)),
             Said::Plain(plain) => line("plain", shortened(plain)),
             _ => {}

@@ -94,6 +94,12 @@ impl Claim {
         if self.resumed { self.entry.logged } else { Some(0) }
     }
 
+    /// Something had happened to the task before: an earlier attempt, or its return to the queue.
+    #[must_use]
+    pub const fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
     /// Renews the lease; `Ok` means that the broker has confirmed it within `limit`.
     pub async fn renew(&self, limit: Duration) -> Result<(), BusError> {
         let renewal = self.bus.nats.request(self.delivery.clone(), "+WPI".into());

@@ -36,7 +36,7 @@ mod wake;
 pub use bus::{Access, Bus, Credentials, Tls};
 pub use claim::Claim;
 pub use client::{Client, LogPage};
-pub use control::{Order, Orders};
+pub use control::{Order, Orders, Waiting};
 pub use dead::Dead;
 pub use envelope::new_traceparent;
 pub use error::BusError;

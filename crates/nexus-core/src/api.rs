@@ -8,6 +8,7 @@ use crate::agent::AgentKind;
 use crate::budget::Spent;
 use crate::id::{AgentName, DepartmentName, NodeId, TaskId, WorkerName};
 use crate::message::Sender;
+use crate::question::{OpenQuestion, QuestionId};
 use crate::refusal::Refusal;
 use crate::uncommitted::Uncommitted;
 use crate::view::{Status, TaskView};
@@ -131,9 +132,12 @@ pub struct Live {
     /// The run so far, as its agent has told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<crate::run::RunReport>,
-    /// The permission that it waits for.
+    /// The oldest of `questions`, in its words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asks: Option<String>,
+    /// The permissions that it waits for, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<OpenQuestion>,
 }
 
 /// Question of `nexus.ceo.answer`: what a person says of the permission that a task's agent has asked for.
@@ -142,13 +146,19 @@ pub struct Live {
 pub struct AnswerRequest {
     pub task_id: String,
     pub allow: bool,
+    /// The question, as the task's status names it: an answer to one that is not open is refused. Without it, the answer is for
+    /// the only question that the task has ever asked; where there were others, it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<QuestionId>,
 }
 
 /// Answer of `nexus.ceo.answer`: the agent is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Answered {
     pub task_id: TaskId,
-    /// The question that it had asked, where the CEO that answers runs it itself.
+    /// The question that was open, and is answered now.
+    pub question: QuestionId,
+    /// In its words.
     pub asked: Option<String>,
     pub allowed: bool,
 }

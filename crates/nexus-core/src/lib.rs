@@ -27,6 +27,7 @@ pub mod offers;
 pub mod prompt;
 pub mod protect;
 pub mod purse;
+pub mod question;
 pub mod refusal;
 pub mod restart;
 pub mod retry;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::due;
 use crate::event::{Failure, FailureKind};
+use crate::question::{OpenQuestion, QuestionId};
 
 #[cfg(test)]
 mod tests;
@@ -48,8 +49,14 @@ pub enum Said {
     Warning(String),
     /// It could not go on with the session that it was to go on with, for this reason, and begins a new one.
     Anew(String),
+    /// It asks for a permission, and a person is to answer.
+    Asks(OpenQuestion),
+    /// It doesn't wait for this answer any more: it is being stopped, or has ended.
+    Withdrawn(QuestionId),
     /// It asked for a permission, and this was the answer.
     Asked {
+        /// Without: nobody was asked.
+        question: Option<QuestionId>,
         what: String,
         allowed: bool,
     },
@@ -202,6 +209,9 @@ pub struct RunReport {
     /// The tool that it waits for, while it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doing: Option<String>,
+    /// Permissions that it waits for, the oldest first; at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<OpenQuestion>,
     /// Permissions that it asked for and didn't get.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub denied: u32,
@@ -285,7 +295,10 @@ impl Run {
                 (report.resumed, report.session) = (false, None);
                 self.warn(why);
             }
-            Said::Asked { what, allowed } => {
+            Said::Asks(question) => report.questions.push(question.clone()),
+            Said::Withdrawn(id) => report.questions.retain(|open| open.question != *id),
+            Said::Asked { question, what, allowed } => {
+                report.questions.retain(|open| Some(open.question) != *question);
                 if !allowed {
                     report.denied = report.denied.saturating_add(1);
                     self.warn(&format!("was not allowed to: {what}"));

@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nexus_acp::Conversation;
 use nexus_bus::Claim;
-use nexus_core::api::{Live, WorkerInfo};
+use nexus_core::api::{Answered, Live, WorkerInfo};
 use nexus_core::event::Protection;
 use nexus_core::id::{DepartmentName, NodeId, TaskId, WorkerName};
+use nexus_core::question::{NotOpen, OpenQuestion, QuestionId};
+use nexus_core::refusal::Refusal;
 use nexus_core::run::RunReport;
 use nexus_process::{Gone, Sample, Sampler, Target, Tree, Watch};
 use tokio::sync::watch;
@@ -53,7 +56,8 @@ struct Hand {
     protection: Option<Protection>,
     last_line: Option<(String, Timestamp)>,
     run: Option<RunReport>,
-    asks: Option<String>,
+    /// The conversation with its agent, which alone knows its questions.
+    conversation: Option<Conversation>,
 }
 
 /// The attempt that a failed worker had in hand.
@@ -151,6 +155,14 @@ impl Board {
         self.slots(None).into_iter().find(|slot| slot.task() == Some(task))
     }
 
+    /// Answers a question of the agent that works on a task here.
+    pub(crate) fn answer(&self, task: TaskId, named: Option<QuestionId>, allow: bool) -> Result<Answered, Refusal> {
+        let holder = self.holder(task).ok_or(NotOpen::Nothing);
+        let answered = holder.and_then(|slot| slot.answer(task, named, allow));
+        let OpenQuestion { question, what } = answered.map_err(|not_open| not_open.refusal(task, allow))?;
+        Ok(Answered { task_id: task, question, asked: Some(what), allowed: allow })
+    }
+
     /// True while something of an attempt may be alive here, or about to be: in a worker's hands, on its way there, or left
     /// behind by one that failed.
     pub(crate) fn holds(&self, task: TaskId) -> bool {
@@ -228,15 +240,23 @@ impl Slot {
         lock(&self.hand).run = Some(run.clone());
     }
 
-    /// It waits for an answer to this, or doesn't any more.
-    pub(crate) fn asks(&self, what: Option<String>) {
-        lock(&self.hand).asks = what;
+    /// Its agent is talked to.
+    pub(crate) fn converses(&self, conversation: Conversation) {
+        lock(&self.hand).conversation = Some(conversation);
+    }
+
+    /// Answers a question that the agent of this task asks.
+    pub(crate) fn answer(&self, task: TaskId, named: Option<QuestionId>, allow: bool) -> Result<OpenQuestion, NotOpen> {
+        let hand = lock(&self.hand);
+        let is_its = hand.claim.as_ref().is_some_and(|claim| claim.entry.task.id == task);
+        let conversation = hand.conversation.as_ref().filter(|_| is_its).ok_or(NotOpen::Nothing)?;
+        conversation.answer(named, allow)
     }
 
     /// No process of the agent is alive any more.
     pub(crate) fn ended(&self) {
         let mut hand = lock(&self.hand);
-        (hand.pid, hand.target, hand.vitals) = (None, None, None);
+        (hand.pid, hand.target, hand.vitals, hand.conversation) = (None, None, None, None);
     }
 
     /// The attempt is over and written down.
@@ -253,6 +273,7 @@ impl Slot {
         let hand = lock(&self.hand);
         let sample = hand.target.and_then(|target| samples.get(&target).copied());
         let sample = sample.or_else(|| hand.vitals.as_ref().map(|watch| watch.last().into()));
+        let questions = hand.conversation.as_ref().map(Conversation::questions).unwrap_or_default();
         let live = hand.claim.as_ref().map(|_| Live {
             pid: hand.pid,
             processes: sample.map_or(0, |sample| sample.processes),
@@ -262,7 +283,8 @@ impl Slot {
             last_output_at: hand.last_line.as_ref().map(|(_, at)| *at),
             protection: hand.protection.clone(),
             run: hand.run.clone(),
-            asks: hand.asks.clone(),
+            asks: questions.first().map(|open| open.what.clone()),
+            questions,
         });
         WorkerInfo {
             worker_id: self.worker.clone(),

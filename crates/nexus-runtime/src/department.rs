@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_bus::Order;
+use nexus_bus::{Order, Waiting};
 use nexus_core::id::WorkerName;
 use nexus_core::restart::{RestartHistory, Verdict};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -26,7 +26,7 @@ pub(crate) enum DepartmentMsg {
     /// Interrupt what runs, now.
     Hurry { reason: String },
     /// An order that came over NATS.
-    Order(Order),
+    Order(Order, Option<Waiting>),
     /// A worker's restart is due.
     StartWorker(WorkerName),
     /// The intake's restart is due.
@@ -96,7 +96,7 @@ impl Actor for Department {
             }
             DepartmentMsg::Leave { grace, reason } => state.leave(&myself, grace, reason),
             DepartmentMsg::Hurry { reason } => state.tell_all(|| WorkerMsg::Interrupt(reason.clone())),
-            DepartmentMsg::Order(order) => state.order(order),
+            DepartmentMsg::Order(order, waiting) => state.order(order, waiting),
             DepartmentMsg::StartWorker(name) => {
                 // A reload may have started it meanwhile: one to a place.
                 let is_missing = !state.workers.contains_key(&name);
@@ -281,7 +281,14 @@ impl DepartmentState {
         }
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, order: Order, waiting: Option<Waiting>) {
+        if let Order::Answer { task, question, allow } = order {
+            let answered = self.node.board.answer(task, question, allow);
+            if let Some(waiting) = waiting {
+                tokio::spawn(waiting.tell(answered));
+            }
+            return;
+        }
         let task = match &order {
             Order::Cancel { task, .. } | Order::Answer { task, .. } | Order::Panic { task } => *task,
         };
@@ -293,9 +300,8 @@ impl DepartmentState {
         };
         let _ = match order {
             Order::Cancel { task, reason } => worker.cast(WorkerMsg::Cancel { task, reason }),
-            Order::Answer { task, allow } => worker.cast(WorkerMsg::Answer { task, allow }),
             Order::Panic { .. } if self.node.faults => worker.cast(WorkerMsg::Panic),
-            Order::Panic { .. } => Ok(()),
+            Order::Panic { .. } | Order::Answer { .. } => Ok(()),
         };
     }
 
@@ -338,8 +344,8 @@ async fn listen(node: Arc<Node>, charter: Arc<Charter>, department: ActorRef<Dep
             }
         }
     };
-    while let Some(order) = orders.next().await {
-        if department.cast(DepartmentMsg::Order(order)).is_err() {
+    while let Some((order, waiting)) = orders.next().await {
+        if department.cast(DepartmentMsg::Order(order, waiting)).is_err() {
             return;
         }
     }

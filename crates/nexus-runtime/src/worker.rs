@@ -49,8 +49,6 @@ pub(crate) enum WorkerMsg {
     Cancel { task: TaskId, reason: String },
     /// End whatever runs and give it back to the queue.
     Interrupt(String),
-    /// A person's answer to the permission that this task's agent has asked for.
-    Answer { task: TaskId, allow: bool },
     /// The attempt is over, and is about to be written down.
     Ending,
     /// The attempt is over and written down.
@@ -135,7 +133,6 @@ pub(crate) struct WorkerState {
 #[derive(Debug)]
 struct Running {
     inputs: mpsc::Sender<Input>,
-    answers: mpsc::Sender<bool>,
     task: TaskId,
     _driver: AbortOnDropHandle<()>,
 }
@@ -167,7 +164,6 @@ impl Actor for Worker {
         match message {
             WorkerMsg::Run(job, over) => state.run(&myself, *job, over),
             WorkerMsg::Cancel { task, reason } => state.tell(Some(task), Input::Cancel(reason)),
-            WorkerMsg::Answer { task, allow } => state.answer(task, allow),
             WorkerMsg::Interrupt(reason) => state.tell(None, Input::Interrupt(reason)),
             WorkerMsg::Ending => state.offer_soon(),
             WorkerMsg::Ended { well } => {
@@ -207,7 +203,6 @@ impl Actor for Worker {
 impl WorkerState {
     fn run(&mut self, myself: &ActorRef<WorkerMsg>, job: Job, over: oneshot::Sender<()>) {
         let (inputs, receiver) = mpsc::channel(INPUTS);
-        let (answers, answered) = mpsc::channel(INPUTS);
         let task = job.claim.entry.task.id;
         let presence = self.slot.enter();
         let attempt = drive::Drive {
@@ -215,7 +210,6 @@ impl WorkerState {
             slot: Arc::clone(&self.slot),
             job,
             inputs: receiver,
-            answers: answered,
             interrupts: inputs.clone(),
             worker: myself.clone(),
         };
@@ -239,7 +233,7 @@ impl WorkerState {
                 Err(error) => worker.cast(WorkerMsg::Crashed(error.to_string())),
             };
         });
-        self.running = Some(Running { inputs, answers, task, _driver: AbortOnDropHandle::new(watcher) });
+        self.running = Some(Running { inputs, task, _driver: AbortOnDropHandle::new(watcher) });
     }
 
     fn tell(&self, task: Option<TaskId>, input: Input) {
@@ -248,14 +242,6 @@ impl WorkerState {
             && running.inputs.try_send(input).is_err()
         {
             tracing::debug!(task = %running.task, "the attempt is ending already");
-        }
-    }
-
-    fn answer(&self, task: TaskId, allow: bool) {
-        if let Some(running) = self.running.as_ref().filter(|running| running.task == task)
-            && running.answers.try_send(allow).is_err()
-        {
-            tracing::debug!(%task, "an answer came when nobody waits for one any more");
         }
     }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use nexus_core::question::QuestionId;
 use nexus_core::units::Span;
 use nexus_core::view::Status;
 
@@ -143,8 +144,15 @@ pub(crate) enum Command {
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Answer the permission that a task's agent has asked for (`nexus status` shows it).
-    Answer { task: String, answer: Answer },
+    /// Allow or reject what a task's agent is asking to do (`nexus status` shows it, and the question's id).
+    Answer {
+        task: String,
+        answer: Answer,
+        /// The question that this answers. If it is no longer open, nothing is answered. Can be left out for the only question
+        /// that a task has ever asked.
+        #[arg(long, value_name = "ID")]
+        question: Option<QuestionId>,
+    },
     /// Put a failed or cancelled task back on the queue.
     Retry { task: String },
     /// Move a task that waits to another department; its attempts are counted from the start there.

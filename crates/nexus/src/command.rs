@@ -1,5 +1,7 @@
 //! One module a command, or a family of them.
 
+use nexus_core::api::AnswerRequest;
+
 use crate::cli::{Cli, Command, TokenCommand};
 use crate::exit::{Code, Exit};
 use crate::logging;
@@ -45,8 +47,9 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Logs { task, follow } => tasks::logs(&place, output, &task, follow).await,
         Command::Prompt { task, attempt } => tasks::prompt(&place, output, &task, attempt).await,
         Command::Cancel { task, reason } => tasks::cancel(&place, output, task, reason).await,
-        Command::Answer { task, answer } => {
-            tasks::answer(&place, output, task, answer == crate::cli::Answer::Allow).await
+        Command::Answer { task, answer, question } => {
+            let allow = answer == crate::cli::Answer::Allow;
+            tasks::answer(&place, output, AnswerRequest { task_id: task, allow, question }).await
         }
         Command::Move { task, department } => tasks::relocate(&place, output, task, department).await,
         Command::Dead { limit } => dead::dead(&place, output, limit).await,

@@ -5,10 +5,11 @@ use agent_client_protocol::v1::schema::{
     RequestPermissionResponse, SelectedPermissionOutcome, ToolCallUpdate,
 };
 use nexus_core::department::Approval;
+use nexus_core::question::{OpenQuestion, QuestionId};
 use nexus_core::run::Said;
 use serde_json::Value;
 
-use super::{Action, Machine, QUESTIONS, Question};
+use super::{Action, Machine, QUESTIONS};
 use crate::talk;
 use crate::wire;
 
@@ -18,7 +19,7 @@ pub(super) struct Open {
     id: RequestId,
     tool: ToolCallUpdate,
     options: Vec<PermissionOption>,
-    what: String,
+    pub(super) what: String,
 }
 
 impl Open {
@@ -41,23 +42,25 @@ impl Machine {
             return;
         }
         match self.brief.approval {
-            Approval::Allow => self.settle(open, true, todo),
-            Approval::Reject => self.settle(open, false, todo),
-            Approval::Ask if self.questions.len() >= QUESTIONS => self.settle(open, false, todo),
+            Approval::Allow => self.settle(None, open, true, todo),
+            Approval::Reject => self.settle(None, open, false, todo),
+            Approval::Ask if self.questions.len() >= QUESTIONS => self.settle(None, open, false, todo),
             Approval::Ask => {
-                self.numbers += 1;
-                todo.push(Action::Ask(Question { id: self.numbers, what: open.what.clone() }));
-                self.questions.insert(self.numbers, open);
+                self.numbers = self.numbers.saturating_add(1);
+                let question = QuestionId { run: self.brief.mark, number: self.numbers };
+                todo.push(Action::Say(Said::Asks(OpenQuestion { question, what: open.what.clone() })));
+                todo.push(Action::Await(question, self.brief.patience));
+                self.questions.insert(question, open);
             }
         }
     }
 
-    pub(super) fn settle(&mut self, open: Open, allow: bool, todo: &mut Vec<Action>) {
+    pub(super) fn settle(&mut self, question: Option<QuestionId>, open: Open, allow: bool, todo: &mut Vec<Action>) {
         let outcome = choose(&open.options, allow);
         // One that has no such option isn't allowed by it.
         let allowed = allow && matches!(outcome, RequestPermissionOutcome::Selected(_));
         todo.push(Action::Send(response(&open.id, outcome)));
-        todo.push(Action::Say(Said::Asked { what: open.what.clone(), allowed }));
+        todo.push(Action::Say(Said::Asked { question, what: open.what.clone(), allowed }));
         if allowed {
             self.talk.begin(&open.tool, todo);
         } else {

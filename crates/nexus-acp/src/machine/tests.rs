@@ -18,6 +18,8 @@ fn brief() -> Brief {
         approval: Approval::Allow,
         variables: Vec::new(),
         patience: Duration::from_secs(60),
+        mark: RunMark::new(0),
+        has_asked: false,
     }
 }
 
@@ -26,7 +28,7 @@ struct Talked {
     machine: Machine,
     sent: VecDeque<Value>,
     said: Vec<Said>,
-    asked: Vec<Question>,
+    awaited: Vec<QuestionId>,
     looks: Vec<(RequestId, Look)>,
     closed: bool,
 }
@@ -35,8 +37,8 @@ impl Talked {
     fn new(brief: Brief) -> Self {
         let mut todo = Vec::new();
         let machine = Machine::new(brief, Offers { reads: true, writes: true, terminals: false }, &mut todo);
-        let (sent, said, asked, looks) = (VecDeque::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut talked = Self { machine, sent, said, asked, looks, closed: false };
+        let (sent, said, awaited, looks) = (VecDeque::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut talked = Self { machine, sent, said, awaited, looks, closed: false };
         talked.take(todo);
         talked
     }
@@ -50,7 +52,7 @@ impl Talked {
                     self.sent.push_back(serde_json::from_slice(&line).unwrap());
                 }
                 Action::Say(said) => self.said.push(said),
-                Action::Ask(question) => self.asked.push(question),
+                Action::Await(question, _) => self.awaited.push(question),
                 Action::Look(id, look) => self.looks.push((id, look)),
                 Action::Terminal(..) => panic!("none were offered"),
                 Action::Close => self.closed = true,

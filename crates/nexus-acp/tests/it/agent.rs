@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_acp::{Brief, Conversation, Files, Question};
+use nexus_acp::{Brief, Conversation, Files};
 use nexus_agents::Reader;
 use nexus_core::department::Approval;
+use nexus_core::question::RunMark;
 use nexus_core::run::{Ending, Run, Said};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream, Lines};
-use tokio::sync::mpsc;
 
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
@@ -26,12 +26,13 @@ pub(crate) fn brief() -> Brief {
         approval: Approval::Allow,
         variables: Vec::new(),
         patience: Duration::from_secs(3600),
+        mark: RunMark::new(0),
+        has_asked: false,
     }
 }
 
 pub(crate) struct Agent {
     pub(crate) conversation: Conversation,
-    pub(crate) questions: mpsc::Receiver<Question>,
     pub(crate) said: Vec<Said>,
     input: Lines<BufReader<DuplexStream>>,
 }
@@ -42,10 +43,10 @@ impl Agent {
         Self::of(Conversation::new(brief, files), room)
     }
 
-    pub(crate) fn of((conversation, questions): (Conversation, mpsc::Receiver<Question>), room: usize) -> Self {
+    pub(crate) fn of(conversation: Conversation, room: usize) -> Self {
         let (writer, input) = tokio::io::duplex(room);
         conversation.connect(writer);
-        Self { conversation, questions, said: Vec::new(), input: BufReader::new(input).lines() }
+        Self { conversation, said: Vec::new(), input: BufReader::new(input).lines() }
     }
 
     /// One that has its prompt.

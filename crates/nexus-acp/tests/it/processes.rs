@@ -15,7 +15,7 @@ use crate::agent::{brief, soon};
 /// Has the whole conversation, as a worker has it; what was said, once nothing of the tree is alive.
 async fn have(command: Command, brief: Brief, files: &Path, cancel_at: Option<&Said>) -> (Vec<Said>, Run) {
     let output = OutputPolicy { max_line: 1 << 20, ..OutputPolicy::default() };
-    let (mut conversation, _questions) = Conversation::new(brief, Some(crate::files::of(files)));
+    let mut conversation = Conversation::new(brief, Some(crate::files::of(files)));
     let (tree, mut events, stdin) = Tree::spawn_piped(&command.stdin(Stdin::Piped), &output).unwrap();
     conversation.connect(stdin.unwrap());
     let mut said = Vec::new();

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use nexus_acp::{Brief, Question};
+use nexus_acp::Brief;
 use nexus_core::department::Approval;
+use nexus_core::question::NotOpen;
 use nexus_core::run::Said;
 use serde_json::{Value, json};
 
@@ -31,32 +32,31 @@ async fn an_answer_is_passed_on_and_said() {
     for (allow, option) in [(true, "1"), (false, "2")] {
         let mut agent = asking(Duration::from_secs(3600)).await;
         ask(&mut agent, 10);
-        let question = soon(agent.questions.recv()).await.unwrap();
-        assert_eq!(question, Question { id: 1, what: "make".to_owned() });
+        let [open] = &agent.conversation.questions()[..] else { panic!("one is open") };
+        let (question, what) = (open.question, "make".to_owned());
+        assert_eq!(open.what, what);
         let conversation = agent.conversation.clone();
         let late = tokio::spawn(async move { conversation.late().await });
-        assert!(agent.conversation.answer(question.id, allow));
-        assert!(!agent.conversation.answer(question.id, allow), "answered twice");
+        assert!(agent.conversation.answer(Some(question), allow).is_ok());
+        assert!(agent.conversation.answer(Some(question), allow).is_err(), "answered twice");
         assert_eq!(chosen(&agent.read().await), option);
-        assert!(soon(late).await.unwrap().contains(&Said::Asked { what: "make".to_owned(), allowed: allow }));
+        assert!(soon(late).await.unwrap().contains(&Said::Asked { question: Some(question), what, allowed: allow }));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_is_a_no() {
+async fn silence_is_a_no_and_a_late_yes_is_for_nothing_else() {
     let mut agent = asking(Duration::from_secs(600)).await;
     ask(&mut agent, 10);
-    let question = agent.questions.recv().await.unwrap();
+    let question = agent.conversation.questions()[0].question;
     let late = agent.conversation.late().await;
-    assert_eq!(late, [Said::Asked { what: "make".to_owned(), allowed: false }, Said::Turns(1)]);
+    let refused = Said::Asked { question: Some(question), what: "make".to_owned(), allowed: false };
+    assert_eq!(late, [refused, Said::Turns(1)]);
     assert_eq!(chosen(&agent.read().await), "2");
-    assert!(!agent.conversation.answer(question.id, true));
-}
-
-#[tokio::test]
-async fn where_nobody_takes_questions_the_answer_is_no() {
-    let mut agent = asking(Duration::from_secs(3600)).await;
-    agent.questions.close();
-    ask(&mut agent, 10);
-    assert_eq!(chosen(&agent.read().await), "2");
+    // It asks for something else by now.
+    ask(&mut agent, 11);
+    let open = agent.conversation.questions();
+    assert_eq!(agent.conversation.answer(Some(question), true), Err(NotOpen::Other(question, open.clone())));
+    assert_eq!(agent.conversation.answer(None, true), Err(NotOpen::Which(open.clone())));
+    assert_eq!(agent.conversation.questions(), open);
 }

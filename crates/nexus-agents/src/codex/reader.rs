@@ -70,7 +70,11 @@ impl CodexReader {
         self.begun.remove(&id);
         let status = text(item, "/status");
         if status == "declined" {
-            said.push(Said::Asked { what: format!("{name} {about}").trim().to_owned(), allowed: false });
+            said.push(Said::Asked {
+                question: None,
+                what: format!("{name} {about}").trim().to_owned(),
+                allowed: false,
+            });
         }
         let code = item.get("exit_code").and_then(Value::as_i64);
         let error = text(item, "/error/message");

@@ -98,7 +98,11 @@ impl CopilotReader {
         let succeeded = data.get("success").and_then(Value::as_bool).unwrap_or(false);
         let error = text(data, "/error/message");
         if matches!(text(data, "/error/code"), "denied" | "rejected") {
-            said.push(Said::Asked { what: running.unwrap_or_else(|| error.to_owned()), allowed: false });
+            said.push(Said::Asked {
+                question: None,
+                what: running.unwrap_or_else(|| error.to_owned()),
+                allowed: false,
+            });
         }
         let about = match code {
             _ if !error.is_empty() => short(error),

@@ -13,7 +13,11 @@ impl StreamJson {
         self.silence(said);
         for denied in each(message, "/permission_denials") {
             let (tool, input) = (text(denied, "/tool_name"), about(&denied["tool_input"]));
-            said.push(Said::Asked { what: format!("{tool} {input}").trim().to_owned(), allowed: false });
+            said.push(Said::Asked {
+                question: None,
+                what: format!("{tool} {input}").trim().to_owned(),
+                allowed: false,
+            });
         }
         if self.dialect == Dialect::Claude {
             self.total(message, said);

@@ -84,3 +84,20 @@ fn what_begins_anew_has_not_resumed() {
     assert_eq!((run.report().resumed, run.report().session.as_deref()), (false, Some("new")));
     assert_eq!(run.report().warnings.len(), 1);
 }
+
+#[test]
+fn questions_are_open_until_they_are_answered_or_withdrawn() {
+    let open = |name: &str| OpenQuestion { question: name.parse().unwrap(), what: format!("do {name}") };
+    let [first, second, third] = ["k7m2q-1", "k7m2q-2", "k7m2q-3"].map(open);
+    let asked = |question: &OpenQuestion| Said::Asked {
+        question: Some(question.question),
+        what: question.what.clone(),
+        allowed: true,
+    };
+    let asks = [&first, &second, &third].map(|question| Said::Asks(question.clone()));
+    let some = run(asks.into_iter().chain([asked(&second)]));
+    assert_eq!(some.report().questions, [first.clone(), third.clone()]);
+    let by_policy = Said::Asked { question: None, what: first.what.clone(), allowed: true };
+    let none = run([Said::Asks(first.clone()), by_policy, Said::Withdrawn(first.question)]);
+    assert_eq!(none.report().questions, []);
+}

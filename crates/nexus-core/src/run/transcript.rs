@@ -2,6 +2,7 @@
 
 use super::{Ending, Said};
 use crate::log::Stream;
+use crate::question::OpenQuestion;
 
 /// Turns what an agent says into lines, each complete when it is returned.
 #[derive(Debug, Default)]
@@ -41,10 +42,15 @@ impl Transcript {
                 self.finish(lines);
                 lines.push((Stream::System, format!("warning: {}", one_line(warning))));
             }
-            Said::Asked { what, allowed } => {
+            Said::Asks(OpenQuestion { question, what }) => {
+                self.finish(lines);
+                lines.push((Stream::System, format!("asks ({question}): {what}")));
+            }
+            Said::Asked { question, what, allowed } => {
                 self.finish(lines);
                 let answer = if *allowed { "allowed" } else { "not allowed" };
-                lines.push((Stream::System, format!("{answer}: {}", one_line(what))));
+                let question = question.map_or_else(String::new, |question| format!(" ({question})"));
+                lines.push((Stream::System, format!("{answer}{question}: {}", one_line(what))));
             }
             Said::Plain(text) => {
                 self.finish(lines);
@@ -61,6 +67,7 @@ impl Transcript {
                 }
             }
             Said::ToolEnded { ok: true, .. }
+            | Said::Withdrawn(_)
             | Said::Session(_)
             | Said::Model(_)
             | Said::Tokens(_)

@@ -18,7 +18,7 @@ use crate::historian::refused;
 use crate::node::Node;
 
 /// Bytes of a status beside the task: its last line, what its agent asks for, and why it waits.
-const LIVE: usize = 8 * 1024;
+const LIVE: usize = 32 * 1024;
 
 /// The task that an id, or an unambiguous beginning of one, names.
 pub(super) async fn find(node: &Node, task: &str) -> Result<TaskView, Refusal> {

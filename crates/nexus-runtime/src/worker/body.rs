@@ -40,8 +40,8 @@ pub(super) struct Body {
 
 impl Body {
     /// Its agent waits for an answer.
-    pub(super) fn asks(&mut self) -> bool {
-        self.speech.as_mut().is_some_and(|speech| speech.question().is_some())
+    pub(super) fn asks(&self) -> bool {
+        self.speech.as_ref().is_some_and(Speech::asks)
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
@@ -76,6 +76,9 @@ impl Body {
         match started {
             Ok(Started { tree, events, workspace, prompt, speech, terminals, door, protection, gateway, vitals }) => {
                 slot.runs(&tree, vitals.clone(), protection.clone());
+                if let Some(conversation) = speech.as_ref().and_then(Speech::conversation) {
+                    slot.converses(conversation.clone());
+                }
                 *self = Self {
                     tree: Some(tree),
                     events: Some(events),

@@ -12,6 +12,7 @@ use nexus_core::department::{Approval, Department, SandboxTier};
 use nexus_core::event::{Failure, FailureKind};
 use nexus_core::prompt::Prompt;
 use nexus_core::protect::Plan;
+use nexus_core::question::RunMark;
 use nexus_process::is_shortage;
 use nexus_workspace::Prepared;
 
@@ -146,6 +147,8 @@ fn conversing(
         approval,
         variables: spec.env.keys().chain(spec.secrets.keys()).cloned().collect(),
         patience: PATIENCE,
+        mark: RunMark::new(fastrand::u32(..)),
+        has_asked: job.claim.is_resumed(),
     };
     let files = WorkspaceFiles {
         root: workspace.path.clone(),

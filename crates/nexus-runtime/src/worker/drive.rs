@@ -41,8 +41,6 @@ pub(super) struct Drive {
     pub(super) slot: Arc<Slot>,
     pub(super) job: Job,
     pub(super) inputs: mpsc::Receiver<Input>,
-    /// A person's, to what its agent asks for.
-    pub(super) answers: mpsc::Receiver<bool>,
     /// The other end of `inputs`, for the lease's renewal.
     pub(super) interrupts: mpsc::Sender<Input>,
     /// Whose attempt it is.
@@ -154,13 +152,6 @@ impl Drive {
                     watch = body.watch(&node);
                     input
                 }
-                Some(allow) = self.answers.recv() => {
-                    if let Some(speech) = &mut body.speech {
-                        speech.answer(allow);
-                        self.slot.asks(speech.question());
-                    }
-                    continue;
-                }
                 happened = meanwhile(&mut body.speech) => {
                     let heard = match (happened, &mut body.speech) {
                         (Meanwhile::Heard(heard), _) => heard,
@@ -172,7 +163,6 @@ impl Drive {
                         continue;
                     }
                     actions = listen(heard, &mut attempt, &mut output, &self.slot, began);
-                    self.slot.asks(body.speech.as_mut().and_then(Speech::question));
                     Input::Output(0)
                 }
                 () = stirred(body.terminals.as_ref()) => Input::Worked,

@@ -235,7 +235,7 @@ async fn spawn(
     let mark = former::own_mark(node, entry.task.id);
     let stdin = match launch.stdin {
         Some(text) => Stdin::Bytes(text.into_bytes().into()),
-        None if speech.as_ref().is_some_and(Speech::converses) => Stdin::Piped,
+        None if speech.as_ref().is_some_and(|speech| speech.conversation().is_some()) => Stdin::Piped,
         None => Stdin::Closed,
     };
     let secrets = secrets(job).await.map_err(|message| NotSpawned::new(message, false))?;

@@ -1,17 +1,15 @@
 //! The messages of an agent that speaks in messages: its output's lines are read by its adapter, and become what the attempt's
 //! machine hears and what the log shows.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use nexus_acp::{Conversation, Question};
+use nexus_acp::Conversation;
 use nexus_agents::Reader;
 use nexus_core::attempt::ExitStatus;
 use nexus_core::log::Stream;
 use nexus_core::run::Said;
 use nexus_core::run::transcript::Transcript;
 use nexus_process::{Line, StdinWriter};
-use tokio::sync::mpsc;
 
 use super::side::SideFileTail;
 
@@ -26,14 +24,8 @@ pub(super) struct Speech {
     line: Vec<u8>,
     too_long: bool,
     side: SideFileTail,
-    dialogue: Option<Dialogue>,
-}
-
-/// Of an agent that speaks ACP: the conversation with it, and what it asks for that a person is to decide.
-struct Dialogue {
-    conversation: Conversation,
-    questions: mpsc::Receiver<Question>,
-    open: VecDeque<Question>,
+    /// Of an agent that speaks ACP.
+    conversation: Option<Conversation>,
 }
 
 impl std::fmt::Debug for Speech {
@@ -71,67 +63,49 @@ impl Speech {
             line: Vec::new(),
             too_long: false,
             side: SideFileTail::new(side_dir),
-            dialogue: None,
+            conversation: None,
         }
     }
 
-    /// A conversation by ACP, and the questions that come of it.
-    pub(super) fn conversing((conversation, questions): (Conversation, mpsc::Receiver<Question>)) -> Self {
+    /// A conversation by ACP.
+    pub(super) fn conversing(conversation: Conversation) -> Self {
         let reader = Box::new(conversation.clone());
-        Self { dialogue: Some(Dialogue { conversation, questions, open: VecDeque::new() }), ..Self::new(reader, None) }
+        Self { conversation: Some(conversation), ..Self::new(reader, None) }
     }
 
-    /// It is talked to by its standard input.
-    pub(super) const fn converses(&self) -> bool {
-        self.dialogue.is_some()
+    /// The conversation with an agent that is talked to by its standard input.
+    pub(super) const fn conversation(&self) -> Option<&Conversation> {
+        self.conversation.as_ref()
     }
 
     /// The agent runs: this is its standard input.
     pub(super) fn connect(&self, writer: StdinWriter) {
-        if let Some(dialogue) = &self.dialogue {
-            dialogue.conversation.connect(writer);
+        if let Some(conversation) = &self.conversation {
+            conversation.connect(writer);
         }
     }
 
     /// The next event without a line of the agent's: its side file is to be read ([`Speech::aside`]); in a conversation something
-    /// was said, or a question has come. To be dropped and called again at will.
+    /// was said. To be dropped and called again at will.
     pub(super) async fn meanwhile(&mut self) -> Meanwhile {
-        let Some(dialogue) = &mut self.dialogue else {
+        let Some(conversation) = &self.conversation else {
             self.side.due().await;
             return Meanwhile::SideFile;
         };
-        tokio::select! {
-            said = dialogue.conversation.late() => Meanwhile::Heard(self.heard(said, Vec::new())),
-            Some(question) = dialogue.questions.recv() => {
-                let words = format!("asks: {}", question.what);
-                dialogue.open.push_back(question);
-                Meanwhile::Heard(Heard { said: Vec::new(), lines: vec![(Stream::System, words)] })
-            }
-        }
+        let said = conversation.late().await;
+        Meanwhile::Heard(self.heard(said, Vec::new()))
     }
 
-    /// The question that waits for an answer.
-    pub(super) fn question(&mut self) -> Option<String> {
-        let dialogue = self.dialogue.as_mut()?;
-        dialogue.open.front().map(|question| question.what.clone())
-    }
-
-    /// Answers the question that waits; one that isn't open any more is left out.
-    pub(super) fn answer(&mut self, allow: bool) {
-        if let Some(dialogue) = &mut self.dialogue {
-            while let Some(question) = dialogue.open.pop_front() {
-                if dialogue.conversation.answer(question.id, allow) {
-                    return;
-                }
-            }
-        }
+    /// It waits for a person's answer.
+    pub(super) fn asks(&self) -> bool {
+        self.conversation.as_ref().is_some_and(|conversation| !conversation.questions().is_empty())
     }
 
     /// Asks the agent to stop, in its own words; false: it knows none, and is signalled.
     pub(super) fn cancel(&self) -> bool {
-        let Some(dialogue) = &self.dialogue else { return false };
-        dialogue.conversation.cancel();
-        !dialogue.conversation.is_over()
+        let Some(conversation) = &self.conversation else { return false };
+        conversation.cancel();
+        !conversation.is_over()
     }
 
     /// The agent is about to be started.

@@ -37,12 +37,14 @@ impl Telling {
         Self { claim, began, told: RunReport::default(), told_at: None, under_way: None }
     }
 
-    /// Begins to tell of it, if there is anything new and it is time; a session that nobody knows of yet doesn't wait.
+    /// Begins to tell of it, if there is anything new and it is time. A session that nobody knows of yet doesn't wait, and neither
+    /// does a question: people have to see it, and it is there for minutes.
     pub(super) fn tell(&mut self, report: &RunReport) {
         if self.under_way.is_some() || *report == self.told {
             return;
         }
-        let is_urgent = report.session.is_some() && self.told.session.is_none();
+        let is_asked = report.questions.iter().any(|question| !self.told.questions.contains(question));
+        let is_urgent = is_asked || report.session.is_some() && self.told.session.is_none();
         if !is_urgent && self.told_at.unwrap_or(self.began).elapsed() < pause(self.began.elapsed()) {
             return;
         }

@@ -201,19 +201,15 @@ pub(super) async fn cancel(
     Ok(Code::Done)
 }
 
-pub(super) async fn answer(place: &PlaceArgs, output: Output, task: String, allow: bool) -> Result<Code, Exit> {
-    let request = AnswerRequest { task_id: task, allow };
+pub(super) async fn answer(place: &PlaceArgs, output: Output, request: AnswerRequest) -> Result<Code, Exit> {
     let answered =
         place::connect(place).await?.answer(&request).await.map_err(|refusal: Refusal| Exit::from(refusal))?;
     if output.is_json() {
         show::json(&answered, output);
     } else {
         let word = if answered.allowed { "allowed" } else { "rejected" };
-        show::line(&format!(
-            "{word}  {}: {}",
-            answered.task_id,
-            answered.asked.as_deref().unwrap_or("what it asks for")
-        ));
+        let asked = answered.asked.as_deref().unwrap_or("what it asks for");
+        show::line(&format!("{word}  {} ({}): {asked}", answered.task_id, answered.question));
     }
     Ok(Code::Done)
 }

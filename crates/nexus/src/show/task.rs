@@ -2,6 +2,7 @@
 
 use nexus_core::api::TaskStatus;
 use nexus_core::budget::Usd;
+use nexus_core::question::OpenQuestion;
 use nexus_core::run::{RunReport, Tokens};
 use nexus_core::view::{Status, TaskView};
 
@@ -61,8 +62,14 @@ pub(crate) fn status(answer: &TaskStatus) -> String {
     if let Some(run) = run {
         rows_of_run(run, task, &mut row);
     }
-    if let Some(asks) = answer.live.as_ref().and_then(|live| live.asks.as_ref()) {
-        row("asks", format!("{} · nexus answer {id} allow · nexus answer {id} reject", short(asks, 120)));
+    for OpenQuestion { question, what } in questions(answer) {
+        // All of it: whoever allows it has to have seen it.
+        row(
+            "asks",
+            format!(
+                "{what}\nnexus answer {id} allow --question {question}\nnexus answer {id} reject --question {question}"
+            ),
+        );
     }
     if let Some(error) = &task.error {
         row("error", error.clone());
@@ -89,6 +96,15 @@ pub(crate) fn status(answer: &TaskStatus) -> String {
     };
     row("next", next);
     text
+}
+
+/// The questions that its agent waits for: of one that runs on another node, those that the ledger knows of.
+fn questions(answer: &TaskStatus) -> &[OpenQuestion] {
+    match (&answer.live, &answer.task.run) {
+        (Some(live), _) => &live.questions,
+        (None, Some(run)) if answer.task.status == Status::Running => &run.questions,
+        _ => &[],
+    }
 }
 
 /// The rows about its agent's run.

@@ -86,6 +86,41 @@ fn a_person_is_asked_and_answers() {
 }
 
 #[test]
+fn an_answer_is_for_the_question_that_was_shown_and_for_no_other() {
+    let company = company("approval = \"ask\"");
+    let task = company.delegate(&["@ask run `make test`\n@ask run `make install`"]);
+    let asks = |what: &str| {
+        until("the question", || {
+            let live = company.status(&task);
+            let open =
+                live.pointer("/live/questions/0").filter(|open| at(open, "what").as_str().unwrap().contains(what))?;
+            Some(at(open, "question").as_str().unwrap().to_owned())
+        })
+    };
+    let first = asks("make test");
+    company.run(&["answer", &task, "reject", "--question", &first]).done();
+    // Somebody who has seen only the first one says yes, late.
+    let second = asks("make install");
+    let shown = company.run(&["status", &task]).done();
+    assert!(shown.contains(&format!("nexus answer {task} allow --question {second}")), "{shown}");
+    let way_out = format!("nexus answer {task} allow --question {second}");
+    let late = company.run(&["answer", &task, "allow", "--question", &first]);
+    late.fails(4, &["is not open", &way_out, "make install"]);
+    company.run(&["answer", &task, "allow"]).fails(4, &["name the question", &way_out]);
+    company.run(&["answer", &task, "allow", "--question", "none"]).fails(2, &["is no question"]);
+    assert_eq!(asks("make install"), second, "it still waits");
+    let said: Value =
+        serde_json::from_str(&company.run(&["-o", "json", "answer", &task, "allow", "--question", &second]).done())
+            .unwrap();
+    assert_eq!(at(&said, "question"), second.as_str());
+    let ended = company.ended(&task);
+    assert_eq!(at(&ended, "task.result.output"), "answered r-1\nanswered a-1\n", "{ended:#}");
+    assert_eq!(ended.pointer("/task/run/questions"), None, "none is open");
+    let log = company.run(&["logs", &task]).done();
+    assert!(log.contains(&format!("asks ({second}): run `make install`")), "{log}");
+}
+
+#[test]
 fn who_waits_for_a_person_is_not_idle() {
     let company = company("approval = \"ask\"\nlimits.idle_time = \"1s\"");
     let gate = company.text("gate");
