@@ -1,8 +1,8 @@
 //! Files of the workspace, as an agent asks its client for them: nothing outside of it is read or written for anybody, and
 //! nothing in it that isn't the agent's to write.
 //!
-//! It is done by the company itself, which no sandbox confines: so a path is followed by the system, beneath the workspace
-//! (`openat2`), where the system can do that.
+//! It is done by the company itself, which no sandbox confines: so the workspace is opened once, and a path is followed by the
+//! system, beneath it (`openat2`), where the system can do that.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -10,11 +10,14 @@ use std::path::{Component, Path, PathBuf};
 
 #[cfg(target_os = "linux")]
 mod beneath;
+mod root;
 mod walk;
 #[cfg(target_os = "linux")]
 use beneath as way;
 #[cfg(not(target_os = "linux"))]
 use walk as way;
+
+use root::Root;
 
 #[cfg(test)]
 mod tests;
@@ -60,20 +63,33 @@ impl std::error::Error for FileError {}
 /// The files of one workspace.
 #[derive(Clone, Debug)]
 pub struct WorkspaceFiles {
-    /// As the company sees it.
-    pub root: PathBuf,
+    root: Root,
     /// The same directory as the agent sees it: another one in a container.
-    pub seen: PathBuf,
+    seen: PathBuf,
     /// True if the agent may write by us at all.
-    pub writes: bool,
+    writes: bool,
     /// Of the workspace, as the company sees it: what is not to be written. `.git` never is.
-    pub protected: Vec<PathBuf>,
+    protected: Vec<PathBuf>,
 }
 
 /// The most that is read at once, or written, in bytes: a message to the agent is kept in memory while it is sent.
 const MOST: u64 = 8 * 1024 * 1024;
 
 impl WorkspaceFiles {
+    /// The files in `below`, a part of the directory `holder`, which `seen` is to the agent. A link in `below` isn't followed, as
+    /// an agent may have put it there. `protected` is not written, and neither is anything unless it `writes`.
+    ///
+    /// # Errors
+    /// The directory isn't there, or a link is in its place.
+    pub fn open(
+        (holder, below): (&Path, &Path),
+        seen: PathBuf,
+        writes: bool,
+        protected: Vec<PathBuf>,
+    ) -> std::io::Result<Self> {
+        Ok(Self { root: Root::open(holder, below)?, seen, writes, protected })
+    }
+
     /// The path below the workspace; nothing of it says `..`.
     fn below(&self, path: &Path) -> Result<PathBuf, FileError> {
         let outside = || {
@@ -81,13 +97,9 @@ impl WorkspaceFiles {
             FileError::Refused(format!("{path} is not in the workspace, {seen}"))
         };
         let below = if path.is_absolute() || path.has_root() {
-            let inside = path.strip_prefix(&self.seen).or_else(|_| path.strip_prefix(&self.root));
-            match (inside, self.root.canonicalize()) {
-                (Ok(below), _) => below.to_owned(),
-                // By its real name, where `seen` is a link's.
-                (Err(_), Ok(real)) => path.strip_prefix(real).map_err(|_| outside())?.to_owned(),
-                (Err(_), Err(_)) => return Err(outside()),
-            }
+            let inside = path.strip_prefix(&self.seen).ok();
+            // By its real name, where `seen` is a link's.
+            inside.or_else(|| self.root.strip(path)).ok_or_else(outside)?.to_owned()
         } else {
             path.to_owned()
         };
@@ -110,11 +122,7 @@ impl WorkspaceFiles {
         if place.components().any(|part| part.as_os_str().eq_ignore_ascii_case(".git")) {
             return refused("is the repository's own: use git");
         }
-        let real = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
-        let protected = |path: &PathBuf| {
-            let below = path.strip_prefix(&self.root).or_else(|_| path.strip_prefix(&real)).ok();
-            below.is_some_and(|below| place.starts_with(below))
-        };
+        let protected = |path: &PathBuf| self.root.strip(path).is_some_and(|below| place.starts_with(below));
         if self.protected.iter().any(protected) { refused("is not to be written") } else { Ok(()) }
     }
 }

@@ -3,12 +3,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
+use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
 use rustix::io::Errno;
 
+use super::root::{Root, of};
 use super::{May, Refusal, plain, walk};
 
 /// Links are followed that stay within; the kernel's own (`/proc/*/fd`) never are.
@@ -16,21 +17,19 @@ const WITHIN: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICL
 /// A pipe without its other end is no reason to wait.
 const ALWAYS: OFlags = OFlags::CLOEXEC.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
-pub(super) fn open(root: &Path, below: &Path) -> io::Result<File> {
-    let dir = directory(root)?;
-    match openat2(&dir, below, ALWAYS | OFlags::RDONLY, Mode::empty(), WITHIN) {
+pub(super) fn open(root: &Root, below: &Path) -> io::Result<File> {
+    match openat2(&root.fd, below, ALWAYS | OFlags::RDONLY, Mode::empty(), WITHIN) {
         // Older than Linux 5.6, or filtered.
         Err(Errno::NOSYS | Errno::PERM) => walk::open(root, below),
         file => plain(File::from(file?)),
     }
 }
 
-pub(super) fn create(root: &Path, below: &Path, may: &May<'_>) -> Result<File, Refusal> {
-    let mut dir = directory(root)?;
-    match openat2(&dir, ".", OFlags::CLOEXEC | OFlags::PATH, Mode::empty(), WITHIN) {
+pub(super) fn create(root: &Root, below: &Path, may: &May<'_>) -> Result<File, Refusal> {
+    let mut dir = match openat2(&root.fd, ".", OFlags::CLOEXEC | OFlags::DIRECTORY, Mode::empty(), WITHIN) {
         Err(Errno::NOSYS | Errno::PERM) => return walk::create(root, below, may),
-        other => drop(other.map_err(io::Error::from)?),
-    }
+        dir => dir.map_err(io::Error::from)?,
+    };
     for part in below.parent().into_iter().flat_map(Path::components) {
         dir = enter(&dir, root, part.as_os_str(), may)?;
     }
@@ -43,7 +42,7 @@ pub(super) fn create(root: &Path, below: &Path, may: &May<'_>) -> Result<File, R
 
 /// A directory within another, made if it isn't there. A link is followed as far as it stays within its own directory; one
 /// that goes up, even to come back into the workspace, is refused.
-fn enter(dir: &OwnedFd, root: &Path, name: &OsStr, may: &May<'_>) -> Result<OwnedFd, Refusal> {
+fn enter(dir: &OwnedFd, root: &Root, name: &OsStr, may: &May<'_>) -> Result<OwnedFd, Refusal> {
     let enter = || openat2(dir, name, OFlags::CLOEXEC | OFlags::DIRECTORY, Mode::empty(), WITHIN);
     match enter() {
         Err(Errno::NOENT) => {}
@@ -57,12 +56,8 @@ fn enter(dir: &OwnedFd, root: &Path, name: &OsStr, may: &May<'_>) -> Result<Owne
 }
 
 /// Where a directory really is, below the workspace.
-fn place(dir: &OwnedFd, root: &Path) -> io::Result<PathBuf> {
-    let real = std::fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd()))?;
-    let root = root.canonicalize()?;
+fn place(dir: &OwnedFd, root: &Root) -> io::Result<PathBuf> {
+    let real = std::fs::read_link(of(dir))?;
+    let root = std::fs::read_link(root.way())?;
     real.strip_prefix(&root).map(Path::to_owned).map_err(|_| ErrorKind::CrossesDevices.into())
-}
-
-fn directory(root: &Path) -> io::Result<OwnedFd> {
-    Ok(openat(CWD, root, OFlags::CLOEXEC | OFlags::DIRECTORY, Mode::empty())?)
 }

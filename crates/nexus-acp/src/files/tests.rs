@@ -9,14 +9,15 @@ fn workspace() -> (tempfile::TempDir, WorkspaceFiles) {
     std::fs::write(dir.path().join("secret"), "untouched").unwrap();
     std::fs::write(root.join("src/lib.rs"), "one\ntwo\nthree").unwrap();
     std::fs::write(root.join(".git/config"), "untouched").unwrap();
-    let files = WorkspaceFiles { protected: vec![root.join("theirs")], root, seen: "/workspace".into(), writes: true };
+    let protected = vec![root.join("theirs")];
+    let files = WorkspaceFiles::open((&root, Path::new("")), "/workspace".into(), true, protected).unwrap();
     (dir, files)
 }
 
 #[test]
 fn lines_of_a_file_are_read() {
     let (_dir, files) = workspace();
-    let path = files.root.join("src/lib.rs");
+    let path = files.root.path.join("src/lib.rs");
     for (line, limit, expected) in [
         (None, None, "one\ntwo\nthree"),
         (Some(1), Some(1), "one\n"),
@@ -38,7 +39,7 @@ fn files_are_written_and_made() {
     let (_dir, files) = workspace();
     for (path, text) in [("src/lib.rs", "x"), ("new/deep/file", "made"), ("/workspace/a", "")] {
         files.write(Path::new(path), text).unwrap();
-        let place = files.root.join(Path::new(path).strip_prefix("/workspace").unwrap_or(Path::new(path)));
+        let place = files.root.path.join(Path::new(path).strip_prefix("/workspace").unwrap_or(Path::new(path)));
         assert_eq!(std::fs::read_to_string(place).unwrap(), text);
     }
 }
@@ -57,7 +58,7 @@ fn what_is_not_there_is_said_so() {
 fn nothing_outside_is_reached() {
     use std::os::unix::fs::symlink;
     let (dir, files) = workspace();
-    let (root, secret) = (&files.root, dir.path().canonicalize().unwrap().join("secret"));
+    let (root, secret) = (&files.root.path, dir.path().canonicalize().unwrap().join("secret"));
     symlink(&secret, root.join("link")).unwrap();
     symlink("../secret", root.join("relative")).unwrap();
     symlink("..", root.join("up")).unwrap();
@@ -95,9 +96,9 @@ fn nothing_outside_is_reached() {
 fn looking_keeps_the_same_out() {
     use std::os::unix::fs::symlink;
     let (dir, files) = workspace();
-    symlink(dir.path(), files.root.join("out")).unwrap();
-    symlink("../secret", files.root.join("relative")).unwrap();
-    symlink(".git", files.root.join("alias")).unwrap();
+    symlink(dir.path(), files.root.path.join("out")).unwrap();
+    symlink("../secret", files.root.path.join("relative")).unwrap();
+    symlink(".git", files.root.path.join("alias")).unwrap();
     let may = |place: &Path| files.may_be_written(place);
     for path in ["out/secret", "relative"] {
         assert!(walk::open(&files.root, Path::new(path)).is_err(), "{path}");
@@ -113,8 +114,8 @@ fn looking_keeps_the_same_out() {
 fn the_repository_and_what_is_protected_are_not_written() {
     use std::os::unix::fs::symlink;
     let (_dir, files) = workspace();
-    symlink(".git", files.root.join("alias")).unwrap();
-    symlink("theirs", files.root.join("ours")).unwrap();
+    symlink(".git", files.root.path.join("alias")).unwrap();
+    symlink("theirs", files.root.path.join("ours")).unwrap();
     for path in [".git/config", ".GIT/config", ".git/hooks/post-commit", "alias/config", "alias/hooks/x", "src/.git/x"]
     {
         assert!(matches!(files.write(Path::new(path), "evil"), Err(FileError::Refused(_))), "{path}");
@@ -123,8 +124,8 @@ fn the_repository_and_what_is_protected_are_not_written() {
         assert!(files.write(Path::new(path), "evil").is_err(), "{path}");
     }
     assert_eq!(files.read(Path::new(".git/config"), None, None).as_deref(), Ok("untouched"));
-    assert_eq!(std::fs::read_dir(files.root.join("theirs")).unwrap().count(), 0);
-    assert_eq!(std::fs::read_dir(files.root.join(".git/hooks")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(files.root.path.join("theirs")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(files.root.path.join(".git/hooks")).unwrap().count(), 0);
     let reads = WorkspaceFiles { writes: false, ..files };
     assert!(matches!(reads.write(Path::new("src/x"), "evil"), Err(FileError::Refused(_))));
 }
@@ -133,7 +134,7 @@ fn the_repository_and_what_is_protected_are_not_written() {
 #[test]
 fn what_is_no_file_is_not_waited_for() {
     let (_dir, files) = workspace();
-    let pipe = files.root.join("pipe");
+    let pipe = files.root.path.join("pipe");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600), 0)
         .unwrap();
     assert!(files.read(&pipe, None, None).is_err());
@@ -143,11 +144,41 @@ fn what_is_no_file_is_not_waited_for() {
 #[test]
 fn what_is_too_big_is_read_in_parts() {
     let (_dir, files) = workspace();
-    let path = files.root.join("big");
+    let path = files.root.path.join("big");
     std::fs::write(&path, "0123456789\n".repeat(1_000_000)).unwrap();
     assert!(matches!(files.read(&path, None, None), Err(FileError::Refused(_))));
     assert_eq!(files.read(&path, Some(999_999), Some(1)).as_deref(), Ok("0123456789\n"));
     assert!(matches!(files.write(&path, &"x".repeat(9 << 20)), Err(FileError::Refused(_))));
     std::fs::write(&path, b"\xff\xfe").unwrap();
     assert!(matches!(files.read(&path, None, None), Err(FileError::Refused(_))));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_the_agent_puts_in_the_workspaces_place_is_not_looked_at() {
+    use std::os::unix::fs::symlink;
+    let (dir, files) = workspace();
+    let root = files.root.path.clone();
+    std::fs::rename(&root, dir.path().join("moved")).unwrap();
+    symlink(dir.path(), &root).unwrap();
+    for path in [root.join("secret"), "secret".into(), "/workspace/secret".into()] {
+        assert!(files.read(&path, None, None).is_err(), "{}", path.display());
+        // It is a file of the directory that was opened, if it is one at all.
+        let _ = files.write(&path, "evil");
+    }
+    assert_eq!(std::fs::read_to_string(dir.path().join("secret")).unwrap(), "untouched");
+    assert_eq!(files.read(Path::new("src/lib.rs"), Some(1), Some(1)).as_deref(), Ok("one\n"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_an_earlier_attempt_left_in_the_projects_place_is_not_entered() {
+    let (dir, files) = workspace();
+    let root = &files.root.path;
+    std::os::unix::fs::symlink(dir.path(), root.join("sub")).unwrap();
+    for below in ["sub", "src/../sub", "../workspace", "none", "src/lib.rs"] {
+        let opened = WorkspaceFiles::open((root, Path::new(below)), "/workspace".into(), true, Vec::new());
+        assert!(opened.is_err(), "{below}");
+    }
+    assert!(WorkspaceFiles::open((root, Path::new("./src")), "/workspace".into(), true, Vec::new()).is_ok());
 }

@@ -6,10 +6,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::root::Root;
 use super::{May, Refusal, plain};
 
-pub(super) fn open(root: &Path, below: &Path) -> io::Result<File> {
-    let real = root.join(below).canonicalize()?;
+pub(super) fn open(root: &Root, below: &Path) -> io::Result<File> {
+    let real = root.way().join(below).canonicalize()?;
     within(root, &real)?;
     // A pipe would be waited for.
     if !real.metadata()?.is_file() {
@@ -18,8 +19,8 @@ pub(super) fn open(root: &Path, below: &Path) -> io::Result<File> {
     plain(File::open(real)?)
 }
 
-pub(super) fn create(root: &Path, below: &Path, may: &May<'_>) -> Result<File, Refusal> {
-    let mut dir = root.canonicalize()?;
+pub(super) fn create(root: &Root, below: &Path, may: &May<'_>) -> Result<File, Refusal> {
+    let mut dir = root.way().canonicalize()?;
     for part in below.parent().into_iter().flat_map(Path::components) {
         let next = dir.join(part);
         match next.canonicalize() {
@@ -44,7 +45,7 @@ pub(super) fn create(root: &Path, below: &Path, may: &May<'_>) -> Result<File, R
 }
 
 /// Where it is below the workspace.
-fn within(root: &Path, path: &Path) -> io::Result<PathBuf> {
-    let root = root.canonicalize()?;
+fn within(root: &Root, path: &Path) -> io::Result<PathBuf> {
+    let root = root.way().canonicalize()?;
     path.strip_prefix(&root).map(Path::to_owned).map_err(|_| ErrorKind::CrossesDevices.into())
 }

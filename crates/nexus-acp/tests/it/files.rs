@@ -9,8 +9,7 @@ use serde_json::json;
 use crate::agent::{Agent, brief};
 
 pub(crate) fn of(root: &Path) -> Arc<dyn Files> {
-    let root = root.to_owned();
-    Arc::new(WorkspaceFiles { seen: root.clone(), root, writes: true, protected: Vec::new() })
+    Arc::new(WorkspaceFiles::open((root, Path::new("")), root.to_owned(), true, Vec::new()).unwrap())
 }
 
 #[tokio::test]

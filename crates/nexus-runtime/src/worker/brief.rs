@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use nexus_acp::{Conversation, WorkspaceFiles};
 use nexus_agents::{Brief, Launch, ToolServer, adapter};
 use nexus_core::agent::AgentKind;
-use nexus_core::department::{Approval, Department, SandboxTier};
+use nexus_core::department::{Approval, Department, SandboxTier, WorkspaceMode};
 use nexus_core::event::{Failure, FailureKind};
 use nexus_core::prompt::Prompt;
 use nexus_core::protect::Plan;
 use nexus_core::question::RunMark;
+use nexus_core::task::Task;
 use nexus_process::is_shortage;
 use nexus_workspace::Prepared;
 
@@ -150,16 +151,26 @@ fn conversing(
         mark: RunMark::new(fastrand::u32(..)),
         has_asked: job.claim.is_resumed(),
     };
-    let files = WorkspaceFiles {
-        root: workspace.path.clone(),
-        seen: workspace.path.clone(),
-        writes: approval != Approval::Reject,
-        protected: protected(workspace),
-    };
+    let place = place_of(&job.claim.entry.task, workspace);
+    let writes = approval != Approval::Reject;
+    let files = WorkspaceFiles::open(place, workspace.path.clone(), writes, protected(workspace)).map_err(|error| {
+        let message = format!("no workspace: {}: {error}; is it a link?", workspace.path.display());
+        Failure { kind: FailureKind::Workspace, message }
+    })?;
     let terminals = has_terminals(&job.policy, plan).then(|| Terminals::new(workspace.root()));
     let runs = terminals.clone().map(|terminals| Arc::new(terminals) as Arc<dyn nexus_acp::Terminals>);
     let speech = Speech::conversing(Conversation::with_terminals(brief, Some(Arc::new(files)), runs));
     Ok(Outfit { launch, speech: Some(speech), terminals, readable: Vec::new(), prompt: None, door: None })
+}
+
+/// A workspace as the directory that only the company or the user can replace, and what lies below that, which an agent could have
+/// replaced by a link: in a workspace of its own, or anywhere where one asked for a task in its own project.
+fn place_of<'a>(task: &Task, workspace: &'a Prepared) -> (&'a Path, &'a Path) {
+    let holder = match (workspace.mode, task.parent) {
+        (WorkspaceMode::InPlace, Some(_)) => workspace.path.ancestors().last().unwrap_or(workspace.root()),
+        _ => workspace.root(),
+    };
+    (holder, workspace.path.strip_prefix(holder).unwrap_or(Path::new("")))
 }
 
 /// True if an agent may have commands run for it. Where it may not it runs them itself, and is asked or refused for each;

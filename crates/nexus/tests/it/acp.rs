@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::support::processes::{assert_none, until};
-use crate::support::{Company, Place, WORK, at};
+use crate::support::{Company, Place, WORK, at, git};
 
 /// A place whose department works by the scripted agent, in the way of `more`.
 fn place(more: &str) -> Arc<Place> {
@@ -54,6 +54,26 @@ fn files_are_those_of_the_workspace_alone() {
     let answer = play(&company, &script);
     assert_eq!(at(&answer, "task.result.output"), "written\nwords\nrefused\nrefused\nrefused\n", "{answer:#}");
     assert_eq!(company.read("outside"), "secret");
+}
+
+#[test]
+fn the_workspace_is_the_one_that_was_made_whatever_the_agent_puts_in_its_place() {
+    let company = Company::up(&place_of(&WORK.replace("\"scratch\"", "\"clone\"")));
+    let project = company.path("project");
+    std::fs::create_dir_all(project.join("sub")).unwrap();
+    std::fs::write(project.join("sub/file"), "words").unwrap();
+    git(&project, &["init", "-q", "-b", "main"]);
+    git(&project, &["add", "-A"]);
+    git(&project, &["-c", "user.name=Ann", "-c", "user.email=ann@example.org", "commit", "-q", "-m", "first"]);
+    std::fs::create_dir(company.path("keys")).unwrap();
+    company.write("keys/secret", "secret");
+    let keys = company.text("keys");
+    let script = format!("@read file\n@swap {keys}\n@read secret\n@write new evil\n@read file");
+    let id = company.delegate(&["--max-attempts", "1", "--project", project.join("sub").to_str().unwrap(), &script]);
+    let answer = company.ended(&id);
+    let said = at(&answer, "task.result.output").as_str().unwrap();
+    assert!(said.starts_with("words\nswapped\nrefused\n") && said.ends_with("words\n"), "{answer:#}");
+    assert_eq!(std::fs::read_dir(company.path("keys")).unwrap().count(), 1);
 }
 
 #[test]
