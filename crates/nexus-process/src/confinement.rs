@@ -12,6 +12,8 @@ use std::process::Stdio;
 
 use nexus_warden::protocol::{Bind, Confinement, Network, Tier};
 
+use crate::Beneath;
+
 mod known;
 mod programs;
 mod system;
@@ -202,18 +204,19 @@ impl Policy<'_> {
                 if let Some(planted) = parents.into_iter().find(|parent| parent.is_symlink()) {
                     return Err(format!("{} is a link where an agent may write: remove it", planted.display()));
                 }
-                let made = link.parent().map_or(Ok(()), std::fs::create_dir_all);
-                match made.and_then(|()| std::os::unix::fs::symlink(&real, &link)) {
-                    Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                        return Err(format!("{}: {error}", link.display()));
-                    }
-                    _ => {}
-                }
+                let below = Path::new("home").join(path);
+                let made = Beneath::open(self.private).and_then(|private| {
+                    private.make(below.parent().unwrap_or(Path::new("")))?;
+                    private.link(&below, &real)
+                });
+                made.map_err(|error| format!("{}: {error}", link.display()))?;
             }
         }
         let variable = |name: &str, value: &Path| (OsString::from(name), value.as_os_str().to_owned());
         if !whole {
-            reach.write_exactly(self.private);
+            // Not all that is private to it: what the company writes there is read by it alone.
+            reach.write_exactly(&own_home);
+            reach.write_exactly(&own_tmp);
             return Ok(vec![variable("HOME", &own_home), variable("TMPDIR", &own_tmp)]);
         }
         let mut at = |source: &Path, target: &Path| {

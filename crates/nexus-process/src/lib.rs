@@ -7,6 +7,7 @@
 //! between that and a kill.
 
 mod attended;
+mod beneath;
 mod capture;
 #[cfg(unix)]
 pub mod bridge {
@@ -44,6 +45,7 @@ mod turns;
 mod wardens;
 
 pub use attended::attend;
+pub use beneath::{Beneath, Entry, open_file, read_file};
 pub use capture::{CaptureError, Captured, capture};
 pub use command::{Command, Stdin, StdinWriter};
 pub use environment::{is_root, user_environment};

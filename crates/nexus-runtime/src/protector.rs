@@ -8,7 +8,7 @@ use nexus_core::department::{Department, LimitsTier, Network, SandboxTier, Works
 use nexus_core::event::Protection;
 use nexus_core::id::{NodeId, TaskId};
 use nexus_core::protect::{Means, Plan};
-use nexus_process::{Command, Confinement, Wardens};
+use nexus_process::{Beneath, Command, Confinement, Wardens};
 use nexus_workspace::Prepared;
 
 use crate::disk;
@@ -16,7 +16,7 @@ use crate::worker::Job;
 
 mod home;
 
-pub(crate) use home::CONTAINER_HOME;
+pub(crate) use home::{CONTAINER_HOME, Home};
 
 /// The protection of a node's agents.
 #[derive(Debug)]
@@ -344,10 +344,16 @@ fn describe(plan: Plan, policy: &Department, has_init: bool, kills_at_once: bool
     Protection { sandbox, limits, tree, network }
 }
 
-/// A directory in one that is private, made if it isn't there.
+/// A directory in one that is private, made if it isn't there. A link isn't taken for it.
 async fn private_part(private: &Path, part: &str) -> Result<PathBuf, String> {
     let path = private.join(part);
-    make_private(&path).await.map_err(|error| format!("{}: {error}", path.display()))?;
+    let (holder, below) = (private.to_owned(), PathBuf::from(part));
+    let make = async {
+        make_private(private).await?;
+        let made = tokio::task::spawn_blocking(move || Beneath::open(&holder)?.make(&below).map(drop));
+        made.await.map_err(std::io::Error::other)?
+    };
+    make.await.map_err(|error: std::io::Error| format!("{}: {error}", path.display()))?;
     Ok(path)
 }
 

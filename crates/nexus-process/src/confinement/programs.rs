@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::System;
+use crate::beneath::{open_file, read_file};
 use crate::program::plain;
 
 /// The parts of an installed program, by the names that these have nearly everywhere.
@@ -281,15 +282,17 @@ fn is_program(path: &Path) -> bool {
 /// too. One that can't be read may do so.
 fn sets_variables(settings: &Path) -> bool {
     let may_set = |text: String| text.contains("env") || text.contains("vars") || text.contains("\\u");
-    settings.extension().is_some_and(|extension| extension == "toml")
-        && std::fs::read_to_string(settings).map_or(true, may_set)
+    let read = || String::from_utf8(read_file(settings, LOOKED_INTO).ok()?).ok();
+    settings.extension().is_some_and(|extension| extension == "toml") && read().is_none_or(may_set)
 }
+
+/// Bytes of settings that are looked at: more than anybody writes.
+const LOOKED_INTO: u64 = 1 << 20;
 
 /// The program that `#!` names, but for one that looks for another program.
 fn interpreter(script: &Path) -> Option<PathBuf> {
     let mut start = [0; 256];
-    // Looked at first: to open a pipe is to wait for its other end.
-    let file = std::fs::File::open(Some(script).filter(|script| is_program(script))?).ok()?;
+    let file = open_file(Some(script).filter(|script| is_program(script))?).ok()?;
     let read = file.take(256).read(&mut start).ok()?;
     let line = start.get(..read)?.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let name = line.trim_ascii().split(u8::is_ascii_whitespace).next()?;

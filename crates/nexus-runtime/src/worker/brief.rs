@@ -7,14 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nexus_acp::{Conversation, WorkspaceFiles};
 use nexus_agents::{Brief, Launch, ToolServer, adapter};
-use nexus_core::agent::AgentKind;
+use nexus_core::agent::{AgentKind, AgentSpec};
 use nexus_core::department::{Approval, Department, SandboxTier, WorkspaceMode};
 use nexus_core::event::{Failure, FailureKind};
 use nexus_core::prompt::Prompt;
 use nexus_core::protect::Plan;
 use nexus_core::question::RunMark;
 use nexus_core::task::Task;
-use nexus_process::is_shortage;
+use nexus_process::{Beneath, is_shortage};
 use nexus_workspace::Prepared;
 
 use super::Job;
@@ -22,10 +22,11 @@ use super::door::Door;
 use super::launch::NotSpawned;
 use super::output::Notes;
 use super::prompt::{Setting, compose};
+use super::side::SideDir;
 use super::speech::Speech;
 use super::terminals::Terminals;
 use crate::node::Node;
-use crate::protector::protected;
+use crate::protector::{Home, protected};
 
 /// An agent that is ready to be started.
 #[derive(Debug)]
@@ -96,7 +97,8 @@ pub(super) async fn outfit(
                 as_root: nexus_process::is_root(),
             };
             let launch = adapter.launch(&brief)?;
-            let mut speech = Speech::new(adapter.reader(&brief), launch.side_dir.clone());
+            let side_dir = launch.side_dir.as_deref().map(|dir| side_dir(dir, &home, plan, &job.agent));
+            let mut speech = Speech::new(adapter.reader(&brief), side_dir);
             speech.begin().await;
             Outfit { launch, speech: Some(speech), terminals: None, readable: vec![private], prompt: None, door: None }
         }
@@ -116,6 +118,19 @@ pub(super) async fn outfit(
         outfit.door = Some(door);
     }
     Ok(outfit)
+}
+
+/// Where an agent's side file is, as the company sees it. A confined agent may have replaced every part of that below its home, and
+/// below what it has of the user's.
+fn side_dir(dir: &Path, home: &Home, plan: Plan, spec: &AgentSpec) -> SideDir {
+    let Some(below) = dir.strip_prefix(&home.outside).ok().filter(|_| plan.sandbox.is_some()) else {
+        return SideDir::new(dir, Path::new(""));
+    };
+    let of_users = spec.home.iter().find_map(|part| Some((part.path(), below.strip_prefix(part.path()).ok()?)));
+    match (of_users, std::env::home_dir()) {
+        (Some((part, below)), Some(users)) => SideDir::new(&users.join(part), below),
+        _ => SideDir::new(&home.outside, below),
+    }
 }
 
 /// Longest wait for a person who is asked for a permission: silence is a no.
@@ -231,18 +246,17 @@ async fn written(path: &Path, text: &str, what: &str) -> Result<(), NotSpawned> 
     })
 }
 
-/// Writes a file that only its owner can read.
+/// Writes a file that only its owner can read, in a directory of the company's own: what an earlier attempt may have put there
+/// is not written to, and no link in its place is followed.
 async fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use tokio::io::AsyncWriteExt;
-
-    if let Some(parent) = path.parent() {
-        tokio::fs::create_dir_all(parent).await?;
-    }
-    let mut options = tokio::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    options.mode(0o600);
-    let mut file = options.open(path).await?;
-    file.write_all(text.as_bytes()).await?;
-    file.flush().await
+    let (path, text) = (path.to_owned(), text.to_owned());
+    let write = move || {
+        let no_name = || std::io::Error::from(std::io::ErrorKind::InvalidInput);
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(no_name)?;
+        let directory = path.parent().ok_or_else(no_name)?;
+        let (holder, below) = (directory.parent().ok_or_else(no_name)?, directory.file_name().ok_or_else(no_name)?);
+        std::fs::create_dir_all(holder)?;
+        Beneath::open(holder)?.make(Path::new(below))?.replace(name, text.as_bytes())
+    };
+    tokio::task::spawn_blocking(write).await.map_err(std::io::Error::other)?
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nexus_container::{ContainerSpec, Labels, Mount, Network as Way};
 use nexus_core::department::Network;
-use nexus_process::{Limits, Stdin};
+use nexus_process::{Beneath, Limits, Stdin};
 use nexus_workspace::Prepared;
 
 use super::Job;
@@ -165,10 +165,13 @@ fn make_room(home: &Path, below: &str, is_directory: bool) -> Result<(), String>
     if let Some(planted) = planted {
         return Err(format!("{} is a link where an agent may write: remove it", planted.display()));
     }
-    let directory = if is_directory { Some(target.as_path()) } else { target.parent() };
-    let made = directory.map_or(Ok(()), std::fs::create_dir_all).and_then(|()| match is_directory {
-        true => Ok(()),
-        false => std::fs::OpenOptions::new().append(true).create(true).open(&target).map(drop),
+    let below = Path::new(below);
+    let made = Beneath::open(home).and_then(|home| match is_directory {
+        true => home.make(below).map(drop),
+        false => {
+            home.make(below.parent().unwrap_or(Path::new("")))?;
+            home.touch(below)
+        }
     });
     made.map_err(|error| format!("{}: {error}", target.display()))
 }

@@ -1,12 +1,17 @@
 //! A file of an agent's own that is read along while it runs, because it says what the agent's output doesn't.
+//!
+//! It is the agent's, which may put anything in its place: no link is followed, nothing but a file is read, and nobody waits for
+//! a disk that doesn't answer.
 
-use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nexus_agents::SideFile;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use nexus_process::Beneath;
+use tokio::task::JoinHandle;
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 /// The time between two looks at it: less than a model takes to answer.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -18,12 +23,43 @@ const FILES: usize = 4096;
 /// Bytes that are read at a time, and of one line: what a tool has answered may stand in it. A longer line is left out.
 const AT_ONCE: usize = 1024 * 1024;
 const LONGEST: usize = 8 * 1024 * 1024;
+/// The longest wait for one look. It goes on then, and what it finds is heard later.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The directory in which a side file is looked for.
+#[derive(Debug)]
+pub(super) struct SideDir {
+    /// Only the company or the user can replace this one.
+    holder: PathBuf,
+    below: PathBuf,
+    /// The former, once it is there.
+    opened: OnceLock<Beneath>,
+}
+
+impl SideDir {
+    pub(super) fn new(holder: &Path, below: &Path) -> Self {
+        Self { holder: holder.to_owned(), below: below.to_owned(), opened: OnceLock::new() }
+    }
+
+    fn open(&self) -> std::io::Result<Beneath> {
+        if self.opened.get().is_none() {
+            // Somebody else's is as good.
+            let _ = self.opened.set(Beneath::open(&self.holder)?);
+        }
+        let holder = self.opened.get().ok_or(std::io::ErrorKind::NotFound)?;
+        holder.enter(&self.below)
+    }
+}
+
+/// A look at the file: its path below the directory, and the bytes from the place where it was to be read.
+type Look = JoinHandle<Option<(PathBuf, Vec<u8>)>>;
 
 /// Where an agent's side file is, and how far it was read.
 #[derive(Debug)]
 pub(super) struct SideFileTail {
-    dir: Option<PathBuf>,
+    dir: Option<Arc<SideDir>>,
     wanted: Option<SideFile>,
+    /// Below the directory.
     found: Option<PathBuf>,
     offset: u64,
     line: Vec<u8>,
@@ -31,12 +67,14 @@ pub(super) struct SideFileTail {
     ticks: Option<Interval>,
     /// The next tick is in a moment.
     stirred: bool,
+    /// Under way.
+    look: Option<Look>,
 }
 
 impl SideFileTail {
-    pub(super) const fn new(dir: Option<PathBuf>) -> Self {
+    pub(super) fn new(dir: Option<SideDir>) -> Self {
         Self {
-            dir,
+            dir: dir.map(Arc::new),
             wanted: None,
             found: None,
             offset: 0,
@@ -44,6 +82,7 @@ impl SideFileTail {
             too_long: false,
             ticks: None,
             stirred: false,
+            look: None,
         }
     }
 
@@ -67,11 +106,12 @@ impl SideFileTail {
     pub(super) async fn skip(&mut self) {
         let (Some(dir), Some(wanted)) = (self.dir.clone(), self.wanted.clone()) else { return };
         let found = tokio::task::spawn_blocking(move || {
-            let path = find(&dir, &wanted)?;
-            let length = path.symlink_metadata().ok()?.len();
+            let directory = dir.open().ok()?;
+            let path = find(&directory, &wanted)?;
+            let length = directory.read(&path).and_then(|file| file.metadata()).ok()?.len();
             Some((path, length))
         });
-        if let Ok(Some((path, length))) = found.await {
+        if let Ok(Ok(Some((path, length)))) = timeout(LOOK, found).await {
             (self.found, self.offset) = (Some(path), length);
         }
     }
@@ -94,13 +134,18 @@ impl SideFileTail {
     /// missing in what is known of the run, no more.
     pub(super) async fn read(&mut self) -> Vec<Vec<u8>> {
         let (Some(dir), Some(wanted)) = (&self.dir, &self.wanted) else { return Vec::new() };
-        let (dir, wanted, known, offset) = (dir.clone(), wanted.clone(), self.found.clone(), self.offset);
-        let read = tokio::task::spawn_blocking(move || {
-            let path = known.or_else(|| find(&dir, &wanted))?;
-            let bytes = read_from(&path, offset).unwrap_or_default();
-            Some((path, bytes))
+        let look = self.look.get_or_insert_with(|| {
+            let (dir, wanted, known, offset) = (Arc::clone(dir), wanted.clone(), self.found.clone(), self.offset);
+            tokio::task::spawn_blocking(move || {
+                let directory = dir.open().ok()?;
+                let path = known.or_else(|| find(&directory, &wanted))?;
+                let bytes = read_from(&directory, &path, offset).unwrap_or_default();
+                Some((path, bytes))
+            })
         });
-        let Ok(Some((path, bytes))) = read.await else { return Vec::new() };
+        let Ok(looked) = timeout(LOOK, &mut *look).await else { return Vec::new() };
+        self.look = None;
+        let Ok(Some((path, bytes))) = looked else { return Vec::new() };
         self.found = Some(path);
         self.offset += bytes.len() as u64;
         self.split(&bytes)
@@ -127,40 +172,32 @@ impl SideFileTail {
     }
 }
 
-/// The newest file below `dir` that is meant. Links are not followed: the agent may have written them.
-fn find(dir: &Path, wanted: &SideFile) -> Option<PathBuf> {
-    let mut places = vec![(dir.to_owned(), 0)];
-    let mut seen = 0;
+/// The newest file below `directory` that is meant.
+fn find(directory: &Beneath, wanted: &SideFile) -> Option<PathBuf> {
+    let mut places = vec![(PathBuf::new(), 0)];
+    let mut left = FILES;
     let mut best = None;
     while let Some((place, depth)) = places.pop() {
-        for entry in fs::read_dir(&place).into_iter().flatten().flatten() {
-            seen += 1;
-            if seen > FILES {
-                return best.map(|(_, path)| path);
-            }
-            let (Ok(kind), path) = (entry.file_type(), entry.path()) else { continue };
-            if kind.is_dir() && depth < DEPTH {
-                places.push((path, depth + 1));
+        let entries = directory.enter(&place).and_then(|place| place.entries(left)).unwrap_or_default();
+        left -= entries.len();
+        for entry in entries {
+            let below = place.join(&entry.name);
+            if entry.is_directory && depth < DEPTH {
+                places.push((below, depth + 1));
                 continue;
             }
-            let below = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy();
-            if kind.is_file() && below.contains(&wanted.contains) && below.ends_with(wanted.ends) {
-                let changed = entry.metadata().and_then(|metadata| metadata.modified()).ok();
-                if best.as_ref().is_none_or(|(newest, _)| *newest < changed) {
-                    best = Some((changed, path));
-                }
+            let name = below.to_string_lossy();
+            let is_meant = entry.is_file && name.contains(&wanted.contains) && name.ends_with(wanted.ends);
+            if is_meant && best.as_ref().is_none_or(|(newest, _)| *newest < entry.modified) {
+                best = Some((entry.modified, below));
             }
         }
     }
     best.map(|(_, path)| path)
 }
 
-fn read_from(path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
-    // A pipe in its place would be waited for.
-    if !path.symlink_metadata()?.is_file() {
-        return Ok(Vec::new());
-    }
-    let mut file = File::open(path)?;
+fn read_from(directory: &Beneath, path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = directory.read(path)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
     file.take(AT_ONCE as u64).read_to_end(&mut bytes)?;
@@ -170,10 +207,15 @@ fn read_from(path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::{self, File};
     use std::io::Write;
 
+    fn side_dir(dir: &Path) -> Option<SideDir> {
+        Some(SideDir::new(dir, Path::new("")))
+    }
+
     fn tail(dir: &Path) -> SideFileTail {
-        let mut tail = SideFileTail::new(Some(dir.to_owned()));
+        let mut tail = SideFileTail::new(side_dir(dir));
         tail.look_for(|| Some(SideFile { contains: "0a51".into(), ends: ".jsonl" }));
         tail
     }
@@ -203,7 +245,7 @@ mod tests {
         file.write_all(b"one\ntw").unwrap();
         assert_eq!(tail.read().await, [b"one\n".to_vec()], "there was nothing to leave out");
 
-        let mut next = SideFileTail::new(Some(dir.path().to_owned()));
+        let mut next = SideFileTail::new(side_dir(dir.path()));
         next.look_for(|| Some(SideFile { contains: "0a51".into(), ends: ".jsonl" }));
         next.skip().await;
         file.write_all(b"three\n").unwrap();
@@ -218,6 +260,26 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), dir.path().join("linked")).unwrap();
         std::os::unix::fs::symlink(outside.path().join("0a51.jsonl"), dir.path().join("0a51.jsonl")).unwrap();
         assert!(tail(dir.path()).read().await.is_empty());
+        // Nor one in the place of the directory itself.
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("sessions")).unwrap();
+        let mut tail = SideFileTail::new(Some(SideDir::new(dir.path(), Path::new("sessions"))));
+        tail.look_for(|| Some(SideFile { contains: "0a51".into(), ends: ".jsonl" }));
+        assert!(tail.read().await.is_empty());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_pipe_that_takes_the_files_place_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0a51.jsonl");
+        fs::write(&path, "one\n").unwrap();
+        let mut tail = tail(dir.path());
+        assert_eq!(tail.read().await, [b"one\n".to_vec()]);
+        fs::remove_file(&path).unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(tail.read().await.is_empty());
+        assert!(tail.look.is_none(), "it has been looked at, and nobody waits");
     }
 
     #[test]

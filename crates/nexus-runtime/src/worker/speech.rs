@@ -1,8 +1,6 @@
 //! The messages of an agent that speaks in messages: its output's lines are read by its adapter, and become what the attempt's
 //! machine hears and what the log shows.
 
-use std::path::PathBuf;
-
 use nexus_acp::Conversation;
 use nexus_agents::Reader;
 use nexus_core::attempt::ExitStatus;
@@ -11,7 +9,7 @@ use nexus_core::run::Said;
 use nexus_core::run::transcript::Transcript;
 use nexus_process::{Line, StdinWriter};
 
-use super::side::SideFileTail;
+use super::side::{SideDir, SideFileTail};
 
 /// Longest message of an agent, in bytes: what its tools have answered stands in one. What is longer is left out, and a
 /// warning says so.
@@ -56,7 +54,7 @@ impl Heard {
 }
 
 impl Speech {
-    pub(super) fn new(reader: Box<dyn Reader>, side_dir: Option<PathBuf>) -> Self {
+    pub(super) fn new(reader: Box<dyn Reader>, side_dir: Option<SideDir>) -> Self {
         Self {
             reader,
             transcript: Transcript::default(),

@@ -36,7 +36,7 @@ macro_rules! evil {
     };
 }
 
-const ALL: [Evil; 15] = evil! {
+const ALL: [Evil; 17] = evil! {
     "detach": "an attempt is over when the warden has no child left" => Says::Output("end\n"),
     "holder": "an attempt is over when the warden has no child left" => Says::Output("end\n"),
     "bomb": "limits.processes, or limits.memory where it is held by looking" => Says::Error("(limits."),
@@ -52,6 +52,8 @@ const ALL: [Evil; 15] = evil! {
     "kill": "a PID namespace, or Landlock's scope" => Says::Output("end\n"),
     "connect": "sandbox.network = \"none\"; sockets of files are refused or not there" => Says::Output("end\n"),
     "hook": "a private clone, fetched back with nothing of its in force" => Says::Output("end\n"),
+    "private": "of what is private to its task only its home and its temporary files are its own" => Says::Output("end\n"),
+    "leave": "opened directories, no links, no recursion" => Says::Output("end\n"),
 };
 
 const CANARY: &str = "canary-5ca1ab1e";
@@ -200,6 +202,11 @@ fn none_succeeds(case: Case) {
         assert_eq!(asked.unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "{case:?}: somebody came");
     }
     git_runs_nothing(&place, &ids[14]);
+    // Links led nowhere, and what lies however deep is removed.
+    assert_eq!(std::fs::read_dir(place.path(".ssh")).unwrap().count(), 1, "{case:?}");
+    until(&format!("the end of what is private, {case:?}"), || {
+        ids.iter().all(|id| !place.path(&format!("data/private/{id}")).exists()).then_some(())
+    });
 
     // The company and the others work on.
     assert_eq!(at(&company.status(&victim), "task.status"), "running", "{case:?}");
