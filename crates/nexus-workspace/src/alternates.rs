@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::git::path_of;
+use crate::plain;
 
 /// git itself follows five.
 const MANY: usize = 16;
@@ -15,7 +16,7 @@ pub(crate) fn borrowed(common: &Path) -> Vec<PathBuf> {
     let mut next = 0;
     while let Some(objects) = found.get(next).cloned() {
         next += 1;
-        let text = fs::read(objects.join("info/alternates")).unwrap_or_default();
+        let text = plain::content(&objects.join("info/alternates"));
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#') {
             let named = objects.join(path_of(&unquoted(line)));
             let Some(path) = store(&named) else {
@@ -138,5 +139,16 @@ mod tests {
         fs::write(own.join("objects/info/alternates"), text).unwrap();
         fs::write(one.join("objects/info/alternates"), format!("{}\n", two.join("objects").display())).unwrap();
         assert_eq!(borrowed(&own), [&own, &one, &two].map(|path| path.join("objects")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_the_place_of_the_list_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        repository(directory.path());
+        let list = directory.path().join("objects/info/alternates");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &list, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert_eq!(borrowed(directory.path()), [directory.path().join("objects")]);
     }
 }

@@ -163,9 +163,9 @@ impl Checkouts {
         settings.section("filter").for_each(|(name, key, value, _)| take(format!("{name}.{key}={value}").as_bytes()));
         let own = repository.own_git_dir();
         if settings.is_set("core.sparsecheckout") {
-            take(&fs::read(own.join("info/sparse-checkout")).unwrap_or_default());
+            take(&plain::content(&own.join("info/sparse-checkout")));
         }
-        take(&fs::read(repository.common.join("info/attributes")).unwrap_or_default());
+        take(&plain::content(&repository.common.join("info/attributes")));
         let name: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let root = self.root.join(&name);
         fs::create_dir_all(&root).map_err(WorkspaceError::io("create", &root))?;

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nexus_process::open_file;
 use tokio::task::spawn_blocking;
 
 use crate::alternates::quoted;
@@ -62,7 +63,7 @@ impl Facade {
         fs::write(objects.join("info/alternates"), alternates)?;
         let shallow = repository.common.join("shallow");
         if shallow.is_file() {
-            fs::copy(shallow, self.root.join("shallow"))?;
+            io::copy(&mut open_file(&shallow)?, &mut fs::File::create(self.root.join("shallow"))?)?;
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Objects of git-lfs that an agent's git has stored in its own repository: a commit that names one is whole only with it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use nexus_process::{open_file, read_file};
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
@@ -77,7 +78,7 @@ pub(crate) async fn fill_checkout(git: &Git, settings: &Settings, commit: &str) 
 fn fill_one(common: &Path, id: &str, file: &Path) -> io::Result<bool> {
     let object = common.join("lfs/objects").join(&id[..2]).join(&id[2..4]).join(id);
     let is_pointer = file.symlink_metadata().is_ok_and(|found| found.is_file() && found.len() <= POINTER)
-        && fs::read(file)?.windows(id.len()).any(|part| part == id.as_bytes());
+        && read_file(file, POINTER)?.windows(id.len()).any(|part| part == id.as_bytes());
     if !is_pointer || !object.is_file() {
         return Ok(false);
     }
@@ -126,7 +127,7 @@ fn directories(directory: &Path) -> io::Result<Vec<std::path::PathBuf>> {
 
 fn hash(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
-    let mut file = File::open(path)?;
+    let mut file = open_file(path)?;
     let mut bytes = vec![0; 1 << 16];
     loop {
         match file.read(&mut bytes)? {

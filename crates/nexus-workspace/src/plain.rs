@@ -22,6 +22,14 @@ pub(crate) fn read(directory: &Path, below: &Path, limit: u64) -> io::Result<Opt
     Ok(Some(bytes))
 }
 
+/// Reads a file of a repository by its path, links followed; nothing where it isn't there, or is no file that can be read at once.
+pub(crate) fn content(path: &Path) -> Vec<u8> {
+    nexus_process::read_file(path, CONTENT).unwrap_or_default()
+}
+
+/// Bytes of a file that a repository keeps beside its objects.
+const CONTENT: u64 = 16 << 20;
+
 /// Writes a small file of ours as a whole: who is killed meanwhile leaves the one from before.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let new = path.with_added_extension("new");

@@ -13,6 +13,7 @@ use crate::branch;
 use crate::error::WorkspaceError;
 use crate::git::{Git, Shield};
 
+use crate::plain;
 use crate::settings::Settings;
 
 use place::Place;
@@ -121,7 +122,8 @@ impl Repository {
         let root = root.canonicalize().ok()?;
         let entries = std::fs::read_dir(self.common.join("worktrees")).ok()?;
         entries.flatten().map(|entry| entry.path()).find(|own| {
-            let text = std::fs::read_to_string(own.join("gitdir")).unwrap_or_default();
+            let text = plain::content(&own.join("gitdir"));
+            let text = String::from_utf8_lossy(&text);
             // Relative to where it stands, if git was told to write it so.
             let file = own.join(text.trim_end_matches('\n'));
             let place = file.parent().and_then(|place| place.canonicalize().ok());

@@ -12,6 +12,7 @@ use crate::foreign::is_half_done;
 use crate::git::Git;
 use crate::hazard;
 use crate::lfs;
+use crate::plain;
 
 /// A task's worktree.
 #[derive(Clone, Debug)]
@@ -58,8 +59,8 @@ impl Worktree {
         }
         let Some(own) = self.branch.repository.own_of(&self.root) else { return Look::Other };
         // `git worktree add` holds this lock until all files are there.
-        let lock = std::fs::read_to_string(own.join("locked")).unwrap_or_default();
-        if lock.trim() == "initializing" { Look::HalfMade } else { Look::Ready }
+        let lock = plain::content(&own.join("locked"));
+        if lock.trim_ascii() == b"initializing" { Look::HalfMade } else { Look::Ready }
     }
 
     /// Only for one that is half made or not there.

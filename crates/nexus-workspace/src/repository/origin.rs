@@ -1,11 +1,11 @@
 //! The check that a repository belongs to the checkout that leads to it. Anybody who can write a directory can put a `.git`
 //! file or a link there that names somebody else's repository.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::alternates::are_objects;
 use crate::git::{Git, path_of};
+use crate::plain;
 
 use super::place::Place;
 
@@ -55,7 +55,7 @@ fn real(path: &Path) -> PathBuf {
 /// True if the repository names the checkout: one of its worktrees, or the submodule of another one.
 fn points_back(own: &Path, common: &Path, leading: &Path) -> bool {
     if own != common && own.parent() == Some(&common.join("worktrees")) {
-        let named = fs::read(own.join("gitdir")).unwrap_or_default();
+        let named = plain::content(&own.join("gitdir"));
         let named = own.join(path_of(named.strip_suffix(b"\n").unwrap_or(&named)));
         return real(&named) == real(leading);
     }
