@@ -15,6 +15,10 @@ fn the_built_in_company_is_the_shipped_one() {
     assert_eq!(shipped, built_in);
     let sizes: Vec<_> = built_in.company.departments.iter().map(|(name, d)| (name.as_str(), d.workers)).collect();
     assert_eq!(sizes, [("engineering", 3), ("product", 1), ("qa", 2)]);
+    for department in built_in.company.departments.values() {
+        let limits = &department.limits;
+        assert_eq!((limits.memory.map(|size| size.bytes()), limits.processes), (Some(2 << 30), Some(512)));
+    }
     assert_eq!(built_in.company.default_department.as_str(), "engineering");
 }
 

@@ -1,7 +1,7 @@
 //! A limit ends the attempt, and is named.
 
 use crate::support::processes::marked;
-use crate::support::{Company, WORK, at};
+use crate::support::{Company, Place, WORK, at};
 
 #[track_caller]
 fn check(limits: &str, args: &[&str], names: &str) {
@@ -40,6 +40,31 @@ fn memory() {
 #[test]
 fn processes() {
     check("processes = 30", &["bomb() { bomb & bomb & wait; }; bomb"], "limits.processes");
+}
+
+/// 600 processes that sleep: more than a task may have, and no more.
+const BOMB: &str = "for n in $(seq 600); do sleep 600 & done; wait";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_fork_bomb_is_stopped_where_nothing_is_configured() {
+    let by_looking = rustix::process::geteuid().is_root();
+    for has_groups in [true, false].into_iter().take(1 + usize::from(by_looking)) {
+        let place = Place::with(&[]);
+        // Its departments are the built-in ones.
+        std::fs::remove_dir(place.path("config/departments")).unwrap();
+        if !has_groups {
+            place.has_no_control_groups();
+        }
+        let company = Company::up(&place);
+        let id = company.delegate(&["-d", "product", "-a", "shell", "--max-attempts", "1", BOMB]);
+        let answer = company.ended(&id);
+        let error = at(&answer, "task.error").as_str().unwrap_or_default();
+        assert!(error.contains("more than its 512 processes (limits.processes)"), "{has_groups}: {answer:#}");
+        assert_eq!(marked(&format!("NEXUS_TASK_ID={id}")), []);
+        let few = BOMB.replace("600", "9").replace("wait", "kill %1; echo fine");
+        assert_eq!(company.run(&["run", "-d", "product", "-a", "shell", &few]).done(), "fine\n");
+    }
 }
 
 #[test]
