@@ -8,8 +8,10 @@
 mod detached;
 pub mod leftover;
 mod spawner;
+mod stranger;
 
 pub use detached::{Detached, detach};
+pub use stranger::OtherProcess;
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;

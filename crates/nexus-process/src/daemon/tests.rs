@@ -73,3 +73,33 @@ async fn a_missing_program_is_named() {
     let error = start(&spec).await.unwrap_err().to_string();
     assert!(error.starts_with("start /no/such/program: "), "{error}");
 }
+
+#[tokio::test]
+async fn another_process_is_asked_to_end_and_seen_to_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = shell("trap 'kill $!; exit 7' TERM; echo ready; while :; do sleep 60 & wait; done", &dir);
+    let mut daemon = start(&spec).await.unwrap();
+    written(&spec).await;
+    let other = OtherProcess::open(daemon.pid()).unwrap().unwrap();
+    assert!(!other.has_ended());
+    other.ask_to_end().unwrap();
+    assert_eq!(daemon.wait().await.unwrap().code(), Some(7));
+    assert!(other.has_ended());
+    other.ask_to_end().unwrap();
+    assert!(OtherProcess::open(u32::MAX).unwrap().is_none());
+}
+
+#[test]
+fn a_log_that_has_become_large_is_put_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("up.log");
+    let begin = |size| {
+        std::fs::File::options().create(true).append(true).open(&log).unwrap().set_len(size).unwrap();
+        let mut started = detach("/bin/sh".as_ref(), &["-c".into(), "echo said".into()], &log).unwrap();
+        assert!(started.wait().unwrap().success());
+        std::fs::metadata(&log).unwrap().len()
+    };
+    assert_eq!(begin(100), 105);
+    assert_eq!(begin(detached::LARGE), 5);
+    assert_eq!(std::fs::metadata(dir.path().join("up.log.old")).unwrap().len(), detached::LARGE);
+}

@@ -48,7 +48,7 @@ async fn started(place: &PlaceArgs) -> Result<Client, Exit> {
             return Ok(client);
         }
         // Two clients may start one each at once: the data directory's lock lets one of them win, and that one is used.
-        let ended = company.has_ended().map_err(|error| failed(error.to_string()))?;
+        let ended = company.ended().map_err(|error| failed(error.to_string()))?.is_some();
         if Instant::now() > deadline || (ended && place::Address::read(&dir).is_none()) {
             return Err(failed(format!("it did not become ready\n{}", tail(&log)))
                 .with_help(format!("its log is {}; try `nexus up` by hand", log.display())));
