@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::LogForm;
-use crate::show::{one_line, visible};
+use crate::show::{dated, one_line, visible};
 
 /// Begins the log; `default` is the level of our own crates and `mcp` that of rmcp, unless `NEXUS_LOG` says otherwise.
 /// The connection's story, as async-nats would tell it, is nexus-bus's to tell.
@@ -23,7 +23,7 @@ pub(crate) fn begin(form: LogForm, default: &str, mcp: &str) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
     // Only the first one counts: a test that runs several in one process has one log.
     let _ = match form {
-        LogForm::Human => builder.event_format(Human).try_init(),
+        LogForm::Human => builder.event_format(Human { dated: !std::io::stderr().is_terminal() }).try_init(),
         LogForm::Json => builder.json().flatten_event(true).try_init(),
     };
 }
@@ -46,8 +46,10 @@ fn ours(level: &str) -> String {
     crates.map(|name| format!("nexus_{name}={level}")).join(",")
 }
 
-/// `12:01:07  engineering  what happened  (task=..)`.
-struct Human;
+/// `12:01:07  engineering  what happened  (task ..)`, with the date where no terminal shows it.
+struct Human {
+    dated: bool,
+}
 
 impl<S, N> FormatEvent<S, N> for Human
 where
@@ -66,7 +68,9 @@ where
             _ => "",
         };
         let dim = if out.has_ansi_escapes() { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
-        let time = Zoned::now().strftime("%H:%M:%S");
+        // What is not looked at as it comes is read on another day.
+        let now = Zoned::now();
+        let time = if self.dated { dated(&now) } else { now.strftime("%H:%M:%S").to_string() };
         write!(out, "{}{time}{}  {who:<12} {level}{}", dim.0, dim.1, visible(&fields.message))?;
         if !fields.rest.is_empty() {
             write!(out, "  {}({}){}", dim.0, one_line(&fields.rest.join(", ")), dim.1)?;

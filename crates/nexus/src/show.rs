@@ -5,6 +5,7 @@ mod escape;
 mod log;
 mod tables;
 mod task;
+mod time;
 mod tree;
 
 use std::io::{IsTerminal, Write};
@@ -22,6 +23,7 @@ pub(crate) use escape::{on_terminal, one_line, visible};
 pub(crate) use log::Log;
 pub(crate) use tables::{agent_state, agents, departments, state, tasks, workers};
 pub(crate) use task::{outcome, status};
+pub(crate) use time::{dated, time};
 pub(crate) use tree::{message, tree};
 
 /// A line for people on standard output.
@@ -115,16 +117,16 @@ pub(crate) fn event(event: &Event) -> String {
             reason.clone()
         }
         What::Progressed { run, .. } => progress(run),
-        What::Deferred { reason, until: Some(until), .. } => format!("{reason}; again at {until:.0}"),
+        What::Deferred { reason, until: Some(until), .. } => format!("{reason}; again at {}", time(*until)),
         What::Deferred { reason, until: None, .. } => reason.clone(),
-        What::AttemptFailed { failure, retry_at, .. } => format!("{}; again at {retry_at:.0}", failure.message),
+        What::AttemptFailed { failure, retry_at, .. } => format!("{}; again at {}", failure.message, time(*retry_at)),
         What::Completed { outcome } => format!("{:.2} s", seconds(outcome.duration_ms)),
         What::Failed { failure, .. } => failure.message.clone(),
         What::Cancelled { reason, .. } => reason.clone(),
     };
     format!(
-        "{:.0}  {:<12} {}  {:<16} {}",
-        event.at,
+        "{}  {:<12} {}  {:<16} {}",
+        time(event.at),
         event.department,
         event.task_id,
         event.what.name(),

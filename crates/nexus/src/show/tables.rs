@@ -5,16 +5,16 @@ use nexus_core::api::{AgentInfo, AgentState, Agents, DepartmentState, Department
 use nexus_core::budget::Usd;
 use nexus_core::id::{AgentName, DepartmentName};
 
-use super::{age, bytes, short};
+use super::{age, bytes, short, time};
 
-fn table(head: &[&str]) -> Table {
+pub(super) fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head.to_vec());
     table
 }
 
 /// Rows without the padding at their ends.
-fn lines(table: &Table) -> String {
+pub(super) fn lines(table: &Table) -> String {
     table
         .lines()
         .map(|line| format!("{}\n", line.trim_end()))
@@ -35,7 +35,7 @@ pub(crate) fn tasks(page: &TaskPage, only_active: bool) -> String {
         let status = if task.cancelling { "cancelling" } else { task.status.as_str() };
         let mut description = short(&task.description, 60);
         if let Some(due) = task.not_before {
-            description = format!("{description} (again at {due:.0})");
+            description = format!("{description} (again at {})", time(due));
         }
         let (id, department) = (task.task_id.to_string(), task.department.to_string());
         rows.add_row([&id, status, &department, agent, &attempt, &age(task.created_at), &description]);
@@ -70,7 +70,7 @@ pub(crate) fn departments(answer: &Departments) -> String {
     let mut text = lines(&rows);
     for department in &answer.departments {
         if let Some(reason) = &department.reason {
-            let since = department.since.map(|since| format!(", {} since {since:.0}", state(department.state)));
+            let since = department.since.map(|since| format!(", {} since {}", state(department.state), time(since)));
             text.push_str(&format!("{}{}: {reason}\n", department.name, since.unwrap_or_default()));
         }
         for words in
@@ -125,7 +125,7 @@ pub(crate) fn agents(answer: &Agents) -> String {
 /// An agent's state, in a sentence.
 pub(crate) fn agent_state(agent: &AgentInfo) -> String {
     let name = &agent.name;
-    let until = agent.until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
+    let until = agent.until.map(|until| format!(" until {}", time(until))).unwrap_or_default();
     let reason = agent.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     match agent.state {
         AgentState::Open => format!("{name} is open"),
@@ -133,7 +133,7 @@ pub(crate) fn agent_state(agent: &AgentInfo) -> String {
             format!("{name} is limited{until}{reason}; to try it before: nexus agents clear {name}")
         }
         AgentState::Unhealthy => {
-            let since = agent.since.map(|since| format!(" since {since:.0}")).unwrap_or_default();
+            let since = agent.since.map(|since| format!(" since {}", time(since))).unwrap_or_default();
             format!("{name} is not signed in{since}{reason}; when that is mended: nexus agents clear {name}")
         }
     }

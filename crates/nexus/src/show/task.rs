@@ -6,7 +6,7 @@ use nexus_core::question::OpenQuestion;
 use nexus_core::run::{RunReport, Tokens};
 use nexus_core::view::{Status, TaskView};
 
-use super::{age, branch, bytes, kept, seconds, short};
+use super::{age, branch, bytes, kept, seconds, short, time};
 
 /// All that matters of a task.
 pub(crate) fn status(answer: &TaskStatus) -> String {
@@ -28,7 +28,7 @@ pub(crate) fn status(answer: &TaskStatus) -> String {
     let agent = task.assigned_agent.as_ref().map_or_else(String::new, |agent| format!(", {agent}"));
     match task.status {
         Status::Queued => {
-            let due = task.not_before.map_or_else(String::new, |due| format!(", next attempt at {due:.0}"));
+            let due = task.not_before.map_or_else(String::new, |due| format!(", next attempt at {}", time(due)));
             row(
                 "queued",
                 format!("for {} in {}, priority {}{due}", age(task.updated_at), task.department, task.priority),
@@ -86,6 +86,7 @@ pub(crate) fn status(answer: &TaskStatus) -> String {
         }
     }
     row("project", task.project_path.clone());
+    row("times", times(task));
     let next = match task.status {
         Status::Queued | Status::Running => format!("nexus logs -f {id} · nexus cancel {id}"),
         Status::Failed | Status::Cancelled => format!("nexus logs {id} · nexus retry {id}"),
@@ -105,6 +106,14 @@ fn questions(answer: &TaskStatus) -> &[OpenQuestion] {
         (None, Some(run)) if answer.task.status == Status::Running => &run.questions,
         _ => &[],
     }
+}
+
+/// When it was asked for, started and ended.
+fn times(task: &TaskView) -> String {
+    let mut parts = vec![format!("asked for {}", time(task.created_at))];
+    parts.extend(task.started_at.map(|at| format!("started {}", time(at))));
+    parts.extend(task.completed_at.map(|at| format!("ended {}", time(at))));
+    parts.join(", ")
 }
 
 /// The rows about its agent's run.

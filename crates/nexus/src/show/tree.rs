@@ -4,7 +4,7 @@ use nexus_core::id::TaskId;
 use nexus_core::message::Message;
 use nexus_core::view::TaskView;
 
-use super::{age, short};
+use super::{age, short, time};
 
 /// Characters of a description that are shown.
 const SHOWN: usize = 60;
@@ -45,5 +45,5 @@ pub(crate) fn message(message: &Message) -> String {
         .as_ref()
         .map_or_else(|| "from outside".to_owned(), |from| format!("from {}, task {}", from.department, from.task_id));
     let text = message.text.trim_end().replace('\n', "\n    ");
-    format!("{:.0}  {from}\n    {text}\n", message.at)
+    format!("{}  {from}\n    {text}\n", time(message.at))
 }
