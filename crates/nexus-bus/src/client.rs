@@ -13,6 +13,7 @@ use nexus_core::api::{
 use nexus_core::event::Event;
 use nexus_core::id::TaskId;
 use nexus_core::message::Message;
+use nexus_core::overview::Overview;
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::task::Submission;
 use serde::Serialize;
@@ -157,6 +158,11 @@ impl Client {
         self.ask("agents_clear", &AgentRef { agent: agent.to_owned() }, PATIENCE).await
     }
 
+    /// The company as a whole: where it runs, and the work of its departments.
+    pub async fn overview(&self) -> Result<Overview, Refusal> {
+        self.ask_again("overview", &serde_json::json!({})).await
+    }
+
     /// Makes the read model anew from the ledger; answers with the number of tasks in it.
     pub async fn rebuild(&self) -> Result<u64, Refusal> {
         self.ask("rebuild", &serde_json::json!({}), REBUILD_PATIENCE).await
@@ -187,6 +193,11 @@ impl Client {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.bus.is_connected()
+    }
+
+    /// From now on a lost connection is as it should be, and nothing is said of it.
+    pub fn closing(&self) {
+        self.bus.closing();
     }
 
     /// Version of the broker.

@@ -39,6 +39,8 @@ pub enum Question {
     Agents,
     /// Open an agent's account.
     AgentsClear(AgentRef),
+    /// The company as a whole.
+    Overview,
     /// Make the read model anew from the ledger.
     Rebuild,
     Ping,
@@ -85,6 +87,7 @@ const ENDPOINTS: [&str; 16] = [
     "answer",
     "agents",
     "agents_clear",
+    "overview",
     "rebuild",
     "ping",
 ];
@@ -101,7 +104,7 @@ impl Bus {
             .queue_group(uuid::Uuid::now_v7().simple().to_string())
             .description(
                 "The CEO of a company of agents: submit, status, list, cancel, retry, move, uncommitted, workers, departments, \
-                 resume, message, answer, agents, agents_clear.",
+                 resume, message, answer, agents, agents_clear, overview.",
             )
             .start("nexus-ceo", version)
             .await
@@ -170,6 +173,7 @@ fn parse(name: &str, payload: &[u8]) -> Result<Question, Refusal> {
         "message" => Question::Message(json(payload)?),
         "agents" => Question::Agents,
         "agents_clear" => Question::AgentsClear(json(payload)?),
+        "overview" => Question::Overview,
         "rebuild" => Question::Rebuild,
         "ping" => Question::Ping,
         other => return Err(Refusal::new(RefusalKind::Internal, format!("no endpoint {other}"))),

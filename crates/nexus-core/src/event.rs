@@ -23,6 +23,9 @@ pub struct Event {
     pub what: What,
 }
 
+/// The reason of an interruption by a company that stops.
+pub const STOPPING: &str = "the company is stopping";
+
 /// The kind of an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]

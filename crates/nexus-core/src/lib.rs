@@ -24,6 +24,7 @@ pub mod log;
 pub mod message;
 pub mod network;
 pub mod offers;
+pub mod overview;
 pub mod prompt;
 pub mod protect;
 pub mod purse;

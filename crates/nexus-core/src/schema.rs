@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::lease::Holder;
 use crate::log::LogChunk;
 use crate::message::Message;
+use crate::overview::Overview;
 use crate::prompt::PromptRecord;
 use crate::staff::StaffRecord;
 use crate::task::{QueueEntry, Submission};
@@ -22,7 +23,7 @@ use crate::task::{QueueEntry, Submission};
 /// Each payload's name and schema; `docs/schema/<name>.json` is its file.
 ///
 /// The endpoints of `nexus.ceo.*` have `ceo_<endpoint>_request` and `ceo_<endpoint>_reply`; `submit` takes a `submission`,
-/// and `workers`, `departments`, `agents`, `rebuild` and `ping` take nothing.
+/// and `workers`, `departments`, `agents`, `overview`, `rebuild` and `ping` take nothing.
 #[must_use]
 pub fn all() -> Vec<(&'static str, Value)> {
     vec![
@@ -61,6 +62,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("ceo_agents_reply", given::<Reply<Agents>>()),
         ("ceo_agents_clear_request", taken::<AgentRef>()),
         ("ceo_agents_clear_reply", given::<Reply<AgentInfo>>()),
+        ("ceo_overview_reply", given::<Reply<Overview>>()),
         ("ceo_rebuild_reply", given::<Reply<u64>>()),
         ("ceo_ping_reply", given::<Reply<()>>()),
     ]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use nexus_core::id::DepartmentName;
 use nexus_core::view::Status;
 
@@ -55,5 +56,20 @@ impl History {
             counts.add(department, status, n);
         }
         Ok(counts)
+    }
+
+    /// Tasks that have failed since `since`, by department.
+    pub async fn failed_since(&self, since: Timestamp) -> Result<BTreeMap<DepartmentName, u64>, HistoryError> {
+        const SQL: &str = "SELECT department, COUNT(*) FROM nexus_task \
+             WHERE completed_at IS NOT NULL AND completed_at >= $1 AND status = 'failed' GROUP BY department";
+        let rows: Vec<(String, i64)> = reading!(&self.db, pool => {
+            sqlx::query_as(SQL).bind(since.as_microsecond()).fetch_all(pool).await
+        })
+        .map_err(|error| self.failed(error))?;
+        let count = |(department, n)| {
+            let department = DepartmentName::new(department).map_err(|error| row::corrupt(&self.url, error))?;
+            Ok((department, u64::try_from(n).map_err(|error| row::corrupt(&self.url, error))?))
+        };
+        rows.into_iter().map(count).collect()
     }
 }

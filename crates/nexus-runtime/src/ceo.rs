@@ -7,6 +7,7 @@ use std::time::Duration;
 use nexus_bus::{Ask, Question, Responder};
 use nexus_core::api::{Accepted, DepartmentState as Condition};
 use nexus_core::company::Company;
+use nexus_core::event::STOPPING;
 use nexus_core::id::DepartmentName;
 use nexus_core::refusal::{Refusal, RefusalKind};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -26,7 +27,7 @@ mod letters;
 mod message;
 mod office;
 pub(crate) mod orphans;
-mod overview;
+pub(crate) mod overview;
 pub(crate) mod reign;
 mod relocate;
 mod staff;
@@ -207,9 +208,6 @@ impl Actor for Ceo {
     }
 }
 
-/// Why work is interrupted when the company stops.
-const STOPPING: &str = "the company is stopping";
-
 impl CeoState {
     async fn answer(&mut self, myself: &ActorRef<CeoMsg>, ask: Ask, permit: OwnedSemaphorePermit) {
         let Ask { question, traceparent, answer } = ask;
@@ -248,7 +246,9 @@ impl CeoState {
             Question::Status(task) => {
                 reply(permit, answer, async move { overview::status(&node, &task.task_id).await });
             }
-            Question::List(request) => reply(permit, answer, async move { overview::list(&node, &request).await }),
+            Question::List(request) => {
+                reply(permit, answer, async move { overview::list(&node, &request).await })
+            }
             Question::Workers => reply(permit, answer, async move { overview::workers(&node).await }),
             Question::Departments => {
                 let answered = overview::departments(self);
@@ -278,6 +278,10 @@ impl CeoState {
                     let _ = tokio::time::timeout(LISTEN, node.accounts.written()).await;
                     answered
                 });
+            }
+            Question::Overview => {
+                let company = overview::company(self);
+                reply(permit, answer, async move { overview::whole(&node, company).await });
             }
             Question::Rebuild => reply(permit, answer, async move { overview::rebuild(&node).await }),
             Question::Ping => reply(permit, answer, async move { Ok(()) }),

@@ -1,6 +1,7 @@
 //! Writing down how an attempt ended: until it is written, or somebody else has written.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,13 +9,14 @@ use nexus_bus::{BusError, Claim};
 use nexus_core::attempt::Conclusion;
 use nexus_core::department::Department;
 use nexus_core::due;
-use nexus_core::event::{Outcome, What};
+use nexus_core::event::{Outcome, STOPPING, What};
 use nexus_core::fence::Fence;
 use nexus_core::retry::{Next, Retry, next};
 
 use crate::board::{Slot, Unfinished};
 use crate::former::end_strays;
 use crate::node::Node;
+use crate::worklog;
 
 /// Longest wait between two tries to write to a broker that is away.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -68,7 +70,10 @@ async fn write(
         let now = Timestamp::now();
         let said = outcome.clone();
         let run = outcome.run.as_ref();
-        let (written, well) = match next(conclusion.clone(), &claim.entry, retry) {
+        let next = next(conclusion.clone(), &claim.entry, retry);
+        let end = worklog::end(&next, &outcome);
+        let stops = matches!(&next, Next::Requeue(reason) if reason == STOPPING);
+        let (written, well) = match next {
             Next::Complete => (claim.conclude(What::Completed { outcome: said }, now).await, Some(true)),
             Next::Cancel(reason) => {
                 (claim.conclude(What::Cancelled { reason, outcome: Some(said) }, now).await, Some(false))
@@ -85,6 +90,8 @@ async fn write(
         let error = match written {
             Ok(seq) => {
                 node.historian.wrote(seq);
+                node.put_back.fetch_add(u64::from(stops), Ordering::AcqRel);
+                worklog::ended(claim, &end);
                 return well;
             }
             Err(BusError::Conflict) => match claim.look().await {

@@ -3,6 +3,7 @@
 //! Supervision restarts actors; the ledger brings work back. See `docs/architecture.md` for the way of one task.
 
 mod accounts;
+mod archive;
 mod backlog;
 mod board;
 mod ceo;
@@ -30,7 +31,9 @@ mod survey;
 mod tenure;
 mod trees;
 mod worker;
+mod worklog;
 
+pub use archive::{Archive, ArchiveOptions};
 pub use disk::{biggest, make_room_to_start};
 pub use engine::container_engine;
 pub use ledger_memory::{LedgerError, lost_records};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use nexus_bus::Bus;
@@ -12,6 +13,7 @@ use nexus_core::company::Company;
 use nexus_core::department::Department;
 use nexus_core::id::{AgentName, DepartmentName, NodeId};
 use nexus_core::lease::{Holder, Terms};
+use nexus_core::overview::ProcessInfo;
 use nexus_process::Sampler;
 use nexus_workspace::Workspaces;
 use tokio_util::sync::CancellationToken;
@@ -67,7 +69,11 @@ pub(crate) struct Node {
     pub(crate) reigns: Reigns,
     /// Cancelled when a stop has taken too long: whatever still waits for the broker is left to the next start.
     pub(crate) give_up: CancellationToken,
+    /// Tasks that went back to the queue because the company stops.
+    pub(crate) put_back: AtomicU64,
     pub(crate) version: String,
+    /// The process that it runs in, as people are told of it.
+    pub(crate) process: ProcessInfo,
     /// Orders that break things on purpose are obeyed. Tests only.
     pub(crate) faults: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -11,6 +11,7 @@ use nexus_bus::{Bus, BusError, StreamOptions};
 use nexus_core::company::Company;
 use nexus_core::id::NodeId;
 use nexus_core::lease::{Holder, Terms};
+use nexus_core::overview::ProcessInfo;
 use nexus_core::restart::{RestartHistory, Verdict};
 use nexus_core::task::STORED_VERSION;
 use nexus_history::{History, HistoryError};
@@ -67,6 +68,8 @@ pub struct RuntimeOptions {
     /// The bounds of prepared checkouts.
     pub checkouts: Bounds,
     pub version: String,
+    /// The process that this is, for people to be told of it.
+    pub process: ProcessInfo,
     /// Go on with whatever ledger is found, though another one is known, or none is there any more.
     pub new_ledger: bool,
     /// Obey orders that break things on purpose. Tests only.
@@ -209,7 +212,9 @@ impl Runtime {
             tenure,
             reigns: Reigns::default(),
             give_up: CancellationToken::new(),
+            put_back: AtomicU64::default(),
             version: options.version,
+            process: options.process,
             faults: options.faults,
         });
         node.historian.caught_up().await;
@@ -266,6 +271,12 @@ impl Runtime {
         self.stopping.store(true, Ordering::Release);
         self.tell(CeoMsg::Leave { grace });
         self.give_up_after(grace + LAST);
+    }
+
+    /// The tasks that went back to the queue because of the stop.
+    #[must_use]
+    pub fn put_back(&self) -> u64 {
+        self.node.put_back.load(Ordering::Acquire)
     }
 
     /// Doesn't wait for the grace of a stop.

@@ -120,6 +120,7 @@ impl Company {
             guard: guard().filter(|_| !unfenced),
             receptionist: Some(Arc::new(Reception(Client::new(bus.clone())))),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: nexus_core::overview::ProcessInfo { pid: std::process::id(), ..Default::default() },
             new_ledger: extras.new_ledger,
             checkouts: bounds(&loaded.settings),
             faults: std::env::var_os("NEXUS_FAULTS").is_some_and(|value| value == "1"),

@@ -266,6 +266,30 @@ pub(crate) async fn finished_tasks_expire(url: &str) {
     history.close().await;
 }
 
+pub(crate) async fn what_has_failed_since_is_counted(url: &str) {
+    let failed = |n| What::Failed { failure: failure("no"), outcome: outcome(n) };
+    let history = filled(
+        url,
+        [
+            entry(1, "qa", 1),
+            event(1, "qa", 1, 9, failed(1)),
+            entry(2, "qa", 1),
+            event(2, "qa", 1, 10, failed(1)),
+            entry(3, "qa", 1),
+            event(3, "qa", 1, 20, failed(1)),
+            entry(4, "product", 1),
+            event(4, "product", 1, 20, failed(1)),
+            entry(5, "qa", 1),
+            event(5, "qa", 1, 20, completed(1)),
+        ],
+    )
+    .await;
+    let since = |micros| history.failed_since(at(micros));
+    assert_eq!(since(10).await.unwrap(), [(department("product"), 1), (department("qa"), 2)].into());
+    assert_eq!(since(21).await.unwrap(), [].into());
+    history.close().await;
+}
+
 /// `run` runs SQL on the database, past the history.
 pub(crate) async fn what_was_spent_is_kept_by_day_and_outlives_its_tasks(url: &str) {
     const DAY: i64 = 86_400_000_000;
@@ -333,6 +357,7 @@ macro_rules! cases {
             prefixes_resolve,
             an_estimate_is_the_median_of_the_latest,
             finished_tasks_expire,
+            what_has_failed_since_is_counted,
             what_was_spent_is_kept_by_day_and_outlives_its_tasks
         }
     };

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned};
+use nexus_bus::Bus;
 use nexus_core::api::{
     DepartmentInfo, DepartmentState as Condition, Departments, ListRequest, TaskPage, TaskStatus, WorkerStats,
 };
 use nexus_core::id::DepartmentName;
+use nexus_core::overview::{DepartmentLoad, Overview};
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::route::no_such_department;
 use nexus_core::view::{Status, TaskView};
@@ -14,7 +16,7 @@ use nexus_history::{Counts, HistoryError, Resolved};
 
 use super::CeoState;
 use crate::gate::{gate, waits};
-use crate::historian::refused;
+use crate::historian::{Historian, refused};
 use crate::node::Node;
 
 /// Bytes of a status beside the task: its last line, what its agent asks for, and why it waits.
@@ -22,12 +24,17 @@ const LIVE: usize = 32 * 1024;
 
 /// The task that an id, or an unambiguous beginning of one, names.
 pub(super) async fn find(node: &Node, task: &str) -> Result<TaskView, Refusal> {
-    let history = match node.historian.current().await {
+    find_in(&node.historian, &node.bus, task).await
+}
+
+/// The same, of a ledger and its history alone.
+pub(crate) async fn find_in(historian: &Historian, bus: &Bus, task: &str) -> Result<TaskView, Refusal> {
+    let history = match historian.current().await {
         Ok(history) => history,
         // The ledger itself tells of a task whose whole id is known.
         Err(refusal) => {
             let Ok(id) = task.parse() else { return Err(refusal) };
-            return node.bus.view(id).await?.ok_or_else(|| Refusal::not_found(task));
+            return bus.view(id).await?.ok_or_else(|| Refusal::not_found(task));
         }
     };
     let id = match history.resolve(task).await.map_err(|error| refused(&error))? {
@@ -59,7 +66,7 @@ pub(super) async fn status(node: &Node, task: &str) -> Result<TaskStatus, Refusa
 }
 
 /// A task whose status fits into one answer: without the outputs of its result where these are too long.
-fn fitting(mut task: TaskView, limit: usize) -> TaskView {
+pub(crate) fn fitting(mut task: TaskView, limit: usize) -> TaskView {
     // Whatever else the answer says.
     let limit = limit.saturating_sub(LIVE);
     let bytes = serde_json::to_vec(&task).map_or(0, |json| json.len());
@@ -69,8 +76,10 @@ fn fitting(mut task: TaskView, limit: usize) -> TaskView {
     task
 }
 
+/// The tasks that fit; a department that nobody knows is a mistake.
 pub(super) async fn list(node: &Node, request: &ListRequest) -> Result<TaskPage, Refusal> {
-    let history = node.historian.current().await?;
+    // With what was counted, the names of departments are known that are gone.
+    node.historian.current().await?;
     if let Some(name) = &request.department {
         let (roster, counts) = (node.roster.load(), node.historian.state().counts);
         let known: BTreeSet<&str> = roster.keys().chain(counts.departments()).map(DepartmentName::as_str).collect();
@@ -78,6 +87,12 @@ pub(super) async fn list(node: &Node, request: &ListRequest) -> Result<TaskPage,
             return Err(no_such_department(name, &known.into_iter().collect::<Vec<_>>()));
         }
     }
+    list_in(&node.historian, request).await
+}
+
+/// The same, of a ledger and its history alone.
+pub(crate) async fn list_in(historian: &Historian, request: &ListRequest) -> Result<TaskPage, Refusal> {
+    let history = historian.current().await?;
     history.list(request).await.map_err(|error| match error {
         HistoryError::Cursor(_) => {
             Refusal::invalid(error.to_string()).with_help("a cursor is `next_cursor` of the page before, unchanged")
@@ -116,6 +131,46 @@ pub(super) fn departments(state: &CeoState) -> Departments {
     }
 }
 
+/// The company as a whole, but for the numbers that the history has.
+pub(super) fn company(state: &CeoState) -> Overview {
+    let load = |(name, child): (&DepartmentName, &super::Child)| DepartmentLoad {
+        name: name.clone(),
+        state: child.condition,
+        workers: child.charter.policy.workers,
+        busy: busy(state, name),
+        queued: 0,
+        running: 0,
+        failed_today: 0,
+    };
+    Overview {
+        company: state.company.name.clone(),
+        node: state.node.id.clone(),
+        process: state.node.process.clone(),
+        departments: state.departments.iter().map(load).collect(),
+        stopping: state.leaving,
+        config_error: state.config_error.clone(),
+    }
+}
+
+/// The company as a whole.
+pub(super) async fn whole(node: &Node, mut company: Overview) -> Result<Overview, Refusal> {
+    let history = node.historian.current().await?;
+    let midnight = Zoned::now().start_of_day().map_or(Timestamp::UNIX_EPOCH, |midnight| midnight.timestamp());
+    let failed = history.failed_since(midnight).await.map_err(|error| refused(&error))?;
+    let counts = node.historian.state().counts;
+    for load in &mut company.departments {
+        load.queued = counts.of(&load.name, Status::Queued);
+        load.running = counts.of(&load.name, Status::Running);
+        load.failed_today = failed.get(&load.name).copied().unwrap_or(0);
+    }
+    Ok(company)
+}
+
+fn busy(state: &CeoState, name: &DepartmentName) -> u32 {
+    let busy = state.node.board.slots(Some(name)).iter().filter(|slot| slot.task().is_some()).count();
+    u32::try_from(busy).unwrap_or(u32::MAX)
+}
+
 /// One of them.
 pub(super) fn department(state: &CeoState, name: &DepartmentName) -> Option<DepartmentInfo> {
     let child = state.departments.get(name)?;
@@ -147,7 +202,6 @@ fn gone(counts: &Counts, name: &DepartmentName) -> Option<DepartmentInfo> {
 }
 
 fn info(state: &CeoState, counts: &Counts, name: &DepartmentName, child: &super::Child) -> DepartmentInfo {
-    let busy = state.node.board.slots(Some(name)).iter().filter(|slot| slot.task().is_some()).count();
     let policy = &child.charter.policy;
     let record = state.node.staff.get(name);
     let is_down = matches!(child.condition, Condition::Stopped | Condition::Restarting);
@@ -160,7 +214,7 @@ fn info(state: &CeoState, counts: &Counts, name: &DepartmentName, child: &super:
         agents: policy.agents.clone(),
         task_types: policy.task_types.clone(),
         workers: policy.workers,
-        busy: u32::try_from(busy).unwrap_or(u32::MAX),
+        busy: busy(state, name),
         queued: counts.of(name, Status::Queued),
         restarts: child.restarts.total(),
         failures: record.as_ref().map_or(0, |record| record.total),

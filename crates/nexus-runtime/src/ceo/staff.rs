@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use nexus_core::api::{DepartmentInfo, DepartmentState as Condition};
 use nexus_core::company::Company;
+use nexus_core::event::STOPPING;
 use nexus_core::id::DepartmentName;
 use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::restart::{RestartHistory, Verdict};
@@ -14,7 +15,7 @@ use nexus_core::staff::StaffRecord;
 use ractor::{Actor, ActorRef};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{CeoMsg, CeoState, STOPPING};
+use super::{CeoMsg, CeoState};
 use crate::conclude::reclaim;
 use crate::department::{Department, DepartmentMsg};
 use crate::node::{Charter, Node};

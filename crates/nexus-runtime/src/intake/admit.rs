@@ -25,6 +25,7 @@ use crate::gate::{gate, stands};
 use crate::node::{Charter, Node};
 use crate::seldom::Seldom;
 use crate::worker::{Hold, Job, WorkerMsg};
+use crate::worklog;
 
 /// Wait before a delivery comes again that could not be dealt with for now.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -176,6 +177,7 @@ async fn claim<'a>(
                 match Claim::start(node.bus.clone(), &delivery, entry.clone(), expect, holder, now).await {
                     Ok((claim, seq)) => {
                         node.historian.wrote(seq);
+                        worklog::started(&claim);
                         if !hold.is_held(node) {
                             let late = Conclusion::Interrupted("its lease had ended before it was begun".to_owned());
                             conclude(node, &claim, late, &Outcome::default(), &unfailed(&charter.policy)).await;

@@ -141,6 +141,7 @@ async fn second(server: &Server, company: Company, dir: &std::path::Path) -> Run
         guard: None,
         receptionist: None,
         version: "0.0.0".to_owned(),
+        process: nexus_core::overview::ProcessInfo::default(),
         new_ledger: false,
         faults: true,
     };

@@ -106,6 +106,7 @@ impl Server {
             receptionist: None,
             new_ledger: false,
             version: "0.0.0".to_owned(),
+            process: nexus_core::overview::ProcessInfo::default(),
             faults: true,
         };
         let runtime = within("a company", Runtime::start(bus, company, options)).await.unwrap();
