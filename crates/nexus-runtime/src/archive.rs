@@ -10,7 +10,7 @@ use nexus_core::view::Status;
 use nexus_history::History;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::ceo::overview::{find_in, fitting, list};
+use crate::ceo::overview::{find_in, fitting, list_in};
 use crate::historian::Historian;
 use crate::ledger_memory::LedgerMemory;
 use crate::purse::Purses;
@@ -75,7 +75,7 @@ async fn answer(historian: &Historian, bus: &Bus, ask: Ask) {
     let Ask { question, answer, .. } = ask;
     match question {
         Question::Status(task) => answer.reply(status(historian, bus, &task.task_id).await).await,
-        Question::List(request) => answer.reply(list(historian, &request).await).await,
+        Question::List(request) => answer.reply(list_in(historian, &request).await).await,
         _ => {
             let refusal = Refusal::new(RefusalKind::Stopped, "no company is up here: somebody only looks at its tasks");
             answer.reply::<()>(Err(refusal.with_help("start it with `nexus up`"))).await;

@@ -75,14 +75,11 @@ pub(crate) enum LogForm {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a company, until it is told to stop (Ctrl-C, or SIGTERM).
-    Up {
-        /// Address of the web page and of MCP over HTTP; port 0 picks a free one. [default: 127.0.0.1:8000]
-        #[arg(long, value_name = "ADDR")]
-        listen: Option<SocketAddr>,
-        /// Go on with whatever ledger is found, though the one that the data directory knows is gone.
-        #[arg(long)]
-        new_ledger: bool,
-    },
+    Up(UpArgs),
+    /// Stop the running company: what its agents have not finished goes back to the queue.
+    ///
+    /// Waits until it has ended. Ctrl-C meanwhile lets it stop without waiting for its agents.
+    Down,
     /// Serve MCP on standard input and output, for the running company.
     #[command(args_conflicts_with_subcommands = true)]
     Mcp {
@@ -97,10 +94,12 @@ pub(crate) enum Command {
     /// Give a task to the company, show its log, and wait for its end. Without a running company, runs one meanwhile.
     Run(TaskArgs),
     /// Show what is known of a task.
+    ///
+    /// Without a task, show the company: where it runs, and the work of its departments.
     Status {
-        task: String,
+        task: Option<String>,
         /// The tasks that its agents have asked for too, as a tree.
-        #[arg(long)]
+        #[arg(long, requires = "task")]
         tree: bool,
     },
     /// List tasks, newest first.
@@ -123,10 +122,14 @@ pub(crate) enum Command {
         #[arg(long)]
         cursor: Option<String>,
     },
-    /// Show a task's log.
+    /// Show a task's log, or the company's own.
     Logs {
-        task: String,
-        /// Follow it until the task has ended.
+        #[arg(required_unless_present = "company")]
+        task: Option<String>,
+        /// The company's own log: what `nexus up` says.
+        #[arg(long, conflicts_with = "task")]
+        company: bool,
+        /// Follow it until the task, or the company, has ended.
         #[arg(short, long)]
         follow: bool,
     },
@@ -264,6 +267,30 @@ pub(crate) enum Command {
     Bridge { door: PathBuf },
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
+}
+
+/// The arguments of `up`.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Address of the web page and of MCP over HTTP; port 0 picks a free one. [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Start it in the background, and return when it is ready. `nexus down` stops it.
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Go on with whatever ledger is found, though the one that the data directory knows is gone.
+    #[arg(long)]
+    pub(crate) new_ledger: bool,
+    /// Log warnings and errors only, not each task that starts or ends.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Started for a client, wherever that stands: no configuration counts that only lies there, and a free port does where
+    /// the address is taken.
+    #[arg(long, hide = true)]
+    pub(crate) for_client: bool,
+    /// The file that standard error goes to: `nexus logs --company` shows it.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
 }
 
 /// A task, as `delegate` and `run` take it.

@@ -9,9 +9,11 @@ use crate::logging;
 mod agents;
 mod branches;
 mod broker;
+mod company_log;
 mod config;
 mod dead;
 mod doctor;
+mod down;
 mod events;
 mod mcp;
 mod messages;
@@ -29,22 +31,25 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
     let (level, mcp) = match &command {
         // Its log is not for agents to fill: of each request that it refuses, and each answer that finds nobody, rmcp
         // says a line.
-        Command::Up { .. } => ("info", "off"),
+        Command::Up(args) => (if args.quiet { "warn" } else { "info" }, "off"),
         Command::Broker(_) => ("info", "warn"),
         _ => ("warn", "warn"),
     };
     logging::begin(log, level, mcp);
     match command {
-        Command::Up { listen, new_ledger } => up::up(&place, listen, new_ledger).await,
+        Command::Up(args) => up::up(&place, output, log, args).await,
+        Command::Down => down::down(&place, output).await,
         Command::Mcp { start, command } => mcp::mcp(&place, start, command).await,
         Command::Delegate(args) => tasks::delegate(&place, output, args).await,
         Command::Run(args) => run::run(&place, output, args).await,
-        Command::Status { task, tree: false } => tasks::status(&place, output, &task).await,
-        Command::Status { task, tree: true } => tree::tree(&place, output, &task).await,
+        Command::Status { task: None, .. } => overview::company(&place, output).await,
+        Command::Status { task: Some(task), tree: false } => tasks::status(&place, output, &task).await,
+        Command::Status { task: Some(task), tree: true } => tree::tree(&place, output, &task).await,
         Command::List { department, status, all, parent, limit, cursor } => {
             tasks::list(&place, output, tasks::Filter { department, status, all, parent, limit, cursor }).await
         }
-        Command::Logs { task, follow } => tasks::logs(&place, output, &task, follow).await,
+        Command::Logs { task: Some(task), follow, .. } => tasks::logs(&place, output, &task, follow).await,
+        Command::Logs { task: None, follow, .. } => company_log::logs(&place, follow).await,
         Command::Prompt { task, attempt } => tasks::prompt(&place, output, &task, attempt).await,
         Command::Cancel { task, reason } => tasks::cancel(&place, output, task, reason).await,
         Command::Answer { task, answer, question } => {

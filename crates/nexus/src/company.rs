@@ -4,31 +4,29 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nexus_broker::{Broker, BrokerOptions, DataDir, DataDirLock, LockError, Tools};
-use nexus_bus::{Access, Bus, Client, Credentials, StreamOptions, Tls};
-use nexus_config::{Here, Loaded, Override, Settings, Source, SyncPolicy};
+use nexus_broker::{Broker, DataDirLock};
+use nexus_bus::{Bus, Client};
+use nexus_config::{Here, Loaded, Override, Settings, Source};
 use nexus_core::company::Company as Charter;
+use nexus_core::overview::ProcessInfo;
 use nexus_runtime::{LedgerError, Runtime, RuntimeOptions, StartError};
-use nexus_web::{Bound, Token, Web};
-use nexus_workspace::Bounds;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::PlaceArgs;
-use crate::exit::{Code, Exit};
+use crate::exit::Exit;
 use crate::place::{self, Address};
-use crate::progress::BrokerProgress;
 use crate::reception::Reception;
-use crate::token;
 
-/// The socket in the data directory that asks for no token: only the company's user can open it.
-const SOCKET: &str = "nexus.sock";
+mod process;
+mod stores;
+
+pub(crate) use stores::{bounds, broker, external, history_url, streams};
 
 /// A company that runs in this process.
 pub(crate) struct Company {
     pub(crate) client: Client,
-    pub(crate) nats: String,
-    pub(crate) web: Option<SocketAddr>,
+    pub(crate) process: ProcessInfo,
     /// The newest one.
     pub(crate) charter: Charter,
     /// The settings at its start; some of them stay as they were.
@@ -43,11 +41,16 @@ pub(crate) struct Company {
 }
 
 /// The parts of a company besides running tasks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Extras {
     /// Serve HTTP, at this address or the configured one.
     pub(crate) web: bool,
     pub(crate) listen: Option<SocketAddr>,
+    /// For a client, wherever that stands: no configuration counts that only lies there, and a free port does where that
+    /// address is taken.
+    pub(crate) for_client: bool,
+    /// The file that standard error goes to, where that is known.
+    pub(crate) log: Option<PathBuf>,
     /// Go on with whatever ledger is found.
     pub(crate) new_ledger: bool,
 }
@@ -66,7 +69,10 @@ pub(crate) fn source(place: &PlaceArgs, listen: Option<SocketAddr>) -> Source {
 impl Company {
     /// Starts a company; when this returns, it takes work.
     pub(crate) async fn start(place: &PlaceArgs, extras: Extras) -> Result<Self, Exit> {
-        let source = source(place, extras.listen);
+        let mut source = source(place, extras.listen);
+        if extras.for_client {
+            source.here = Here::Ignored;
+        }
         let loaded = nexus_config::load(&source).map_err(Exit::config)?;
         if let Some(untrusted) = &loaded.untrusted {
             tracing::warn!(target: "nexus_config", "{untrusted}");
@@ -76,13 +82,7 @@ impl Company {
         if !data_dir.join("private").is_dir() {
             place::has_room(&data_dir)?;
         }
-        let lock = DataDir::lock(&data_dir).map_err(|error| match &error {
-            LockError::Io { .. } | LockError::NotADirectory { .. } => match place::has_room(&data_dir) {
-                Ok(()) => Exit::failure(error.to_string()),
-                Err(full) => full,
-            },
-            LockError::Held { .. } => Exit::locked(error.to_string()),
-        })?;
+        let lock = place::lock(&data_dir).await?;
         for removed in nexus_runtime::make_room_to_start(&data_dir) {
             tracing::warn!(target: "nexus_runtime", "{removed}");
         }
@@ -91,7 +91,7 @@ impl Company {
             place::node_id(&data_dir).map_err(|error| Exit::failure(format!("{}: {error}", data_dir.display())))?;
         // Before anything is started: a taken port is said at once.
         let door = match extras.web {
-            true => Some(open(loaded.settings.web.listen, &data_dir).await?),
+            true => Some(process::open(loaded.settings.web.listen, extras.for_client, &data_dir).await?),
             false => None,
         };
         let (broker, access) = broker(&loaded.settings, &lock).await?;
@@ -106,21 +106,19 @@ impl Company {
         if broker.is_none() {
             bus.suits(&streams).await?;
         }
-        let history = loaded.settings.history.url.as_ref();
+        let web = door.as_ref().map(|(bound, _)| bound.addr());
+        let process = process::info(&loaded, &data_dir, extras.log, &access, web);
         let options = RuntimeOptions {
             node,
             data_dir: data_dir.clone(),
-            history_url: history.map_or_else(
-                || format!("sqlite:{}", data_dir.join("history.db").display()),
-                |url| url.expose().to_owned(),
-            ),
+            history_url: history_url(&loaded.settings, &data_dir),
             streams,
             lease: loaded.settings.bus.lease.get(),
             alone: broker.is_some() || unfenced,
             guard: guard().filter(|_| !unfenced),
             receptionist: Some(Arc::new(Reception(Client::new(bus.clone())))),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            process: nexus_core::overview::ProcessInfo { pid: std::process::id(), ..Default::default() },
+            process: process.clone(),
             new_ledger: extras.new_ledger,
             checkouts: bounds(&loaded.settings),
             faults: std::env::var_os("NEXUS_FAULTS").is_some_and(|value| value == "1"),
@@ -130,7 +128,6 @@ impl Company {
             .map_err(|error| not_started(&error, broker.as_ref(), &data_dir))?;
         let client = Client::new(bus);
         let shutdown = CancellationToken::new();
-        let web = door.as_ref().map(|(bound, _)| bound.addr());
         let serving = door.map(|(bound, token)| {
             let mcp = nexus_mcp::http_service(client.clone(), bound.addr(), shutdown.clone());
             tokio::spawn(bound.serve(client.clone(), mcp, token, shutdown.clone()))
@@ -139,12 +136,10 @@ impl Company {
         Address::new(&access, web)
             .write(&data_dir)
             .map_err(|error| Exit::failure(format!("{}: {error}", data_dir.display())))?;
-        let nats = access.shown();
         let Loaded { company: charter, settings, .. } = loaded;
         Ok(Self {
             client,
-            nats,
-            web,
+            process,
             charter,
             settings,
             runtime,
@@ -205,26 +200,22 @@ impl Company {
     }
 
     async fn close(mut self) {
+        let put_back = self.runtime.put_back();
         self.shutdown.cancel();
         if let Some(serving) = self.serving.take() {
             let _ = serving.await;
         }
         Address::remove(&self.data_dir);
-        let _ = std::fs::remove_file(self.data_dir.join(SOCKET));
+        let _ = std::fs::remove_file(process::socket(&self.data_dir));
         if let Some(broker) = self.broker.take() {
             broker.stop().await;
         }
+        match put_back {
+            0 => tracing::info!(target: "nexus_ceo", "stopped"),
+            1 => tracing::info!(target: "nexus_ceo", "stopped; 1 task went back to the queue"),
+            many => tracing::info!(target: "nexus_ceo", "stopped; {many} tasks went back to the queue"),
+        }
     }
-}
-
-/// The port and the socket of a company, and the token for the port.
-async fn open(listen: SocketAddr, data_dir: &Path) -> Result<(Bound, Token), Exit> {
-    let mut bound = Web::bind(listen).await.map_err(|error| Exit::failure(format!("cannot {error}")))?;
-    let socket = data_dir.join(SOCKET);
-    if let Err(error) = bound.and_at(&socket) {
-        tracing::warn!("there is no socket at {}: {error}; the port is there, with the token", socket.display());
-    }
-    Ok((bound, token::of(data_dir)?))
 }
 
 /// Applies changes of the configuration as they come.
@@ -348,63 +339,4 @@ async fn tell_of_the_disk(mut store: tokio::sync::watch::Receiver<nexus_broker::
 fn trouble(store: &nexus_broker::Store, big: Option<&String>) -> Option<String> {
     let big = big.filter(|big| !big.is_empty()).map(|big| format!("; most of it is in {big}"));
     (!store.is_well()).then(|| format!("{store}{}", big.unwrap_or_default()))
-}
-
-/// The most that the prepared checkouts may use, and the time for which.
-pub(crate) fn bounds(settings: &Settings) -> Bounds {
-    let nexus_config::Workspaces { cache_size, cache_age } = settings.workspaces;
-    Bounds { bytes: cache_size.bytes(), age: cache_age.get() }
-}
-
-/// The streams that this configuration asks for.
-pub(crate) fn streams(loaded: &Loaded) -> StreamOptions {
-    StreamOptions { retention: loaded.company.retention.get(), ..StreamOptions::default() }
-}
-
-/// The access to the NATS server that is configured; none: the company runs one of its own.
-pub(crate) fn external(settings: &Settings) -> Option<Access> {
-    let nats = &settings.nats;
-    let url = nats.url.as_ref()?;
-    let credentials = match (&nats.creds, &nats.user, &nats.token) {
-        (Some(file), ..) => Credentials::File(file.clone()),
-        (_, Some(user), _) => Credentials::UserPassword {
-            user: user.clone(),
-            password: nats.password.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default(),
-        },
-        (_, _, Some(token)) => Credentials::Token(token.expose().to_owned()),
-        _ => Credentials::None,
-    };
-    let tls = Tls {
-        required: nats.tls.required,
-        ca: nats.tls.ca.clone(),
-        cert: nats.tls.cert.clone(),
-        key: nats.tls.key.clone(),
-    };
-    Some(Access { url: url.expose().to_owned(), credentials, tls })
-}
-
-/// The NATS server that is configured, or a private one.
-async fn broker(settings: &Settings, lock: &DataDirLock) -> Result<(Option<Broker>, Access), Exit> {
-    if let Some(access) = external(settings) {
-        return Ok((None, access));
-    }
-    let tools = Tools::new(settings.broker.server.clone(), place::tools_dir()?);
-    let mut options = BrokerOptions::new(lock.clone(), tools);
-    options.sync = match settings.bus.sync {
-        SyncPolicy::Interval => nexus_broker::Sync::Interval,
-        SyncPolicy::Always => nexus_broker::Sync::Always,
-    };
-    let progress = BrokerProgress::new();
-    let broker = nexus_broker::start(&options, |step| progress.show(&step))
-        .await
-        .map_err(|error| Exit::new(Code::Unreachable, error.to_string()))?;
-    let access = Access {
-        url: broker.url(),
-        credentials: Credentials::UserPassword {
-            user: broker.user().to_owned(),
-            password: broker.password().to_owned(),
-        },
-        tls: Tls::default(),
-    };
-    Ok((Some(broker), access))
 }

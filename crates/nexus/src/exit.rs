@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use nexus_bus::BusError;
 use nexus_core::refusal::{Refusal, RefusalKind};
 
@@ -24,6 +24,19 @@ pub(crate) enum Code {
     TaskFailed = 8,
     Doctor = 9,
     Interrupted = 130,
+}
+
+impl Code {
+    /// The code of a company that ended before it was ready.
+    pub(crate) const fn of_company(code: i32) -> Option<Self> {
+        match code {
+            2 => Some(Self::Usage),
+            4 => Some(Self::Refused),
+            5 => Some(Self::Denied),
+            6 => Some(Self::Unreachable),
+            _ => None,
+        }
+    }
 }
 
 impl From<Code> for ExitCode {
@@ -89,6 +102,27 @@ impl Exit {
         show::told(&text);
         self.code.into()
     }
+}
+
+/// Commands that people try by the names that other programs have for them.
+const OTHER_NAMES: [(&str, &str); 8] = [
+    ("stop", "down"),
+    ("shutdown", "down"),
+    ("quit", "down"),
+    ("kill", "cancel"),
+    ("start", "up"),
+    ("serve", "up"),
+    ("ps", "list"),
+    ("log", "logs"),
+];
+
+/// Names the command that is meant by another program's name for it.
+pub(crate) fn suggest(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(tried)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    if let Some((_, meant)) = OTHER_NAMES.iter().find(|(name, _)| name == tried) {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![(*meant).to_owned()]));
+    }
+    error
 }
 
 /// Says what is wrong with the command line as the command would have said it; help and version are answers.

@@ -3,8 +3,10 @@
 mod cli;
 mod command;
 mod company;
+mod detached;
 mod exit;
 mod logging;
+mod looking;
 mod place;
 mod progress;
 mod reception;
@@ -23,7 +25,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return exit::misused(&error),
+        Err(error) => return exit::misused(&exit::suggest(error)),
     };
     if let Command::Guard { name, value } = &cli.command {
         return match guard(name, value) {
@@ -37,7 +39,7 @@ fn main() -> std::process::ExitCode {
     }
     #[cfg(target_os = "linux")]
     if nexus_process::init::is_first()
-        && matches!(cli.command, Command::Up { .. } | Command::Run(..) | Command::Mcp { .. })
+        && matches!(cli.command, Command::Up(..) | Command::Run(..) | Command::Mcp { .. })
     {
         match nexus_process::init::run_as_child() {
             Ok(code) => return code.into(),

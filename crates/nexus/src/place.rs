@@ -3,13 +3,15 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
-use nexus_broker::{DataDir, LockError};
+use nexus_broker::{DataDir, DataDirLock, LockError};
 use nexus_bus::{Access, Bus, BusError, Client, Credentials, Tls};
 use nexus_config::Trust;
 use nexus_core::id::NodeId;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 
 use crate::cli::PlaceArgs;
 use crate::exit::{Code, Exit};
@@ -185,13 +187,63 @@ impl Address {
     }
 }
 
+/// The longest wait for somebody who has the data directory for a moment: a company that starts or stops, or a command that
+/// only looks.
+const A_WHILE: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Makes a data directory where there is none, for its owner only.
+pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(dir)
+}
+
+/// Locks the data directory for a company. One that runs there is not waited for.
+pub(crate) async fn lock(data_dir: &Path) -> Result<DataDirLock, Exit> {
+    let deadline = Instant::now() + A_WHILE;
+    loop {
+        let error = match DataDir::lock(data_dir) {
+            Ok(lock) => return Ok(lock),
+            Err(error) => error,
+        };
+        let LockError::Held { holder, .. } = &error else {
+            has_room(data_dir)?;
+            return Err(Exit::failure(error.to_string()));
+        };
+        let runs = Address::read(data_dir).is_some_and(|address| holder.is_none_or(|holder| holder == address.pid));
+        if runs || Instant::now() > deadline {
+            return Err(Exit::locked(error.to_string()));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// The process of the company that runs on the data directory: the one that has left its address there and holds the lock.
+/// `None` where none runs, or one is only just starting.
+pub(crate) fn holder(data_dir: &Path) -> Option<(u32, Address)> {
+    let address = Address::read(data_dir)?;
+    match DataDir::lock(data_dir) {
+        Err(LockError::Held { holder, .. }) if holder.is_none_or(|holder| holder == address.pid) => {
+            Some((address.pid, address))
+        }
+        _ => None,
+    }
+}
+
 /// Connects to the company that is meant.
 pub(crate) async fn connect(args: &PlaceArgs) -> Result<Client, Exit> {
-    open(args).await.map_err(|missed| match missed {
+    open(args).await.map_err(missed)
+}
+
+/// Says why there is no connection.
+pub(crate) fn missed(missed: Missed) -> Exit {
+    match missed {
         Missed::NoCompany(dir) => not_running(&dir),
         Missed::NoAnswer { dir, pid } => runs(&dir, pid).map_or_else(|| not_running(&dir), no_answer),
         Missed::Else(exit) => exit,
-    })
+    }
 }
 
 /// The company that is meant, if it is at work; `None` where none runs, and an error where one runs that gives no answer.
@@ -238,7 +290,7 @@ pub(crate) fn has_company(args: &PlaceArgs) -> bool {
 }
 
 /// Why there is no connection.
-enum Missed {
+pub(crate) enum Missed {
     /// Nothing says that a company runs there.
     NoCompany(PathBuf),
     /// A company has left its address there, and nothing answers at it.
@@ -249,7 +301,7 @@ enum Missed {
     Else(Exit),
 }
 
-async fn open(args: &PlaceArgs) -> Result<Client, Missed> {
+pub(crate) async fn open(args: &PlaceArgs) -> Result<Client, Missed> {
     let connect = async |access: &Access| Bus::connect(access, "nexus-cli").await.map(Client::new);
     if let Some(url) = &args.nats {
         let credentials = args.creds.clone().map_or(Credentials::None, Credentials::File);
@@ -265,7 +317,7 @@ async fn open(args: &PlaceArgs) -> Result<Client, Missed> {
     })
 }
 
-fn not_running(dir: &Path) -> Exit {
+pub(crate) fn not_running(dir: &Path) -> Exit {
     Exit::new(Code::Unreachable, format!("the company at {} is not running", dir.display()))
         .with_help("start it with `nexus up`, or name another one with --data-dir or --nats")
 }

@@ -3,6 +3,7 @@
 mod branches;
 mod escape;
 mod log;
+mod overview;
 mod tables;
 mod task;
 mod time;
@@ -21,8 +22,9 @@ use crate::exit::Code;
 pub(crate) use branches::{branch, cleaned, diff, kept, patch, stock};
 pub(crate) use escape::{on_terminal, one_line, visible};
 pub(crate) use log::Log;
+pub(crate) use overview::overview;
 pub(crate) use tables::{agent_state, agents, departments, state, tasks, workers};
-pub(crate) use task::{outcome, status};
+pub(crate) use task::{next_commands, outcome, status};
 pub(crate) use time::{dated, time};
 pub(crate) use tree::{message, tree};
 

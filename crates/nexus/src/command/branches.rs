@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use nexus_bus::Client;
 use nexus_config::ApplyMethod;
 use nexus_core::api::ListRequest;
 use nexus_core::department::WorkspaceMode;
@@ -13,10 +14,16 @@ use serde_json::json;
 use crate::cli::{ApplyArgs, Output, PlaceArgs};
 use crate::company::source;
 use crate::exit::{Code, Exit};
+use crate::looking::look;
 use crate::{place, show};
 
 pub(super) fn workspaces(place: &PlaceArgs) -> Result<Workspaces, Exit> {
     Ok(Workspaces::new(place::data_dir(place)?.join("workspaces")))
+}
+
+/// What is known of a task, whether or not a company is up.
+pub(super) async fn known(place: &PlaceArgs, task: &str) -> Result<TaskView, Exit> {
+    look(place, async |client, _| Ok(client.status(task).await?.task)).await
 }
 
 /// The workspace's report of the latest attempt that has ended.
@@ -44,7 +51,7 @@ pub(super) fn failed(error: &WorkspaceError) -> Exit {
 }
 
 pub(super) async fn diff(place: &PlaceArgs, output: Output, task: &str, stat: bool) -> Result<Code, Exit> {
-    let task = place::connect(place).await?.status(task).await?.task;
+    let task = known(place, task).await?;
     let head = report(&task).and_then(|report| report.head.as_deref());
     let project = Path::new(&task.project_path);
     let patch = workspaces(place)?.diff(task.task_id, project, base(&task), head, stat).await;
@@ -101,7 +108,7 @@ pub(super) async fn apply(place: &PlaceArgs, output: Output, args: ApplyArgs) ->
         (true, ..) | (_, false, ApplyMethod::Merge) => Method::Merge,
         (_, true, _) | (_, _, ApplyMethod::Rebase) => Method::Rebase,
     };
-    let task = place::connect(place).await?.status(&args.task).await?.task;
+    let task = known(place, &args.task).await?;
     let id = task.task_id;
     if !task.status.is_terminal() {
         return Err(Exit::new(Code::Refused, format!("task {id} is {}: it has no result yet", task.status.as_str()))
@@ -192,7 +199,16 @@ fn not_applied(task: &TaskView, refused: NotApplied) -> Exit {
 }
 
 pub(super) async fn clean(place: &PlaceArgs, output: Output, named: &[String], rehearsal: bool) -> Result<Code, Exit> {
-    let client = place::connect(place).await?;
+    look(place, async |client, _| clean_with(client, place, output, named, rehearsal).await).await
+}
+
+async fn clean_with(
+    client: &Client,
+    place: &PlaceArgs,
+    output: Output,
+    named: &[String],
+    rehearsal: bool,
+) -> Result<Code, Exit> {
     let workspaces = workspaces(place)?;
     let mut tasks = Vec::new();
     let mut request = ListRequest { limit: Some(200), ..ListRequest::default() };

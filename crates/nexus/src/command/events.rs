@@ -1,10 +1,13 @@
 //! `nexus events`: what has happened, or what happens as it happens.
 
+use nexus_bus::Client;
 use nexus_core::event::Event;
+use nexus_core::id::TaskId;
 
 use super::up::Signals;
 use crate::cli::{Output, PlaceArgs};
 use crate::exit::{Code, Exit};
+use crate::looking::look;
 use crate::{place, show};
 
 pub(super) async fn events(
@@ -14,20 +17,21 @@ pub(super) async fn events(
     task: Option<String>,
     limit: u16,
 ) -> Result<Code, Exit> {
-    let mut signals = Signals::new()?;
-    let client = place::connect(place).await?;
-    let task = match task {
-        Some(task) => Some(client.status(&task).await?.task.task_id),
-        None => None,
-    };
     if !follow {
-        let past = client.past_events(task, usize::from(limit)).await?;
+        let past = look(place, async |client, _| {
+            let task = named(client, task).await?;
+            Ok(client.past_events(task, usize::from(limit)).await?)
+        })
+        .await?;
         match output {
             Output::Json => show::json(&past, output),
             _ => past.iter().for_each(|event| print(event, output)),
         }
         return Ok(Code::Done);
     }
+    let mut signals = Signals::new()?;
+    let client = place::connect(place).await?;
+    let task = named(&client, task).await?;
     let mut events = client.follow_events(task).await?;
     loop {
         let event = tokio::select! {
@@ -37,6 +41,13 @@ pub(super) async fn events(
         let Some(event) = event else { return Ok(Code::Done) };
         print(&event, output);
     }
+}
+
+async fn named(client: &Client, task: Option<String>) -> Result<Option<TaskId>, Exit> {
+    Ok(match task {
+        Some(task) => Some(client.status(&task).await?.task.task_id),
+        None => None,
+    })
 }
 
 fn print(event: &Event, output: Output) {

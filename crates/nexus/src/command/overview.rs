@@ -3,8 +3,38 @@
 use nexus_core::api::DepartmentState;
 
 use crate::cli::{Output, PlaceArgs};
+use crate::company::source;
 use crate::exit::{Code, Exit};
 use crate::{place, show};
+
+/// The company as a whole.
+pub(super) async fn company(place: &PlaceArgs, output: Output) -> Result<Code, Exit> {
+    let Some(client) = place::look(place).await? else { return Err(not_up(place)?) };
+    let company = client.overview().await?;
+    if output.is_json() {
+        show::json(&company, output);
+    } else {
+        let elsewhere = || format!("where process {} was started", company.process.pid);
+        let log = company.process.log.clone().unwrap_or_else(elsewhere);
+        show::text(&show::overview(&company, &log));
+    }
+    Ok(Code::Done)
+}
+
+/// Says where a company would run, and on what.
+fn not_up(place: &PlaceArgs) -> Result<Exit, Exit> {
+    let dir = place::data_dir(place)?;
+    let config = match nexus_config::load(&source(place, None)) {
+        Ok(loaded) => loaded.dir.map_or_else(|| "built in".to_owned(), |dir| dir.display().to_string()),
+        Err(_) => "has errors, which `nexus config check` shows".to_owned(),
+    };
+    let help = format!(
+        "start it with `nexus up`, or in the background with `nexus up --detach`\n  data     {}\n  config   {config}\n  \
+         tasks    nexus list --all",
+        dir.display()
+    );
+    Ok(Exit::new(Code::Unreachable, format!("no company is up at {}", dir.display())).with_help(help))
+}
 
 pub(super) async fn departments(place: &PlaceArgs, output: Output) -> Result<Code, Exit> {
     let answer = place::connect(place).await?.departments().await?;

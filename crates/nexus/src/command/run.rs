@@ -18,6 +18,7 @@ use super::up::Signals;
 use crate::cli::{Output, PlaceArgs, TaskArgs};
 use crate::company::{Company, Extras};
 use crate::exit::{Code, Exit};
+use crate::looking::{look, stopped, waits};
 use crate::{place, show};
 
 pub(super) async fn run(place: &PlaceArgs, output: Output, args: TaskArgs) -> Result<Code, Exit> {
@@ -84,7 +85,7 @@ struct Run<'a> {
 /// The longest wait of its task's end for a look at uncommitted changes that goes on.
 const LAST_LOOK: Duration = Duration::from_millis(500);
 
-async fn look(client: Client, task: TaskId) {
+async fn look_at_changes(client: Client, task: TaskId) {
     say_uncommitted(client.uncommitted(task, LOOK_LIMIT).await);
 }
 
@@ -101,6 +102,7 @@ impl Run<'_> {
             }
         };
         let before = self.heard;
+        let (place, lasting) = (self.place, self.lasting);
         let ended = tokio::select! {
             ended = self.follow(&client) => {
                 // It was there until now, unless it never answered.
@@ -112,6 +114,10 @@ impl Run<'_> {
             () = signals.next() => {
                 self.give_up(&client).await;
                 Ok(Code::Interrupted)
+            }
+            () = stopped(place), if lasting => {
+                client.closing();
+                return self.left().await;
             }
         };
         if let Some(company) = own {
@@ -135,10 +141,20 @@ impl Run<'_> {
             // It crashed: whoever runs it starts it again, and needs its place free.
             return Err(Exit::new(Code::Unreachable, "the company is away; the task is kept".to_owned()));
         }
-        let company = Company::start(self.place, Extras { web: false, listen: None, new_ledger: false }).await?;
+        let company = Company::start(self.place, Extras::default()).await?;
         let staff = company.charter.departments.iter().map(|(name, policy)| format!("{name} {}", policy.workers));
         show::note("company", &format!("started for this run: {}", staff.collect::<Vec<_>>().join(", ")));
         Ok((company.client.clone(), Some(company)))
+    }
+
+    /// The company was stopped, by somebody who knows why. What its task has come to stands in the data directory.
+    async fn left(&self) -> Result<Code, Exit> {
+        let Some(id) = self.submission.keyed_id().filter(|_| self.accepted) else {
+            return Err(Exit::new(Code::Unreachable, "the company has stopped before it took the task"));
+        };
+        let id = id.to_string();
+        let known = look(self.place, async |client, _| Ok(client.status(&id).await?)).await?;
+        if known.task.status.is_terminal() { finish(&known, self.output) } else { Err(waits(&id)) }
     }
 
     async fn follow(&mut self, client: &Client) -> Result<Code, Exit> {
@@ -155,7 +171,7 @@ impl Run<'_> {
             say_note(&accepted);
         }
         let looking = match self.whose == Whose::Ours && !std::mem::replace(&mut self.looked, true) {
-            true => Some(AbortOnDropHandle::new(tokio::spawn(look(client.clone(), accepted.task_id)))),
+            true => Some(AbortOnDropHandle::new(tokio::spawn(look_at_changes(client.clone(), accepted.task_id)))),
             false => None,
         };
         let mut lines = client.follow_log(&id, self.next).await?;
@@ -194,6 +210,7 @@ impl Run<'_> {
 fn finish(ended: &TaskStatus, output: Output) -> Result<Code, Exit> {
     let task = &ended.task;
     show::note(task.status.as_str(), &show::outcome(task));
+    show::note("next", &show::next_commands(task));
     if output.is_json() {
         show::json(ended, output);
     } else if let Some(result) = &task.result

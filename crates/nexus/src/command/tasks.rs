@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Read};
 
+use nexus_bus::Client;
 use nexus_core::api::{Accepted, AnswerRequest, CancelRequest, ListRequest, MoveRequest, ProjectChanges};
 use nexus_core::id::Priority;
 use nexus_core::refusal::Refusal;
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use crate::cli::{Output, PlaceArgs, TaskArgs};
 use crate::exit::{Code, Exit};
+use crate::looking::{Answers, look, stopped, waits};
 use crate::{place, show};
 
 /// Lines of a log that are written at once, at most: so many are held, however long the log is.
@@ -107,7 +109,7 @@ pub(super) fn known(accepted: &Accepted) {
 }
 
 pub(super) async fn status(place: &PlaceArgs, output: Output, task: &str) -> Result<Code, Exit> {
-    let status = place::connect(place).await?.status(task).await?;
+    let status = look(place, async |client, _| Ok(client.status(task).await?)).await?;
     if output.is_json() {
         show::json(&status, output);
     } else {
@@ -132,20 +134,15 @@ pub(super) async fn list(place: &PlaceArgs, output: Output, filter: Filter) -> R
         _ => filter.status,
     };
     let only_active = !filter.all;
-    let client = place::connect(place).await?;
-    let parent = match &filter.parent {
-        Some(parent) => Some(client.status(parent).await?.task.task_id),
-        None => None,
-    };
-    let request = ListRequest {
-        department: filter.department,
-        status,
-        limit: Some(filter.limit),
-        cursor: filter.cursor,
-        parent,
-        root: None,
-    };
-    let page = client.list(&request).await?;
+    let page = look(place, async |client, _| {
+        let parent = match &filter.parent {
+            Some(parent) => Some(client.status(parent).await?.task.task_id),
+            None => None,
+        };
+        let (department, limit, cursor) = (filter.department, Some(filter.limit), filter.cursor);
+        Ok(client.list(&ListRequest { department, status, limit, cursor, parent, root: None }).await?)
+    })
+    .await?;
     match output {
         Output::Json => show::json(&page, output),
         Output::Ndjson => page.tasks.iter().for_each(|task| show::json(task, output)),
@@ -155,21 +152,50 @@ pub(super) async fn list(place: &PlaceArgs, output: Output, filter: Filter) -> R
 }
 
 pub(super) async fn logs(place: &PlaceArgs, output: Output, task: &str, follow: bool) -> Result<Code, Exit> {
-    let client = place::connect(place).await?;
-    let mut lines = if follow { client.follow_log(task, 1).await? } else { client.read_log(task, 1).await? };
+    look(place, async |client, answers| log_of(place, client, answers, output, task, follow).await).await
+}
+
+async fn log_of(
+    place: &PlaceArgs,
+    client: &Client,
+    answers: Answers,
+    output: Output,
+    task: &str,
+    follow: bool,
+) -> Result<Code, Exit> {
+    let ended = match answers {
+        // One that hasn't would be followed for as long as no company goes on with it.
+        Answers::Archive => client.status(task).await?.task.status.is_terminal(),
+        Answers::Company => true,
+    };
+    let mut lines = if follow && ended { client.follow_log(task, 1).await? } else { client.read_log(task, 1).await? };
     let mut log = show::Log::new(output, follow);
     let mut ready = Vec::new();
     // What has come is written at once: a write for each line would take most of the time.
-    while lines.recv_many(&mut ready, AT_ONCE).await > 0 {
+    loop {
+        let read = tokio::select! {
+            read = lines.recv_many(&mut ready, AT_ONCE) => read,
+            () = stopped(place), if answers == Answers::Company => {
+                client.closing();
+                return Err(waits(task));
+            }
+        };
+        if read == 0 {
+            break;
+        }
         let read: Result<Vec<_>, Refusal> = ready.drain(..).collect();
         log.show(&read?);
     }
     log.end();
+    if follow && !ended {
+        return Err(Exit::new(Code::Unreachable, format!("no company is up: task {task} waits in its queue"))
+            .with_help("it goes on with the next `nexus up`"));
+    }
     Ok(Code::Done)
 }
 
 pub(super) async fn prompt(place: &PlaceArgs, output: Output, task: &str, attempt: Option<u32>) -> Result<Code, Exit> {
-    let prompt = place::connect(place).await?.prompt(task, attempt).await?;
+    let prompt = look(place, async |client, _| Ok(client.prompt(task, attempt).await?)).await?;
     if output.is_json() {
         show::json(&prompt, output);
     } else if std::io::stdout().is_terminal() {

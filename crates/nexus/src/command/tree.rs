@@ -1,14 +1,27 @@
 //! `nexus status --tree`: a task with all that its agents have asked for, and theirs.
 
+use nexus_bus::Client;
 use nexus_core::api::ListRequest;
 use nexus_core::tree::below;
+use nexus_core::view::TaskView;
 
 use crate::cli::{Output, PlaceArgs};
 use crate::exit::{Code, Exit};
-use crate::{place, show};
+use crate::looking::look;
+use crate::show;
 
 pub(super) async fn tree(place: &PlaceArgs, output: Output, task: &str) -> Result<Code, Exit> {
-    let client = place::connect(place).await?;
+    let tasks = look(place, async |client, _| family(client, task).await).await?;
+    match output {
+        Output::Json => show::json(&tasks, output),
+        Output::Ndjson => tasks.iter().for_each(|task| show::json(task, output)),
+        Output::Human => show::text(&show::tree(&tasks)),
+    }
+    Ok(Code::Done)
+}
+
+/// The task and all below it, in the order in which they came.
+async fn family(client: &Client, task: &str) -> Result<Vec<TaskView>, Exit> {
     let first = client.status(task).await?.task;
     let root = first.parent.map_or(first.task_id, |parent| parent.root);
     let (mut tasks, mut cursor) = (Vec::new(), None);
@@ -23,11 +36,5 @@ pub(super) async fn tree(place: &PlaceArgs, output: Output, task: &str) -> Resul
     }
     // Lists have the newest first; a tree is read in the order in which it grew.
     tasks.reverse();
-    let tasks: Vec<_> = std::iter::once(first.clone()).chain(below(first.task_id, tasks)).collect();
-    match output {
-        Output::Json => show::json(&tasks, output),
-        Output::Ndjson => tasks.iter().for_each(|task| show::json(task, output)),
-        Output::Human => show::text(&show::tree(&tasks)),
-    }
-    Ok(Code::Done)
+    Ok(std::iter::once(first.clone()).chain(below(first.task_id, tasks)).collect())
 }

@@ -10,13 +10,13 @@ use nexus_process::{Command, attend};
 use nexus_workspace::WorkspaceError;
 use serde_json::json;
 
-use super::branches::{failed, report, workspaces};
+use super::branches::{failed, known, report, workspaces};
 use crate::cli::{Output, PlaceArgs, ShellArgs};
 use crate::exit::{Code, Exit};
-use crate::{place, show};
+use crate::show;
 
 pub(super) async fn shell(place: &PlaceArgs, args: ShellArgs) -> Result<Code, Exit> {
-    let task = place::connect(place).await?.status(&args.task).await?.task;
+    let task = known(place, &args.task).await?;
     let id = task.task_id;
     if task.status == Status::Running && !args.read_only {
         return Err(Exit::new(Code::Refused, format!("an attempt of task {id} works there now"))
@@ -77,7 +77,7 @@ fn git_settings(settings: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> 
 }
 
 pub(super) async fn path(place: &PlaceArgs, output: Output, task: &str) -> Result<Code, Exit> {
-    let task = place::connect(place).await?.status(task).await?.task;
+    let task = known(place, task).await?;
     let id = task.task_id;
     if task.status == Status::Running {
         return Err(Exit::new(Code::Refused, format!("an attempt of task {id} works there now"))

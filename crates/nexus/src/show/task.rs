@@ -87,15 +87,7 @@ pub(crate) fn status(answer: &TaskStatus) -> String {
     }
     row("project", task.project_path.clone());
     row("times", times(task));
-    let next = match task.status {
-        Status::Queued | Status::Running => format!("nexus logs -f {id} · nexus cancel {id}"),
-        Status::Failed | Status::Cancelled => format!("nexus logs {id} · nexus retry {id}"),
-        Status::Completed if workspace.is_some_and(|workspace| workspace.branch.is_some()) => {
-            format!("nexus diff {id} · nexus apply {id}")
-        }
-        Status::Completed => format!("nexus logs {id}"),
-    };
-    row("next", next);
+    row("next", next_commands(task));
     text
 }
 
@@ -114,6 +106,20 @@ fn times(task: &TaskView) -> String {
     parts.extend(task.started_at.map(|at| format!("started {}", time(at))));
     parts.extend(task.completed_at.map(|at| format!("ended {}", time(at))));
     parts.join(", ")
+}
+
+/// The commands that come next.
+pub(crate) fn next_commands(task: &TaskView) -> String {
+    let id = task.task_id;
+    let workspace = task.result.as_ref().and_then(|result| result.workspace.as_ref());
+    match task.status {
+        Status::Queued | Status::Running => format!("nexus logs -f {id} · nexus cancel {id}"),
+        Status::Failed | Status::Cancelled => format!("nexus logs {id} · nexus retry {id}"),
+        Status::Completed if workspace.is_some_and(|workspace| workspace.branch.is_some()) => {
+            format!("nexus diff {id} · nexus apply {id}")
+        }
+        Status::Completed => format!("nexus logs {id}"),
+    }
 }
 
 /// The rows about its agent's run.

@@ -104,7 +104,7 @@ fn no_company() {
     }
     // What a killed company leaves behind is no company.
     let place = Company::up(&place).kill();
-    place.run(&["list"]).fails(6, &["is not running"]);
+    place.run(&["workers"]).fails(6, &["is not running"]);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_wrong_command_line_is_json_where_json_is_asked_for() {
         &["-o", "json", "list", "--limit", "none"][..],
         &["list", "--limit", "none", "--output=ndjson"],
         &["list", "-ojson", "--no-such-option"],
-        &["status", "-o", "json"],
+        &["prompt", "-o", "json"],
     ] {
         let said = place.run(args).fails(2, &[]);
         let error: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));

@@ -34,7 +34,7 @@ fn a_crash_loop_stays_stopped_until_it_is_resumed() {
     let work = company.says_of("work").unwrap();
     assert_eq!((work["state"].as_str(), work["failures"].as_u64()), (Some("stopped"), Some(1)), "{work:#}");
     let shown = company.run(&["departments"]).done();
-    for words in ["stopped since 20", "failed too often", "worker-", "nexus resume work"] {
+    for words in ["stopped since ", "failed too often", "worker-", "nexus resume work"] {
         assert!(shown.contains(words), "not said: {words}\n{shown}");
     }
     company.run(&["delegate", "true"]).fails(6, &["the department work is stopped", "nexus resume work"]);
