@@ -71,7 +71,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Agents { command } => agents::agents(&place, output, command).await,
         Command::Workers => overview::workers(&place, output).await,
         Command::Events { follow, task, limit } => events::events(&place, output, follow, task, limit).await,
-        Command::Config(what) => config::config(&place, output, what),
+        Command::Config(what) => config::config(&place, output, what).await,
         Command::Trust { dir, remove } => config::trust(&dir, output, remove),
         Command::Token(TokenCommand::Show) => token::show(&place, output),
         Command::Broker(what) => broker::broker(&place, output, what).await,

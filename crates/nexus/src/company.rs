@@ -18,9 +18,11 @@ use crate::exit::Exit;
 use crate::place::{self, Address};
 use crate::reception::Reception;
 
+mod in_force;
 mod process;
 mod stores;
 
+pub(crate) use in_force::in_force;
 pub(crate) use stores::{bounds, broker, external, history_url, streams};
 
 /// A company that runs in this process.

@@ -5,24 +5,30 @@ use std::path::{Path, PathBuf};
 use nexus_config::{Here, Loaded, Source, Standing};
 
 use crate::cli::{ConfigCommand, Output, PlaceArgs};
-use crate::company::source;
+use crate::company::{in_force, source};
 use crate::exit::{Code, Exit};
 use crate::{place, show};
 
-pub(super) fn config(place: &PlaceArgs, output: Output, what: ConfigCommand) -> Result<Code, Exit> {
+pub(super) async fn config(place: &PlaceArgs, output: Output, what: ConfigCommand) -> Result<Code, Exit> {
     if let ConfigCommand::Schema = what {
         let schemas: serde_json::Map<_, _> =
             nexus_config::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
         show::json(&schemas, if output == Output::Human { Output::Json } else { output });
         return Ok(Code::Done);
     }
-    let here = Here::LookedAt;
-    let loaded = nexus_config::load(&Source { here, ..source(place, None) }).map_err(Exit::config)?;
+    let (source, whose) = match what {
+        ConfigCommand::Show => {
+            let found = in_force(place).await;
+            (found.source, found.whose)
+        }
+        _ => (Source { here: Here::LookedAt, ..source(place, None) }, String::new()),
+    };
+    let loaded = nexus_config::load(&source).map_err(Exit::config)?;
     tell_of_trust(&loaded);
     let departments: Vec<_> = loaded.company.departments.keys().map(ToString::to_string).collect();
     let from = loaded.dir.as_ref().map_or_else(|| "built in".to_owned(), |dir| dir.display().to_string());
     match what {
-        ConfigCommand::Show => show::text(&nexus_config::show(&loaded)),
+        ConfigCommand::Show => show::text(&format!("# {whose}\n{}", nexus_config::show(&loaded))),
         _ if output.is_json() => {
             let files: Vec<_> = loaded.files.iter().map(|file| file.display().to_string()).collect();
             let warnings = loaded.company.warnings();
@@ -40,8 +46,11 @@ pub(super) fn config(place: &PlaceArgs, output: Output, what: ConfigCommand) -> 
     Ok(Code::Done)
 }
 
-/// Says if what was looked at is not in force for a company.
+/// Says what lies here and is not in force for a company.
 fn tell_of_trust(loaded: &Loaded) {
+    if let Some(untrusted) = &loaded.untrusted {
+        show::note("note", &untrusted.to_string());
+    }
     let here = std::env::current_dir().ok().filter(|here| loaded.dir.as_ref() == Some(here));
     if let Some(dir) = here
         && place::trust().is_none_or(|trust| trust.of(&dir) != Standing::Trusted)

@@ -8,7 +8,7 @@ use nexus_core::refusal::Refusal;
 use serde::Serialize;
 
 use crate::cli::{Output, PlaceArgs};
-use crate::company::{external, source, streams};
+use crate::company::{external, in_force, streams};
 use crate::exit::{Code, Exit};
 use crate::{place, show};
 
@@ -42,11 +42,20 @@ pub(super) async fn doctor(place: &PlaceArgs, output: Output) -> Result<Code, Ex
     let data_dir = place::data_dir(place)?;
     let mut findings = Vec::new();
     let mut say = |level, what, message: String| findings.push(Finding::new(level, what, message));
-    match nexus_config::load(&source(place, None)) {
+    let in_force = in_force(place).await;
+    match nexus_config::load(&in_force.source) {
         Ok(loaded) => {
-            say(Level::Ok, "config", format!("{} departments", loaded.company.departments.len()));
+            let departments = match loaded.company.departments.len() {
+                1 => "1 department".to_owned(),
+                many => format!("{many} departments"),
+            };
+            say(Level::Ok, "config", format!("{departments}; {}", in_force.whose));
             broker(place, &loaded, &mut say).await?;
-            findings.extend(agents::agents(&loaded.company, output.is_json()).await);
+            let found = match &in_force.company {
+                Some(client) => client.agents().await.ok(),
+                None => None,
+            };
+            findings.extend(agents::agents(&loaded.company, found.as_ref(), output.is_json()).await);
             let mut say = |level, what, message: String| findings.push(Finding::new(level, what, message));
             machine::files(&loaded.company, &mut say);
             machine::network(&mut say);
@@ -155,7 +164,13 @@ async fn company(place: &PlaceArgs, say: &mut impl FnMut(Level, &'static str, St
             return Ok(());
         }
     };
-    let running = format!("running; broker {}", client.broker_version());
+    let process = match client.overview().await {
+        Ok(overview) => {
+            format!(" (pid {}, log {})", overview.process.pid, overview.process.log.as_deref().unwrap_or("none"))
+        }
+        Err(_) => String::new(),
+    };
+    let running = format!("running{process}; broker {}", client.broker_version());
     let answer = match client.departments().await {
         Ok(answer) if answer.stopping => {
             say(Level::Warn, "company", format!("{running}; it is stopping, and takes no more work"));

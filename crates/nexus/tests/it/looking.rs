@@ -79,6 +79,62 @@ fn doctor_looks_at_agents() {
     assert_eq!(agents[0]["version"], "99.1.0");
 }
 
+/// A program that says a version, as a coding agent does.
+fn put_claude(place: &Place) {
+    std::fs::create_dir_all(place.path("bin")).unwrap();
+    place.write("bin/claude", "#!/bin/sh\necho '99.1.0 (Claude Code)'\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(place.path("bin/claude"), mode).unwrap();
+}
+
+#[test]
+fn the_running_company_is_what_is_spoken_of() {
+    let place = Place::with(&[("code", "agents = [\"claude\"]\nsandbox.level = \"none\"\n")]);
+    put_claude(&place);
+    let usual = std::env::var("PATH").unwrap();
+    let path = format!("{}:{usual}", place.text("bin"));
+    let looks = |args: &[&str]| {
+        let mut command = place.nexus_anywhere(args);
+        Ran::from(command.env("PATH", "/usr/bin:/bin").output().unwrap()).done()
+    };
+    let shown = looks(&["config", "show"]);
+    assert!(shown.starts_with("# no company is up; this is what `nexus up` would use here\n"), "{shown}");
+    assert!(shown.contains("departments/engineering.toml"), "{shown}");
+    let said = looks(&["doctor"]);
+    assert!(said.contains("3 departments; no company is up; this is what `nexus up` would use here"), "{said}");
+    let company = Company::up_with(&place, &[], &[("PATH", &path)]);
+    let uses = format!("the company that is up (pid {}) uses {}", company.pid(), place.text("config"));
+    let shown = looks(&["config", "show"]);
+    assert!(shown.starts_with(&format!("# {uses}\n")) && shown.contains("departments/code.toml"), "{shown}");
+    let said = looks(&["doctor"]);
+    for words in [
+        format!("1 department; {uses}"),
+        "claude: not here, but on the PATH of the company that is up".to_owned(),
+        format!("running (pid {}, log {})", company.pid(), place.text("log")),
+    ] {
+        assert!(said.contains(&words), "{words}\n{said}");
+    }
+    assert!(!said.contains("no coding agent can work"), "{said}");
+    let other = Place::new();
+    let named = place.nexus_anywhere(&["config", "show", "--config", &other.text("config")]).output().unwrap();
+    let said = Ran::from(named).done();
+    assert!(said.contains("doesn't use this, but ") && said.contains("departments/work.toml"), "{said}");
+}
+
+#[test]
+fn that_no_coding_agent_can_work_is_said() {
+    let place = Place::with(&[("code", "agents = [\"claude\", \"shell\"]\n")]);
+    let doctor = |path: &str| {
+        let mut command = place.nexus(&["doctor"]);
+        Ran::from(command.env("PATH", path).env("ANTHROPIC_API_KEY", "a key").output().unwrap()).done()
+    };
+    let nobody = "warn  agents      no coding agent can work: install one";
+    assert!(doctor("/usr/bin:/bin").contains(nobody));
+    put_claude(&place);
+    let said = doctor(&format!("{}:/usr/bin:/bin", place.text("bin")));
+    assert!(!said.contains(nobody), "{said}");
+}
+
 #[test]
 fn doctor_and_health() {
     let place = Place::new();

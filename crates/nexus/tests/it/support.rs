@@ -81,13 +81,13 @@ impl Place {
 
     /// The program, for this place's company.
     pub(crate) fn nexus(&self, args: &[&str]) -> Command {
-        let mut command = self.unconfigured();
-        command.arg("--config").arg(self.path("config")).args(args);
+        let mut command = self.nexus_anywhere(&["--config"]);
+        command.arg(self.path("config")).args(args);
         command
     }
 
-    /// The program, for the company on this place's data directory, with whatever configuration it finds.
-    pub(crate) fn unconfigured(&self) -> Command {
+    /// The same, with whatever configuration it finds.
+    pub(crate) fn nexus_anywhere(&self, args: &[&str]) -> Command {
         let mut command = Guise::command(self.guise.get());
         for name in ["NEXUS_DATA_DIR", "NEXUS_CONFIG", "XDG_CONFIG_HOME", "NO_COLOR", "CLICOLOR_FORCE"] {
             command.env_remove(name);
@@ -98,7 +98,7 @@ impl Place {
             .env("NEXUS_AGENTS__SHELL__COMMANDS", "false")
             .env("XDG_DATA_HOME", self.guise.get().and_then(Guise::tools).unwrap_or(tools::home()))
             .current_dir(self.path("project"));
-        command.arg("--data-dir").arg(self.path("data"));
+        command.arg("--data-dir").arg(self.path("data")).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -24,7 +24,7 @@ fn clone() -> std::sync::Arc<Place> {
 }
 
 fn run(place: &Place, args: &[&str]) -> Ran {
-    place.unconfigured().args(args).output().unwrap().into()
+    place.nexus_anywhere(args).output().unwrap().into()
 }
 
 #[test]

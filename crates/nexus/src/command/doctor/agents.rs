@@ -1,18 +1,36 @@
 //! The part of `nexus doctor` about agents: those that departments list, whether they are there, and whether they look signed in.
 
 use nexus_core::agent::AgentKind;
+use nexus_core::api::Agents;
 use nexus_core::company::Company;
 use nexus_core::id::DepartmentName;
 use nexus_runtime::Seen;
 
 use super::{Finding, Level};
 
-/// A finding an agent, and one a department that has none to work with. `all`: of agents too that nobody lists.
-pub(super) async fn agents(company: &Company, all: bool) -> Vec<Finding> {
+/// A finding an agent, and one a department that has none to work with. `found`: the agents as the company that is up finds
+/// them; `all`: of agents too that nobody lists.
+pub(super) async fn agents(company: &Company, found: Option<&Agents>, all: bool) -> Vec<Finding> {
     let seen = nexus_runtime::survey(company).await;
-    let has_one = |name: &DepartmentName| seen.iter().any(|seen| seen.departments.contains(name) && seen.is_usable());
+    let is_installed = |seen: &Seen| found.and_then(|found| installed(found, seen)).unwrap_or(seen.path.is_some());
+    // Of one that only the company finds no more is known.
+    let works = |seen: &Seen| is_installed(seen) && (seen.path.is_none() || seen.is_usable());
+    let has_one = |name: &DepartmentName| seen.iter().any(|seen| seen.departments.contains(name) && works(seen));
     let agents = seen.iter().filter(|seen| all || !seen.departments.is_empty());
-    let mut findings: Vec<_> = agents.map(|agent| finding(agent, agent.departments.iter().all(has_one))).collect();
+    let about = |agent: &Seen| match (is_installed(agent), &agent.path) {
+        (true, None) => elsewhere(agent, Level::Ok, "not here, but on the PATH of the company that is up".to_owned()),
+        (false, Some(path)) => {
+            let path = path.display();
+            let words = format!("{path} is not on the PATH of the company that is up: start that again from here");
+            elsewhere(agent, Level::Warn, words)
+        }
+        _ => finding(agent, agent.departments.iter().all(has_one)),
+    };
+    let mut findings: Vec<_> = agents.map(about).collect();
+    // Whoever has an agent of their own knows what it is for.
+    if !seen.iter().any(|seen| seen.agent.as_str() != SHELL && !seen.departments.is_empty() && works(seen)) {
+        findings.push(Finding::new(Level::Warn, "agents", NOBODY.to_owned()));
+    }
     let of = |name: &DepartmentName| seen.iter().filter(|seen| seen.departments.contains(name)).collect::<Vec<_>>();
     for name in company.departments.keys().filter(|name| !has_one(name)) {
         let (commands, others): (Vec<_>, Vec<_>) = of(name).into_iter().partition(|seen| seen.commands);
@@ -28,6 +46,21 @@ pub(super) async fn agents(company: &Company, all: bool) -> Vec<Finding> {
         findings.push(Finding::new(Level::Warn, "agents", message));
     }
     findings
+}
+
+const SHELL: &str = "shell";
+const NOBODY: &str = "no coding agent can work: install one, such as `npm install -g @anthropic-ai/claude-code`, and sign in \
+     by running it once; until then only commands can be run (--agent shell)";
+
+/// True if the company that is up finds it; `None`: it knows none of that name.
+fn installed(found: &Agents, seen: &Seen) -> Option<bool> {
+    found.agents.iter().find(|agent| agent.name == seen.agent).map(|agent| agent.installed)
+}
+
+fn elsewhere(agent: &Seen, level: Level, words: String) -> Finding {
+    let is_plain = agent.kind == AgentKind::Command;
+    let message = format!("{}: {words}", agent.agent);
+    Finding { agent: (!is_plain).then(|| agent.clone()), ..Finding::new(level, "agents", message) }
 }
 
 /// Others can do the work of one that isn't there; one that is there and doesn't work is worth a word all the same.
