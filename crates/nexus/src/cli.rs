@@ -254,6 +254,9 @@ pub(crate) enum Command {
     /// The history, which is a copy of the ledger in SQL.
     #[command(subcommand)]
     History(HistoryCommand),
+    /// The company as a service of its user, by systemd or launchd.
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// Exit with 0 if the company is up and answers.
     Health,
     /// Look for problems, and say how to mend them.
@@ -378,6 +381,16 @@ pub(crate) enum ConfigCommand {
     Show,
     /// Print its JSON schemas.
     Schema,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum ServiceCommand {
+    /// Describe this company to the service manager, and say how to start it.
+    Install,
+    /// Take the description away, and say how to stop it.
+    Uninstall,
+    /// Show whether it is installed, and whether a company is up.
+    Status,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

@@ -19,6 +19,7 @@ mod mcp;
 mod messages;
 mod overview;
 mod run;
+mod service;
 mod tasks;
 mod token;
 mod tree;
@@ -76,6 +77,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Token(TokenCommand::Show) => token::show(&place, output),
         Command::Broker(what) => broker::broker(&place, output, what).await,
         Command::History(crate::cli::HistoryCommand::Rebuild) => overview::rebuild(&place, output).await,
+        Command::Service(what) => service::service(&place, output, what),
         Command::Health => overview::health(&place, output).await,
         Command::Doctor => doctor::doctor(&place, output).await,
         // They need no runtime, so `main` has dealt with them.

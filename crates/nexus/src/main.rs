@@ -10,6 +10,7 @@ mod looking;
 mod place;
 mod progress;
 mod reception;
+mod service;
 mod show;
 mod token;
 

@@ -62,6 +62,11 @@ pub(crate) fn trust() -> Option<Trust> {
     platform_dir().ok().map(|dir| Trust::in_dir(dir.join("trusted")))
 }
 
+/// The user's directory for configuration.
+pub(crate) fn config_home() -> Option<PathBuf> {
+    etcetera::choose_base_strategy().ok().map(|strategy| etcetera::BaseStrategy::config_dir(&strategy))
+}
+
 fn platform_dir() -> Result<PathBuf, Exit> {
     let strategy = choose_app_strategy(AppStrategyArgs {
         top_level_domain: String::new(),

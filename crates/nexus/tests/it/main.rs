@@ -55,6 +55,7 @@ mod retries;
 mod retry;
 mod retry_log;
 mod run;
+mod service;
 mod slow_workspace;
 mod staff;
 mod support;
