@@ -11,7 +11,7 @@ use nexus_core::api::{
     TaskStatus, WorkerStats,
 };
 use nexus_core::event::Event;
-use nexus_core::id::TaskId;
+use nexus_core::id::{DepartmentName, TaskId};
 use nexus_core::message::Message;
 use nexus_core::overview::Overview;
 use nexus_core::refusal::{Refusal, RefusalKind};
@@ -146,6 +146,11 @@ impl Client {
             return Err(nexus_core::route::no_such_department(department, &names));
         };
         Ok(self.bus.messages(&known.name, limit).await?)
+    }
+
+    /// The same, of a department that need not be one of the company's any more.
+    pub async fn messages_left(&self, department: &DepartmentName, limit: u32) -> Result<Vec<Message>, Refusal> {
+        Ok(self.bus.messages(department, limit).await?)
     }
 
     /// The agents: whether each can work, and what it has spent today.

@@ -279,7 +279,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
     /// Start it in the background, and return when it is ready. `nexus down` stops it.
-    #[arg(long)]
+    #[arg(short, long)]
     pub(crate) detach: bool,
     /// Go on with whatever ledger is found, though the one that the data directory knows is gone.
     #[arg(long)]

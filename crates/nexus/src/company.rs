@@ -135,7 +135,7 @@ impl Company {
             tokio::spawn(bound.serve(client.clone(), mcp, token, shutdown.clone()))
         });
         let reloads = extras.web.then(|| nexus_config::watch(source, &loaded));
-        Address::new(&access, web)
+        Address::new(&access, &process)
             .write(&data_dir)
             .map_err(|error| Exit::failure(format!("{}: {error}", data_dir.display())))?;
         let Loaded { company: charter, settings, .. } = loaded;

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cli::{LogForm, PlaceArgs};
 use crate::exit::{Code, Exit};
-use crate::place;
+use crate::place::{self, Address};
 
 /// The options of `nexus up` that a company in the background is started with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +31,7 @@ pub(crate) struct Options {
 /// A company in the background.
 pub(crate) struct Detached {
     pub(crate) client: Client,
+    pub(crate) process: ProcessInfo,
     /// It was there before it was asked for.
     pub(crate) was_up: bool,
 }
@@ -45,12 +46,13 @@ pub(crate) fn log_file(data_dir: &Path) -> PathBuf {
     data_dir.join("up.log")
 }
 
-/// The running company, or one that is started now. Of several that are started at once, one wins, and all get that one.
+/// The company that runs on the data directory, or one that is started now. Of several that are started at once, one wins,
+/// and all get that one.
 pub(crate) async fn start(place: &PlaceArgs, options: Options) -> Result<Detached, Exit> {
-    if let Some(client) = place::find(place).await? {
-        return Ok(Detached { client, was_up: true });
-    }
     let dir = place::data_dir(place)?;
+    if let Some((client, process)) = running(place, &dir).await? {
+        return Ok(Detached { client, process, was_up: true });
+    }
     let failed = |what: String| Exit::failure(format!("no company could be started in the background: {what}"));
     place::make_dir(&dir).map_err(|error| failed(format!("{}: {error}", dir.display())))?;
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
@@ -61,9 +63,9 @@ pub(crate) async fn start(place: &PlaceArgs, options: Options) -> Result<Detache
     let deadline = Instant::now() + START_LIMIT;
     let mut pause = FIRST_PAUSE;
     loop {
-        if let Some(client) = place::find(place).await? {
-            let was_up = place::holder(&dir).is_some_and(|(pid, _)| pid != company.pid());
-            return Ok(Detached { client, was_up });
+        if let Some((client, process)) = running(place, &dir).await? {
+            let was_up = process.pid != company.pid();
+            return Ok(Detached { client, process, was_up });
         }
         // One that has lost against another ends when that one has its address here.
         let ended = company.ended().map_err(|error| failed(error.to_string()))?;
@@ -81,6 +83,13 @@ pub(crate) async fn start(place: &PlaceArgs, options: Options) -> Result<Detache
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// The company of this very data directory, once it answers: on a NATS of several nodes another one may be up.
+async fn running(place: &PlaceArgs, dir: &Path) -> Result<Option<(Client, ProcessInfo)>, Exit> {
+    let Some((_, Address { process: Some(process), .. })) = place::holder(dir) else { return Ok(None) };
+    let here = PlaceArgs { nats: None, creds: None, ..place.clone() };
+    Ok(place::find(&here).await?.map(|client| (client, process)))
 }
 
 /// The line that says that a company is ready, and where.

@@ -10,6 +10,7 @@ use nexus_broker::{DataDir, DataDirLock, LockError};
 use nexus_bus::{Access, Bus, BusError, Client, Credentials, Tls};
 use nexus_config::Trust;
 use nexus_core::id::NodeId;
+use nexus_core::overview::ProcessInfo;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
@@ -128,6 +129,9 @@ pub(crate) struct Address {
     tls: Certificates,
     pub(crate) mcp: Option<String>,
     pub(crate) web: Option<String>,
+    /// The process, which on a NATS of several nodes need not be the one whose CEO answers.
+    #[serde(default)]
+    pub(crate) process: Option<ProcessInfo>,
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -139,7 +143,7 @@ struct Certificates {
 }
 
 impl Address {
-    pub(crate) fn new(access: &Access, web: Option<std::net::SocketAddr>) -> Self {
+    pub(crate) fn new(access: &Access, process: &ProcessInfo) -> Self {
         let mut address = Self {
             pid: std::process::id(),
             nats: access.url.clone(),
@@ -153,8 +157,9 @@ impl Address {
                 cert: access.tls.cert.clone(),
                 key: access.tls.key.clone(),
             },
-            mcp: web.map(|addr| format!("http://{addr}/mcp")),
-            web: web.map(|addr| format!("http://{addr}/")),
+            mcp: process.mcp.clone(),
+            web: process.web.clone(),
+            process: Some(process.clone()),
         };
         match &access.credentials {
             Credentials::None => {}
@@ -196,6 +201,8 @@ impl Address {
 /// only looks.
 const A_WHILE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// The wait that is not worth a word.
+const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// Makes a data directory where there is none, for its owner only.
 pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
@@ -207,7 +214,7 @@ pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
 
 /// Locks the data directory for a company. One that runs there is not waited for.
 pub(crate) async fn lock(data_dir: &Path) -> Result<DataDirLock, Exit> {
-    let deadline = Instant::now() + A_WHILE;
+    let (began, mut told) = (Instant::now(), false);
     loop {
         let error = match DataDir::lock(data_dir) {
             Ok(lock) => return Ok(lock),
@@ -218,8 +225,11 @@ pub(crate) async fn lock(data_dir: &Path) -> Result<DataDirLock, Exit> {
             return Err(Exit::failure(error.to_string()));
         };
         let runs = Address::read(data_dir).is_some_and(|address| holder.is_none_or(|holder| holder == address.pid));
-        if runs || Instant::now() > deadline {
+        if runs || began.elapsed() > A_WHILE {
             return Err(Exit::locked(error.to_string()));
+        }
+        if began.elapsed() > FIRST_WORD && !std::mem::replace(&mut told, true) {
+            tracing::info!(target: "nexus_runtime", "waits for whoever has {} at the moment", data_dir.display());
         }
         sleep(LOOK_AGAIN).await;
     }
@@ -235,6 +245,31 @@ pub(crate) fn holder(data_dir: &Path) -> Option<(u32, Address)> {
         }
         _ => None,
     }
+}
+
+/// The process of the company that runs on the data directory that is meant, as it says itself.
+pub(crate) fn process(args: &PlaceArgs) -> Option<ProcessInfo> {
+    let dir = data_dir(args).ok().filter(|_| args.nats.is_none())?;
+    holder(&dir)?.1.process
+}
+
+/// As [`holder`], once nobody has the data directory who is only starting, stopping or looking.
+pub(crate) async fn settled_holder(data_dir: &Path) -> Result<Option<(u32, Address)>, Exit> {
+    let deadline = Instant::now() + A_WHILE;
+    // Where nobody has been, nothing is made.
+    while data_dir.join("lock").exists() {
+        if let Some(company) = holder(data_dir) {
+            return Ok(Some(company));
+        }
+        match DataDir::lock(data_dir) {
+            Err(error @ LockError::Held { .. }) if Instant::now() > deadline => {
+                return Err(Exit::locked(error.to_string()));
+            }
+            Err(LockError::Held { .. }) => sleep(LOOK_AGAIN).await,
+            _ => break,
+        }
+    }
+    Ok(None)
 }
 
 /// Connects to the company that is meant.

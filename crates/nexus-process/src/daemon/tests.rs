@@ -82,6 +82,10 @@ async fn another_process_is_asked_to_end_and_seen_to_end() {
     written(&spec).await;
     let other = OtherProcess::open(daemon.pid()).unwrap().unwrap();
     assert!(!other.has_ended());
+    if cfg!(target_os = "linux") {
+        assert_eq!(other.has_open(&spec.output), Some(true));
+        assert_eq!(other.has_open("/bin/sh".as_ref()), Some(false));
+    }
     other.ask_to_end().unwrap();
     assert_eq!(daemon.wait().await.unwrap().code(), Some(7));
     assert!(other.has_ended());

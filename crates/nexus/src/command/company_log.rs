@@ -20,7 +20,7 @@ const PART: u64 = 64 * 1024;
 pub(super) async fn logs(place: &PlaceArgs, follow: bool) -> Result<Code, Exit> {
     let mut signals = Signals::new()?;
     let dir = place::data_dir(place)?;
-    let path = file(place, &dir).await?;
+    let path = file(place, &dir)?;
     let mut log = File::open(&path)
         .map_err(|error| Exit::failure(format!("the company's log {} can't be read: {error}", path.display())))?;
     let failed = |error: std::io::Error| Exit::failure(format!("{}: {error}", path.display()));
@@ -39,17 +39,15 @@ pub(super) async fn logs(place: &PlaceArgs, follow: bool) -> Result<Code, Exit> 
 }
 
 /// The file of the running company's log, or of the last one that ran in the background.
-async fn file(place: &PlaceArgs, dir: &Path) -> Result<PathBuf, Exit> {
+fn file(place: &PlaceArgs, dir: &Path) -> Result<PathBuf, Exit> {
     let own = detached::log_file(dir);
-    let running = place::look(place).await?;
-    let Some(client) = running else {
+    let Some(process) = place::process(place) else {
         if own.is_file() {
             show::note("note", "no company is up; this is the log of the last one that ran in the background");
             return Ok(own);
         }
         return Err(place::not_running(dir));
     };
-    let process = client.overview().await?.process;
     match process.log {
         Some(log) => Ok(log.into()),
         None => Err(Exit::new(

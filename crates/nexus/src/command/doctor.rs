@@ -164,12 +164,9 @@ async fn company(place: &PlaceArgs, say: &mut impl FnMut(Level, &'static str, St
             return Ok(());
         }
     };
-    let process = match client.overview().await {
-        Ok(overview) => {
-            format!(" (pid {}, log {})", overview.process.pid, overview.process.log.as_deref().unwrap_or("none"))
-        }
-        Err(_) => String::new(),
-    };
+    let process = place::process(place).map_or_else(String::new, |process| {
+        format!(" (pid {}, log {})", process.pid, process.log.as_deref().unwrap_or("where it was started"))
+    });
     let running = format!("running{process}; broker {}", client.broker_version());
     let answer = match client.departments().await {
         Ok(answer) if answer.stopping => {

@@ -24,7 +24,7 @@ pub(super) async fn down(place: &PlaceArgs, output: Output) -> Result<Code, Exit
         return Err(Exit::usage("a company is stopped on its own machine, by its data directory: leave --nats away"));
     }
     let dir = place::data_dir(place)?;
-    let Some((pid, address)) = place::holder(&dir) else { return none_runs(&dir, output) };
+    let Some((pid, address)) = place::settled_holder(&dir).await? else { return none_runs(&dir, output) };
     if address.web.is_none() {
         return Err(Exit::new(
             Code::Refused,
@@ -41,6 +41,13 @@ pub(super) async fn down(place: &PlaceArgs, output: Output) -> Result<Code, Exit
     // Only now is it known that the pid, which is held, is the company's and no stranger's.
     if place::holder(&dir).is_none_or(|(now, _)| now != pid) {
         return none_runs(&dir, output);
+    }
+    if company.has_open(&dir.join("lock")) == Some(false) {
+        return Err(Exit::failure(format!(
+            "the company at {} is no process of this system (its pid is {pid})",
+            dir.display()
+        ))
+        .with_help("it may run in a container: stop it there"));
     }
     company.ask_to_end().map_err(cannot)?;
     let mut put_back = Vec::new();

@@ -12,7 +12,10 @@ pub(super) async fn mcp(place: &PlaceArgs, start: bool, command: Option<McpComma
         return config::config(place, client, http);
     }
     let client = match start {
-        true => detached::start(place, Options { for_client: true, ..Options::default() }).await?.client,
+        true => match place::find(place).await? {
+            Some(client) => client,
+            None => detached::start(place, Options { for_client: true, ..Options::default() }).await?.client,
+        },
         false => place::connect(place).await?,
     };
     nexus_mcp::serve_stdio(client).await.map_err(|error| Exit::failure(error.to_string()))?;

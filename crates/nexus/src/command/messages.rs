@@ -3,10 +3,12 @@
 use std::io::Read;
 
 use nexus_core::api::MessageRequest;
+use nexus_core::id::DepartmentName;
 use nexus_core::message::MAX_TEXT;
 
 use crate::cli::{Output, PlaceArgs};
 use crate::exit::{Code, Exit};
+use crate::looking::{Answers, look};
 use crate::{place, show};
 
 pub(super) async fn leave(place: &PlaceArgs, output: Output, department: String, text: String) -> Result<Code, Exit> {
@@ -31,7 +33,14 @@ pub(super) async fn leave(place: &PlaceArgs, output: Output, department: String,
 }
 
 pub(super) async fn show(place: &PlaceArgs, output: Output, department: &str, limit: u32) -> Result<Code, Exit> {
-    let messages = place::connect(place).await?.messages(department, limit).await?;
+    let messages = look(place, async |client, answers| match answers {
+        Answers::Company => Ok(client.messages(department, limit).await?),
+        Answers::Archive => {
+            let name = DepartmentName::new(department).map_err(|error| Exit::usage(error.to_string()))?;
+            Ok(client.messages_left(&name, limit).await?)
+        }
+    })
+    .await?;
     match output {
         Output::Json => show::json(&messages, output),
         Output::Ndjson => messages.iter().for_each(|message| show::json(message, output)),

@@ -10,7 +10,11 @@ use crate::{place, show};
 /// The company as a whole.
 pub(super) async fn company(place: &PlaceArgs, output: Output) -> Result<Code, Exit> {
     let Some(client) = place::look(place).await? else { return Err(not_up(place)?) };
-    let company = client.overview().await?;
+    let mut company = client.overview().await?;
+    // The CEO that answers may be another node's.
+    if let Some(process) = place::process(place) {
+        company.process = process;
+    }
     if output.is_json() {
         show::json(&company, output);
     } else {

@@ -42,7 +42,7 @@ pub(super) async fn up(place: &PlaceArgs, output: Output, log: LogForm, args: Up
 /// Starts it, or finds it there, and says where it is.
 async fn in_background(place: &PlaceArgs, output: Output, options: Options) -> Result<Code, Exit> {
     let started = detached::start(place, options).await?;
-    let process = started.client.overview().await?.process;
+    let process = started.process;
     if output.is_json() {
         let mut answer = serde_json::to_value(&process).unwrap_or_default();
         answer["was_up"] = started.was_up.into();

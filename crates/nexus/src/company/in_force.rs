@@ -1,7 +1,7 @@
 //! The configuration that a question about "the" configuration means: that of the company that is up, else the one that
 //! `nexus up` would use here.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nexus_bus::Client;
 use nexus_config::Source;
@@ -25,10 +25,7 @@ pub(crate) async fn in_force(place: &PlaceArgs) -> InForce {
     let mut source = source(place, None);
     // One that can't be asked says nothing of what it uses.
     let company = place::find(place).await.ok().flatten();
-    let process = match &company {
-        Some(client) => client.overview().await.ok().map(|overview| overview.process),
-        None => None,
-    };
+    let process = company.as_ref().and_then(|_| place::process(place));
     let Some(ProcessInfo { pid, config_dir, .. }) = process else {
         let whose = "no company is up; this is what `nexus up` would use here".to_owned();
         return InForce { source, whose, company: None };
@@ -46,6 +43,6 @@ pub(crate) async fn in_force(place: &PlaceArgs) -> InForce {
 }
 
 fn is_same(one: Option<&PathBuf>, other: Option<&PathBuf>) -> bool {
-    let real = |dir: &PathBuf| std::fs::canonicalize(dir).unwrap_or_else(|_| AsRef::<Path>::as_ref(dir).to_owned());
+    let real = |dir: &PathBuf| std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone());
     one.map(real) == other.map(real)
 }

@@ -37,6 +37,34 @@ fn it_says_so_when_none_runs() {
 }
 
 #[test]
+fn a_company_that_is_only_starting_is_stopped_too() {
+    let place = Place::new();
+    let mut up = place.follow(&["up", "--listen", "127.0.0.1:0"]);
+    until("its lock", || place.path("data/lock").exists().then_some(()));
+    let down = place.json(&["down"]);
+    assert!(up.line().starts_with("nexus ready "));
+    up.ends();
+    assert_eq!(at(&down, "was_up"), true);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_company_of_another_container_is_not_looked_for_here() {
+    let place = Place::new();
+    let company = Company::up(&place);
+    let address = company.read("data/company.json");
+    let stranger = std::process::id().to_string();
+    let pid = company.pid().to_string();
+    place.write("data/company.json", &address.replace(&pid, &stranger));
+    let lock = place.path("data/lock");
+    std::fs::write(&lock, format!("{stranger}\n")).unwrap();
+    place.run(&["down"]).fails(1, &["is no process of this system", "in a container"]);
+    std::fs::write(&lock, format!("{pid}\n")).unwrap();
+    place.write("data/company.json", &address);
+    place.run(&["down"]).done();
+}
+
+#[test]
 fn an_interrupt_meanwhile_hurries() {
     let place = Place::new();
     place.write("config/nexus.toml", "shutdown_grace = \"10m\"\n");

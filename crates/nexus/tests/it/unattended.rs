@@ -39,11 +39,13 @@ fn what_waits_goes_on_waiting() {
     let company = Company::with(&[("work", "workers = 1\nworkspace.mode = \"scratch\"\nsandbox.level = \"none\"\n")]);
     company.gate("open");
     let waiting = company.delegate(&[&format!("echo ran; touch {}", company.text("ran"))]);
+    company.run(&["message", "work", "read this"]).done();
     let place = company.stop();
     place.write("open", "");
     let said = place.run(&["status", &waiting]).done();
     assert!(said.contains("no company is up; it goes on with the next `nexus up`"), "{said}");
     assert_eq!(at(&place.json(&["list"]), "total"), 2);
+    assert!(place.run(&["messages", "work"]).done().contains("read this"));
     place.run(&["logs", "-f", &waiting]).fails(6, &["no company is up", "the next `nexus up`"]);
     for change in [["cancel", &waiting], ["retry", &waiting], ["delegate", "true"]] {
         place.run(&change).fails(6, &["is not running"]);
