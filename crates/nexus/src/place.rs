@@ -378,7 +378,7 @@ fn no_answer(company: String) -> Exit {
 }
 
 /// Writes a file that only its owner can read, as a whole or not at all.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use io::Write;
 
     let part = path.with_extension("part");

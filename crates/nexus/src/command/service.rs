@@ -28,7 +28,8 @@ pub(super) fn service(place: &PlaceArgs, output: Output, what: ServiceCommand) -
 fn install(place: &PlaceArgs, output: Output, manager: Manager, file: &Path) -> Result<Code, Exit> {
     let service = described(place, manager)?;
     let dir = file.parent().unwrap_or(file);
-    let written = fs::create_dir_all(dir).and_then(|()| fs::write(file, manager.text(&service)));
+    // A NATS server's URL may hold a password.
+    let written = fs::create_dir_all(dir).and_then(|()| place::write_private(file, manager.text(&service).as_bytes()));
     written.map_err(|error| Exit::failure(format!("{} can't be written: {error}", file.display())))?;
     let next = manager.start(file);
     if output.is_json() {

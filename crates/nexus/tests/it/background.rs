@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use crate::support::processes::{assert_none, until};
+use crate::support::server::Server;
 use crate::support::{Place, Ran, WORK, at};
 
 /// Stops the place's company when the test is over, whichever way.
@@ -117,4 +118,30 @@ fn a_start_waits_for_somebody_who_only_looks() {
     place.run(&["up", "--detach", "--listen", "127.0.0.1:0"]).done();
     looks.into_iter().for_each(|look| assert!(look.end().done().contains("1 of 1")));
     until("the company", || (place.run(&["health"]).code == Some(0)).then_some(()));
+}
+
+#[test]
+fn of_several_nodes_each_has_a_company_of_its_own() {
+    let server = Server::start();
+    let (first, second) = (place(), place());
+    let pids: Vec<_> = [&first.0, &second.0]
+        .map(|place| {
+            let up = place.json(&["up", "--detach", "--nats", &server.url(), "--listen", "127.0.0.1:0"]);
+            assert_eq!(at(&up, "was_up"), false);
+            assert_eq!(at(&up, "data_dir"), &place.text("data"));
+            // Whichever CEO answers.
+            assert_eq!(at(&place.json(&["status"]), "process"), &process(up.clone()));
+            at(&up, "pid").clone()
+        })
+        .into();
+    assert_ne!(pids[0], pids[1]);
+    for ((place, _), pid) in [&first, &second].into_iter().zip(pids) {
+        assert_eq!(at(&place.json(&["down"]), "pid"), &pid);
+    }
+}
+
+/// The process that `up --detach` has told of.
+fn process(mut up: serde_json::Value) -> serde_json::Value {
+    up.as_object_mut().unwrap().remove("was_up");
+    up
 }

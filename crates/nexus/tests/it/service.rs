@@ -15,6 +15,8 @@ fn a_unit_is_written_shown_and_taken_away() {
     }
     assert_eq!(installed.done(), format!("written  {}\n", file.display()));
     let unit = std::fs::read_to_string(&file).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
     let program = env!("CARGO_BIN_EXE_nexus");
     let (data, config) = (place.text("data"), place.text("config"));
     let start = format!("ExecStart=\"{program}\" \"up\" \"--data-dir\" \"{data}\" \"--config\" \"{config}\"");
