@@ -246,9 +246,7 @@ impl CeoState {
             Question::Status(task) => {
                 reply(permit, answer, async move { overview::status(&node, &task.task_id).await });
             }
-            Question::List(request) => {
-                reply(permit, answer, async move { overview::list(&node, &request).await })
-            }
+            Question::List(request) => reply(permit, answer, async move { overview::list(&node, &request).await }),
             Question::Workers => reply(permit, answer, async move { overview::workers(&node).await }),
             Question::Departments => {
                 let answered = overview::departments(self);
