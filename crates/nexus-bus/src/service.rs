@@ -72,7 +72,7 @@ pub struct CeoService {
 /// Questions that may wait for the CEO; beyond it NATS holds them back and then drops them, and the asker times out.
 const WAITING: usize = 1024;
 
-const ENDPOINTS: [&str; 16] = [
+const ENDPOINTS: [&str; 17] = [
     "submit",
     "status",
     "list",

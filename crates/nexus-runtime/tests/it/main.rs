@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![cfg(unix)]
 
+mod able;
 mod accounts;
 mod again;
 mod audit;

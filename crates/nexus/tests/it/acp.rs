@@ -134,10 +134,12 @@ fn an_answer_is_for_the_question_that_was_shown_and_for_no_other() {
             .unwrap();
     assert_eq!(at(&said, "question"), second.as_str());
     let ended = company.ended(&task);
-    assert_eq!(at(&ended, "task.result.output"), "answered r-1\nanswered a-1\n", "{ended:#}");
+    assert!(at(&ended, "task.result.output").as_str().unwrap().ends_with("answered a-1\n"), "{ended:#}");
     assert_eq!(ended.pointer("/task/run/questions"), None, "none is open");
     let log = company.run(&["logs", &task]).done();
-    assert!(log.contains(&format!("asks ({second}): run `make install`")), "{log}");
+    for line in [&format!("asks ({second}): run `make install`"), "answered r-1", "answered a-1"] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
 }
 
 #[test]
