@@ -28,6 +28,8 @@ async fn the_service_can_be_discovered_until_it_stops() {
         "departments",
         "list",
         "message",
+        "move",
+        "overview",
         "ping",
         "rebuild",
         "resume",

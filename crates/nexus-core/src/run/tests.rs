@@ -96,7 +96,7 @@ fn questions_are_open_until_they_are_answered_or_withdrawn() {
     };
     let asks = [&first, &second, &third].map(|question| Said::Asks(question.clone()));
     let some = run(asks.into_iter().chain([asked(&second)]));
-    assert_eq!(some.report().questions, [first.clone(), third.clone()]);
+    assert_eq!(some.report().questions, [first.clone(), third]);
     let by_policy = Said::Asked { question: None, what: first.what.clone(), allowed: true };
     let none = run([Said::Asks(first.clone()), by_policy, Said::Withdrawn(first.question)]);
     assert_eq!(none.report().questions, []);

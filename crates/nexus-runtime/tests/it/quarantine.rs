@@ -55,8 +55,7 @@ async fn a_stopped_department_stays_stopped_until_it_is_resumed() {
     let file = other.departments.remove(&after.name).unwrap();
     other.default_department = "product".parse().unwrap();
     office.runtime.reload(other.clone());
-    let gone = async || office.client.departments().await.unwrap().departments.len() == 1;
-    eventually("its leaving", async || gone().await.then_some(())).await;
+    becomes(&office, DepartmentState::Gone).await;
     other.departments.insert(after.name.clone(), file);
     office.runtime.reload(other);
     becomes(&office, DepartmentState::Stopped).await;

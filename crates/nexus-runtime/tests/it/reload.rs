@@ -78,7 +78,8 @@ async fn a_department_that_is_removed_finishes_and_leaves_and_its_tasks_wait_for
     assert_eq!(refusal.kind, RefusalKind::UnknownDepartment);
     gate.open().await;
     office.completed(running, (1, 0)).await;
-    eventually("its leaving", async || state(&office, "qa").await.is_none().then_some(())).await;
+    let is_gone = async || (state(&office, "qa").await == Some(DepartmentState::Gone)).then_some(());
+    eventually("its leaving", is_gone).await;
     assert_eq!(office.status(waiting).await.task.status, Status::Queued);
     office.runtime.reload(with());
     office.completed(waiting, (1, 0)).await;
