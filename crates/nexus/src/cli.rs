@@ -15,7 +15,7 @@ use nexus_core::view::Status;
 ///
 /// Start here:  nexus run --agent shell "git log --oneline | head -3"
 #[derive(Debug, Parser)]
-#[command(name = "nexus", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "nexus", version, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -299,8 +299,10 @@ pub(crate) struct UpArgs {
 /// A task, as `delegate` and `run` take it.
 #[derive(Debug, Args)]
 pub(crate) struct TaskArgs {
-    /// The task; for the agent `shell`, the command. `-` reads it from standard input.
-    pub(crate) description: String,
+    /// The task; for the agent `shell`, the command. Several words are joined by spaces; what comes behind `--` may begin with
+    /// a dash. `-` alone reads it from standard input.
+    #[arg(required = true, value_name = "DESCRIPTION")]
+    pub(crate) description: Vec<String>,
     /// The department; wins over --type.
     #[arg(short, long)]
     pub(crate) department: Option<String>,

@@ -21,7 +21,8 @@ const AT_ONCE: usize = 1024;
 
 /// The arguments of `delegate` and `run`, as a submission.
 pub(super) fn submission(args: TaskArgs) -> Result<Submission, Exit> {
-    let description = match args.description.as_str() {
+    let description = args.description.join(" ");
+    let description = match description.as_str() {
         "-" => {
             let mut text = String::new();
             // One byte too many is enough to say that it is too long.
@@ -32,7 +33,7 @@ pub(super) fn submission(args: TaskArgs) -> Result<Submission, Exit> {
                 .map_err(|error| Exit::usage(format!("the description on standard input can't be read: {error}")))?;
             text
         }
-        _ => args.description,
+        _ => description,
     };
     let project = std::path::absolute(&args.project)
         .map_err(|error| Exit::usage(format!("--project {}: {error}", args.project.display())))?;

@@ -24,6 +24,17 @@ fn an_explicit_department_wins_then_the_type_then_the_default() {
 }
 
 #[test]
+fn a_task_is_given_in_words_too() {
+    let company = Company::new();
+    for args in [&["echo", "one", "two"][..], &["--", "echo", "one", "two"]] {
+        let args: Vec<_> = ["run", "--agent", "shell"].iter().chain(args).copied().collect();
+        assert_eq!(company.run(&args).done(), "one two\n", "{args:?}");
+    }
+    company.run(&["run", "--agent", "shell", "--", "test", "-e", "/"]).done();
+    company.run(&["run"]).fails(2, &["<DESCRIPTION>"]);
+}
+
+#[test]
 fn it_does_not_wait_and_status_tells_everything() {
     let company = Company::new();
     let id = company.delegate(&["--priority", "7", "--max-attempts", "1", "echo out; echo err >&2; exit 3"]);
