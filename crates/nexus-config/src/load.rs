@@ -21,6 +21,7 @@ use crate::layer::{Layer, Layers, Spot};
 use crate::roles::{self, Roles};
 use crate::settings::{CompanyFile, Settings};
 use crate::source::{Found, Located, Source, Untrusted, read_dir};
+use crate::trust::Standing;
 
 /// A configuration that holds.
 #[derive(Clone, Debug)]
@@ -52,6 +53,14 @@ pub fn load(source: &Source) -> Result<Loaded, ConfigErrors> {
 
 pub(crate) fn load_dir(source: &Source, dir: Option<PathBuf>) -> Result<Loaded, ConfigErrors> {
     let (found, mut errors) = dir.as_deref().map_or_else(|| (builtin::all(), Vec::new()), read_dir);
+    if let Some(dir) = &dir
+        && let Some(trust) = source.needs_trust(dir)
+        && trust.of_read(dir, &found) != Standing::Trusted
+    {
+        let error = ConfigError::about(dir, "it has changed since it was trusted");
+        let help = format!("look at it, then `nexus trust {}`; or start with --config, which trusts it", dir.display());
+        return Err(ConfigErrors::new(vec![error.with_help(Some(help))]));
+    }
     // Without its files nothing else can be judged.
     if found.is_empty() && !errors.is_empty() {
         return Err(ConfigErrors::new(errors));

@@ -203,7 +203,7 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
         .map_err(|error| format!("is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
 }
 
-fn name_in(dir: &Path, path: &Path) -> String {
+pub(crate) fn name_in(dir: &Path, path: &Path) -> String {
     let parts = path.strip_prefix(dir).unwrap_or(path).components();
     parts.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }

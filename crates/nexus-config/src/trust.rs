@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::source::{Found, name_in, read_dir};
+
 /// What a user has trusted, noted in a directory of that user's own: a file for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trust(PathBuf);
@@ -41,7 +43,11 @@ impl Trust {
     /// When it can't be read, or the note can't be kept.
     pub fn give(&self, dir: &Path) -> io::Result<()> {
         let dir = dir.canonicalize()?;
-        let note = format!("{}\n{}\n", fingerprint(&dir)?, dir.display());
+        let (found, errors) = read_dir(&dir);
+        if let Some(error) = errors.first() {
+            return Err(io::Error::other(error.to_string()));
+        }
+        let note = format!("{}\n{}\n", fingerprint(&dir, &found)?, dir.display());
         fs::create_dir_all(&self.0)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
         file.write_all(note.as_bytes())?;
@@ -64,9 +70,14 @@ impl Trust {
     /// Whether the configuration in `dir` is the one that was trusted. What can't be read isn't.
     #[must_use]
     pub fn of(&self, dir: &Path) -> Standing {
+        self.of_read(dir, &read_dir(dir).0)
+    }
+
+    /// The same, of files as they were read: what is judged is what is used.
+    pub(crate) fn of_read(&self, dir: &Path, found: &[Found]) -> Standing {
         let Ok(dir) = dir.canonicalize() else { return Standing::Unknown };
         let Ok(note) = fs::read_to_string(self.note(&dir)) else { return Standing::Unknown };
-        match fingerprint(&dir) {
+        match fingerprint(&dir, found) {
             Ok(now) if note.lines().next() == Some(&now) => Standing::Trusted,
             _ => Standing::Changed,
         }
@@ -81,26 +92,30 @@ impl Trust {
     }
 }
 
-/// What all files of a configuration say, and what they are called.
-fn fingerprint(dir: &Path) -> io::Result<String> {
-    let mut files = Vec::new();
-    list(&dir.join("departments"), DEPTH, &mut files)?;
-    let main = dir.join("nexus.toml");
-    if main.exists() {
-        files.push(main);
-    }
-    files.sort();
-    let mut left = BYTES;
+/// What all files of a configuration say, and what they are called: those that name programs as they were read, then the
+/// others in `departments`.
+fn fingerprint(dir: &Path, found: &[Found]) -> io::Result<String> {
     let mut digest = Sha256::new();
-    for file in files {
-        let length = fs::metadata(&file)?.len();
-        left = left.checked_sub(length).ok_or_else(|| too_large(dir))?;
-        let text = fs::read(&file)?;
-        let name = file.strip_prefix(dir).unwrap_or(&file).as_os_str().as_encoded_bytes();
-        for part in [name, &text] {
-            digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
-            digest.update(part);
+    let mut add = |part: &[u8]| {
+        digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+        digest.update(part);
+    };
+    for file in found {
+        add(file.name.as_bytes());
+        add(file.text.as_bytes());
+    }
+    let mut others = Vec::new();
+    list(&dir.join("departments"), DEPTH, &mut others)?;
+    others.sort();
+    let mut left = BYTES;
+    for file in others {
+        let name = name_in(dir, &file);
+        if found.iter().any(|found| found.name == name) {
+            continue;
         }
+        left = left.checked_sub(fs::metadata(&file)?.len()).ok_or_else(|| too_large(dir))?;
+        add(name.as_bytes());
+        add(&fs::read(&file)?);
     }
     Ok(hex(digest.finalize()))
 }
@@ -108,8 +123,11 @@ fn fingerprint(dir: &Path) -> io::Result<String> {
 fn list(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        // A link to a directory leads out of the configuration; one to a file is read as that.
-        if path.is_dir() && !path.is_symlink() {
+        if path.is_dir() {
+            if path.is_symlink() {
+                let message = format!("{} is a link to a directory, which can't be trusted", path.display());
+                return Err(io::Error::other(message));
+            }
             let deeper = depth.checked_sub(1).ok_or_else(|| too_large(dir))?;
             list(&path, deeper, files)?;
         } else if path.is_file() {
@@ -169,6 +187,27 @@ mod tests {
         let other = dir.with_file_name("other");
         fs::rename(&dir, &other).unwrap();
         assert_eq!(trust.of(&other), Standing::Unknown);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_behind_a_link_is_not_trusted() {
+        let (root, dir, trust) = config();
+        fs::create_dir(root.path().join("prompts")).unwrap();
+        std::os::unix::fs::symlink(root.path().join("prompts"), dir.join("departments/more")).unwrap();
+        assert!(trust.give(&dir).unwrap_err().to_string().contains("is a link to a directory"));
+    }
+
+    #[test]
+    fn what_was_read_is_judged_and_not_what_lies_there_by_then() {
+        let (_root, dir, trust) = config();
+        trust.give(&dir).unwrap();
+        let file = dir.join("departments/work.toml");
+        let good = fs::read(&file).unwrap();
+        fs::write(&file, "agents = [\"other\"]").unwrap();
+        let read = read_dir(&dir).0;
+        fs::write(&file, good).unwrap();
+        assert_eq!((trust.of_read(&dir, &read), trust.of(&dir)), (Standing::Changed, Standing::Trusted));
     }
 
     #[test]

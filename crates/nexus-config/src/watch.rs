@@ -15,7 +15,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::errors::{ConfigError, ConfigErrors};
 use crate::load::{Loaded, load_dir};
 use crate::source::Source;
-use crate::trust::Standing;
 
 #[cfg(test)]
 mod tests;
@@ -122,13 +121,6 @@ fn look(source: &Source, dir: PathBuf, has_departments: bool) -> Result<Loaded, 
     if has_departments && !dir.join("departments").is_dir() {
         let error = ConfigError::about(Path::new("departments"), "the directory is gone");
         return Err(ConfigErrors::new(vec![error]));
-    }
-    if let Some(trust) = source.needs_trust(&dir)
-        && trust.of(&dir) != Standing::Trusted
-    {
-        let error = ConfigError::about(&dir, "it has changed since it was trusted");
-        let help = format!("look at it, then `nexus trust {}`; or start with --config, which trusts it", dir.display());
-        return Err(ConfigErrors::new(vec![error.with_help(Some(help))]));
     }
     load_dir(source, Some(dir))
 }

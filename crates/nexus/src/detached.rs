@@ -13,8 +13,10 @@ use nexus_process::daemon::detach;
 use tokio::time::{Instant, sleep};
 
 use crate::cli::{LogForm, PlaceArgs};
+use crate::company::source;
 use crate::exit::{Code, Exit};
 use crate::place::{self, Address};
+use crate::show;
 
 /// The options of `nexus up` that a company in the background is started with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,6 +54,12 @@ pub(crate) async fn start(place: &PlaceArgs, options: Options) -> Result<Detache
     let dir = place::data_dir(place)?;
     if let Some((client, process)) = running(place, &dir).await? {
         return Ok(Detached { client, process, was_up: true });
+    }
+    if !options.for_client
+        && let Ok(loaded) = nexus_config::load(&source(place, options.listen))
+        && let Some(untrusted) = loaded.untrusted
+    {
+        show::note("note", &untrusted.to_string());
     }
     let failed = |what: String| Exit::failure(format!("no company could be started in the background: {what}"));
     place::make_dir(&dir).map_err(|error| failed(format!("{}: {error}", dir.display())))?;
