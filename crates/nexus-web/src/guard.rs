@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONNECTION, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -45,14 +45,15 @@ pub(crate) async fn only_its_owner(State(token): State<Arc<Token>>, request: Req
     if !shows(&request, &token) {
         return unauthorized(request.uri().path());
     }
-    if peer.is_confined().await {
-        let message = "this port is not for confined agents, nor for who can't be found: an agent has its own tools; \
-                       programs of the company's user can use the socket nexus.sock in the data directory";
-        return refusal(StatusCode::FORBIDDEN, message);
-    }
+    // First, so that those without a token can't take its place while it is looked at.
     if !peer.place().admit() {
         let busy = refusal(StatusCode::SERVICE_UNAVAILABLE, "too many connections are open; close some, or try again");
         return ([(RETRY_AFTER, "1")], busy).into_response();
+    }
+    if peer.is_confined().await {
+        let message = "this port is not for confined agents, nor for who can't be found: an agent has its own tools; \
+                       programs of the company's user can use the socket nexus.sock in the data directory";
+        return ([(CONNECTION, "close")], refusal(StatusCode::FORBIDDEN, message)).into_response();
     }
     next.run(request).await
 }

@@ -102,11 +102,14 @@ struct Kin {
 
 #[cfg(target_os = "linux")]
 const WARDEN: &str = "nexus-warden";
+/// How the process of a tunnel is called.
+#[cfg(target_os = "linux")]
+const TUNNEL: &str = "sshd";
 /// `Seccomp` in `/proc/PID/status`: a filter is in force.
 #[cfg(target_os = "linux")]
 const FILTERED: u32 = 2;
 
-/// Who holds a socket. Whoever can't be looked into, as sshd's tunnels, may hold what nobody else does.
+/// Who holds a socket. A tunnel of sshd's can't be looked into, and counts as the holder of what nobody else holds.
 #[cfg(target_os = "linux")]
 fn holder(us: u32, inode: u64) -> Holder {
     use procfs::process::FDTarget;
@@ -126,13 +129,12 @@ fn holder(us: u32, inode: u64) -> Holder {
                     holders.push(process.pid);
                 }
             }
-            Err(_) => hidden.push(process.pid),
+            Err(_) if status.name.starts_with(TUNNEL) => hidden.push(process.pid),
+            Err(_) => {}
         }
     }
     let is_agents = |pid: &i32| is_filtered(&kin, *pid) && descends_from_a_warden(&kin, *pid);
     if holders.is_empty() {
-        // A warden and an init hold nothing of others.
-        hidden.retain(|pid| is_agents(pid) || !descends_from_a_warden(&kin, *pid));
         holders = hidden;
     }
     match holders[..] {

@@ -71,7 +71,11 @@ impl House {
             };
             let Some((stream, _)) = settle(accepted).await else { continue };
             if stream.peer_cred().is_ok_and(|peer| peer.uid() == us) {
-                self.attend(stream, Peer::Owner, Arc::new(self.lobby.enter()));
+                let place = Arc::new(self.lobby.enter());
+                // Nobody without a token makes it go.
+                if place.admit() {
+                    self.attend(stream, Peer::Owner, place);
+                }
             }
         }
     }

@@ -55,6 +55,7 @@ fn by_program(place: &PlaceArgs) -> Result<Way, Exit> {
 
 fn by_http(place: &PlaceArgs) -> Result<Way, Exit> {
     let dir = place::data_dir(place)?;
+    place::make_dir(&dir).map_err(|error| Exit::failure(format!("{}: {error}", dir.display())))?;
     let token = token::of(&dir)?.expose().to_owned();
     let url = place::Address::read(&dir).and_then(|address| address.mcp);
     // What `nexus up` listens on, unless it is told otherwise.
