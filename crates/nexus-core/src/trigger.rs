@@ -66,6 +66,12 @@ pub fn check(description: &str) -> Result<(), Fault> {
                     format!("use `printf '%s\\n'` instead: {bare}"),
                 );
             }
+            Place::Expansion => {
+                return fault(
+                    "stands behind `$((`, `${` or `$[`, where its quotes mean nothing",
+                    format!("put it into a variable before that: `x={{{{ {} | {FILTER} }}}}`", value.0.trim()),
+                );
+            }
         }
     }
     Ok(())
@@ -82,6 +88,8 @@ enum Place {
     Remark,
     /// Behind the beginning of a here-document. Where it ends isn't looked for.
     Document,
+    /// Behind the beginning of a calculation, or of a variable in braces. Where it ends isn't looked for either.
+    Expansion,
 }
 
 impl Place {
@@ -89,7 +97,11 @@ impl Place {
         let mut letters = text.chars().peekable();
         while let Some(letter) = letters.next() {
             self = match (self, letter) {
-                (Self::Document, _) => Self::Document,
+                (Self::Document | Self::Expansion, _) => self,
+                (Self::Start | Self::Word | Self::Double, '$') if matches!(letters.peek(), Some('{' | '[')) => {
+                    Self::Expansion
+                }
+                (Self::Start | Self::Word | Self::Double, '(') if letters.peek() == Some(&'(') => Self::Expansion,
                 (Self::Single, '\'') | (Self::Double, '"') => Self::Word,
                 (Self::Single, _) => Self::Single,
                 (Self::Remark, '\n') => Self::Start,
@@ -142,6 +154,10 @@ mod tests {
             ("echo {{ data.x | shell | upper }}", "is not quoted"),
             ("echo {{ data.x | default('a | shell') }}", "is not quoted"),
             ("echo {{ data.x | shell }} {{ data.y }}", "`{{ data.y | shell }}`"),
+            ("echo $(( {{ data.x | shell }} ))", "stands behind `$((`"),
+            ("((x = {{ data.x | shell }}))", "stands behind"),
+            ("echo ${Y:-{{ data.x | shell }}}", "stands behind"),
+            ("echo \"$[ {{ data.x | shell }} ]\"", "stands behind"),
             ("echo \"{{ data.x | shell }}\"", "stands within quotes"),
             ("sh -c 'ls {{ data.x | shell }}'", "stands within quotes"),
             ("echo \"a \\\" {{ data.x | shell }}\"", "stands within quotes"),

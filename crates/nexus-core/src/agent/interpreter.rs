@@ -16,20 +16,16 @@ const INTERPRETERS: [(&[&str], &[char]); 5] = [
 /// True if a command runs the description that it is handed: a shell or another interpreter whose program is still to come.
 ///
 /// As the last argument it is run after an option such as `-c`, whatever stands before the interpreter (`env`, `docker exec`).
-/// On standard input it is run by an interpreter that is given options alone. One that is given a script, or a module, reads
+/// On standard input it is run by an interpreter that is given options alone, whatever stands before that. One that is given a script, or a module, reads
 /// the description as that script sees fit.
 pub(super) fn runs_description(command: &[String], prompt: PromptVia) -> bool {
     match prompt {
         PromptVia::Arg => {
             let Some((last, before)) = command.split_last() else { return false };
-            let program = before.iter().rev().find(|word| !is_option(word));
-            program.and_then(|word| letters(word)).is_some_and(|letters| announces(last, letters))
+            interpreter(before).is_some_and(|(letters, rest)| is_options(rest) && announces(last, letters))
         }
-        PromptVia::Stdin => {
-            let mut words = command.iter().skip_while(|word| is_env(word));
-            let Some(letters) = words.next().and_then(|word| letters(word)) else { return false };
-            words.all(|word| is_option(word) && !announces(word, letters))
-        }
+        PromptVia::Stdin => interpreter(command)
+            .is_some_and(|(letters, rest)| is_options(rest) && !rest.iter().any(|word| announces(word, letters))),
         PromptVia::File | PromptVia::None => false,
     }
 }
@@ -39,9 +35,29 @@ fn is_option(word: &str) -> bool {
     word.starts_with('-') || word.strip_prefix('/').is_some_and(|rest| rest.len() == 1)
 }
 
-/// `env` and what it sets.
-fn is_env(word: &str) -> bool {
-    name(word) == "env" || word.contains('=')
+/// The last interpreter of a command: its letters, and the words behind it. A word behind an option in full is that option's.
+fn interpreter(command: &[String]) -> Option<(&'static [char], &[String])> {
+    let is_value = |at: usize| at > 0 && command[at - 1].starts_with("--");
+    let found = |at: &usize| letters(&command[*at]).filter(|_| !is_value(*at));
+    let at = (0..command.len()).rev().find(|at| found(at).is_some())?;
+    Some((found(&at)?, &command[at + 1..]))
+}
+
+/// True for options alone, with the values of those that are known to have one (`-o pipefail`).
+fn is_options(words: &[String]) -> bool {
+    let has_value = |word: &str| {
+        matches!(word, "--rcfile" | "--init-file")
+            || (word.starts_with(['-', '+']) && !word.starts_with("--") && word.ends_with(['o', 'O', 'W', 'X']))
+    };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if has_value(word) {
+            words.next();
+        } else if !is_option(word) {
+            return false;
+        }
+    }
+    true
 }
 
 /// A program follows this option.
@@ -81,6 +97,9 @@ mod tests {
             "/bin/bash -lc",
             "bash -e -c",
             "env A=b sh -c",
+            "bash -euo pipefail -c",
+            "bash +O extglob -lc",
+            "nice -n 5 bash -c",
             "docker exec box sh -c",
             "python3 -c",
             "/usr/bin/python3.12 -u -c",
@@ -93,7 +112,16 @@ mod tests {
         ] {
             assert!(check(PromptVia::Arg, command), "{command}");
         }
-        for command in ["bash", "/bin/sh -s", "env A=b bash -x", "python3 -", "node"] {
+        for command in [
+            "bash",
+            "/bin/sh -s",
+            "env A=b bash -x",
+            "env -i bash",
+            "nice bash -o pipefail",
+            "docker exec -i box sh",
+            "python3 -",
+            "node",
+        ] {
             assert!(check(PromptVia::Stdin, command), "{command}");
         }
     }
@@ -114,9 +142,16 @@ mod tests {
         ] {
             assert!(!check(PromptVia::Arg, command), "{command}");
         }
-        for command in
-            ["", "my-agent", "bash agent.sh", "sh -c my-agent", "python3 -m agent", "python3 agent.py", "cat"]
-        {
+        for command in [
+            "",
+            "my-agent",
+            "my-agent --shell bash",
+            "bash agent.sh",
+            "sh -c my-agent",
+            "python3 -m agent",
+            "python3 agent.py",
+            "cat",
+        ] {
             assert!(!check(PromptVia::Stdin, command), "{command}");
         }
         for prompt in [PromptVia::File, PromptVia::None] {
