@@ -109,11 +109,13 @@ fn company() -> Company {
         let policy: Department = serde_json::from_value(json!({ "task_types": types, "agents": ["shell"] })).unwrap();
         (DepartmentName::new(format!("department-{n}")).unwrap(), Arc::new(policy))
     };
+    // One that takes prose, as coding agents do.
+    let agent = AgentSpec { commands: Some(false), ..AgentSpec::shell() };
     Company {
         name: "c".to_owned(),
         default_department: DepartmentName::new("department-0").unwrap(),
         departments: (0..50).map(department).collect(),
-        agents: BTreeMap::from([(AgentName::new("shell").unwrap(), Arc::new(AgentSpec::shell()))]),
+        agents: BTreeMap::from([(AgentName::new("shell").unwrap(), Arc::new(agent))]),
         restart: RestartPolicy::default(),
         budget: Budget::default(),
         delegation: Delegation::default(),
