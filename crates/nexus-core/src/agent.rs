@@ -248,6 +248,12 @@ impl AgentSpec {
         !self.kind.is_model() && self.commands.unwrap_or_else(by_itself)
     }
 
+    /// The interpreter that runs the description, if that is no POSIX shell.
+    #[must_use]
+    pub fn other_language(&self) -> Option<&str> {
+        interpreter::other_language(&self.command)
+    }
+
     /// The account that it works on, if its name is this.
     #[must_use]
     pub fn account_of(&self, name: &AgentName) -> AgentName {

@@ -31,8 +31,40 @@ pub fn is_command(trigger: &Trigger, department: &Department, specs: &Specs) -> 
     }
 }
 
-/// Looks through the description of such a trigger for values that aren't quoted, or stand where quoting doesn't help.
-pub fn check(description: &str) -> Result<(), Fault> {
+/// Looks through a trigger whose description is run as a command for values that could add to that: where its agent is no
+/// shell, or the value isn't quoted, or stands where quoting doesn't help.
+pub fn check(trigger: &Trigger, department: &Department, specs: &Specs) -> Result<(), Fault> {
+    let listed: Vec<_> = match &trigger.agent {
+        Some(agent) => vec![agent],
+        None => candidates(&department.agents, specs, &trigger.task_type),
+    };
+    let commands = listed.into_iter().filter(|agent| runs_commands(agent, specs));
+    let other = commands.filter_map(|agent| Some((agent, specs.get(agent)?.other_language()?))).next();
+    if let Some((agent, language)) = other
+        && let Some(value) = values(&trigger.description).next()
+    {
+        return Err(Fault {
+            value,
+            message: format!("is handed to \"{agent}\", which runs {language}: `{FILTER}` quotes for a shell alone"),
+            help: format!("let the agent `shell` start {language}, with the value as an argument of its own"),
+        });
+    }
+    check_text(&trigger.description)
+}
+
+/// The values of a description, with their braces.
+fn values(description: &str) -> impl Iterator<Item = String> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let tag = next(description, at)?;
+        at = tag.end;
+        Some(tag)
+    })
+    .filter_map(|tag| tag.inside.filter(|inside| tag.kind.0 == "{{" && !is_quoted(inside)))
+    .map(|inside| format!("{{{{ {inside} }}}}"))
+}
+
+fn check_text(description: &str) -> Result<(), Fault> {
     let (mut place, mut at) = (Place::Start, 0);
     while let Some(Tag { start, kind, inside, end }) = next(description, at) {
         place = place.after(&description[at..start]);
@@ -129,7 +161,11 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::agent::AgentSpec;
+    use crate::id::AgentName;
 
     #[test]
     fn a_value_that_is_quoted_as_a_word_is_fine() {
@@ -142,8 +178,28 @@ mod tests {
             "cat <<< {{ data.x | shell }}; echo a#{{ data.x | shell }}",
             "echo {{ '{{' }}",
         ] {
-            assert_eq!(check(good), Ok(()), "{good}");
+            assert_eq!(check_text(good), Ok(()), "{good}");
         }
+    }
+
+    #[test]
+    fn values_are_for_shells_alone() {
+        let specs = |command: &[&str]| {
+            let command = command.iter().map(|&word| word.to_owned()).collect();
+            let spec = AgentSpec { command, ..AgentSpec::shell() };
+            Specs::from([(AgentName::new("run").unwrap(), Arc::new(spec))])
+        };
+        let department: Department = serde_json::from_value(serde_json::json!({ "agents": ["run"] })).unwrap();
+        let check = |command: &[&str], description: &str| {
+            let trigger = serde_json::json!({ "subject": "a", "agent": "run", "description": description });
+            check(&serde_json::from_value(trigger).unwrap(), &department, &specs(command))
+        };
+        let value = "print({{ data.x | shell }})";
+        let fault = check(&["python3", "-c"], value).unwrap_err();
+        assert!(fault.message.contains("which runs python3"), "{}", fault.message);
+        assert_eq!(fault.value, "{{ data.x | shell }}");
+        assert_eq!(check(&["python3", "-c"], "print({{ '1' }})"), Ok(()));
+        assert_eq!(check(&["/bin/bash", "-lc"], value), Ok(()));
     }
 
     #[test]
@@ -164,7 +220,7 @@ mod tests {
             ("ls # of {{ data.x | shell }}", "stands in a remark"),
             ("cat <<EOF\n{{ data.x | shell }}\nEOF", "stands in a here-document"),
         ] {
-            let fault = check(bad).unwrap_err();
+            let fault = check_text(bad).unwrap_err();
             let text = format!("{} {}; {}", fault.value, fault.message, fault.help);
             assert!(text.contains(said), "{bad}: {text}");
         }

@@ -215,7 +215,7 @@ fn triggers(check: &mut Check<'_>, own: &[&str], (name, department): (&Departmen
             check.refuse_with(&at("subject"), format!("nobody would do this: {refusal}"), help);
         }
         if trigger::is_command(trigger, department, specs)
-            && let Err(Fault { value, message, help }) = trigger::check(&trigger.description)
+            && let Err(Fault { value, message, help }) = trigger::check(trigger, department, specs)
         {
             check.refuse_with(&at("description"), format!("`{value}` {message}"), Some(help));
         }

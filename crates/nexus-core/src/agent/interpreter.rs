@@ -35,12 +35,25 @@ fn is_option(word: &str) -> bool {
     word.starts_with('-') || word.strip_prefix('/').is_some_and(|rest| rest.len() == 1)
 }
 
-/// The last interpreter of a command: its letters, and the words behind it. A word behind an option in full is that option's.
+/// Shells that read quotes as POSIX says.
+const SHELLS: [&str; 7] = ["sh", "bash", "dash", "zsh", "ksh", "mksh", "ash"];
+
+/// The interpreter of a command, if it is no POSIX shell.
+pub(super) fn other_language(command: &[String]) -> Option<&str> {
+    let word = &command[position(command)?];
+    (!SHELLS.contains(&name(word).as_str())).then_some(word)
+}
+
+/// The last interpreter of a command: its letters, and the words behind it.
 fn interpreter(command: &[String]) -> Option<(&'static [char], &[String])> {
+    let at = position(command)?;
+    Some((letters(&command[at])?, &command[at + 1..]))
+}
+
+/// The place of the last interpreter. A word behind an option in full is that option's.
+fn position(command: &[String]) -> Option<usize> {
     let is_value = |at: usize| at > 0 && command[at - 1].starts_with("--");
-    let found = |at: &usize| letters(&command[*at]).filter(|_| !is_value(*at));
-    let at = (0..command.len()).rev().find(|at| found(at).is_some())?;
-    Some((found(&at)?, &command[at + 1..]))
+    (0..command.len()).rev().find(|at| letters(&command[*at]).is_some() && !is_value(*at))
 }
 
 /// True for options alone, with the values of those that are known to have one (`-o pipefail`).
@@ -123,6 +136,20 @@ mod tests {
             "node",
         ] {
             assert!(check(PromptVia::Stdin, command), "{command}");
+        }
+    }
+
+    #[test]
+    fn a_posix_shell_is_told_from_other_interpreters() {
+        for (command, expected) in [
+            ("sh -c", None),
+            ("env -i /bin/bash -lc", None),
+            ("make", None),
+            ("/usr/bin/python3.12 -c", Some("/usr/bin/python3.12")),
+            ("docker exec box fish -c", Some("fish")),
+        ] {
+            let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(other_language(&words), expected, "{command}");
         }
     }
 
