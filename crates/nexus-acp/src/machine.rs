@@ -16,7 +16,7 @@ use agent_client_protocol::v1::schema::{
 use agent_client_protocol::{JsonRpcMessage, JsonRpcRequest};
 use nexus_agents::ToolServer;
 use nexus_core::department::Approval;
-use nexus_core::question::{NotOpen, OpenQuestion, QuestionId, RunMark, pick};
+use nexus_core::question::{QuestionId, RunMark};
 use nexus_core::run::{Ending, Said, Trouble, TroubleKind};
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ pub struct Brief {
     pub variables: Vec<String>,
     /// The longest wait of a question for its answer, which is a no then.
     pub patience: Duration,
-    /// What its questions are called by: another mark than that of any other run.
+    /// The first part of its questions' ids: another mark than that of any other run.
     pub mark: RunMark,
     /// Earlier runs may have asked for something too.
     pub has_asked: bool,
@@ -190,28 +190,6 @@ impl Machine {
             }
             _ => self.end(todo),
         }
-    }
-
-    /// The questions that are open, the oldest first.
-    pub(crate) fn questions(&self) -> Vec<OpenQuestion> {
-        let open =
-            |(question, open): (&QuestionId, &Open)| OpenQuestion { question: *question, what: open.what.clone() };
-        self.questions.iter().map(open).collect()
-    }
-
-    /// Answers a question, and returns it.
-    pub(crate) fn answer(
-        &mut self,
-        named: Option<QuestionId>,
-        allow: bool,
-        todo: &mut Vec<Action>,
-    ) -> Result<OpenQuestion, NotOpen> {
-        let has_asked = self.brief.has_asked || self.numbers > 1;
-        let picked = pick(self.questions(), named, has_asked)?;
-        if let Some(open) = self.questions.remove(&picked.question) {
-            self.settle(Some(picked.question), open, allow, todo);
-        }
-        Ok(picked)
     }
 
     /// The result of a look at a file, or of a command.

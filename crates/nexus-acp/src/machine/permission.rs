@@ -5,7 +5,7 @@ use agent_client_protocol::v1::schema::{
     RequestPermissionResponse, SelectedPermissionOutcome, ToolCallUpdate,
 };
 use nexus_core::department::Approval;
-use nexus_core::question::{OpenQuestion, QuestionId};
+use nexus_core::question::{NotOpen, OpenQuestion, QuestionId, pick};
 use nexus_core::run::Said;
 use serde_json::Value;
 
@@ -34,6 +34,28 @@ fn response(id: &RequestId, outcome: RequestPermissionOutcome) -> Vec<u8> {
 }
 
 impl Machine {
+    /// The questions that are open, the oldest first.
+    pub(crate) fn questions(&self) -> Vec<OpenQuestion> {
+        let open =
+            |(question, open): (&QuestionId, &Open)| OpenQuestion { question: *question, what: open.what.clone() };
+        self.questions.iter().map(open).collect()
+    }
+
+    /// Answers a question, and returns it.
+    pub(crate) fn answer(
+        &mut self,
+        named: Option<QuestionId>,
+        allow: bool,
+        todo: &mut Vec<Action>,
+    ) -> Result<OpenQuestion, NotOpen> {
+        let has_asked = self.brief.has_asked || self.numbers > 1;
+        let picked = pick(self.questions(), named, has_asked)?;
+        if let Some(open) = self.questions.remove(&picked.question) {
+            self.settle(Some(picked.question), open, allow, todo);
+        }
+        Ok(picked)
+    }
+
     pub(super) fn permission(&mut self, id: RequestId, request: RequestPermissionRequest, todo: &mut Vec<Action>) {
         let what = talk::words(&request.tool_call);
         let open = Open { id, tool: request.tool_call, options: request.options, what };

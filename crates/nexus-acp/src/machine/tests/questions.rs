@@ -2,6 +2,8 @@
 
 use agent_client_protocol::v1::schema::PermissionOption;
 
+use nexus_core::question::{NotOpen, OpenQuestion};
+
 use super::*;
 
 #[test]
