@@ -7,11 +7,13 @@ use std::path::Path;
 use nexus_web::Token;
 
 use crate::exit::Exit;
+use crate::place;
 
 const FILE: &str = "token";
 
-/// The token of the company on this data directory, which is made if there is none yet.
+/// The token of the company on this data directory. It is made if there is none yet, and so is the directory.
 pub(crate) fn of(data_dir: &Path) -> Result<Token, Exit> {
+    place::make_dir(data_dir).map_err(|error| Exit::failure(format!("{}: {error}", data_dir.display())))?;
     let path = data_dir.join(FILE);
     let failed = |error: io::Error| Exit::failure(format!("{}: {error}", path.display()));
     match fs::read_to_string(&path) {

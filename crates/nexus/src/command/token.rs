@@ -5,9 +5,7 @@ use crate::exit::{Code, Exit};
 use crate::{place, show, token};
 
 pub(super) fn show(place: &PlaceArgs, output: Output) -> Result<Code, Exit> {
-    let dir = place::data_dir(place)?;
-    std::fs::create_dir_all(&dir).map_err(|error| Exit::failure(format!("{}: {error}", dir.display())))?;
-    let token = token::of(&dir)?;
+    let token = token::of(&place::data_dir(place)?)?;
     if output.is_json() {
         show::json(&serde_json::json!({ "token": token.expose() }), output);
     } else {

@@ -135,6 +135,21 @@ fn a_confined_agent_is_refused_though_it_knows_the_token() {
     company.stop();
 }
 
+/// An ordinary user's company can't look into all of that user's processes, such as the init of the agent's own namespace.
+#[test]
+fn a_confined_agent_of_an_ordinary_user_is_refused_too() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can pretend to be another user");
+        return;
+    }
+    let place = Place::with(&[("confined", &WORK.replace("\"none\"\n", "\"confined\"\n"))]);
+    place.belongs_to_nobody();
+    let company = Company::up(&place);
+    assert_eq!(knock(&company, "confined"), "403");
+    assert_eq!(learnt(&company, "confined", HIDE), "403");
+    company.stop();
+}
+
 #[test]
 fn connections_that_say_nothing_keep_nobody_out() {
     let company = Company::new();
@@ -153,6 +168,22 @@ fn connections_that_say_nothing_keep_nobody_out() {
     assert!(ask(TcpStream::connect(&address).unwrap(), "/readyz", "").starts_with("HTTP/1.1 200"));
     assert!(ask(TcpStream::connect(&address).unwrap(), "/", &shown).starts_with("HTTP/1.1 200"));
     assert!(company.read("log").contains("connections wait without having shown the token"));
+    drop(silent);
+}
+
+#[test]
+fn the_socket_s_callers_keep_their_places() {
+    let company = Company::new();
+    let address = address(&company);
+    let mut mine = UnixStream::connect(company.path("data/nexus.sock")).unwrap();
+    mine.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n").unwrap();
+    let silent: Vec<_> = (0..300).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    // All of them have been let in, or the last would have no answer.
+    assert!(ask(TcpStream::connect(&address).unwrap(), "/healthz", "").starts_with("HTTP/1.1 200"));
+    mine.write_all(b"\r\n").unwrap();
+    let mut answer = String::new();
+    mine.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     drop(silent);
 }
 
