@@ -37,7 +37,13 @@ pub(crate) async fn in_force(place: &PlaceArgs) -> InForce {
         let whose = format!("the company that is up (pid {pid}) doesn't use this, but {}", named(&theirs));
         return InForce { source, whose, company: None };
     }
-    let whose = format!("the company that is up (pid {pid}) uses {}", named(&theirs));
+    let broken = match &company {
+        Some(client) => client.overview().await.ok().and_then(|overview| overview.config_error),
+        None => None,
+    };
+    // What the files say by now is in force only if it can be.
+    let but = if broken.is_some() { ", as it was before its last changes, which are not in force" } else { "" };
+    let whose = format!("the company that is up (pid {pid}) uses {}{but}", named(&theirs));
     (source.dir, source.cwd, source.platform) = (theirs, None, None);
     InForce { source, whose, company }
 }
