@@ -57,9 +57,8 @@ pub(crate) async fn start(place: &PlaceArgs, options: Options) -> Result<Detache
     }
     if !options.for_client
         && let Ok(loaded) = nexus_config::load(&source(place, options.listen))
-        && let Some(untrusted) = loaded.untrusted
     {
-        show::note("note", &untrusted.to_string());
+        show::untrusted(&loaded);
     }
     let failed = |what: String| Exit::failure(format!("no company could be started in the background: {what}"));
     place::make_dir(&dir).map_err(|error| failed(format!("{}: {error}", dir.display())))?;

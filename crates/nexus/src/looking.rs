@@ -2,7 +2,6 @@
 //! they run its broker for a moment; no task starts by that.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nexus_broker::{Broker, DataDir, DataDirLock, LockError};
 use nexus_bus::{Bus, Client};
@@ -12,11 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::cli::PlaceArgs;
 use crate::company::{broker, external, history_url, source};
 use crate::exit::{Code, Exit};
-use crate::place::{self, Missed};
-
-/// The longest wait for somebody else who has the data directory for a moment.
-const A_WHILE: Duration = Duration::from_secs(30);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+use crate::place::{self, A_WHILE, LOOK_AGAIN, Missed};
 
 /// Who answers what a command asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,16 +94,13 @@ async fn stop(broker: Option<Broker>) {
     }
 }
 
-/// The pause between two looks whether the company is still there.
-const WATCH_PAUSE: Duration = Duration::from_millis(50);
-
 /// Resolves when the company of the data directory has stopped in order: it takes its address away.
 pub(crate) async fn stopped(place: &PlaceArgs) {
     if place.nats.is_some() {
         return std::future::pending().await;
     }
     while place::has_company(place) {
-        sleep(WATCH_PAUSE).await;
+        sleep(LOOK_AGAIN).await;
     }
 }
 

@@ -199,8 +199,9 @@ impl Address {
 
 /// The longest wait for somebody who has the data directory for a moment: a company that starts or stops, or a command that
 /// only looks.
-const A_WHILE: Duration = Duration::from_secs(30);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+pub(crate) const A_WHILE: Duration = Duration::from_secs(30);
+/// The pause between two looks at it.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The wait that is not worth a word.
 const FIRST_WORD: Duration = Duration::from_secs(1);
 

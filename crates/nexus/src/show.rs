@@ -90,6 +90,13 @@ pub(crate) fn note(word: &str, text: &str) {
     told(&format!("{dim}{word:<8}{dim:#} {}", visible(text)));
 }
 
+/// Says what lies where one stands and is not in force.
+pub(crate) fn untrusted(loaded: &nexus_config::Loaded) {
+    if let Some(untrusted) = &loaded.untrusted {
+        note("note", &untrusted.to_string());
+    }
+}
+
 /// A line of a task's log, on standard error.
 pub(crate) fn log_line(line: &LogLine, ours: bool) {
     if ours {

@@ -48,9 +48,7 @@ pub(super) async fn config(place: &PlaceArgs, output: Output, what: ConfigComman
 
 /// Says what lies here and is not in force for a company.
 fn tell_of_trust(loaded: &Loaded) {
-    if let Some(untrusted) = &loaded.untrusted {
-        show::note("note", &untrusted.to_string());
-    }
+    show::untrusted(loaded);
     let here = std::env::current_dir().ok().filter(|here| loaded.dir.as_ref() == Some(here));
     if let Some(dir) = here
         && place::trust().is_none_or(|trust| trust.of(&dir) != Standing::Trusted)

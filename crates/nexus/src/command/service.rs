@@ -54,7 +54,9 @@ fn described(place: &PlaceArgs, manager: Manager) -> Result<Service, Exit> {
     let mut command = vec![text(program)?, "up".to_owned(), "--data-dir".to_owned(), text(data_dir)?];
     let mut add = |flag: &str, value: String| command.extend([flag.to_owned(), value]);
     // A service has no current directory that could mean anything: it is told.
-    if let Some(dir) = nexus_config::load(&source(place, None)).map_err(Exit::config)?.dir {
+    let loaded = nexus_config::load(&source(place, None)).map_err(Exit::config)?;
+    show::untrusted(&loaded);
+    if let Some(dir) = loaded.dir {
         let dir = std::path::absolute(&dir).map_err(|error| Exit::usage(format!("{}: {error}", dir.display())))?;
         add("--config", text(dir)?);
     }

@@ -50,7 +50,10 @@ async fn in_background(place: &PlaceArgs, output: Output, options: Options) -> R
         return Ok(Code::Done);
     }
     if started.was_up {
-        show::note("note", &format!("the company was up already (pid {})", process.pid));
+        show::note(
+            "note",
+            &format!("the company was up already (pid {}), with the options it was given then", process.pid),
+        );
     }
     show::line(&detached::ready_line(&process));
     let log = process.log.unwrap_or_else(|| "where it was started".to_owned());

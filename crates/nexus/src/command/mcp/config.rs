@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::cli::{Client, PlaceArgs};
+use crate::company::source;
 use crate::exit::{Code, Exit};
 use crate::{place, show, token};
 
@@ -55,11 +56,14 @@ fn by_program(place: &PlaceArgs) -> Result<Way, Exit> {
 
 fn by_http(place: &PlaceArgs) -> Result<Way, Exit> {
     let dir = place::data_dir(place)?;
-    place::make_dir(&dir).map_err(|error| Exit::failure(format!("{}: {error}", dir.display())))?;
     let token = token::of(&dir)?.expose().to_owned();
-    let url = place::Address::read(&dir).and_then(|address| address.mcp);
-    // What `nexus up` listens on, unless it is told otherwise.
-    Ok(Way::Http { url: url.unwrap_or_else(|| "http://127.0.0.1:8000/mcp".to_owned()), token })
+    let listen = nexus_config::load(&source(place, None)).map_err(Exit::config)?.settings.web.listen;
+    let configured = format!("http://{listen}/mcp");
+    let url = place::Address::read(&dir).and_then(|address| address.mcp).unwrap_or_else(|| configured.clone());
+    if url != configured {
+        show::note("note", &format!("the company that is up has another address than the configured {configured}"));
+    }
+    Ok(Way::Http { url, token })
 }
 
 /// The longest wait of a client for one call, in seconds: a task may take its time.
