@@ -282,15 +282,17 @@ impl DepartmentState {
     }
 
     fn order(&self, order: Order, waiting: Option<Waiting>) {
-        if let Order::Answer { task, question, allow } = order {
-            let answered = self.node.board.answer(task, question, allow);
-            if let Some(waiting) = waiting {
-                tokio::spawn(waiting.tell(answered));
+        let (task, message) = match order {
+            Order::Answer { task, question, allow } => {
+                let answered = self.node.board.answer(task, question, allow);
+                if let Some(waiting) = waiting {
+                    tokio::spawn(waiting.tell(answered));
+                }
+                return;
             }
-            return;
-        }
-        let task = match &order {
-            Order::Cancel { task, .. } | Order::Answer { task, .. } | Order::Panic { task } => *task,
+            Order::Cancel { task, reason } => (task, WorkerMsg::Cancel { task, reason }),
+            Order::Panic { task } if self.node.faults => (task, WorkerMsg::Panic),
+            Order::Panic { .. } => return,
         };
         let holder = self.node.board.holder(task).and_then(|slot| self.workers.get(&slot.worker));
         let Some(worker) = holder else {
@@ -298,11 +300,7 @@ impl DepartmentState {
             tracing::debug!(%task, "an order for a task that nobody has here");
             return;
         };
-        let _ = match order {
-            Order::Cancel { task, reason } => worker.cast(WorkerMsg::Cancel { task, reason }),
-            Order::Panic { .. } if self.node.faults => worker.cast(WorkerMsg::Panic),
-            Order::Panic { .. } | Order::Answer { .. } => Ok(()),
-        };
+        let _ = worker.cast(message);
     }
 
     fn tell_all(&self, message: impl Fn() -> WorkerMsg) {
