@@ -33,7 +33,7 @@ pub struct Orders {
     subscriber: Subscriber,
 }
 
-/// Whoever waits for what comes of an order.
+/// The asker of an order, who waits for its result.
 #[derive(Debug)]
 pub struct Waiting {
     nats: Client,

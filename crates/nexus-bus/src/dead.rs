@@ -29,7 +29,7 @@ const PAGE: usize = 64;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Dead {
-    /// What was published and could not become work.
+    /// A publication that could not become work.
     Letter(DeadLetter),
     /// A task that has failed for good.
     Task(Box<DeadTask>),

@@ -35,7 +35,7 @@ pub(crate) fn any_queue(task: TaskId) -> String {
     format!("nexus.queue.*.*.{task}")
 }
 
-/// Whatever lane of a department a task waits in.
+/// A task's entries in any lane of a department.
 pub(crate) fn queue_of(department: &DepartmentName, task: TaskId) -> String {
     format!("nexus.queue.{department}.*.{task}")
 }

@@ -24,7 +24,7 @@ pub struct Source {
     pub overrides: Vec<Override>,
 }
 
-/// Whether a configuration counts that only lies where somebody stands: it may be a stranger's.
+/// The say of a configuration that only lies where somebody stands: it may be a stranger's.
 #[derive(Clone, Debug, Default)]
 pub enum Here {
     #[default]

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::source::{Found, name_in, read_dir};
 
-/// What a user has trusted, noted in a directory of that user's own: a file for each.
+/// The configurations that a user has trusted, noted in a directory of that user's own: a file for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trust(PathBuf);
 
@@ -67,7 +67,7 @@ impl Trust {
         }
     }
 
-    /// Whether the configuration in `dir` is the one that was trusted. What can't be read isn't.
+    /// The standing of the configuration in `dir`, as it is now. One that can't be read isn't trusted.
     #[must_use]
     pub fn of(&self, dir: &Path) -> Standing {
         self.of_read(dir, &read_dir(dir).0)
@@ -92,8 +92,8 @@ impl Trust {
     }
 }
 
-/// What all files of a configuration say, and what they are called: those that name programs as they were read, then the
-/// others in `departments`.
+/// A digest of the names and texts of a configuration's files: those that name programs as they were read, then the others in
+/// `departments`.
 fn fingerprint(dir: &Path, found: &[Found]) -> io::Result<String> {
     let mut digest = Sha256::new();
     let mut add = |part: &[u8]| {
