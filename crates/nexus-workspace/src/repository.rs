@@ -64,6 +64,9 @@ impl Repository {
     /// # Errors
     /// git is missing, or refuses; the repository is bare; or what leads to it doesn't belong to the project.
     pub(crate) async fn look(project: &Path) -> Result<Found, WorkspaceError> {
+        if place::is_nowhere(project).await {
+            return Ok(Found::Nothing);
+        }
         let git = Git::at(project);
         let doing = "look for the repository";
         let place = match Place::ask(&git, doing).await? {
