@@ -3,7 +3,7 @@
 //! One list for both tiers. With namespaces only what is named is there, and the private home lies where the user's own
 //! does; with Landlock alone the rest is there and refused, and `HOME` and `TMPDIR` point to the private places.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -14,6 +14,7 @@ use nexus_warden::protocol::{Bind, Confinement, Network, Tier};
 
 use crate::Beneath;
 
+pub mod home;
 mod known;
 mod programs;
 mod system;
@@ -263,8 +264,11 @@ impl Reach {
     /// Leaves out what another part shows already by a link of its own: nothing can be put where a link is.
     fn settle(&mut self) {
         let all = self.read.clone();
+        // Most lie in the same few directories.
+        let mut seen: HashMap<&Path, bool> = HashMap::new();
         self.read.retain(|path| {
-            let mut links = path.ancestors().filter(|part| part.is_symlink());
+            let Some(path) = all.get(path) else { return true };
+            let mut links = path.ancestors().filter(|part| *seen.entry(part).or_insert_with(|| part.is_symlink()));
             !links.any(|link| link.ancestors().skip(1).any(|part| all.contains(part) || self.write.contains_key(part)))
         });
     }

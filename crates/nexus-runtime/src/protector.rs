@@ -15,6 +15,8 @@ use crate::disk;
 use crate::worker::Job;
 
 mod home;
+#[cfg(target_os = "linux")]
+mod spares;
 
 pub(crate) use home::{CONTAINER_HOME, Home};
 
@@ -30,6 +32,8 @@ pub(crate) struct Protector {
     system: Arc<nexus_process::confinement::System>,
     #[cfg(target_os = "linux")]
     available: nexus_process::confinement::Available,
+    #[cfg(target_os = "linux")]
+    spares: Arc<spares::Spares>,
 }
 
 impl Protector {
@@ -55,6 +59,7 @@ impl Protector {
             kills_at_once: groups.end.is_some(),
             wardens: Wardens::new(groups),
             means,
+            spares: Arc::new(spares::Spares::new(&data_dir)),
             data_dir,
             system: Arc::new(System::look()),
             available,
@@ -95,14 +100,16 @@ impl Protector {
         self.data_dir.join("doors").join(task.to_string())
     }
 
-    /// Takes away the doors that a former run has left open: nobody is behind them.
-    pub(crate) fn close_doors(&self) {
+    /// Takes away the doors that a former run has left open, as nobody is behind them, and the homes that it has kept.
+    pub(crate) fn clear(&self) {
         let doors = self.data_dir.join("doors");
         if let Err(error) = std::fs::remove_dir_all(&doors)
             && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!(path = %doors.display(), "doors of a former run are left: {error}");
         }
+        #[cfg(target_os = "linux")]
+        self.spares.clear();
     }
 
     /// A directory of a task's alone, made if it isn't there.
@@ -136,7 +143,8 @@ impl Protector {
         };
         let sandbox = &job.policy.sandbox;
         // What an agent has in the user's home, such as its login, is for the agent alone.
-        let of_home: &[_] = if matches!(own, Own::Task(_)) { &job.agent.home } else { &[] };
+        let is_of_task = matches!(own, Own::Task(_));
+        let of_home: &[_] = if is_of_task { &job.agent.home } else { &[] };
         let of_home: Vec<(String, bool)> =
             of_home.iter().map(|path| (path.path().to_owned(), path.is_writable())).collect();
         let task = job.claim.entry.task.id;
@@ -144,8 +152,9 @@ impl Protector {
             Own::Task(readable) => (self.private(task), crate::worker::door_pipes(&self.door(task)), readable),
             Own::Apart(private) => (private.to_owned(), Vec::new(), [].as_slice()),
         };
-        for part in ["home", "tmp"] {
-            private_part(&private, part).await?;
+        let is_whole = matches!(tier, Tier::Namespaces { .. });
+        if !is_whole {
+            make_home(&private).await?;
         }
         // As programs find them.
         let program = match workspace.overlay() {
@@ -168,6 +177,10 @@ impl Protector {
         };
         let (root, protected, data_dir) = (workspace.root().to_owned(), protected(workspace), self.data_dir.clone());
         let (read, write, system) = (sandbox.read.clone(), sandbox.write.clone(), Arc::clone(&self.system));
+        // A directory that somebody has kept open is another's by then: Landlock has to close that way.
+        let spares = self.available.landlock.is_ok().then(|| Arc::clone(&self.spares));
+        let spares = spares.filter(|_| is_whole && is_of_task);
+        let home_of = private.clone();
         // Every program on the `PATH` is looked at, which may lie on a slow disk.
         let looking = tokio::task::spawn_blocking(move || {
             let policy = Policy {
@@ -186,9 +199,14 @@ impl Protector {
                 program: &program,
                 path: &path,
             };
-            policy.confine(&system)
+            let (confinement, env) = policy.confine(&system)?;
+            let has_home = spares.is_some_and(|spares| spares.put(task, &private, &confinement));
+            Ok::<_, String>((confinement, env, has_home))
         });
-        let (confinement, env) = looking.await.map_err(|error| error.to_string())??;
+        let (confinement, env, has_home) = looking.await.map_err(|error| error.to_string())??;
+        if is_whole && !has_home {
+            make_home(&home_of).await?;
+        }
         command.env.extend(env);
         Ok(Some(confinement))
     }
@@ -237,14 +255,20 @@ impl Protector {
         self.private(task).exists()
     }
 
-    /// Removes what was a task's alone, when it is over.
+    /// Removes what was a task's alone, when it is over; its home may be kept for another, if that is as new.
     pub(crate) async fn forget(&self, task: TaskId) {
         if !self.keeps(task) {
             return;
         }
         let private = self.private(task);
         let directories = [self.below_home(task), private.clone()];
-        let remove = move || directories.iter().try_for_each(|directory| nexus_workspace::remove_all(directory));
+        #[cfg(target_os = "linux")]
+        let spares = Arc::clone(&self.spares);
+        let remove = move || {
+            #[cfg(target_os = "linux")]
+            spares.take(task, &directories[1]);
+            directories.iter().try_for_each(|directory| nexus_workspace::remove_all(directory))
+        };
         let removed = tokio::task::spawn_blocking(remove).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(path = %private.display(), "what was private to a task is kept: {error}");
@@ -342,6 +366,15 @@ fn describe(plan: Plan, policy: &Department, has_init: bool, kills_at_once: bool
     };
     let [sandbox, limits, tree, network] = [sandbox, limits, tree, network].map(str::to_owned);
     Protection { sandbox, limits, tree, network }
+}
+
+/// Makes the home of what is private to an agent, and its temporary files.
+#[cfg(target_os = "linux")]
+async fn make_home(private: &Path) -> Result<(), String> {
+    for part in nexus_process::confinement::home::PARTS {
+        private_part(private, part).await?;
+    }
+    Ok(())
 }
 
 /// A directory in one that is private, made if it isn't there. A link isn't taken for it.

@@ -184,7 +184,7 @@ impl Runtime {
         };
         let tenure = Tenure::begin(&bus, (&holder, &roster), terms, options.alone, guard).await?;
         let protector = Protector::look(&options.data_dir, &options.node);
-        protector.close_doors();
+        protector.clear();
         let node = Arc::new(Node {
             id: options.node,
             bus,
