@@ -12,6 +12,7 @@ TITLE = "/bin/true, from delegate to completed"
 FLOOR, WARDEN, LEDGER = "posix_spawn", "posix_spawn, warden", "posix_spawn, ledger"
 ASKED = "posix_spawn, asked, ledger, kept warden"
 """All that a task of nexus needs, by whoever does that and nothing else."""
+UNCONFINED, CONFINED = "nexus, scratch", "nexus, scratch, confined"
 BEST_PEERS = ("huey", "huey-sqlite", "dramatiq", "celery", "rq")
 AIMS = [
     Aim(f"{n} at once", "rate", f"{share} of posix_spawn's rate", at_least=share, against=FLOOR)
@@ -21,6 +22,7 @@ AIMS = [
     for n in (8, 2, 32)
     for peer in BEST_PEERS
 ]
+AIMS.append(Aim("8 at once", "rate", "0.5 of the unconfined rate", at_least=0.5, against=UNCONFINED, of=CONFINED))
 
 
 def floor(site, name, count, at_once, *command):
@@ -73,7 +75,8 @@ def cases(site, results):
     count = site.sized(400, 3000)
     departments = {f"plain-{n}": Department(n) for n in (2, 8, 32)}
     # Warnings of an unconfined department and a confined one on the same host don't concern the figures.
-    departments["confined"] = Department(8, sandbox=None)
+    for name, sandbox in (("confined", None), ("scratch", "none")):
+        departments[name] = Department(8, sandbox=sandbox, more='[workspace]\nmode = "scratch"')
     departments["shell"] = Department(8, agent="shell")
     with Company(site, departments) as running:
         # What the ledger's floor writes is like what the company has written.
@@ -89,7 +92,8 @@ def cases(site, results):
             ]
             if at_once == 8:
                 contenders += [
-                    nexus(running, "nexus, confined", "confined", count // 4, at_once),
+                    nexus(running, UNCONFINED, "scratch", count, at_once),
+                    nexus(running, CONFINED, "confined", count // 4, at_once),
                     nexus(running, "nexus, shell", "shell", count, at_once),
                 ]
             contenders.append(xargs.contender(site, count, at_once))

@@ -51,6 +51,27 @@ fn the_company_and_its_other_tasks_are_out_of_reach() {
 }
 
 #[test]
+fn a_home_tells_the_next_task_nothing() {
+    let company = Company::with(&[("work", &default().replace("workers = 2", "workers = 1"))]);
+    let listed = || {
+        let answer = ended(&company, "find ~ /tmp ! -newermt 2001-01-01 -o -name '*left*' | head -20; echo end");
+        at(&answer, "task.result.output").as_str().unwrap().to_owned()
+    };
+    let fresh = listed();
+    for left in [
+        "mkdir ~/left",
+        "echo left > ~/left",
+        "touch -d 2000-01-01 ~/* ~/.[a-z]* ~ /tmp; true",
+        "for d in ~ $(find ~ -type d -empty 2>/dev/null | head -3); do mkdir -p $d/left; done; rmdir ~/left; true",
+        "ln -s /etc ~/left; ln -s / /tmp/left",
+    ] {
+        let answer = ended(&company, left);
+        assert_eq!(at(&answer, "task.status"), "completed", "{left}: {answer:#}");
+        assert_eq!(listed(), fresh, "{left}");
+    }
+}
+
+#[test]
 fn a_commit_comes_back_and_a_hook_does_not() {
     let place = Place::with(&[("work", &default().replace("workspace.mode = \"scratch\"\n", ""))]);
     place.write("project/README", "hello\n");
