@@ -2,7 +2,7 @@
 //!
 //! Nothing must be left in it that tells of its task: names, times, modes and attributes are an agent's to choose.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,30 +11,44 @@ use std::path::{Path, PathBuf};
 
 use nexus_warden::protocol::Confinement;
 use rustix::fs::{
-    AtFlags, CWD, Dir, Mode, OFlags, Statx, StatxAttributes, StatxFlags, Timespec, Timestamps, UTIME_NOW, fchmod,
-    flistxattr, futimens, openat, statx, unlinkat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, Statx, StatxAttributes, StatxFlags, Timespec, Timestamps, UTIME_NOW,
+    fchmod, flistxattr, futimens, openat, statx, unlinkat,
 };
 use rustix::io::Errno;
 
 /// The two directories of a home, which only its owner enters.
 pub const PARTS: [&str; 2] = ["home", "tmp"];
+/// What a confinement makes within a home, by its path from what is private to the task.
+pub type Places = BTreeMap<PathBuf, Kind>;
+
+/// The kind of a place, which is that of what is mounted over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Directory,
+    File,
+}
+
 /// The size of a directory, in bytes, that has held many names: it keeps it, and is slower.
 const LARGE: u64 = 64 * 1024;
 
-/// The directories that a confinement makes within what is private to a task, such as `home/.cargo/bin`, but for those that are
-/// called as the task is: its workspace's.
+/// The places that a confinement makes within what is private to a task, such as `home/.cargo/bin`, to mount something over them
+/// or over what is in them; but for those that are called as the task is: its workspace's.
 #[must_use]
-pub fn places(task: &str, private: &Path, confinement: &Confinement) -> BTreeSet<PathBuf> {
+pub fn places(task: &str, private: &Path, confinement: &Confinement) -> Places {
     let binds = || confinement.read.iter().chain(&confinement.write);
-    let mut places = BTreeSet::new();
+    let mut places = Places::new();
     for bind in binds() {
         let (source, root) = (path(&bind.source), path(&bind.target));
         let Ok(part) = source.strip_prefix(private) else { continue };
-        for below in binds().filter_map(|other| path(&other.target).strip_prefix(root).ok()) {
+        for other in binds() {
+            let Ok(below) = path(&other.target).strip_prefix(root) else { continue };
             let mut place = part.to_owned();
             for name in below.iter().take_while(|name| *name != task) {
                 place.push(name);
-                places.insert(place.clone());
+                places.insert(place.clone(), Kind::Directory);
+            }
+            if place == part.join(below) && place != part && path(&other.source).is_file() {
+                places.insert(place, Kind::File);
             }
         }
     }
@@ -49,7 +63,7 @@ fn path(path: &CStr) -> &Path {
 ///
 /// # Errors
 /// Something in it can't be looked at, or set back.
-pub fn renew(private: &Path, places: &BTreeSet<PathBuf>, task: &str) -> io::Result<bool> {
+pub fn renew(private: &Path, places: &Places, task: &str) -> io::Result<bool> {
     let private = openat(CWD, private, DIRECTORY, Mode::empty())?;
     let renewal = Renewal { places, task, attributes: look(&private)?.stx_attributes };
     for name in names(&private)? {
@@ -63,7 +77,7 @@ pub fn renew(private: &Path, places: &BTreeSet<PathBuf>, task: &str) -> io::Resu
 }
 
 struct Renewal<'a> {
-    places: &'a BTreeSet<PathBuf>,
+    places: &'a Places,
     task: &'a str,
     /// What a file system marks its directories with, such as that they are encrypted.
     attributes: StatxAttributes,
@@ -74,8 +88,7 @@ impl Renewal<'_> {
     fn carry_out(&self, holder: impl AsFd, name: &Path, place: &Path, mode: Mode) -> io::Result<bool> {
         let directory = openat(holder, name, DIRECTORY, Mode::empty())?;
         let found = look(&directory)?;
-        let is_own = found.stx_uid == rustix::process::geteuid().as_raw();
-        if !is_own || found.stx_size > LARGE || found.stx_attributes != self.attributes || is_extended(&directory)? {
+        if found.stx_size > LARGE || !self.is_plain(&directory, &found)? {
             return Ok(false);
         }
         for name in names(&directory)? {
@@ -84,19 +97,50 @@ impl Renewal<'_> {
                 unlinkat(&directory, &name, AtFlags::REMOVEDIR)?;
                 continue;
             }
-            let place = place.join(&name);
-            if !self.places.contains(&place) || !self.carry_out(&directory, Path::new(&name), &place, WITHIN)? {
+            let (place, name) = (place.join(&name), Path::new(&name));
+            let is_new = match self.places.get(&place) {
+                None => false,
+                Some(Kind::File) => self.set_back(&directory, name)?,
+                Some(Kind::Directory) => self.carry_out(&directory, name, &place, WITHIN)?,
+            };
+            if !is_new {
                 return Ok(false);
             }
         }
-        if Mode::from_raw_mode(u32::from(found.stx_mode)) != mode {
-            fchmod(&directory, mode)?;
-        }
-        futimens(&directory, &NOW)?;
+        as_made(&directory, &found, mode)?;
         Ok(true)
+    }
+
+    /// The same for an empty file.
+    fn set_back(&self, holder: &OwnedFd, name: &Path) -> io::Result<bool> {
+        let file = openat(holder, name, FILE, Mode::empty())?;
+        let found = look(&file)?;
+        let is_empty = found.stx_size == 0 && found.stx_blocks == 0 && found.stx_nlink == 1;
+        let is_file = FileType::from_raw_mode(u32::from(found.stx_mode)) == FileType::RegularFile;
+        if !is_file || !is_empty || !self.is_plain(&file, &found)? {
+            return Ok(false);
+        }
+        as_made(&file, &found, Mode::from_raw_mode(0o644))?;
+        Ok(true)
+    }
+
+    /// True if it is the company's, and has no attributes of its own.
+    fn is_plain(&self, place: &OwnedFd, found: &Statx) -> io::Result<bool> {
+        let is_own = found.stx_uid == rustix::process::geteuid().as_raw();
+        Ok(is_own && found.stx_attributes == self.attributes && !is_extended(place)?)
     }
 }
 
+fn as_made(place: &OwnedFd, found: &Statx, mode: Mode) -> io::Result<()> {
+    if Mode::from_raw_mode(u32::from(found.stx_mode)) != mode {
+        fchmod(place, mode)?;
+    }
+    Ok(futimens(place, &NOW)?)
+}
+
+/// A file, or whatever is there: nothing is waited for.
+const FILE: OFlags =
+    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOFOLLOW).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 /// A directory, and no link to one.
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// The mode of a directory that was made to mount something over it.

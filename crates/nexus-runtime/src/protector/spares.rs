@@ -4,19 +4,16 @@
 //! systems it is most of it. What an agent could leave for the next task to find is never kept: only directories that are
 //! empty, called as the company has called them, and set back to how they were made.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nexus_core::id::TaskId;
 use nexus_process::Confinement;
-use nexus_process::confinement::home::{places, renew};
+use nexus_process::confinement::home::{Places, places, renew};
 
 /// Homes that are kept at a time: as many as agents are likely to run at once.
 const MANY: usize = 64;
-
-/// The directories within a home that something was mounted over, and those on the way there.
-type Places = Arc<BTreeSet<PathBuf>>;
 
 /// The homes that are kept.
 #[derive(Debug)]
@@ -27,9 +24,9 @@ pub(super) struct Spares {
 
 #[derive(Debug, Default)]
 struct Known {
-    kept: Vec<(Places, PathBuf)>,
+    kept: Vec<(Arc<Places>, PathBuf)>,
     /// Of the tasks that have a home.
-    places: HashMap<TaskId, Places>,
+    places: HashMap<TaskId, Arc<Places>>,
     number: u64,
 }
 

@@ -54,6 +54,13 @@ impl Site {
     fn start(&self, task: TaskId, below_home: &[&str]) -> bool {
         let private = self.private(task);
         let had = self.spares.put(task, &private, &self.confinement(task, below_home));
+        self.make(task, below_home);
+        had
+    }
+
+    /// Makes a task's home as a warden does.
+    fn make(&self, task: TaskId, below_home: &[&str]) {
+        let private = self.private(task);
         for made in
             below_home.iter().map(|name| format!("home/{name}")).chain([format!("home/work/{task}"), "tmp".into()])
         {
@@ -62,7 +69,6 @@ impl Site {
         for part in PARTS {
             fs::set_permissions(private.join(part), fs::Permissions::from_mode(0o700)).unwrap();
         }
-        had
     }
 }
 
@@ -83,13 +89,39 @@ fn a_home_is_kept_for_the_next_task_whose_home_is_alike() {
 }
 
 #[test]
+fn a_file_that_was_mounted_over_is_kept_too() {
+    let (site, task, next) =
+        (Site::new(), TaskId::from_idempotency_key("one"), TaskId::from_idempotency_key("another"));
+    let settings = site.dir.path().join("settings");
+    fs::write(&settings, "mine").unwrap();
+    let start = |task: TaskId| {
+        let mut confinement = site.confinement(task, &[]);
+        let source = CString::new(settings.as_os_str().as_encoded_bytes()).unwrap();
+        confinement.read.push(Bind { source, target: c"/home/a/.settings".to_owned(), exact: false });
+        site.spares.put(task, &site.private(task), &confinement)
+    };
+    assert!(!start(task));
+    site.make(task, &[]);
+    fs::write(site.private(task).join("home/.settings"), "").unwrap();
+    assert!(site.spares.take(task, &site.private(task)));
+    assert!(start(next));
+
+    fs::write(site.private(next).join("home/.settings"), "left").unwrap();
+    assert!(!site.spares.take(next, &site.private(next)));
+}
+
+#[test]
 fn nothing_is_kept_that_an_agent_can_have_left() {
     type Leave = fn(&Path);
-    let ways: [(&str, Leave); 7] = [
+    let ways: [(&str, Leave); 8] = [
         ("a file", |home| fs::write(home.join(".cargo/x"), "").unwrap()),
         ("a directory", |home| fs::create_dir(home.join(".cargo/x")).unwrap()),
         ("a directory of a name known elsewhere", |home| fs::create_dir(home.join("bin")).unwrap()),
         ("a link", |home| symlink("/", home.join("link")).unwrap()),
+        ("a file in a place's stead", |home| {
+            fs::remove_dir(home.join(".cargo/bin")).unwrap();
+            fs::write(home.join(".cargo/bin"), "").unwrap();
+        }),
         ("a link in a place's stead", |home| {
             fs::remove_dir(home.join(".cargo/bin")).unwrap();
             symlink("/", home.join(".cargo/bin")).unwrap();
