@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A task, for its whole life: a UUID, version 7 (ordered by time) or version 5 (derived from an idempotency key).
+/// A task, for its whole life: a UUID, version 4 (random; 7 in ledgers of older companies) or version 5 (derived from an idempotency key).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct TaskId(Uuid);

@@ -7,6 +7,7 @@ pub mod agent;
 pub mod api;
 pub mod assign;
 pub mod attempt;
+pub mod brief;
 pub mod budget;
 pub mod cancel;
 pub mod commit;

@@ -36,6 +36,9 @@ pub struct LogLine {
     #[schemars(with = "String")]
     pub time: Timestamp,
     pub stream: Stream,
+    /// The attempt that it belongs to, from 1.
+    #[serde(default)]
+    pub attempt: u32,
     /// Without its line end; invalid UTF-8 is replaced by U+FFFD.
     pub text: String,
 }
@@ -78,11 +81,12 @@ impl LogChunk {
 
     /// The lines with their numbers.
     pub fn into_lines(self) -> impl Iterator<Item = LogLine> {
-        let (first, time) = (self.first, self.at);
+        let (first, time, attempt) = (self.first, self.at, self.attempt);
         self.lines.into_iter().zip(first..).map(move |(line, seq)| LogLine {
             seq,
             time,
             stream: line.stream,
+            attempt,
             text: line.text,
         })
     }

@@ -97,7 +97,7 @@ mod tests {
     use jiff::Timestamp;
 
     fn line(seq: u64, stream: Stream, text: String) -> LogLine {
-        LogLine { seq, time: Timestamp::UNIX_EPOCH, stream, text }
+        LogLine { seq, time: Timestamp::UNIX_EPOCH, stream, attempt: 1, text }
     }
 
     #[test]

@@ -114,8 +114,13 @@ mod tests {
     #[test]
     fn a_page_ends_where_its_text_gets_long() {
         let lines = |size: usize| -> Vec<LogLine> {
-            let line =
-                |seq| LogLine { seq, time: Timestamp::UNIX_EPOCH, stream: Stream::Stdout, text: "x".repeat(size) };
+            let line = |seq| LogLine {
+                seq,
+                time: Timestamp::UNIX_EPOCH,
+                stream: Stream::Stdout,
+                attempt: 1,
+                text: "x".repeat(size),
+            };
             (1..=10).map(line).collect()
         };
         let check = |size, expected: (usize, Option<u64>)| {

@@ -58,7 +58,7 @@ impl Plan {
     pub(super) async fn carry_out(self, node: &Node) -> Result<Accepted, Refusal> {
         let Self { order, route, bound, company, workers } = self;
         let submission = order.submission;
-        let id = submission.keyed_id().unwrap_or_else(|| TaskId::from_uuid(uuid::Uuid::now_v7()));
+        let id = submission.keyed_id().unwrap_or_else(|| TaskId::from_uuid(uuid::Uuid::new_v4()));
         // A key that is known is answered as it was the first time, whatever has changed in between.
         if submission.idempotency_key.is_some()
             && let Some(task) = node.bus.known(id).await?
