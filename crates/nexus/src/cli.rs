@@ -1,18 +1,20 @@
 //! The command line, as the contract names it.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nexus_core::question::QuestionId;
-use nexus_core::view::Status;
 
+mod address;
 mod args;
 mod families;
+mod when;
 
-pub(crate) use args::{ApplyArgs, ShellArgs, TaskArgs, UpArgs};
+pub(crate) use args::{ApplyArgs, ListArgs, LogsArgs, RunArgs, ShellArgs, StatusArgs, TaskArgs, UpArgs, Wide};
+use args::{TASK, TASKS};
 pub(crate) use families::{
-    AgentsCommand, BrokerCommand, Client, ConfigCommand, HistoryCommand, McpCommand, ServiceCommand, TokenCommand,
+    AgentsCommand, BrokerCommand, Client, ConfigCommand, HistoryCommand, McpCommand, SchemaName, ServiceCommand,
+    TokenCommand,
 };
 
 /// Runs a company of software agents: a CEO routes tasks to departments, whose workers run them as processes.
@@ -96,63 +98,34 @@ pub(crate) enum Command {
     /// Give a task to the company; prints its id and doesn't wait.
     Delegate(TaskArgs),
     /// Give a task to the company, show its log, and wait for its end. Without a running company, runs one meanwhile.
-    Run(TaskArgs),
+    Run(RunArgs),
     /// Show what is known of a task.
     ///
     /// Without a task, show the company: where it runs, and the work of its departments.
-    Status {
-        task: Option<String>,
-        /// The tasks that its agents have asked for too, as a tree.
-        #[arg(long, requires = "task")]
-        tree: bool,
-    },
+    Status(StatusArgs),
     /// List tasks, newest first.
-    List {
-        #[arg(long)]
-        department: Option<String>,
-        /// Only tasks with this status; may be repeated.
-        #[arg(long, value_parser = Status::from_str)]
-        status: Vec<Status>,
-        /// Finished ones too.
-        #[arg(long)]
-        all: bool,
-        /// Only tasks that this one's agent has asked for.
-        #[arg(long, value_name = "TASK")]
-        parent: Option<String>,
-        /// At most this many; 1 to 1000.
-        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000), default_value_t = 50)]
-        limit: u32,
-        /// Go on after an earlier page.
-        #[arg(long)]
-        cursor: Option<String>,
-    },
+    List(ListArgs),
     /// Show a task's log, or the company's own.
-    Logs {
-        #[arg(required_unless_present = "company")]
-        task: Option<String>,
-        /// The company's own log: what `nexus up` says.
-        #[arg(long, conflicts_with = "task")]
-        company: bool,
-        /// Follow it until the task, or the company, has ended.
-        #[arg(short, long)]
-        follow: bool,
-    },
+    Logs(LogsArgs),
     /// Show what a task's agent was told, word for word.
     Prompt {
+        #[arg(help = TASK)]
         task: String,
         /// In this attempt; without it, in the latest.
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         attempt: Option<u32>,
     },
-    /// Cancel a task; says so when no process of it is alive.
+    /// Cancel tasks; says so of each when no process of it is alive.
     Cancel {
-        task: String,
+        #[arg(required = true, value_name = "TASK", help = TASKS)]
+        tasks: Vec<String>,
         /// Kept with the task.
         #[arg(long)]
         reason: Option<String>,
     },
     /// Allow or reject what a task's agent is asking to do (`nexus status` shows it, and the question's id).
     Answer {
+        #[arg(help = TASK)]
         task: String,
         answer: Answer,
         /// The question that this answers. If it is no longer open, nothing is answered. Can be left out for the only question
@@ -160,10 +133,14 @@ pub(crate) enum Command {
         #[arg(long, value_name = "ID")]
         question: Option<QuestionId>,
     },
-    /// Put a failed or cancelled task back on the queue.
-    Retry { task: String },
+    /// Put failed or cancelled tasks back on the queue.
+    Retry {
+        #[arg(required = true, value_name = "TASK", help = TASKS)]
+        tasks: Vec<String>,
+    },
     /// Move a task that waits to another department; its attempts are counted from the start there.
     Move {
+        #[arg(help = TASK)]
         task: String,
         #[arg(short, long)]
         department: String,
@@ -176,6 +153,7 @@ pub(crate) enum Command {
     },
     /// Show what a task has changed in its git repository: its branch, and what its workspace has beyond that.
     Diff {
+        #[arg(help = TASK)]
         task: String,
         /// Only how much, by file.
         #[arg(long)]
@@ -191,19 +169,26 @@ pub(crate) enum Command {
     ///
     /// A workspace of layers has no path that other programs could open. This copies its files into one directory first,
     /// which can take a while. `nexus shell` needs no copy.
-    Path { task: String },
+    Path {
+        #[arg(help = TASK)]
+        task: String,
+    },
     /// Bring a task's branch into the current branch of its project. Where that can't be, nothing is changed.
     Apply(ApplyArgs),
     /// Remove workspaces and branches of ended tasks where nothing would be lost; explains why the rest is kept.
     Clean {
         /// Only of these tasks.
+        #[arg(value_name = "TASK")]
         tasks: Vec<String>,
         /// Only say what would be removed.
         #[arg(long)]
         dry_run: bool,
     },
     /// List the departments.
-    Departments,
+    Departments {
+        #[command(flatten)]
+        wide: Wide,
+    },
     /// Start a department again that was stopped because it failed too often; its tasks that wait are done then.
     Resume { department: String },
     /// Leave a department a message: whoever works there next is shown it.
@@ -223,9 +208,17 @@ pub(crate) enum Command {
     Agents {
         #[command(subcommand)]
         command: Option<AgentsCommand>,
+        #[command(flatten)]
+        wide: Wide,
     },
     /// List the workers and what they do.
-    Workers,
+    Workers {
+        #[command(flatten)]
+        wide: Wide,
+        /// Show it anew every two seconds, until interrupted.
+        #[arg(long)]
+        watch: bool,
+    },
     /// Show what has happened, or follow what happens.
     Events {
         /// Follow what happens from now on, until interrupted.
@@ -237,6 +230,8 @@ pub(crate) enum Command {
         /// Without --follow: the newest events, at most this many.
         #[arg(long, default_value_t = 100)]
         limit: u16,
+        #[command(flatten)]
+        wide: Wide,
     },
     /// Check, show or describe the configuration.
     #[command(subcommand)]

@@ -5,6 +5,7 @@ use nexus_core::api::AnswerRequest;
 use crate::cli::{Cli, Command, TokenCommand};
 use crate::exit::{Code, Exit};
 use crate::logging;
+use crate::show::Screen;
 
 mod agents;
 mod branches;
@@ -15,6 +16,8 @@ mod dead;
 mod doctor;
 mod down;
 mod events;
+mod list;
+mod logs;
 mod mcp;
 mod messages;
 mod overview;
@@ -24,6 +27,7 @@ mod tasks;
 mod token;
 mod tree;
 mod up;
+mod watch;
 mod workspace;
 
 /// Runs a command.
@@ -43,35 +47,41 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Mcp { start, command } => mcp::mcp(&place, start, command).await,
         Command::Delegate(args) => tasks::delegate(&place, output, args).await,
         Command::Run(args) => run::run(&place, output, args).await,
-        Command::Status { task: None, .. } => overview::company(&place, output).await,
-        Command::Status { task: Some(task), tree: false } => tasks::status(&place, output, &task).await,
-        Command::Status { task: Some(task), tree: true } => tree::tree(&place, output, &task).await,
-        Command::List { department, status, all, parent, limit, cursor } => {
-            tasks::list(&place, output, tasks::Filter { department, status, all, parent, limit, cursor }).await
-        }
-        Command::Logs { task: Some(task), follow, .. } => tasks::logs(&place, output, &task, follow).await,
-        Command::Logs { task: None, follow, .. } => company_log::logs(&place, follow).await,
+        Command::Status(args) => match args.tasks.as_slice() {
+            [] => overview::company(&place, output).await,
+            [task] if args.tree => tree::tree(&place, output, task).await,
+            _ if args.tree => Err(Exit::usage("--tree shows one task with those below it: name one")),
+            tasks => tasks::status(&place, output, tasks, args.full).await,
+        },
+        Command::List(args) => list::list(&place, output, args).await,
+        Command::Logs(args) => match &args.task {
+            Some(task) => logs::logs(&place, output, task, &args).await,
+            None => company_log::logs(&place, args.follow).await,
+        },
         Command::Prompt { task, attempt } => tasks::prompt(&place, output, &task, attempt).await,
-        Command::Cancel { task, reason } => tasks::cancel(&place, output, task, reason).await,
+        Command::Cancel { tasks, reason } => tasks::cancel(&place, output, &tasks, reason).await,
         Command::Answer { task, answer, question } => {
             let allow = answer == crate::cli::Answer::Allow;
             tasks::answer(&place, output, AnswerRequest { task_id: task, allow, question }).await
         }
-        Command::Move { task, department } => tasks::relocate(&place, output, task, department).await,
+        Command::Move { task, department } => tasks::relocate(&place, output, &task, department).await,
         Command::Dead { limit } => dead::dead(&place, output, limit).await,
-        Command::Retry { task } => tasks::retry(&place, output, &task).await,
+        Command::Retry { tasks } => tasks::retry(&place, output, &tasks).await,
         Command::Diff { task, stat } => branches::diff(&place, output, &task, stat).await,
         Command::Shell(args) => workspace::shell(&place, args).await,
         Command::Path { task } => workspace::path(&place, output, &task).await,
         Command::Apply(args) => branches::apply(&place, output, args).await,
         Command::Clean { tasks, dry_run } => branches::clean(&place, output, &tasks, dry_run).await,
-        Command::Departments => overview::departments(&place, output).await,
+        Command::Departments { wide } => overview::departments(&place, output, wide).await,
         Command::Resume { department } => overview::resume(&place, output, &department).await,
         Command::Message { department, text } => messages::leave(&place, output, department, text).await,
         Command::Messages { department, limit } => messages::show(&place, output, &department, limit).await,
-        Command::Agents { command } => agents::agents(&place, output, command).await,
-        Command::Workers => overview::workers(&place, output).await,
-        Command::Events { follow, task, limit } => events::events(&place, output, follow, task, limit).await,
+        Command::Agents { command, wide } => agents::agents(&place, output, command, wide).await,
+        Command::Workers { wide, watch } => overview::workers(&place, output, wide, watch).await,
+        Command::Events { follow, task, limit, wide } => {
+            let screen = Screen::stdout().wide(wide.wide);
+            events::events(&place, output, follow, task, limit, screen).await
+        }
         Command::Config(what) => config::config(&place, output, what).await,
         Command::Trust { dir, remove } => config::trust(&dir, output, remove),
         Command::Token(TokenCommand::Show) => token::show(&place, output),

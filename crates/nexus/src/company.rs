@@ -1,5 +1,6 @@
 //! A company in this process: everything wired together, from the configuration to the web page.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -179,7 +180,8 @@ impl Company {
     /// Stops: what runs gets its grace and then goes back to the queue.
     pub(crate) async fn stop(self, hurry: impl Future<Output = ()>) {
         let grace = self.charter.shutdown_grace.get();
-        tracing::info!(target: "nexus_ceo", "stopping; agents have {}", self.charter.shutdown_grace);
+        let sooner = if std::io::stderr().is_terminal() { " (Ctrl-C again: at once)" } else { "" };
+        tracing::info!(target: "nexus_ceo", "stopping; agents have {}{sooner}", self.charter.shutdown_grace);
         self.shutdown.cancel();
         self.runtime.stop(grace);
         tokio::pin!(hurry);
@@ -306,9 +308,9 @@ fn not_started(error: &StartError, broker: Option<&Broker>, data_dir: &Path) -> 
          `nexus up --new-ledger` go on with whatever is found, and forget what was known"
     );
     if let Some(broker) = broker {
-        let said: String = broker.complaints().iter().map(|line| format!("\n    {line}")).collect();
+        let said: String = broker.complaints().iter().map(|line| format!("\n  {line}")).collect();
         if !said.is_empty() {
-            help = format!("its server says:{said}\n  {help}");
+            help = format!("its server says:{said}\n{help}");
         }
     }
     exit.with_help(help)

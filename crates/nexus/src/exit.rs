@@ -11,7 +11,7 @@ use crate::cli::Output;
 use crate::show;
 
 /// The contract's exit codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Code {
     Done = 0,
     Failure = 1,
@@ -96,8 +96,9 @@ impl Exit {
             format!("{report:?}")
         } else {
             let red = anstyle::AnsiColor::Red.on_default().bold();
-            let help = self.help.map(|help| format!("\n  {}", show::visible(&help))).unwrap_or_default();
-            format!("{red}error:{red:#} {}{help}", show::visible(&self.message))
+            let screen = show::Screen::stderr();
+            let help = self.help.map(|help| format!("\n  {}", screen.hang(&help, 2))).unwrap_or_default();
+            format!("{red}error:{red:#} {}{help}", screen.hang(&self.message, 2))
         };
         show::told(&text);
         self.code.into()

@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::LogForm;
-use crate::show::{dated, one_line, visible};
+use crate::show::{Above, dated, one_line, visible};
 
 /// Begins the log; `default` is the level of our own crates and `mcp` that of rmcp, unless `NEXUS_LOG` says otherwise.
 /// The connection's story, as async-nats would tell it, is nexus-bus's to tell.
@@ -20,7 +20,7 @@ pub(crate) fn begin(form: LogForm, default: &str, mcp: &str) {
         .unwrap_or_else(|_| format!("warn,async_nats=off,rmcp={mcp},nexus={default},{}", ours(default)));
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Above).with_ansi(colour);
     // Only the first one counts: a test that runs several in one process has one log.
     let _ = match form {
         LogForm::Human => builder.event_format(Human { dated: !std::io::stderr().is_terminal() }).try_init(),

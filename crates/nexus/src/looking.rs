@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nexus_broker::{Broker, DataDir, DataDirLock, LockError};
 use nexus_bus::{Bus, Client};
+use nexus_core::api::ListRequest;
 use nexus_runtime::{Archive, ArchiveOptions};
 use tokio::time::{Instant, sleep};
 
@@ -86,6 +87,18 @@ async fn alone<T>(
     let done = looked.await;
     stop(broker).await;
     done
+}
+
+/// The name of a task for its company: `@` is the newest one.
+pub(crate) async fn named(client: &Client, task: &str) -> Result<String, Exit> {
+    if task != "@" {
+        return Ok(task.to_owned());
+    }
+    let newest = client.list(&ListRequest { limit: Some(1), ..ListRequest::default() }).await?;
+    match newest.tasks.first() {
+        Some(task) => Ok(task.task_id.to_string()),
+        None => Err(Exit::new(Code::NotFound, "there is no task yet").with_help("nexus delegate makes one")),
+    }
 }
 
 async fn stop(broker: Option<Broker>) {

@@ -1,28 +1,36 @@
 //! The output for people and programs: standard output for answers, standard error for the story.
 
+mod block;
 mod branches;
 mod escape;
+mod live;
 mod log;
 mod overview;
+mod screen;
+mod table;
 mod tables;
 mod task;
 mod time;
 mod tree;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 use nexus_core::event::{Event, What};
-use nexus_core::log::LogLine;
+use nexus_core::log::{LogLine, Stream};
 use nexus_core::run::RunReport;
 use serde::Serialize;
 
 use crate::cli::Output;
 use crate::exit::Code;
 
+pub(crate) use block::Block;
 pub(crate) use branches::{branch, cleaned, diff, kept, patch, stock};
+use escape::printed;
 pub(crate) use escape::{on_terminal, one_line, visible};
+pub(crate) use live::{Above, Live};
 pub(crate) use log::Log;
 pub(crate) use overview::overview;
+pub(crate) use screen::Screen;
 pub(crate) use tables::{agent_state, agents, departments, state, tasks, workers};
 pub(crate) use task::{next_commands, outcome, status};
 pub(crate) use time::{dated, time};
@@ -36,6 +44,12 @@ pub(crate) fn line(text: &str) {
 /// Text for people on standard output.
 pub(crate) fn text(text: &str) {
     raw(&visible(text));
+}
+
+/// Text with colours of ours on standard output; what others have written is made `visible` before.
+pub(crate) fn out(text: &str) {
+    let mut out = anstream::stdout().lock();
+    or_leave(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
 /// A line with colours of ours on standard output; what others have written is made `visible` before.
@@ -71,7 +85,26 @@ pub(crate) fn error_line(text: &str) {
 
 /// A line with colours of ours on standard error. One that is full or closed ends nothing.
 pub(crate) fn told(line: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{line}");
+    let _ = live::above(|| writeln!(anstream::stderr().lock(), "{line}"));
+}
+
+/// True where standard output and standard error are one file, as with `2>&1`.
+#[cfg(unix)]
+pub(crate) fn is_one_file() -> bool {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::MetadataExt as _;
+
+    let file = |fd: std::os::fd::BorrowedFd<'_>| {
+        let file = std::fs::File::from(fd.try_clone_to_owned()?).metadata()?;
+        std::io::Result::Ok((file.dev(), file.ino()))
+    };
+    let (out, err) = (file(std::io::stdout().as_fd()), file(std::io::stderr().as_fd()));
+    matches!((out, err), (Ok(out), Ok(err)) if out == err)
+}
+
+#[cfg(not(unix))]
+pub(crate) const fn is_one_file() -> bool {
+    false
 }
 
 /// A value as JSON on standard output: indented as a document, or on one line.
@@ -87,7 +120,7 @@ pub(crate) fn json<T: Serialize>(value: &T, output: Output) {
 /// A line of the story, on standard error.
 pub(crate) fn note(word: &str, text: &str) {
     let dim = anstyle::Style::new().dimmed();
-    told(&format!("{dim}{word:<8}{dim:#} {}", visible(text)));
+    told(&format!("{dim}{word:<8}{dim:#} {}", Screen::stderr().hang(text, 9)));
 }
 
 /// Says what lies where one stands and is not in force.
@@ -98,15 +131,14 @@ pub(crate) fn untrusted(loaded: &nexus_config::Loaded) {
 }
 
 /// A line of a task's log, on standard error.
-pub(crate) fn log_line(line: &LogLine, ours: bool) {
-    if ours {
+pub(crate) fn log_line(line: &LogLine, screen: Screen) {
+    if line.stream == Stream::System {
         note("", &format!("-- {}", line.text));
         return;
     }
-    let mut out = std::io::stderr().lock();
-    let text = if out.is_terminal() { on_terminal(&line.text) } else { line.text.as_str().into() };
     // The story is told as far as somebody listens; the task goes on.
-    let _ = writeln!(out, "         {text}");
+    let text = printed(&line.text, screen.looks);
+    let _ = live::above(|| writeln!(std::io::stderr().lock(), "         {text}"));
 }
 
 /// The progress of an agent's run, in short.
@@ -118,8 +150,8 @@ fn progress(run: &RunReport) -> String {
     }
 }
 
-/// An event on one line.
-pub(crate) fn event(event: &Event) -> String {
+/// An event on one line, as much of it as the screen has room for.
+pub(crate) fn event(event: &Event, screen: Screen) -> String {
     let detail = match &event.what {
         What::Started { worker, agent, .. } => format!("{worker}, {agent}, attempt {}", event.attempt),
         What::CancelRequested { reason, .. } | What::Interrupted { reason, .. } | What::Retried { reason } => {
@@ -133,14 +165,9 @@ pub(crate) fn event(event: &Event) -> String {
         What::Failed { failure, .. } => failure.message.clone(),
         What::Cancelled { reason, .. } => reason.clone(),
     };
-    format!(
-        "{}  {:<12} {}  {:<16} {}",
-        time(event.at),
-        event.department,
-        event.task_id,
-        event.what.name(),
-        one_line(&detail)
-    )
+    let (time, id) = (time(event.at), screen.id(event.task_id));
+    let line = format!("{time}  {:<12} {id}  {:<16} {detail}", event.department, event.what.name());
+    screen.cut(&one_line(&line))
 }
 
 /// Milliseconds as seconds.
@@ -177,7 +204,7 @@ pub(crate) fn age(since: jiff::Timestamp) -> String {
 pub(crate) fn short(text: &str, width: usize) -> String {
     let line = text.lines().next().unwrap_or_default();
     let cut = line.chars().count() > width || text.lines().nth(1).is_some();
-    let kept: String = line.chars().take(if cut { width.saturating_sub(3) } else { width }).collect();
+    let kept: String = line.chars().take(if cut { width.saturating_sub(1) } else { width }).collect();
     let shown = kept.replace('\t', " ");
-    format!("{}{}", one_line(&shown), if cut { "..." } else { "" })
+    format!("{}{}", one_line(&shown), if cut { "…" } else { "" })
 }

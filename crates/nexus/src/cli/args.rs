@@ -3,16 +3,20 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr as _;
 
 use clap::Args;
 use jiff::Timestamp;
 use nexus_core::units::Span;
+use nexus_core::view::Status;
+
+use super::{address, when};
 
 /// The arguments of `up`.
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
-    /// Address of the web page and of MCP over HTTP; port 0 picks a free one. [default: 127.0.0.1:8000]
-    #[arg(long, value_name = "ADDR")]
+    /// Address of the web page and of MCP over HTTP, or its port alone; port 0 picks a free one. [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDR", value_parser = address::parse)]
     pub(crate) listen: Option<SocketAddr>,
     /// Start it in the background, and return when it is ready. `nexus down` stops it.
     #[arg(short, long)]
@@ -63,8 +67,9 @@ pub(crate) struct TaskArgs {
     /// The same key is the same task: asked for twice, it runs once.
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
-    /// Not started before this time (RFC 3339).
-    #[arg(long, value_name = "TIME")]
+    /// Not started before this time: RFC 3339, a local time such as "2026-12-24 18:00", "18:00" or "tomorrow 9:00", or one from
+    /// now, such as +2h.
+    #[arg(long, value_name = "TIME", value_parser = when::future)]
     pub(crate) not_before: Option<Timestamp>,
     /// Start from the project's uncommitted changes too, as a commit of their own that `diff` and `apply` leave out.
     /// [default: the department's `workspace.include_uncommitted`]
@@ -75,9 +80,99 @@ pub(crate) struct TaskArgs {
     pub(crate) context: Option<String>,
 }
 
+/// The arguments of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+    /// Show the result alone, and of a task that fails the reason.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// The help for an argument that names a task.
+pub(super) const TASK: &str = "The task: its id or the first characters of it, or `@` for the newest";
+/// The same for several.
+pub(super) const TASKS: &str = "The tasks: their ids or the first characters of them, or `@` for the newest";
+
+/// The arguments of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[arg(value_name = "TASK", help = TASKS)]
+    pub(crate) tasks: Vec<String>,
+    /// The tasks that its agents have asked for too, as a tree.
+    #[arg(long, requires = "tasks", conflicts_with = "full")]
+    pub(crate) tree: bool,
+    /// The whole description, not only its first line.
+    #[arg(long, requires = "tasks")]
+    pub(crate) full: bool,
+}
+
+/// Whether a table is cut to the width of the terminal.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Wide {
+    /// Cut nothing and leave nothing out, however narrow the terminal is.
+    #[arg(short, long)]
+    pub(crate) wide: bool,
+}
+
+/// The arguments of `list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only tasks of this department.
+    #[arg(short, long)]
+    pub(crate) department: Option<String>,
+    /// Only tasks with this status; may be repeated.
+    #[arg(long, value_parser = Status::from_str)]
+    pub(crate) status: Vec<Status>,
+    /// Finished ones too.
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Only tasks that this one's agent has asked for.
+    #[arg(long, value_name = "TASK")]
+    pub(crate) parent: Option<String>,
+    /// At most this many; 1 to 1000.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000), default_value_t = 50)]
+    pub(crate) limit: u32,
+    /// Go on after an earlier page.
+    #[arg(long)]
+    pub(crate) cursor: Option<String>,
+    #[command(flatten)]
+    pub(crate) wide: Wide,
+    /// Show it anew every two seconds, until interrupted.
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+/// The arguments of `logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    #[arg(required_unless_present = "company", help = TASK)]
+    pub(crate) task: Option<String>,
+    /// The company's own log: what `nexus up` says.
+    #[arg(long, conflicts_with = "task")]
+    pub(crate) company: bool,
+    /// Follow it until the task, or the company, has ended.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Begin with the last lines, so many of them.
+    #[arg(short = 'n', long, value_name = "LINES", conflicts_with = "company")]
+    pub(crate) tail: Option<usize>,
+    /// Begin with what was printed so long ago (10m), or at this time.
+    #[arg(long, value_name = "TIME", value_parser = when::past, conflicts_with = "company")]
+    pub(crate) since: Option<Timestamp>,
+    /// Only what belongs to this attempt.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "company")]
+    pub(crate) attempt: Option<u32>,
+    /// Begin each line with the time when it was printed.
+    #[arg(long, conflicts_with = "company")]
+    pub(crate) timestamps: bool,
+}
+
 /// The arguments of `shell`.
 #[derive(Debug, Args)]
 pub(crate) struct ShellArgs {
+    #[arg(help = TASK)]
     pub(crate) task: String,
     /// Allow no changes; works while an attempt of the task runs, too.
     #[arg(long)]
@@ -90,6 +185,7 @@ pub(crate) struct ShellArgs {
 /// The arguments of `apply`.
 #[derive(Debug, Args)]
 pub(crate) struct ApplyArgs {
+    #[arg(help = TASK)]
     pub(crate) task: String,
     /// Where both branches have gone on: make the task's commits anew, on top of the current branch.
     #[arg(long, conflicts_with = "merge")]

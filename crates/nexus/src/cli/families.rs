@@ -14,8 +14,20 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Print what is in force, and where each value comes from.
     Show,
-    /// Print its JSON schemas.
-    Schema,
+    /// Print its JSON schemas: that of one file, or all of them as one object.
+    Schema {
+        /// The file that is described.
+        file: Option<SchemaName>,
+    },
+}
+
+/// The kinds of configuration files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaName {
+    /// A file in departments/.
+    Department,
+    /// nexus.toml.
+    Nexus,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

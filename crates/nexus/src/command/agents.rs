@@ -1,10 +1,16 @@
 //! The agents: whether each can work, and opening an account by hand.
 
-use crate::cli::{AgentsCommand, Output, PlaceArgs};
+use crate::cli::{AgentsCommand, Output, PlaceArgs, Wide};
 use crate::exit::{Code, Exit};
+use crate::show::Screen;
 use crate::{place, show};
 
-pub(super) async fn agents(place: &PlaceArgs, output: Output, command: Option<AgentsCommand>) -> Result<Code, Exit> {
+pub(super) async fn agents(
+    place: &PlaceArgs,
+    output: Output,
+    command: Option<AgentsCommand>,
+    wide: Wide,
+) -> Result<Code, Exit> {
     let client = place::connect(place).await?;
     match command {
         None => {
@@ -12,7 +18,7 @@ pub(super) async fn agents(place: &PlaceArgs, output: Output, command: Option<Ag
             if output.is_json() {
                 show::json(&answer, output);
             } else {
-                show::text(&show::agents(&answer));
+                show::out(&show::agents(&answer, Screen::stdout().wide(wide.wide)));
             }
         }
         Some(AgentsCommand::Clear { name }) => {

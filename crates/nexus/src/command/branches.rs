@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::cli::{ApplyArgs, Output, PlaceArgs};
 use crate::company::source;
 use crate::exit::{Code, Exit};
-use crate::looking::look;
+use crate::looking::{self, look};
 use crate::{place, show};
 
 pub(super) fn workspaces(place: &PlaceArgs) -> Result<Workspaces, Exit> {
@@ -23,7 +23,7 @@ pub(super) fn workspaces(place: &PlaceArgs) -> Result<Workspaces, Exit> {
 
 /// What is known of a task, whether or not a company is up.
 pub(super) async fn known(place: &PlaceArgs, task: &str) -> Result<TaskView, Exit> {
-    look(place, async |client, _| Ok(client.status(task).await?.task)).await
+    look(place, async |client, _| Ok(client.status(&looking::named(client, task).await?).await?.task)).await
 }
 
 /// The workspace's report of the latest attempt that has ended.
@@ -213,7 +213,7 @@ async fn clean_with(
     let mut tasks = Vec::new();
     let mut request = ListRequest { limit: Some(200), ..ListRequest::default() };
     for task in named {
-        tasks.push(client.status(task).await?.task);
+        tasks.push(client.status(&looking::named(client, task).await?).await?.task);
     }
     while named.is_empty() {
         let page = client.list(&request).await?;

@@ -4,16 +4,26 @@ use std::path::{Path, PathBuf};
 
 use nexus_config::{Here, Loaded, Source, Standing};
 
-use crate::cli::{ConfigCommand, Output, PlaceArgs};
+use crate::cli::{ConfigCommand, Output, PlaceArgs, SchemaName};
 use crate::company::{in_force, source};
 use crate::exit::{Code, Exit};
 use crate::{place, show};
 
 pub(super) async fn config(place: &PlaceArgs, output: Output, what: ConfigCommand) -> Result<Code, Exit> {
-    if let ConfigCommand::Schema = what {
-        let schemas: serde_json::Map<_, _> =
-            nexus_config::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
-        show::json(&schemas, if output == Output::Human { Output::Json } else { output });
+    if let ConfigCommand::Schema { file } = what {
+        let output = if output == Output::Human { Output::Json } else { output };
+        let schemas = nexus_config::schemas().into_iter();
+        let wanted = match file {
+            Some(SchemaName::Department) => "department.json",
+            Some(SchemaName::Nexus) => "nexus.json",
+            None => {
+                let all: serde_json::Map<_, _> = schemas.map(|(name, schema)| (name.to_owned(), schema)).collect();
+                show::json(&all, output);
+                return Ok(Code::Done);
+            }
+        };
+        let schema = schemas.into_iter().find_map(|(name, schema)| (name == wanted).then_some(schema));
+        show::json(&schema, output);
         return Ok(Code::Done);
     }
     let (source, whose) = match what {

@@ -4,6 +4,7 @@ use nexus_bus::Dead;
 
 use crate::cli::{Output, PlaceArgs};
 use crate::exit::{Code, Exit};
+use crate::show::{Block, Screen};
 use crate::{place, show};
 
 pub(super) async fn dead(place: &PlaceArgs, output: Output, limit: u32) -> Result<Code, Exit> {
@@ -14,7 +15,7 @@ pub(super) async fn dead(place: &PlaceArgs, output: Output, limit: u32) -> Resul
     }
     for letter in &letters {
         match output {
-            Output::Human => show::text(&text(letter)),
+            Output::Human => show::out(&text(letter, Screen::stdout())),
             _ => show::json(letter, output),
         }
     }
@@ -25,21 +26,23 @@ pub(super) async fn dead(place: &PlaceArgs, output: Output, limit: u32) -> Resul
 }
 
 /// When, from where and why, what it was, and what can be done.
-fn text(letter: &Dead) -> String {
+fn text(letter: &Dead, screen: Screen) -> String {
     let (at, from, why, what, next) = match letter {
         Dead::Letter(letter) => {
             let help = letter.refusal.help.clone().unwrap_or_else(|| "publish it again when that is mended".to_owned());
             (letter.at, letter.subject.clone(), letter.refusal.message.clone(), letter.payload.as_str(), help)
         }
         Dead::Task(dead) => {
-            let (id, attempts) = (dead.task.id, dead.attempts);
+            let (id, attempts) = (screen.id(dead.task.id), dead.attempts);
             let times = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
             let why = format!("failed after {times}: {}", dead.failure.message);
             let from = format!("task {id} of {}", dead.task.department);
             (dead.at, from, why, dead.task.description.as_str(), format!("nexus logs {id} · nexus retry {id}"))
         }
     };
-    let rows = [("why", why), ("what", show::short(what, 200)), ("next", next)];
-    let rows: String = rows.iter().map(|(name, value)| format!("  {name:<5} {}\n", value.replace('\n', " "))).collect();
-    format!("{at:.0}  {from}\n{rows}")
+    let mut rows = Block::new(screen, 5);
+    for (name, value) in [("why", why), ("what", show::short(what, 200)), ("next", next)] {
+        rows.row(name, &value.replace('\n', " "));
+    }
+    format!("{}  {}\n{}", show::time(at), show::one_line(&from), rows.end())
 }

@@ -100,7 +100,8 @@ impl Finding {
             Level::Fail => ("fail", Red),
         };
         let style = colour.on_default();
-        format!("{style}{word:<4}{style:#}  {:<11} {}", self.what, show::visible(&self.message))
+        let message = show::Screen::stdout().hang(&self.message, 18);
+        format!("{style}{word:<4}{style:#}  {:<11} {message}", self.what)
     }
 }
 

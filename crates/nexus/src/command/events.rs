@@ -7,7 +7,8 @@ use nexus_core::id::TaskId;
 use super::up::Signals;
 use crate::cli::{Output, PlaceArgs};
 use crate::exit::{Code, Exit};
-use crate::looking::look;
+use crate::looking::{self, look};
+use crate::show::Screen;
 use crate::{place, show};
 
 pub(super) async fn events(
@@ -16,6 +17,7 @@ pub(super) async fn events(
     follow: bool,
     task: Option<String>,
     limit: u16,
+    screen: Screen,
 ) -> Result<Code, Exit> {
     if !follow {
         let past = look(place, async |client, _| {
@@ -25,7 +27,7 @@ pub(super) async fn events(
         .await?;
         match output {
             Output::Json => show::json(&past, output),
-            _ => past.iter().for_each(|event| print(event, output)),
+            _ => past.iter().for_each(|event| print(event, output, screen)),
         }
         return Ok(Code::Done);
     }
@@ -39,21 +41,21 @@ pub(super) async fn events(
             () = signals.next() => return Ok(Code::Interrupted),
         };
         let Some(event) = event else { return Ok(Code::Done) };
-        print(&event, output);
+        print(&event, output, screen);
     }
 }
 
 async fn named(client: &Client, task: Option<String>) -> Result<Option<TaskId>, Exit> {
     Ok(match task {
-        Some(task) => Some(client.status(&task).await?.task.task_id),
+        Some(task) => Some(client.status(&looking::named(client, &task).await?).await?.task.task_id),
         None => None,
     })
 }
 
-fn print(event: &Event, output: Output) {
+fn print(event: &Event, output: Output, screen: Screen) {
     if output.is_json() {
         show::json(event, Output::Ndjson);
     } else {
-        show::line(&show::event(event));
+        show::line(&show::event(event, screen));
     }
 }

@@ -44,7 +44,10 @@ pub(super) async fn show(place: &PlaceArgs, output: Output, department: &str, li
     match output {
         Output::Json => show::json(&messages, output),
         Output::Ndjson => messages.iter().for_each(|message| show::json(message, output)),
-        Output::Human => messages.iter().for_each(|message| show::text(&show::message(message))),
+        Output::Human => {
+            let screen = show::Screen::stdout();
+            messages.iter().for_each(|message| show::out(&show::message(message, screen)));
+        }
     }
     Ok(Code::Done)
 }

@@ -2,9 +2,11 @@
 
 use nexus_core::api::DepartmentState;
 
-use crate::cli::{Output, PlaceArgs};
+use super::watch::Watch;
+use crate::cli::{Output, PlaceArgs, Wide};
 use crate::company::source;
 use crate::exit::{Code, Exit};
+use crate::show::Screen;
 use crate::{place, show};
 
 /// The company as a whole.
@@ -20,7 +22,7 @@ pub(super) async fn company(place: &PlaceArgs, output: Output) -> Result<Code, E
     } else {
         let elsewhere = || format!("where process {} was started", company.process.pid);
         let log = company.process.log.clone().unwrap_or_else(elsewhere);
-        show::text(&show::overview(&company, &log));
+        show::out(&show::overview(&company, &log, Screen::stdout()));
     }
     Ok(Code::Done)
 }
@@ -33,19 +35,19 @@ fn not_up(place: &PlaceArgs) -> Result<Exit, Exit> {
         Err(_) => "has errors, which `nexus config check` shows".to_owned(),
     };
     let help = format!(
-        "start it with `nexus up`, or in the background with `nexus up --detach`\n  data     {}\n  config   {config}\n  \
+        "start it with `nexus up`, or in the background with `nexus up --detach`\ndata     {}\nconfig   {config}\n\
          tasks    nexus list --all",
         dir.display()
     );
     Ok(Exit::new(Code::Unreachable, format!("no company is up at {}", dir.display())).with_help(help))
 }
 
-pub(super) async fn departments(place: &PlaceArgs, output: Output) -> Result<Code, Exit> {
+pub(super) async fn departments(place: &PlaceArgs, output: Output, wide: Wide) -> Result<Code, Exit> {
     let answer = place::connect(place).await?.departments().await?;
     if output.is_json() {
         show::json(&answer, output);
     } else {
-        show::text(&show::departments(&answer));
+        show::out(&show::departments(&answer, Screen::stdout().wide(wide.wide)));
     }
     Ok(Code::Done)
 }
@@ -62,14 +64,24 @@ pub(super) async fn resume(place: &PlaceArgs, output: Output, department: &str) 
     Ok(if resumed.state == DepartmentState::Running { Code::Done } else { Code::Failure })
 }
 
-pub(super) async fn workers(place: &PlaceArgs, output: Output) -> Result<Code, Exit> {
-    let answer = place::connect(place).await?.workers().await?;
-    if output.is_json() {
-        show::json(&answer, output);
-    } else {
-        show::text(&show::workers(&answer));
+pub(super) async fn workers(place: &PlaceArgs, output: Output, wide: Wide, watch: bool) -> Result<Code, Exit> {
+    let client = place::connect(place).await?;
+    let mut watching = watch.then(Watch::new).transpose()?;
+    loop {
+        let answer = client.workers().await?;
+        if let Some(watch) = &watching {
+            watch.begin(output);
+        }
+        if output.is_json() {
+            show::json(&answer, output);
+        } else {
+            show::out(&show::workers(&answer, Screen::stdout().wide(wide.wide)));
+        }
+        let Some(watch) = &mut watching else { return Ok(Code::Done) };
+        if watch.is_over().await {
+            return Ok(Code::Interrupted);
+        }
     }
-    Ok(Code::Done)
 }
 
 pub(super) async fn rebuild(place: &PlaceArgs, output: Output) -> Result<Code, Exit> {

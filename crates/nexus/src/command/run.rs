@@ -1,12 +1,10 @@
 //! `nexus run`: delegate and wait, with the log on standard error and the result on standard output.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use nexus_bus::Client;
 use nexus_core::api::{CancelRequest, TaskStatus};
 use nexus_core::id::TaskId;
-use nexus_core::log::Stream;
 use nexus_core::task::Submission;
 use nexus_core::uncommitted::LOOK_LIMIT;
 use nexus_core::view::Status;
@@ -15,14 +13,18 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::tasks::{known, say_note, say_uncommitted, submission};
 use super::up::Signals;
-use crate::cli::{Output, PlaceArgs, TaskArgs};
+use crate::cli::{Output, PlaceArgs, RunArgs};
 use crate::company::{Company, Extras};
 use crate::exit::{Code, Exit};
 use crate::looking::{look, stopped, waits};
+use crate::show::{Live, Screen};
 use crate::{place, show};
 
-pub(super) async fn run(place: &PlaceArgs, output: Output, args: TaskArgs) -> Result<Code, Exit> {
+mod live;
+
+pub(super) async fn run(place: &PlaceArgs, output: Output, args: RunArgs) -> Result<Code, Exit> {
     let mut signals = Signals::new()?;
+    let RunArgs { task: args, quiet } = args;
     // A key that was made for this run is nobody else's.
     let whose = if args.idempotency_key.is_some() { Whose::Unknown } else { Whose::Ours };
     let submission = submission(args)?;
@@ -30,6 +32,7 @@ pub(super) async fn run(place: &PlaceArgs, output: Output, args: TaskArgs) -> Re
     let mut run = Run {
         place,
         output,
+        quiet,
         submission: &submission,
         whose,
         accepted: false,
@@ -68,6 +71,8 @@ enum Whose {
 struct Run<'a> {
     place: &'a PlaceArgs,
     output: Output,
+    /// Only the result is shown.
+    quiet: bool,
     submission: &'a Submission,
     whose: Whose,
     /// A company has it.
@@ -112,7 +117,10 @@ impl Run<'_> {
                 ended
             }
             () = signals.next() => {
-                self.give_up(&client).await;
+                tokio::select! {
+                    () = self.give_up(&client) => {}
+                    () = signals.next() => self.leave(),
+                }
                 Ok(Code::Interrupted)
             }
             () = stopped(place), if lasting => {
@@ -142,6 +150,9 @@ impl Run<'_> {
             return Err(Exit::new(Code::Unreachable, "the company is away; the task is kept".to_owned()));
         }
         let company = Company::start(self.place, Extras::default()).await?;
+        if self.quiet {
+            return Ok((company.client.clone(), Some(company)));
+        }
         let staff = company.charter.departments.iter().map(|(name, policy)| format!("{name} {}", policy.workers));
         show::note("company", &format!("started for this run: {}", staff.collect::<Vec<_>>().join(", ")));
         Ok((company.client.clone(), Some(company)))
@@ -154,7 +165,7 @@ impl Run<'_> {
         };
         let id = id.to_string();
         let known = look(self.place, async |client, _| Ok(client.status(&id).await?)).await?;
-        if known.task.status.is_terminal() { finish(&known, self.output) } else { Err(waits(&id)) }
+        if known.task.status.is_terminal() { self.finish(&known) } else { Err(waits(&Screen::stderr().named(&id))) }
     }
 
     async fn follow(&mut self, client: &Client) -> Result<Code, Exit> {
@@ -164,27 +175,40 @@ impl Run<'_> {
             self.whose = if accepted.duplicate { Whose::Others } else { Whose::Ours };
         }
         let id = accepted.task_id.to_string();
-        if self.whose == Whose::Others {
-            known(&accepted);
-        } else {
-            show::note("task", &format!("{id}  {}", accepted.department));
-            say_note(&accepted);
+        match self.whose {
+            _ if self.quiet => {}
+            Whose::Others => known(&accepted),
+            Whose::Ours | Whose::Unknown => {
+                show::note("task", &format!("{id}  {}", accepted.department));
+                say_note(&accepted);
+            }
         }
-        let looking = match self.whose == Whose::Ours && !std::mem::replace(&mut self.looked, true) {
+        let looking = match self.whose == Whose::Ours && !self.quiet && !std::mem::replace(&mut self.looked, true) {
             true => Some(AbortOnDropHandle::new(tokio::spawn(look_at_changes(client.clone(), accepted.task_id)))),
             false => None,
+        };
+        let screen = Screen::stderr();
+        let live = match self.quiet {
+            true => None,
+            false => Some(AbortOnDropHandle::new(tokio::spawn(live::keep(client.clone(), id.clone(), Live::begin())))),
         };
         let mut lines = client.follow_log(&id, self.next).await?;
         while let Some(line) = lines.recv().await {
             let line = line?;
             self.next = line.seq + 1;
-            show::log_line(&line, line.stream == Stream::System);
+            if !self.quiet {
+                show::log_line(&line, screen);
+            }
         }
         let ended = client.wait(&id, None).await?;
+        if let Some(live) = live {
+            live.abort();
+            let _ = live.await;
+        }
         if let Some(looking) = looking {
             let _ = tokio::time::timeout(LAST_LOOK, looking).await;
         }
-        finish(&ended, self.output)
+        self.finish(&ended)
     }
 
     /// Interrupted: what was delegated is cancelled. Its id is found by its key, as every run has one.
@@ -196,6 +220,7 @@ impl Run<'_> {
             show::note("kept", &format!("{task_id} {why}; `nexus cancel {task_id}` ends it"));
             return;
         }
+        show::note("", "cancelling … (Ctrl-C again: don't wait for its end)");
         let reason = Some("`nexus run` was interrupted".to_owned());
         match client.cancel(&CancelRequest { task_id: task_id.clone(), reason }).await {
             Ok(done) => {
@@ -205,22 +230,35 @@ impl Run<'_> {
             Err(refusal) => show::note("not cancelled", &format!("{task_id}: {refusal}")),
         }
     }
-}
 
-fn finish(ended: &TaskStatus, output: Output) -> Result<Code, Exit> {
-    let task = &ended.task;
-    show::note(task.status.as_str(), &show::outcome(task));
-    show::note("next", &show::next_commands(task));
-    if output.is_json() {
-        show::json(ended, output);
-    } else if let Some(result) = &task.result
-        // On a terminal the log has shown it already.
-        && !std::io::stdout().is_terminal()
-    {
-        show::raw(&result.output);
+    /// Interrupted again: what was begun goes on without us.
+    fn leave(&self) {
+        if let Some(id) = self.submission.keyed_id() {
+            let id = Screen::stderr().id(id);
+            show::note("left", &format!("its processes are being ended: nexus status {id}"));
+        }
     }
-    Ok(match task.status {
-        Status::Completed => Code::Done,
-        _ => Code::TaskFailed,
-    })
+
+    fn finish(&self, ended: &TaskStatus) -> Result<Code, Exit> {
+        let task = &ended.task;
+        let screen = Screen::stderr();
+        if !self.quiet || task.status != Status::Completed {
+            show::note(task.status.as_str(), &show::outcome(task, screen));
+        }
+        if !self.quiet {
+            show::note("next", &show::next_commands(task, screen));
+        }
+        if self.output.is_json() {
+            show::json(ended, self.output);
+        } else if let Some(result) = &task.result
+            // Where both come to the same place, the log has shown it already.
+            && (self.quiet || !Screen::stdout().is_terminal() && !show::is_one_file())
+        {
+            show::raw(&result.output);
+        }
+        Ok(match task.status {
+            Status::Completed => Code::Done,
+            _ => Code::TaskFailed,
+        })
+    }
 }

@@ -1,11 +1,9 @@
-//! Commands about tasks: delegate, status, list, logs, cancel, retry.
+//! Commands about tasks: delegate, status, prompt, cancel, answer, move, retry.
 
 use std::io::{IsTerminal as _, Read};
 
-use nexus_bus::Client;
-use nexus_core::api::{Accepted, AnswerRequest, CancelRequest, ListRequest, MoveRequest, ProjectChanges};
+use nexus_core::api::{Accepted, AnswerRequest, CancelRequest, MoveRequest, ProjectChanges};
 use nexus_core::id::Priority;
-use nexus_core::refusal::Refusal;
 use nexus_core::task::{MAX_DESCRIPTION, Submission};
 use nexus_core::uncommitted::ANSWER_LIMIT;
 use nexus_core::view::Status;
@@ -13,11 +11,12 @@ use serde_json::Value;
 
 use crate::cli::{Output, PlaceArgs, TaskArgs};
 use crate::exit::{Code, Exit};
-use crate::looking::{Answers, look, stopped, waits};
+use crate::looking::{look, named};
+use crate::show::Screen;
 use crate::{place, show};
 
-/// Lines of a log that are written at once, at most: so many are held, however long the log is.
-const AT_ONCE: usize = 1024;
+/// Events of a task that are looked through for what has become of its attempts.
+const EVENTS: usize = 1000;
 
 /// The arguments of `delegate` and `run`, as a submission.
 pub(super) fn submission(args: TaskArgs) -> Result<Submission, Exit> {
@@ -109,94 +108,29 @@ pub(super) fn known(accepted: &Accepted) {
     show::note("known", &format!("this key is known: task {} ({})", accepted.task_id, accepted.department));
 }
 
-pub(super) async fn status(place: &PlaceArgs, output: Output, task: &str) -> Result<Code, Exit> {
-    let status = look(place, async |client, _| Ok(client.status(task).await?)).await?;
-    if output.is_json() {
-        show::json(&status, output);
-    } else {
-        show::text(&show::status(&status));
-    }
-    Ok(Code::Done)
-}
-
-/// Which tasks are listed.
-pub(super) struct Filter {
-    pub(super) department: Option<String>,
-    pub(super) status: Vec<Status>,
-    pub(super) all: bool,
-    pub(super) parent: Option<String>,
-    pub(super) limit: u32,
-    pub(super) cursor: Option<String>,
-}
-
-pub(super) async fn list(place: &PlaceArgs, output: Output, filter: Filter) -> Result<Code, Exit> {
-    let status = match (filter.all, filter.status.is_empty()) {
-        (false, true) => Status::ALL.into_iter().filter(|status| !status.is_terminal()).collect(),
-        _ => filter.status,
-    };
-    let only_active = !filter.all;
-    let page = look(place, async |client, _| {
-        let parent = match &filter.parent {
-            Some(parent) => Some(client.status(parent).await?.task.task_id),
-            None => None,
-        };
-        let (department, limit, cursor) = (filter.department, Some(filter.limit), filter.cursor);
-        Ok(client.list(&ListRequest { department, status, limit, cursor, parent, root: None }).await?)
+pub(super) async fn status(place: &PlaceArgs, output: Output, tasks: &[String], full: bool) -> Result<Code, Exit> {
+    let screen = Screen::stdout();
+    look(place, async |client, _| {
+        let mut between = "";
+        each(output, tasks, async |task| {
+            let answer = client.status(&named(client, task).await?).await?;
+            let (id, json) = (answer.task.task_id, json(&answer));
+            // Of one attempt that went through there is nothing more to tell.
+            let past = match answer.task.attempt > 1 || answer.task.interruptions > 0 {
+                true if !output.is_json() => client.past_events(Some(id), EVENTS).await?,
+                _ => Vec::new(),
+            };
+            let text =
+                format!("{}{}", std::mem::replace(&mut between, "\n"), show::status(&answer, &past, full, screen));
+            Ok(Said { json, text })
+        })
+        .await
     })
-    .await?;
-    match output {
-        Output::Json => show::json(&page, output),
-        Output::Ndjson => page.tasks.iter().for_each(|task| show::json(task, output)),
-        Output::Human => show::text(&show::tasks(&page, only_active)),
-    }
-    Ok(Code::Done)
-}
-
-pub(super) async fn logs(place: &PlaceArgs, output: Output, task: &str, follow: bool) -> Result<Code, Exit> {
-    look(place, async |client, answers| log_of(place, client, answers, output, task, follow).await).await
-}
-
-async fn log_of(
-    place: &PlaceArgs,
-    client: &Client,
-    answers: Answers,
-    output: Output,
-    task: &str,
-    follow: bool,
-) -> Result<Code, Exit> {
-    let ended = match answers {
-        // One that hasn't would be followed for as long as no company goes on with it.
-        Answers::Archive => client.status(task).await?.task.status.is_terminal(),
-        Answers::Company => true,
-    };
-    let mut lines = if follow && ended { client.follow_log(task, 1).await? } else { client.read_log(task, 1).await? };
-    let mut log = show::Log::new(output, follow);
-    let mut ready = Vec::new();
-    // What has come is written at once: a write for each line would take most of the time.
-    loop {
-        let read = tokio::select! {
-            read = lines.recv_many(&mut ready, AT_ONCE) => read,
-            () = stopped(place), if answers == Answers::Company => {
-                client.closing();
-                return Err(waits(task));
-            }
-        };
-        if read == 0 {
-            break;
-        }
-        let read: Result<Vec<_>, Refusal> = ready.drain(..).collect();
-        log.show(&read?);
-    }
-    log.end();
-    if follow && !ended {
-        return Err(Exit::new(Code::Unreachable, format!("no company is up: task {task} waits in its queue"))
-            .with_help("it goes on with the next `nexus up`"));
-    }
-    Ok(Code::Done)
+    .await
 }
 
 pub(super) async fn prompt(place: &PlaceArgs, output: Output, task: &str, attempt: Option<u32>) -> Result<Code, Exit> {
-    let prompt = look(place, async |client, _| Ok(client.prompt(task, attempt).await?)).await?;
+    let prompt = look(place, async |client, _| Ok(client.prompt(&named(client, task).await?, attempt).await?)).await?;
     if output.is_json() {
         show::json(&prompt, output);
     } else if std::io::stdout().is_terminal() {
@@ -210,27 +144,29 @@ pub(super) async fn prompt(place: &PlaceArgs, output: Output, task: &str, attemp
 pub(super) async fn cancel(
     place: &PlaceArgs,
     output: Output,
-    task: String,
+    tasks: &[String],
     reason: Option<String>,
 ) -> Result<Code, Exit> {
-    let cancelled = place::connect(place).await?.cancel(&CancelRequest { task_id: task, reason }).await?;
-    if output.is_json() {
-        show::json(&cancelled, output);
-    } else {
+    let client = place::connect(place).await?;
+    each(output, tasks, async |task| {
+        let request = CancelRequest { task_id: named(&client, task).await?, reason: reason.clone() };
+        let cancelled = client.cancel(&request).await?;
         let how = match cancelled.was {
             Status::Running => format!("no process of it is left; it took {:.1} s", show::seconds(cancelled.took_ms)),
             Status::Queued => "it had not started".to_owned(),
             // It stays as it is.
             ended => format!("it was {} already; what went on below it is ended", ended.as_str()),
         };
-        show::line(&format!("cancelled  {}: {how}", cancelled.task_id));
-    }
-    Ok(Code::Done)
+        let text = format!("cancelled  {}: {how}\n", Screen::stdout().id(cancelled.task_id));
+        Ok(Said { json: json(&cancelled), text })
+    })
+    .await
 }
 
 pub(super) async fn answer(place: &PlaceArgs, output: Output, request: AnswerRequest) -> Result<Code, Exit> {
-    let answered =
-        place::connect(place).await?.answer(&request).await.map_err(|refusal: Refusal| Exit::from(refusal))?;
+    let client = place::connect(place).await?;
+    let task_id = named(&client, &request.task_id).await?;
+    let answered = client.answer(&AnswerRequest { task_id, ..request }).await?;
     if output.is_json() {
         show::json(&answered, output);
     } else {
@@ -241,13 +177,10 @@ pub(super) async fn answer(place: &PlaceArgs, output: Output, request: AnswerReq
     Ok(Code::Done)
 }
 
-pub(super) async fn relocate(
-    place: &PlaceArgs,
-    output: Output,
-    task_id: String,
-    department: String,
-) -> Result<Code, Exit> {
-    let accepted = place::connect(place).await?.move_task(&MoveRequest { task_id, department }).await?;
+pub(super) async fn relocate(place: &PlaceArgs, output: Output, task: &str, department: String) -> Result<Code, Exit> {
+    let client = place::connect(place).await?;
+    let task_id = named(&client, task).await?;
+    let accepted = client.move_task(&MoveRequest { task_id, department }).await?;
     if output.is_json() {
         show::json(&accepted, output);
     } else {
@@ -256,12 +189,49 @@ pub(super) async fn relocate(
     Ok(Code::Done)
 }
 
-pub(super) async fn retry(place: &PlaceArgs, output: Output, task: &str) -> Result<Code, Exit> {
-    let accepted = place::connect(place).await?.retry(task).await.map_err(|refusal: Refusal| Exit::from(refusal))?;
-    if output.is_json() {
-        show::json(&accepted, output);
-    } else {
-        show::line(&format!("queued  {} in {}", accepted.task_id, accepted.department));
+pub(super) async fn retry(place: &PlaceArgs, output: Output, tasks: &[String]) -> Result<Code, Exit> {
+    let client = place::connect(place).await?;
+    each(output, tasks, async |task| {
+        let accepted = client.retry(&named(&client, task).await?).await?;
+        let text = format!("queued  {} in {}\n", Screen::stdout().id(accepted.task_id), accepted.department);
+        Ok(Said { json: json(&accepted), text })
+    })
+    .await
+}
+
+/// What a command has to say of one task: for programs, and for people.
+struct Said {
+    json: Value,
+    text: String,
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or_else(|error| serde_json::json!({ "error": error.to_string() }))
+}
+
+/// Does `work` for each of several tasks. What fails stops no other; the highest exit code is the command's.
+async fn each(
+    output: Output,
+    tasks: &[String],
+    mut work: impl AsyncFnMut(&str) -> Result<Said, Exit>,
+) -> Result<Code, Exit> {
+    let (mut worst, mut answers) = (Code::Done, Vec::new());
+    for task in tasks {
+        match work(task).await {
+            Ok(Said { json, .. }) if output.is_json() => answers.push(json),
+            Ok(Said { text, .. }) => show::out(&text),
+            Err(exit) if tasks.len() == 1 => return Err(exit),
+            Err(exit) => {
+                worst = worst.max(exit.code);
+                exit.report(output);
+            }
+        }
     }
-    Ok(Code::Done)
+    match (output, answers.as_slice()) {
+        (Output::Human, _) => {}
+        // Of one task an answer, of several a list of them.
+        (Output::Json, answers) if tasks.len() > 1 => show::json(&answers, output),
+        (_, answers) => answers.iter().for_each(|answer| show::json(answer, output)),
+    }
+    Ok(worst)
 }

@@ -7,7 +7,7 @@ use nexus_core::view::TaskView;
 
 use crate::cli::{Output, PlaceArgs};
 use crate::exit::{Code, Exit};
-use crate::looking::look;
+use crate::looking::{look, named};
 use crate::show;
 
 pub(super) async fn tree(place: &PlaceArgs, output: Output, task: &str) -> Result<Code, Exit> {
@@ -15,14 +15,14 @@ pub(super) async fn tree(place: &PlaceArgs, output: Output, task: &str) -> Resul
     match output {
         Output::Json => show::json(&tasks, output),
         Output::Ndjson => tasks.iter().for_each(|task| show::json(task, output)),
-        Output::Human => show::text(&show::tree(&tasks)),
+        Output::Human => show::out(&show::tree(&tasks, show::Screen::stdout())),
     }
     Ok(Code::Done)
 }
 
 /// The task and all below it, in the order in which they came.
 async fn family(client: &Client, task: &str) -> Result<Vec<TaskView>, Exit> {
-    let first = client.status(task).await?.task;
+    let first = client.status(&named(client, task).await?).await?.task;
     let root = first.parent.map_or(first.task_id, |parent| parent.root);
     let (mut tasks, mut cursor) = (Vec::new(), None);
     loop {

@@ -8,7 +8,7 @@ use nexus_core::id::TaskId;
 use nexus_workspace::Stock;
 use serde_json::Value;
 
-use super::{bytes, line, one_line, or_leave, styled};
+use super::{Screen, bytes, line, one_line, or_leave, styled};
 
 /// A patch: as it is for programs and files; on a terminal with colours, and nothing in it that a terminal would obey.
 pub(crate) fn patch(text: &[u8]) {
@@ -39,7 +39,7 @@ pub(crate) fn diff(diff: DiffStat) -> String {
 }
 
 /// The way to get at a workspace that is kept: its path, or the command that opens its layers.
-pub(crate) fn kept(report: &WorkspaceReport, task: TaskId) -> String {
+pub(crate) fn kept(report: &WorkspaceReport, task: TaskId, screen: Screen) -> String {
     let mut why = report.reason.clone();
     if report.layered {
         why = why.or_else(|| match report.changed_files {
@@ -50,7 +50,7 @@ pub(crate) fn kept(report: &WorkspaceReport, task: TaskId) -> String {
     }
     let why = why.map_or_else(String::new, |why| format!(" ({why})"));
     match report.layered {
-        true => format!("kept{why}: nexus shell {task}"),
+        true => format!("kept{why}: nexus shell {}", screen.id(task)),
         false => format!("{}{why}", report.path),
     }
 }

@@ -2,15 +2,15 @@
 
 use nexus_core::overview::{Overview, ProcessInfo};
 
-use super::tables::{lines, table};
-use super::{age, state, time};
+use super::table::{Column, Table};
+use super::{Block, Screen, age, state, time, visible};
 
 /// Where it runs, and the work of its departments.
-pub(crate) fn overview(company: &Overview, log: &str) -> String {
+pub(crate) fn overview(company: &Overview, log: &str, screen: Screen) -> String {
     let ProcessInfo { pid, version, started_at, data_dir, config_dir, mcp, web, nats, .. } = &company.process;
     let stopping = if company.stopping { "; it is stopping, and takes no more work" } else { "" };
     let name = &company.company;
-    let mut text = format!("{name} is up (pid {pid}) since {}, {}{stopping}\n", time(*started_at), age(*started_at));
+    let head = format!("{name} is up (pid {pid}) since {}, {}{stopping}", time(*started_at), age(*started_at));
     let config = config_dir.as_deref().unwrap_or("built in");
     let rows = [
         ("mcp", mcp.as_deref()),
@@ -21,25 +21,29 @@ pub(crate) fn overview(company: &Overview, log: &str) -> String {
         ("log", Some(log)),
         ("version", Some(version.as_str())),
     ];
+    let mut block = Block::new(screen, 8);
     for (name, value) in rows {
         if let Some(value) = value {
-            text.push_str(&format!("  {name:<8} {value}\n"));
+            block.row(name, value);
         }
     }
-    let mut departments = table(&["DEPARTMENT", "STATE", "BUSY", "QUEUED", "RUNNING", "FAILED TODAY"]);
+    let names = ["DEPARTMENT", "STATE", "BUSY", "QUEUED", "RUNNING", "FAILED TODAY"];
+    let mut departments = Table::new(names.map(Column::new));
     for load in &company.departments {
-        departments.add_row([
-            load.name.to_string(),
-            state(load.state).to_owned(),
-            format!("{}/{}", load.busy, load.workers),
-            load.queued.to_string(),
-            load.running.to_string(),
-            load.failed_today.to_string(),
+        departments.row([
+            load.name.as_str().into(),
+            state(load.state).into(),
+            format!("{}/{}", load.busy, load.workers).into(),
+            load.queued.to_string().into(),
+            load.running.to_string().into(),
+            load.failed_today.to_string().into(),
         ]);
     }
-    text.push_str(&format!("\n{}", lines(&departments)));
+    let mut text = format!("{}\n{}\n{}", screen.hang(&head, 2), block.end(), departments.lines(screen));
     if let Some(error) = &company.config_error {
-        text.push_str(&format!("the newest configuration can't be used, so the last good one runs:\n{error}\n"));
+        text.push_str(&visible(&format!(
+            "the newest configuration can't be used, so the last good one runs:\n{error}\n"
+        )));
     }
     text
 }

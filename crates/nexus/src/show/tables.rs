@@ -1,30 +1,48 @@
 //! Lists, for people.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use anstyle::{AnsiColor, Style};
 use nexus_core::api::{AgentInfo, AgentState, Agents, DepartmentState, Departments, TaskPage, WorkerStats};
 use nexus_core::budget::Usd;
 use nexus_core::id::{AgentName, DepartmentName};
+use nexus_core::view::{Status, TaskView};
 
-use super::{age, bytes, short, time};
+use super::table::{Cell, Column, Table};
+use super::{Screen, age, bytes, time, visible};
 
-pub(super) fn table(head: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head.to_vec());
-    table
+/// The colour of a task's status.
+pub(super) fn colour(status: Status) -> Style {
+    match status {
+        Status::Queued => Style::new(),
+        Status::Running => AnsiColor::Cyan.on_default(),
+        Status::Completed => AnsiColor::Green.on_default(),
+        Status::Failed => AnsiColor::Red.on_default(),
+        Status::Cancelled => AnsiColor::Yellow.on_default(),
+    }
 }
 
-/// Rows without the padding at their ends.
-pub(super) fn lines(table: &Table) -> String {
-    table
-        .lines()
-        .map(|line| format!("{}\n", line.trim_end()))
-        .map(|line| line.strip_prefix(' ').map(str::to_owned).unwrap_or(line))
-        .collect()
+/// The first line of a text, with a sign where there are more. The screen cuts the rest.
+fn first_line(text: &str) -> String {
+    let mut lines = text.trim().lines();
+    let first = lines.next().unwrap_or_default().replace('\t', " ");
+    if lines.next().is_some() { format!("{first} …") } else { first }
 }
 
 /// A page of tasks.
-pub(crate) fn tasks(page: &TaskPage, only_active: bool) -> String {
-    let mut rows = table(&["TASK", "STATUS", "DEPARTMENT", "AGENT", "ATTEMPT", "AGE", "DESCRIPTION"]);
+pub(crate) fn tasks(page: &TaskPage, only_active: bool, screen: Screen) -> String {
+    let mut rows = Table::new([
+        Column::new("TASK"),
+        Column::new("STATUS"),
+        Column::new("DEPARTMENT").cut_to(8),
+        Column::new("AGENT").cut_to(6),
+        Column::new("ATTEMPT").spare(2),
+        Column::new("AGE"),
+        Column::new("DESCRIPTION").cut_to(16),
+        // Where none has failed, it takes no room.
+        Column::new(if page.tasks.iter().any(|task| reason(task).is_some()) { "REASON" } else { "" })
+            .cut_to(20)
+            .spare(3),
+    ]);
+    let ids: Vec<_> = page.tasks.iter().map(|task| task.task_id).collect();
     for task in &page.tasks {
         let agent = task.assigned_agent.as_ref().or(task.preferred_agent.as_ref()).map_or("auto", AgentName::as_str);
         let attempt = match (task.attempt, task.max_attempts) {
@@ -32,42 +50,71 @@ pub(crate) fn tasks(page: &TaskPage, only_active: bool) -> String {
             (attempt, Some(max)) => format!("{attempt}/{max}"),
             (attempt, None) => attempt.to_string(),
         };
-        let status = if task.cancelling { "cancelling" } else { task.status.as_str() };
-        let mut description = short(&task.description, 60);
+        let (status, style) = match task.cancelling {
+            true => ("cancelling", AnsiColor::Yellow.on_default()),
+            false => (task.status.as_str(), colour(task.status)),
+        };
+        let mut description = first_line(&task.description);
         if let Some(due) = task.not_before {
             description = format!("{description} (again at {})", time(due));
         }
-        let (id, department) = (task.task_id.to_string(), task.department.to_string());
-        rows.add_row([&id, status, &department, agent, &attempt, &age(task.created_at), &description]);
+        rows.row([
+            screen.id_among(task.task_id, &ids).into(),
+            Cell::styled(status, style),
+            task.department.as_str().into(),
+            agent.into(),
+            attempt.into(),
+            age(task.created_at).into(),
+            description.into(),
+            reason(task).map(first_line).unwrap_or_default().into(),
+        ]);
     }
     let rest = match (&page.next_cursor, only_active) {
         (Some(cursor), _) => format!(" · more with --cursor {cursor}"),
         (None, true) => " · nexus list --all for finished ones".to_owned(),
         (None, false) => String::new(),
     };
-    let head = if page.tasks.is_empty() { String::new() } else { lines(&rows) };
+    let head = if page.tasks.is_empty() { String::new() } else { rows.lines(screen) };
     format!("{head}{} of {}{rest}\n", page.tasks.len(), page.total)
 }
 
+/// Why a task has failed.
+fn reason(task: &TaskView) -> Option<&str> {
+    task.error.as_deref().filter(|_| task.status == Status::Failed)
+}
+
 /// The departments.
-pub(crate) fn departments(answer: &Departments) -> String {
-    let mut rows =
-        table(&["DEPARTMENT", "STATE", "FAILURES", "WORKERS", "WAITING", "AGENTS", "TASK TYPES", "DESCRIPTION"]);
+pub(crate) fn departments(answer: &Departments, screen: Screen) -> String {
+    let mut rows = Table::new([
+        Column::new("DEPARTMENT"),
+        Column::new("STATE"),
+        Column::new("FAILURES").spare(2),
+        Column::new("WORKERS"),
+        Column::new("WAITING"),
+        Column::new("AGENTS").cut_to(12),
+        Column::new("TASK TYPES").cut_to(12).spare(3),
+        Column::new("DESCRIPTION").cut_to(12).spare(1),
+    ]);
     for department in &answer.departments {
         let agents: Vec<_> = department.agents.iter().map(AgentName::as_str).collect();
         let default = if department.name == answer.default_department { " (default)" } else { "" };
-        rows.add_row([
-            format!("{}{default}", department.name),
-            state(department.state).to_owned(),
-            department.failures.to_string(),
-            format!("{}/{} busy", department.busy, department.workers),
-            department.queued.to_string(),
-            agents.join(", "),
-            department.task_types.join(", "),
-            department.description.clone(),
+        let colour = match department.state {
+            DepartmentState::Running => Style::new(),
+            DepartmentState::Stopped => AnsiColor::Red.on_default(),
+            _ => AnsiColor::Yellow.on_default(),
+        };
+        rows.row([
+            format!("{}{default}", department.name).into(),
+            Cell::styled(state(department.state), colour),
+            department.failures.to_string().into(),
+            format!("{}/{} busy", department.busy, department.workers).into(),
+            department.queued.to_string().into(),
+            agents.join(", ").into(),
+            department.task_types.join(", ").into(),
+            department.description.as_str().into(),
         ]);
     }
-    let mut text = lines(&rows);
+    let mut text = String::new();
     for department in &answer.departments {
         if let Some(reason) = &department.reason {
             let since = department.since.map(|since| format!(", {} since {}", state(department.state), time(since)));
@@ -86,7 +133,7 @@ pub(crate) fn departments(answer: &Departments) -> String {
     if let Some(error) = &answer.config_error {
         text.push_str(&format!("the newest configuration can't be used, so the last good one runs:\n{error}\n"));
     }
-    text
+    format!("{}{}", rows.lines(screen), visible(&text))
 }
 
 pub(crate) const fn state(state: DepartmentState) -> &'static str {
@@ -100,26 +147,39 @@ pub(crate) const fn state(state: DepartmentState) -> &'static str {
 }
 
 /// The agents.
-pub(crate) fn agents(answer: &Agents) -> String {
-    let mut rows = table(&["AGENT", "KIND", "INSTALLED", "STATE", "TOKENS", "COST", "DEPARTMENTS"]);
+pub(crate) fn agents(answer: &Agents, screen: Screen) -> String {
+    let mut rows = Table::new([
+        Column::new("AGENT"),
+        Column::new("KIND"),
+        Column::new("INSTALLED").spare(1),
+        Column::new("STATE"),
+        Column::new("TOKENS"),
+        Column::new("COST"),
+        Column::new("DEPARTMENTS").cut_to(12),
+    ]);
     for agent in &answer.agents {
         let departments: Vec<_> = agent.departments.iter().map(DepartmentName::as_str).collect();
         let spent = &agent.spent_today;
         let or_dash = |is: bool, text: String| if is { text } else { "-".to_owned() };
-        rows.add_row([
-            agent.name.to_string(),
-            agent.kind.as_str().to_owned(),
-            if agent.installed { "yes" } else { "no" }.to_owned(),
-            if agent.installed || agent.state != AgentState::Open { agent.state.as_str() } else { "not installed" }
-                .to_owned(),
-            or_dash(spent.tokens > 0, spent.tokens.to_string()),
-            or_dash(spent.cost_micros > 0, Usd::from_micros(spent.cost_micros).to_string()),
-            or_dash(!departments.is_empty(), departments.join(", ")),
+        let (state, colour) = match agent.state {
+            AgentState::Open if !agent.installed => ("not installed", Style::new().dimmed()),
+            AgentState::Open => (agent.state.as_str(), AnsiColor::Green.on_default()),
+            AgentState::Limited => (agent.state.as_str(), AnsiColor::Yellow.on_default()),
+            AgentState::Unhealthy => (agent.state.as_str(), AnsiColor::Red.on_default()),
+        };
+        rows.row([
+            agent.name.as_str().into(),
+            agent.kind.as_str().into(),
+            if agent.installed { "yes" } else { "no" }.into(),
+            Cell::styled(state, colour),
+            or_dash(spent.tokens > 0, spent.tokens.to_string()).into(),
+            or_dash(spent.cost_micros > 0, Usd::from_micros(spent.cost_micros).to_string()).into(),
+            or_dash(!departments.is_empty(), departments.join(", ")).into(),
         ]);
     }
     let closed = answer.agents.iter().filter(|agent| agent.state != AgentState::Open);
-    let closed: String = closed.map(|agent| format!("{}\n", agent_state(agent))).collect();
-    format!("{}{closed}", lines(&rows))
+    let closed: String = closed.map(|agent| format!("{}\n", screen.hang(&agent_state(agent), 2))).collect();
+    format!("{}{closed}", rows.lines(screen))
 }
 
 /// An agent's state, in a sentence.
@@ -140,25 +200,42 @@ pub(crate) fn agent_state(agent: &AgentInfo) -> String {
 }
 
 /// The workers.
-pub(crate) fn workers(answer: &WorkerStats) -> String {
-    let mut rows =
-        table(&["WORKER", "TASK", "PID", "CPU", "MEMORY", "SANDBOX", "LIMITS", "DONE", "FAILED", "RESTARTS"]);
+pub(crate) fn workers(answer: &WorkerStats, screen: Screen) -> String {
+    let mut rows = Table::new([
+        Column::new("WORKER"),
+        Column::new("TASK"),
+        Column::new("PID").spare(2),
+        Column::new("CPU"),
+        Column::new("MEMORY"),
+        Column::new("SANDBOX").cut_to(9).spare(4),
+        Column::new("LIMITS").cut_to(9).spare(5),
+        Column::new("DONE"),
+        Column::new("FAILED"),
+        Column::new("RESTARTS").spare(3),
+    ]);
+    let ids: Vec<_> = answer.workers.iter().filter_map(|worker| worker.current_task).collect();
     for worker in &answer.workers {
         let live = worker.live.as_ref();
         let protection = live.and_then(|live| live.protection.as_ref());
-        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        rows.add_row([
-            format!("{}/{}", worker.department, worker.worker_id),
-            or_dash(worker.current_task.map(|task| task.to_string())),
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned()).into();
+        rows.row([
+            format!("{}/{}", worker.department, worker.worker_id).into(),
+            or_dash(worker.current_task.map(|task| screen.id_among(task, &ids))),
             or_dash(live.and_then(|live| live.pid).map(|pid| pid.to_string())),
             or_dash(live.map(|live| format!("{:.0} %", live.cpu_percent))),
             or_dash(live.map(|live| bytes(live.rss_bytes))),
             or_dash(protection.map(|protection| protection.sandbox.clone())),
             or_dash(protection.map(|protection| protection.limits.clone())),
-            worker.tasks_completed.to_string(),
-            worker.tasks_failed.to_string(),
-            worker.restarts.to_string(),
+            worker.tasks_completed.to_string().into(),
+            worker.tasks_failed.to_string().into(),
+            worker.restarts.to_string().into(),
         ]);
     }
-    format!("{}{} tasks wait, {} have ended\n", lines(&rows), answer.tasks_queued, answer.tasks_processed)
+    let (wait, ended) = (answer.tasks_queued, answer.tasks_processed);
+    let (wait, ended) = (count(wait, "task waits", "tasks wait"), count(ended, "has ended", "have ended"));
+    format!("{}{wait}, {ended}\n", rows.lines(screen))
+}
+
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }

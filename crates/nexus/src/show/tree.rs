@@ -4,33 +4,38 @@ use nexus_core::id::TaskId;
 use nexus_core::message::Message;
 use nexus_core::view::TaskView;
 
-use super::{age, short, time};
+use super::tables::colour;
+use super::{Screen, age, short, time};
 
 /// Characters of a description that are shown.
 const SHOWN: usize = 60;
 
 /// A task and those below it, each indented below its parent. The first of them is the tree's.
-pub(crate) fn tree(tasks: &[TaskView]) -> String {
+pub(crate) fn tree(tasks: &[TaskView], screen: Screen) -> String {
     let mut text = String::new();
     if let Some(first) = tasks.first() {
-        branch(first, tasks, 0, &mut text);
+        branch(first, tasks, 0, screen, &mut text);
     }
     text
 }
 
-fn branch(task: &TaskView, tasks: &[TaskView], depth: usize, text: &mut String) {
+fn branch(task: &TaskView, tasks: &[TaskView], depth: usize, screen: Screen, text: &mut String) {
     let id = task.task_id;
     let state = if task.cancelling && !task.status.is_terminal() { "cancelling" } else { task.status.as_str() };
+    let style = colour(task.status);
     let indent = "  ".repeat(depth);
     let since = task.completed_at.or(task.started_at).unwrap_or(task.created_at);
-    text.push_str(&format!(
-        "{indent}{id}  {state:<10} {:>4}  {}  {}\n",
+    let ids: Vec<_> = tasks.iter().map(|task| task.task_id).collect();
+    let line = format!(
+        "{indent}{}  {style}{state:<10}{style:#} {:>4}  {}  {}",
+        screen.id_among(id, &ids),
         age(since),
         task.department,
         short(&task.description, SHOWN)
-    ));
+    );
+    text.push_str(&format!("{}\n", screen.cut(&line)));
     for child in tasks.iter().filter(|other| is_child(other, id)) {
-        branch(child, tasks, depth + 1, text);
+        branch(child, tasks, depth + 1, screen, text);
     }
 }
 
@@ -39,11 +44,10 @@ fn is_child(task: &TaskView, of: TaskId) -> bool {
 }
 
 /// A message and who left it.
-pub(crate) fn message(message: &Message) -> String {
-    let from = message
-        .from
-        .as_ref()
-        .map_or_else(|| "from outside".to_owned(), |from| format!("from {}, task {}", from.department, from.task_id));
-    let text = message.text.trim_end().replace('\n', "\n    ");
-    format!("{}  {from}\n    {text}\n", time(message.at))
+pub(crate) fn message(message: &Message, screen: Screen) -> String {
+    let from = message.from.as_ref().map_or_else(
+        || "from outside".to_owned(),
+        |from| format!("from {}, task {}", from.department, screen.id(from.task_id)),
+    );
+    format!("{}  {from}\n    {}\n", time(message.at), screen.hang(message.text.trim_end(), 4))
 }

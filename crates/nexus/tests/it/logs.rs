@@ -37,6 +37,17 @@ fn following_shows_a_line_while_the_task_runs() {
 }
 
 #[test]
+fn a_company_that_stops_while_it_is_followed_is_said() {
+    let company = Company::new();
+    let id = company.delegate(&["echo first; sleep 600"]);
+    let mut follow = company.follow(&["logs", "-f", &id]);
+    assert_eq!(follow.line(), "first");
+    company.stop_only();
+    let said = follow.end().fails(6, &[&format!("error: the company has stopped; task {id} waits in its queue")]);
+    assert_eq!(said.lines().count(), 2, "{said}");
+}
+
+#[test]
 fn past_events_are_there_by_task() {
     let company = Company::new();
     let id = company.delegate(&["true"]);
@@ -92,13 +103,13 @@ fn an_array_of_no_lines_is_empty() {
     assert_eq!(company.run(&["logs", &id]).done(), "");
 }
 
-/// A pipe gets exactly the agent's output; the text that people look at can't move their cursor.
+/// A pipe gets the agent's output without its colours; the text that people look at can't move their cursor.
 #[test]
 fn control_characters_are_shown_to_people() {
     let company = Company::new();
     let id = company.delegate(&["printf '\\033[2Jline\\n'; printf '\\033[31mwrong\\n'; exit 3 # \u{1b}]0;title\u{7}"]);
     company.ended(&id);
-    assert_eq!(company.run(&["logs", &id]).done(), "\u{1b}[2Jline\n\u{1b}[31mwrong\n");
+    assert_eq!(company.run(&["logs", &id]).done(), "\u{1b}[2Jline\nwrong\n");
     for args in [&["status", &id][..], &["list", "--all"], &["events"]] {
         let said = company.run(args).done();
         assert!(!said.contains(['\u{1b}', '\u{7}']), "{args:?}: {said:?}");

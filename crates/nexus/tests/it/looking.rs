@@ -17,6 +17,8 @@ fn configuration() {
     }
     let schemas = place.json(&["config", "schema"]);
     assert!(schemas.as_object().unwrap().len() >= 2, "{schemas:#}");
+    assert_eq!(place.json(&["config", "schema", "department"]), schemas["department.json"]);
+    assert_eq!(place.json(&["config", "schema", "nexus"])["title"], "nexus.toml");
     let set = place.nexus(&["config", "show"]).env("NEXUS_SHUTDOWN_GRACE", "7s").output().unwrap();
     let shown = String::from_utf8(set.stdout).unwrap();
     assert!(shown.contains("shutdown_grace = \"7s\"  # NEXUS_SHUTDOWN_GRACE"), "{shown}");

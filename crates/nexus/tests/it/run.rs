@@ -73,7 +73,8 @@ fn a_company_that_stops_is_said_and_the_task_is_kept() {
         .start(&["run", &format!("touch {started}; until [ -e {} ]; do sleep 0.02; done", company.text("open"))]);
     until("the task's start", || company.path("started").exists().then_some(()));
     let place = company.stop_only();
-    run.end().fails(6, &[]);
+    let said = run.end().fails(6, &["error: the company has stopped; task ", "it goes on with the next `nexus up`"]);
+    assert!(!said.contains("the connection"), "{said}");
     assert_none(&place.path(""));
     place.write("open", "");
     let company = Company::up(&place);

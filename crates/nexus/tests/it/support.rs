@@ -16,6 +16,7 @@ pub(crate) mod processes;
 pub(crate) mod server;
 pub(crate) mod small_disk;
 pub(crate) mod stand_in;
+pub(crate) mod terminal;
 pub(crate) mod tools;
 
 pub(crate) use company::Company;

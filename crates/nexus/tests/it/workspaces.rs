@@ -259,7 +259,10 @@ fn in_place_is_the_project_itself() {
 #[test]
 fn a_copy_leaves_the_project_alone() {
     let company = company("copy");
-    let (_, workspace) = run(&company, "cat README && echo x > file");
+    let (id, workspace) = run(&company, "cat README && echo x > file");
     assert!(!company.path("project/file").exists());
     assert_eq!(workspace["kept"], true);
+    let next = format!("next       diff -ru {} {} · ", company.text("project"), workspace["path"].as_str().unwrap());
+    let said = company.run(&["status", &id]).done();
+    assert!(said.contains(&next), "{next}: {said}");
 }
