@@ -7,15 +7,19 @@ use nexus_core::question::QuestionId;
 
 mod address;
 mod args;
+mod complete;
 mod families;
+mod help;
 mod when;
 
 pub(crate) use args::{ApplyArgs, ListArgs, LogsArgs, RunArgs, ShellArgs, StatusArgs, TaskArgs, UpArgs, Wide};
 use args::{TASK, TASKS};
+pub(crate) use complete::COMPLETE;
 pub(crate) use families::{
     AgentsCommand, BrokerCommand, Client, ConfigCommand, HistoryCommand, McpCommand, SchemaName, ServiceCommand,
     TokenCommand,
 };
+pub(crate) use help::{command, manual};
 
 /// Runs a company of software agents: a CEO routes tasks to departments, whose workers run them as processes.
 ///
@@ -34,7 +38,7 @@ pub(crate) struct Cli {
     pub(crate) output: Output,
 
     /// The log on standard error: for people, or JSON lines.
-    #[arg(long, global = true, value_enum, default_value_t = LogForm::Human, help_heading = "Output")]
+    #[arg(long, global = true, hide = true, value_enum, default_value_t = LogForm::Human, help_heading = "Company")]
     pub(crate) log: LogForm,
 }
 
@@ -42,20 +46,20 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PlaceArgs {
     /// Directory of all state; a running company is found by it. [default: the platform's data directory]
-    #[arg(long, global = true, value_name = "DIR", env = "NEXUS_DATA_DIR", help_heading = "Company")]
+    #[arg(long, global = true, hide = true, value_name = "DIR", env = "NEXUS_DATA_DIR", help_heading = "Company")]
     pub(crate) data_dir: Option<PathBuf>,
 
     /// A NATS server to use instead of a private one.
-    #[arg(long, global = true, value_name = "URL", help_heading = "Company")]
+    #[arg(long, global = true, hide = true, value_name = "URL", help_heading = "Company")]
     pub(crate) nats: Option<String>,
 
     /// Credentials file for that NATS server.
-    #[arg(long, global = true, value_name = "FILE", requires = "nats", help_heading = "Company")]
+    #[arg(long, global = true, hide = true, value_name = "FILE", requires = "nats", help_heading = "Company")]
     pub(crate) creds: Option<PathBuf>,
 
     /// Directory of nexus.toml and departments/. [default: here, if there is departments/ that was trusted; else the platform's
     /// configuration directory; else the built-in departments]
-    #[arg(long, global = true, value_name = "DIR", env = "NEXUS_CONFIG", help_heading = "Company")]
+    #[arg(long, global = true, hide = true, value_name = "DIR", env = "NEXUS_CONFIG", help_heading = "Company")]
     pub(crate) config: Option<PathBuf>,
 }
 
@@ -81,6 +85,7 @@ pub(crate) enum LogForm {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a company, until it is told to stop (Ctrl-C, or SIGTERM).
+    #[command(after_help = help::UP)]
     Up(UpArgs),
     /// Stop the running company: what its agents have not finished goes back to the queue.
     ///
@@ -96,20 +101,25 @@ pub(crate) enum Command {
         command: Option<McpCommand>,
     },
     /// Give a task to the company; prints its id and doesn't wait.
+    #[command(after_help = help::DELEGATE)]
     Delegate(TaskArgs),
     /// Give a task to the company, show its log, and wait for its end. Without a running company, runs one meanwhile.
+    #[command(after_help = help::RUN)]
     Run(RunArgs),
     /// Show what is known of a task.
     ///
     /// Without a task, show the company: where it runs, and the work of its departments.
+    #[command(after_help = help::STATUS)]
     Status(StatusArgs),
     /// List tasks, newest first.
+    #[command(after_help = help::LIST)]
     List(ListArgs),
     /// Show a task's log, or the company's own.
+    #[command(after_help = help::LOGS)]
     Logs(LogsArgs),
     /// Show what a task's agent was told, word for word.
     Prompt {
-        #[arg(help = TASK)]
+        #[arg(help = TASK, add = complete::tasks())]
         task: String,
         /// In this attempt; without it, in the latest.
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -117,7 +127,7 @@ pub(crate) enum Command {
     },
     /// Cancel tasks; says so of each when no process of it is alive.
     Cancel {
-        #[arg(required = true, value_name = "TASK", help = TASKS)]
+        #[arg(required = true, value_name = "TASK", help = TASKS, add = complete::active_tasks())]
         tasks: Vec<String>,
         /// Kept with the task.
         #[arg(long)]
@@ -125,7 +135,7 @@ pub(crate) enum Command {
     },
     /// Allow or reject what a task's agent is asking to do (`nexus status` shows it, and the question's id).
     Answer {
-        #[arg(help = TASK)]
+        #[arg(help = TASK, add = complete::tasks())]
         task: String,
         answer: Answer,
         /// The question that this answers. If it is no longer open, nothing is answered. Can be left out for the only question
@@ -135,14 +145,14 @@ pub(crate) enum Command {
     },
     /// Put failed or cancelled tasks back on the queue.
     Retry {
-        #[arg(required = true, value_name = "TASK", help = TASKS)]
+        #[arg(required = true, value_name = "TASK", help = TASKS, add = complete::failed_tasks())]
         tasks: Vec<String>,
     },
     /// Move a task that waits to another department; its attempts are counted from the start there.
     Move {
-        #[arg(help = TASK)]
+        #[arg(help = TASK, add = complete::active_tasks())]
         task: String,
-        #[arg(short, long)]
+        #[arg(short, long, add = complete::departments())]
         department: String,
     },
     /// Show dead letters: what was published and could not become work, and tasks that have failed for good.
@@ -153,7 +163,7 @@ pub(crate) enum Command {
     },
     /// Show what a task has changed in its git repository: its branch, and what its workspace has beyond that.
     Diff {
-        #[arg(help = TASK)]
+        #[arg(help = TASK, add = complete::tasks())]
         task: String,
         /// Only how much, by file.
         #[arg(long)]
@@ -170,15 +180,16 @@ pub(crate) enum Command {
     /// A workspace of layers has no path that other programs could open. This copies its files into one directory first,
     /// which can take a while. `nexus shell` needs no copy.
     Path {
-        #[arg(help = TASK)]
+        #[arg(help = TASK, add = complete::tasks())]
         task: String,
     },
     /// Bring a task's branch into the current branch of its project. Where that can't be, nothing is changed.
+    #[command(after_help = help::APPLY)]
     Apply(ApplyArgs),
     /// Remove workspaces and branches of ended tasks where nothing would be lost; explains why the rest is kept.
     Clean {
         /// Only of these tasks.
-        #[arg(value_name = "TASK")]
+        #[arg(value_name = "TASK", add = complete::ended_tasks())]
         tasks: Vec<String>,
         /// Only say what would be removed.
         #[arg(long)]
@@ -190,15 +201,20 @@ pub(crate) enum Command {
         wide: Wide,
     },
     /// Start a department again that was stopped because it failed too often; its tasks that wait are done then.
-    Resume { department: String },
+    Resume {
+        #[arg(add = complete::departments())]
+        department: String,
+    },
     /// Leave a department a message: whoever works there next is shown it.
     Message {
+        #[arg(add = complete::departments())]
         department: String,
         /// `-` reads it from standard input.
         text: String,
     },
     /// Show the newest messages that a department was left.
     Messages {
+        #[arg(add = complete::departments())]
         department: String,
         /// At most this many; 1 to 100.
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100), default_value_t = 20)]
@@ -225,7 +241,7 @@ pub(crate) enum Command {
         #[arg(short, long)]
         follow: bool,
         /// Only events of this task.
-        #[arg(long)]
+        #[arg(long, add = complete::tasks())]
         task: Option<String>,
         /// Without --follow: the newest events, at most this many.
         #[arg(long, default_value_t = 100)]
@@ -267,8 +283,13 @@ pub(crate) enum Command {
     #[cfg(unix)]
     #[command(hide = true)]
     Bridge { door: PathBuf },
-    /// Print completions for a shell.
+    /// Print what makes a shell complete commands, tasks, departments and agents.
+    ///
+    /// For bash, in ~/.bashrc: source <(nexus completions bash). For zsh, in ~/.zshrc behind compinit: source <(nexus
+    /// completions zsh). For fish, in ~/.config/fish/completions/nexus.fish: nexus completions fish | source
     Completions { shell: clap_complete::Shell },
+    /// Print the manual page, or write those of all commands into a directory.
+    Man { dir: Option<PathBuf> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

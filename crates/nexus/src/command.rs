@@ -21,6 +21,7 @@ mod logs;
 mod mcp;
 mod messages;
 mod overview;
+mod paper;
 mod run;
 mod service;
 mod tasks;
@@ -94,13 +95,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Guard { .. } => Ok(Code::Done),
         #[cfg(unix)]
         Command::Bridge { .. } => Ok(Code::Done),
-        Command::Completions { shell } => {
-            let mut command = <Cli as clap::CommandFactory>::command();
-            // Written at once: the generator itself panics where it can't write.
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command, "nexus", &mut script);
-            crate::show::raw(&String::from_utf8_lossy(&script));
-            Ok(Code::Done)
-        }
+        Command::Completions { shell } => paper::completions(shell),
+        Command::Man { dir } => paper::man(dir.as_deref()),
     }
 }

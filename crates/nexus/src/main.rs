@@ -14,7 +14,7 @@ mod service;
 mod show;
 mod token;
 
-use clap::Parser;
+use clap::FromArgMatches as _;
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Code, Exit};
@@ -24,7 +24,10 @@ use crate::exit::{Code, Exit};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    let cli = match Cli::try_parse() {
+    // A shell asks for completions by a variable; then there is nothing else to do.
+    clap_complete::CompleteEnv::with_factory(cli::command).var(cli::COMPLETE).bin("nexus").complete();
+    let parsed = cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return exit::misused(&exit::suggest(error)),
     };

@@ -31,6 +31,7 @@ const KNOWLEDGE: &[Knows] = &[
     only("ureq", &["nexus-broker"]),
     only("clap", &["nexus", "nexus-chaos"]),
     only("clap_complete", &["nexus"]),
+    only("clap_mangen", &["nexus"]),
     only("console", &["nexus"]),
     only("indicatif", &["nexus"]),
     only("tracing-subscriber", &["nexus"]),

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use nexus_core::units::Span;
 use nexus_core::view::Status;
 
-use super::{address, when};
+use super::{address, complete, when};
 
 /// The arguments of `up`.
 #[derive(Debug, Args)]
@@ -44,10 +44,10 @@ pub(crate) struct TaskArgs {
     #[arg(required = true, value_name = "DESCRIPTION")]
     pub(crate) description: Vec<String>,
     /// The department; wins over --type.
-    #[arg(short, long)]
+    #[arg(short, long, add = complete::departments())]
     pub(crate) department: Option<String>,
     /// The agent; without it the department chooses.
-    #[arg(short, long)]
+    #[arg(short, long, add = complete::agents())]
     pub(crate) agent: Option<String>,
     /// The type of task, by which a department is chosen.
     #[arg(short = 't', long = "type", value_name = "TYPE", default_value = nexus_core::task::DEFAULT_TASK_TYPE)]
@@ -98,7 +98,7 @@ pub(super) const TASKS: &str = "The tasks: their ids or the first characters of 
 /// The arguments of `status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    #[arg(value_name = "TASK", help = TASKS)]
+    #[arg(value_name = "TASK", help = TASKS, add = complete::tasks())]
     pub(crate) tasks: Vec<String>,
     /// The tasks that its agents have asked for too, as a tree.
     #[arg(long, requires = "tasks", conflicts_with = "full")]
@@ -120,7 +120,7 @@ pub(crate) struct Wide {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Only tasks of this department.
-    #[arg(short, long)]
+    #[arg(short, long, add = complete::departments())]
     pub(crate) department: Option<String>,
     /// Only tasks with this status; may be repeated.
     #[arg(long, value_parser = Status::from_str)]
@@ -129,7 +129,7 @@ pub(crate) struct ListArgs {
     #[arg(short, long)]
     pub(crate) all: bool,
     /// Only tasks that this one's agent has asked for.
-    #[arg(long, value_name = "TASK")]
+    #[arg(long, value_name = "TASK", add = complete::tasks())]
     pub(crate) parent: Option<String>,
     /// At most this many; 1 to 1000.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000), default_value_t = 50)]
@@ -147,7 +147,7 @@ pub(crate) struct ListArgs {
 /// The arguments of `logs`.
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    #[arg(required_unless_present = "company", help = TASK)]
+    #[arg(required_unless_present = "company", help = TASK, add = complete::tasks())]
     pub(crate) task: Option<String>,
     /// The company's own log: what `nexus up` says.
     #[arg(long, conflicts_with = "task")]
@@ -172,7 +172,7 @@ pub(crate) struct LogsArgs {
 /// The arguments of `shell`.
 #[derive(Debug, Args)]
 pub(crate) struct ShellArgs {
-    #[arg(help = TASK)]
+    #[arg(help = TASK, add = complete::ended_tasks())]
     pub(crate) task: String,
     /// Allow no changes; works while an attempt of the task runs, too.
     #[arg(long)]
@@ -185,7 +185,7 @@ pub(crate) struct ShellArgs {
 /// The arguments of `apply`.
 #[derive(Debug, Args)]
 pub(crate) struct ApplyArgs {
-    #[arg(help = TASK)]
+    #[arg(help = TASK, add = complete::ended_tasks())]
     pub(crate) task: String,
     /// Where both branches have gone on: make the task's commits anew, on top of the current branch.
     #[arg(long, conflicts_with = "merge")]

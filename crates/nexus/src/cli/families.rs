@@ -5,7 +5,10 @@ use clap::{Subcommand, ValueEnum};
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum AgentsCommand {
     /// Open an agent's account that a rate limit has closed, or a login that was not accepted.
-    Clear { name: String },
+    Clear {
+        #[arg(add = super::complete::agents())]
+        name: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
