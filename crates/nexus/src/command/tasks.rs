@@ -2,12 +2,14 @@
 
 use std::io::{IsTerminal as _, Read};
 
-use nexus_core::api::{Accepted, AnswerRequest, CancelRequest, MoveRequest, ProjectChanges};
+use nexus_bus::Client;
+use nexus_core::api::{Accepted, AnswerRequest, CancelRequest, Cancelled, MoveRequest, ProjectChanges};
 use nexus_core::id::Priority;
 use nexus_core::task::{MAX_DESCRIPTION, Submission};
 use nexus_core::uncommitted::ANSWER_LIMIT;
 use nexus_core::view::Status;
 use serde_json::Value;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::cli::{Output, PlaceArgs, TaskArgs};
 use crate::exit::{Code, Exit};
@@ -148,9 +150,18 @@ pub(super) async fn cancel(
     reason: Option<String>,
 ) -> Result<Code, Exit> {
     let client = place::connect(place).await?;
-    each(output, tasks, async |task| {
-        let request = CancelRequest { task_id: named(&client, task).await?, reason: reason.clone() };
-        let cancelled = client.cancel(&request).await?;
+    // All at once: each may take as long as its agent is given to end.
+    let ask = |task: &String| {
+        let asked = cancel_one(client.clone(), task.clone(), reason.clone());
+        AbortOnDropHandle::new(tokio::spawn(asked))
+    };
+    let mut asked = tasks.iter().map(ask).collect::<Vec<_>>().into_iter();
+    each(output, tasks, async |_| {
+        let answer = match asked.next() {
+            Some(answer) => answer.await.map_err(|error| Exit::failure(error.to_string()))?,
+            None => Err(Exit::failure("a task was not asked for")),
+        };
+        let cancelled = answer?;
         let how = match cancelled.was {
             Status::Running => format!("no process of it is left; it took {:.1} s", show::seconds(cancelled.took_ms)),
             Status::Queued => "it had not started".to_owned(),
@@ -197,6 +208,11 @@ pub(super) async fn retry(place: &PlaceArgs, output: Output, tasks: &[String]) -
         Ok(Said { json: json(&accepted), text })
     })
     .await
+}
+
+async fn cancel_one(client: Client, task: String, reason: Option<String>) -> Result<Cancelled, Exit> {
+    let task_id = named(&client, &task).await?;
+    Ok(client.cancel(&CancelRequest { task_id, reason }).await?)
 }
 
 /// What a command has to say of one task: for programs, and for people.

@@ -1,5 +1,6 @@
 //! Several tasks at once, parts of a log, and why a task has failed.
 
+use crate::support::processes::until;
 use crate::support::{Company, WORK, at};
 
 #[test]
@@ -21,6 +22,19 @@ fn each_of_several_is_answered_and_the_worst_code_is_returned() {
     assert_eq!(said, format!("queued  {one} in work\nqueued  {two} in work\n"));
     company.ended(&one);
     company.ended(&two);
+}
+
+#[test]
+fn several_are_cancelled_at_once() {
+    let company = Company::with(&[("work", &WORK.replace("interrupt_grace = \"300ms\"", "interrupt_grace = \"4s\""))]);
+    let deaf = "trap '' INT; echo up; while :; do sleep 0.1; done";
+    let ids = [company.delegate(&[deaf]), company.delegate(&[deaf])];
+    ids.iter().for_each(|id| assert_eq!(company.follow(&["logs", "-f", id]).line(), "up"));
+    let cancel = company.start(&["cancel", &ids[0], &ids[1]]);
+    until("both being cancelled", || {
+        ids.iter().all(|id| at(&company.status(id), "task.cancelling") == true).then_some(())
+    });
+    assert_eq!(cancel.end().done().lines().count(), 2);
 }
 
 #[test]
