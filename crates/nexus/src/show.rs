@@ -143,7 +143,8 @@ pub(crate) fn log_line(line: &LogLine, screen: Screen) {
 
 /// The progress of an agent's run, in short.
 fn progress(run: &RunReport) -> String {
-    let spent = format!("{} turns, {} tokens, {} tool calls", run.turns, run.tokens.total(), run.tool_calls);
+    let (turns, calls) = (count(run.turns, "turn", "turns"), count(run.tool_calls, "tool call", "tool calls"));
+    let spent = format!("{turns}, {} tokens, {calls}", run.tokens.total());
     match &run.doing {
         Some(doing) => format!("{spent}; {doing}"),
         None => spent,
@@ -168,6 +169,12 @@ pub(crate) fn event(event: &Event, screen: Screen) -> String {
     let (time, id) = (time(event.at), screen.id(event.task_id));
     let line = format!("{time}  {:<12} {id}  {:<16} {detail}", event.department, event.what.name());
     screen.cut(&one_line(&line))
+}
+
+/// A number of things: `1 turn`, `2 turns`.
+pub(crate) fn count(number: impl Into<u64>, one: &str, many: &str) -> String {
+    let number = number.into();
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// Milliseconds as seconds.

@@ -191,8 +191,11 @@ async fn company(place: &PlaceArgs, say: &mut impl FnMut(Level, &'static str, St
                 Level::Ok,
                 "departments",
                 format!(
-                    "{}: {} of {} workers busy, {} tasks wait",
-                    department.name, department.busy, department.workers, department.queued
+                    "{}: {} of {} workers busy, {}",
+                    department.name,
+                    department.busy,
+                    department.workers,
+                    show::count(department.queued, "task waits", "tasks wait")
                 ),
             ),
             DepartmentState::Stopped => say(

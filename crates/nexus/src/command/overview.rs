@@ -58,7 +58,8 @@ pub(super) async fn resume(place: &PlaceArgs, output: Output, department: &str) 
         show::json(&resumed, output);
     } else {
         let reason = resumed.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        show::line(&format!("{}  {}{reason}; {} tasks wait", show::state(resumed.state), resumed.name, resumed.queued));
+        let waiting = show::count(resumed.queued, "task waits", "tasks wait");
+        show::line(&format!("{}  {}{reason}; {waiting}", show::state(resumed.state), resumed.name));
     }
     // It may have failed again at once.
     Ok(if resumed.state == DepartmentState::Running { Code::Done } else { Code::Failure })

@@ -8,7 +8,7 @@ use nexus_core::id::TaskId;
 use nexus_workspace::Stock;
 use serde_json::Value;
 
-use super::{Screen, bytes, line, one_line, or_leave, styled};
+use super::{Screen, bytes, count, line, one_line, or_leave, styled};
 
 /// A patch: as it is for programs and files; on a terminal with colours, and nothing in it that a terminal would obey.
 pub(crate) fn patch(text: &[u8]) {
@@ -34,7 +34,7 @@ pub(crate) fn patch(text: &[u8]) {
 
 /// `3 files, +10 -2`.
 pub(crate) fn diff(diff: DiffStat) -> String {
-    let files = if diff.files == 1 { "1 file".to_owned() } else { format!("{} files", diff.files) };
+    let files = count(diff.files, "file", "files");
     format!("{files}, +{} -{}", diff.insertions, diff.deletions)
 }
 

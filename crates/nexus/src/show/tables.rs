@@ -7,7 +7,7 @@ use nexus_core::id::{AgentName, DepartmentName};
 use nexus_core::view::{Status, TaskView};
 
 use super::table::{Cell, Column, Table};
-use super::{Screen, age, bytes, time, visible};
+use super::{Screen, age, bytes, count, time, visible};
 
 /// The colour of a task's status.
 pub(super) fn colour(status: Status) -> Style {
@@ -234,8 +234,4 @@ pub(crate) fn workers(answer: &WorkerStats, screen: Screen) -> String {
     let (wait, ended) = (answer.tasks_queued, answer.tasks_processed);
     let (wait, ended) = (count(wait, "task waits", "tasks wait"), count(ended, "has ended", "have ended"));
     format!("{}{wait}, {ended}\n", rows.lines(screen))
-}
-
-fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }

@@ -11,7 +11,7 @@ use nexus_core::run::{RunReport, Tokens};
 use nexus_core::view::{Status, TaskView};
 
 use super::tables::colour;
-use super::{Block, Screen, age, branch, bytes, kept, on_terminal, seconds, short, time};
+use super::{Block, Screen, age, branch, bytes, count, kept, on_terminal, seconds, short, time};
 
 /// Columns of a row's name.
 const NAMES: usize = 10;
@@ -97,10 +97,7 @@ fn living(answer: &TaskStatus, rows: &mut Block) {
     let task = &answer.task;
     if let Some(live) = &answer.live {
         let pid = live.pid.map_or_else(|| "starting".to_owned(), |pid| format!("pid {pid}"));
-        let others = match live.processes.saturating_sub(1) {
-            1 => "1 other".to_owned(),
-            others => format!("{others} others"),
-        };
+        let others = count(live.processes.saturating_sub(1), "other", "others");
         rows.row("process", &format!("{pid} and {others} · {} · {:.0} % cpu", bytes(live.rss_bytes), live.cpu_percent));
         if let (Some(line), Some(at)) = (&live.last_line, live.last_output_at) {
             rows.row("last line", &format!("{} ago: {}", age(at), short(&on_terminal(line), 80)));
@@ -219,13 +216,13 @@ fn rows_of_run(run: &RunReport, task: &TaskView, rows: &mut Block) {
     let before = if before > 0 { format!(", {before} by earlier attempts") } else { String::new() };
     let cost = run.cost_micros.map_or_else(String::new, |micros| format!(", {}", Usd::from_micros(micros)));
     let Tokens { input, output, .. } = run.tokens;
-    rows.row("tokens", &format!("{input} in, {output} out{before}; {} turns{cost}", run.turns));
+    rows.row("tokens", &format!("{input} in, {output} out{before}; {}{cost}", count(run.turns, "turn", "turns")));
     let failed = if run.tool_failures > 0 { format!(", {} failed", run.tool_failures) } else { String::new() };
     let doing = match (&run.doing, task.status) {
         (Some(doing), Status::Running) => format!("; now {}", short(doing, 80)),
         _ => String::new(),
     };
-    rows.row("tools", &format!("{} calls{failed}{doing}", run.tool_calls));
+    rows.row("tools", &format!("{}{failed}{doing}", count(run.tool_calls, "call", "calls")));
     for warning in &run.warnings {
         rows.row("warning", &short(warning, 120));
     }
