@@ -72,13 +72,7 @@ impl Bus {
 
     /// The submission of a task that waits, is due later, or was there before.
     pub async fn known(&self, id: TaskId) -> Result<Option<Task>, BusError> {
-        for pattern in [subject::any_queue(id), subject::schedule(id)] {
-            if let Some(stored) = self.last(subject::TASKS, &pattern).await? {
-                let entry: QueueEntry = stored.decode()?;
-                return Ok(Some(entry.task));
-            }
-        }
-        Ok(None)
+        Ok(self.last_entry(id).await?.map(|entry| entry.task))
     }
 
     /// The sequence of the ledger's last record of a task; 0 when there is none.
@@ -114,10 +108,14 @@ impl Bus {
         Ok(Some(Last { seq: stored.seq, event: stored.decode()? }))
     }
 
-    /// The newest queue entry of a task.
+    /// The newest queue entry of a task; of one that was never due, the entry that waits on its schedule.
     pub async fn last_entry(&self, task: TaskId) -> Result<Option<QueueEntry>, BusError> {
-        let stored = self.last(subject::TASKS, &subject::any_queue(task)).await?;
-        stored.map(|stored| stored.decode()).transpose()
+        for pattern in [subject::any_queue(task), subject::schedule(task)] {
+            if let Some(stored) = self.last(subject::TASKS, &pattern).await? {
+                return stored.decode().map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// Publishes an event that expects the task's last one to have the sequence `expect` (0: none); returns its own.

@@ -272,8 +272,13 @@ pub fn fold(view: Option<TaskView>, record: &Record) -> Option<TaskView> {
         (None, Record::Scheduled(entry)) => {
             Some(TaskView { not_before: entry.task.not_before, ..TaskView::new(entry) })
         }
-        // A retry: the event that scheduled it has said so.
-        (Some(view), Record::Scheduled(_)) => Some(view),
+        // The event that scheduled it has said until when, but for a delayed task that was put back by hand.
+        (Some(mut view), Record::Scheduled(entry)) => {
+            if view.status == Status::Queued && view.not_before.is_none() {
+                view.not_before = entry.task.not_before.filter(|due| *due > entry.queued_at);
+            }
+            Some(view)
+        }
         (Some(mut view), Record::Entry(entry)) => {
             view.requeue(entry);
             Some(view)

@@ -57,3 +57,17 @@ fn an_entry_revives_nothing_and_takes_nothing_back() {
         (Status::Queued, entry(1).task.created_at, 3)
     );
 }
+
+#[test]
+fn a_delayed_task_that_was_put_back_waits_until_it_is_due() {
+    let cancelled = What::Cancelled { reason: String::new(), outcome: None };
+    let retried = What::Retried { reason: String::new() };
+    let put_back = [Record::Scheduled(entry(1)), event(2, cancelled), event(3, retried), Record::Scheduled(entry(3))];
+    assert_eq!(folded(&put_back).not_before, entry(1).task.not_before);
+    // Its schedule has taken the place of the first one.
+    assert_eq!(folded(&put_back[3..]).not_before, entry(1).task.not_before);
+    // One that is due already, and one that has ended, wait for nothing.
+    let late = QueueEntry { queued_at: Timestamp::from_second(2000).unwrap(), ..entry(1) };
+    assert_eq!(folded(&[&put_back[..3], &[Record::Scheduled(late)]].concat()).not_before, None);
+    assert_eq!(folded(&[&put_back[..2], &put_back[3..]].concat()).not_before, None);
+}

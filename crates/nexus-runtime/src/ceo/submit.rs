@@ -145,7 +145,8 @@ fn utf8(path: PathBuf) -> Result<String, String> {
     path.into_os_string().into_string().map_err(|_| "is not valid UTF-8".to_owned())
 }
 
-/// Puts a failed or cancelled task back on the queue, its attempts and interruptions counted from the start.
+/// Puts a failed or cancelled task back on the queue, its attempts and interruptions counted from the start. It still doesn't
+/// start before the time that it was asked for.
 pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> {
     node.bus.room()?;
     let view = find(node, task).await?;
@@ -167,7 +168,12 @@ pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> 
     let event = Event::new(id, entry.task.department.clone(), 0, now, what);
     let again =
         QueueEntry { attempt: 1, interruptions: 0, spent: Spent::default(), resume: None, ..later(&entry, now) };
-    let seq = node.bus.append_and_queue(&event, last.seq, &again).await.map_err(|error| match error {
+    let due = again.task.not_before.filter(|due| *due > now);
+    let written = match due {
+        Some(due) => node.bus.append_and_schedule(&event, last.seq, &again, due).await,
+        None => node.bus.append_and_queue(&event, last.seq, &again).await,
+    };
+    let seq = written.map_err(|error| match error {
         BusError::Conflict => conflict(format!("task {id} was changed by somebody else just now")),
         error => error.into(),
     })?;
@@ -183,6 +189,6 @@ pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> 
         task_type: again.task.task_type,
         duplicate: false,
         estimated_ms: None,
-        note: None,
+        note: due.map(|due| format!("it does not start before {due}, as it was asked for")),
     })
 }

@@ -78,6 +78,42 @@ async fn what_is_cancelled_between_two_attempts_does_not_run_again() {
     office.stop().await;
 }
 
+/// Nothing but its schedule holds what was asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_was_cancelled_before_it_was_due_can_be_retried_and_still_waits() {
+    let server = Server::start().await;
+    let office = server.open(company([("qa", department(1))])).await;
+    let far = Timestamp::now() + SignedDuration::from_hours(1);
+    let delayed = Submission { not_before: Some(far), ..office.work("qa", "true") };
+    let task = office.client.submit(&delayed).await.unwrap().task_id;
+    cancel(&office, task).await;
+    let accepted = office.client.retry(&task.to_string()).await.unwrap();
+    assert!(accepted.note.unwrap().contains(&far.to_string()));
+    let view = office.status(task).await.task;
+    assert_eq!((view.status, view.not_before), (Status::Queued, Some(far)));
+    cancel(&office, task).await;
+    office.stop().await;
+}
+
+/// The schedule that was there first is replaced: it runs once, when it is due.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delayed_task_that_was_retried_runs_once_when_it_is_due() {
+    let server = Server::start().await;
+    let office = server.open(company([("qa", department(1))])).await;
+    let due = Timestamp::now() + SignedDuration::from_secs(3);
+    let delayed = Submission { not_before: Some(due), ..office.work("qa", "echo x >> ran") };
+    let task = office.client.submit(&delayed).await.unwrap().task_id;
+    cancel(&office, task).await;
+    retry(&office, task).await;
+    let view = office.completed(task, (1, 0)).await;
+    assert!(view.started_at.unwrap() >= due);
+    // One worker, one queue: when this has run, every entry before it has been dealt with.
+    let after = office.submit("qa", "true").await;
+    office.completed(after, (1, 0)).await;
+    assert_eq!(std::fs::read_to_string(server.dir.path().join("ran")).unwrap(), "x\n");
+    office.stop().await;
+}
+
 /// The entry of the first submission is still in the queue when the second one is: only one of them is run.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_with_two_entries_in_the_queue_runs_once() {
