@@ -85,7 +85,7 @@ def test_no_session_is_kept(company):
 
 
 def test_what_is_no_request(company):
-    assert post(company, "{")[0] in (400, 415, 422)
+    assert post(company, "{")[0] == 400
     assert post(company, "{}", Content_Type="text/plain")[0] == 415
     # One byte more than is taken: of a longer one the rest is not read, and whether its client sees the answer before it
     # sees that is a race.

@@ -1,21 +1,98 @@
 //! MCP over Streamable HTTP, as a tower service that a web server mounts at `/mcp`.
 
+use std::convert::Infallible;
+use std::fmt::Display;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
 use nexus_bus::Client;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio_util::sync::CancellationToken;
+use tower_service::Service;
 
+use crate::envelope::Unreadable;
 use crate::server::Server;
 
 /// Largest accepted message, in bytes: a description and a context of 256 KiB each, both with every character escaped
 /// once, and a margin. What is longer than a task may be, and still fits, is refused with a sentence.
 const MAX_BODY: usize = (1 << 20) + (1 << 18);
 
+const JSON: &str = "application/json";
+
 /// A tower service over `http` types; cheap to clone.
-pub type HttpService = StreamableHttpService<Server, NeverSessionManager>;
+#[derive(Clone)]
+pub struct HttpService(StreamableHttpService<Server, NeverSessionManager>);
+
+impl std::fmt::Debug for HttpService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("HttpService").finish_non_exhaustive()
+    }
+}
+
+type Answer = Response<BoxBody<Bytes, Infallible>>;
+
+impl<B> Service<Request<B>> for HttpService
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Display,
+{
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.answer(request).await) })
+    }
+}
+
+impl HttpService {
+    /// What rmcp answers; but where it can't read the message, JSON-RPC's own error in place of a text about media types.
+    async fn answer<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Display,
+    {
+        let is_json = is_json(request.headers());
+        let read = Arc::new(Mutex::new(Vec::new()));
+        let reader = Arc::clone(&read);
+        let request = request.map(|body| {
+            body.map_frame(move |frame| {
+                if let Some(data) = frame.data_ref() {
+                    reader.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(data);
+                }
+                frame
+            })
+        });
+        let answer = self.0.handle(request).await;
+        if answer.status() != StatusCode::UNSUPPORTED_MEDIA_TYPE || !is_json {
+            return answer;
+        }
+        let message = Unreadable::of(&read.lock().unwrap_or_else(PoisonError::into_inner)).answer();
+        let mut answer = Response::new(Full::from(message).boxed());
+        *answer.status_mut() = StatusCode::BAD_REQUEST;
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        answer
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON))
+}
 
 /// The service for a server that listens on `addr`. When `shutdown` is cancelled, its open streams end.
 ///
@@ -32,7 +109,8 @@ pub fn http_service(client: Client, addr: SocketAddr, shutdown: CancellationToke
         .with_max_request_body_bytes(MAX_BODY)
         .with_cancellation_token(shutdown);
     let server = Server::new(client);
-    StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config)
+    let sessions = Arc::new(NeverSessionManager::default());
+    HttpService(StreamableHttpService::new(move || Ok(server.clone()), sessions, config))
 }
 
 /// What this machine is called by those that mean it: any address of the loopback can be listened on.

@@ -5,8 +5,10 @@
 
 mod answer;
 mod args;
+mod envelope;
 mod fault;
 mod http;
+mod lines;
 mod pace;
 mod progress;
 mod resource;

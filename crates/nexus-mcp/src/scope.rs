@@ -9,9 +9,9 @@ use nexus_core::refusal::{Refusal, RefusalKind};
 use nexus_core::tree;
 use nexus_core::view::TaskView;
 use rmcp::ServiceExt;
-use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::lines::Lines;
 use crate::pace::Paced;
 use crate::server::Server;
 
@@ -26,7 +26,7 @@ pub struct Scope {
     pub project: PathBuf,
 }
 
-/// Longest line that is read, in bytes; a longer one is dropped without an answer.
+/// Longest line that is read, in bytes.
 const MAX_LINE: usize = 2 << 20;
 /// Tasks that are above another one, at the very most: so many are looked at.
 const MAX_DEPTH: u32 = 64;
@@ -37,7 +37,7 @@ const PAGE: u32 = 1000;
 pub async fn serve_agent(client: Client, scope: Scope, stream: impl AsyncRead + AsyncWrite + Send + 'static) {
     let task = scope.task;
     let (said, heard) = tokio::io::split(stream);
-    let transport = Paced::new(AsyncRwTransport::new(said, heard).with_max_line_length(MAX_LINE));
+    let transport = Paced::new(Lines::new(said, heard, MAX_LINE));
     match Server::for_task(client, scope).serve(transport).await {
         Ok(running) => {
             // Told apart by nobody: the agent's own log says how it fared.

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use nexus_bus::Client;
 use nexus_core::refusal::{Refusal, RefusalKind};
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, Implementation, ListResourceTemplatesResult, ListToolsResult,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, Implementation, ListResourceTemplatesResult,
+    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::envelope::not_understood;
 use crate::fault::{Fault, sentence};
 use crate::scope::Scope;
 use crate::{resource, tools};
@@ -77,6 +79,14 @@ impl Server {
     }
 }
 
+/// Lists have one page.
+fn first_page(page: Option<&PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match page.and_then(|page| page.cursor.as_ref()) {
+        Some(_) => Err(ErrorData::invalid_params("this list has one page: no \"cursor\" has been given", None)),
+        None => Ok(()),
+    }
+}
+
 fn busy(refusal: Refusal) -> ErrorData {
     ErrorData::internal_error(sentence(&refusal), None)
 }
@@ -92,9 +102,10 @@ impl ServerHandler for Server {
 
     async fn list_tools(
         &self,
-        _page: Option<PaginatedRequestParams>,
+        page: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        first_page(page.as_ref())?;
         let _turn = self.turn().map_err(busy)?;
         Ok(ListToolsResult::with_all_items(tools::offered(self.scope.is_some()).cloned().collect()))
     }
@@ -121,11 +132,20 @@ impl ServerHandler for Server {
 
     async fn list_resource_templates(
         &self,
-        _page: Option<PaginatedRequestParams>,
+        page: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        first_page(page.as_ref())?;
         let _turn = self.turn().map_err(busy)?;
         Ok(ListResourceTemplatesResult::with_all_items(vec![resource::template()]))
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        Err(not_understood(&request))
     }
 
     async fn read_resource(

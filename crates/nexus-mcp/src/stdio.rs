@@ -3,13 +3,13 @@
 use nexus_bus::Client;
 use rmcp::ServiceExt;
 use rmcp::service::{QuitReason, ServerInitializeError};
-use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::io::stdio_pipes;
 
+use crate::lines::Lines;
 use crate::server::Server;
 
-/// Longest line that is read, in bytes. A longer one is dropped without an answer, so this is far above what a task may
-/// be (HTTP can say that a body is too large; here only a tool can). One line is held at a time, for one client.
+/// Longest line that is read, in bytes. It is far above what a task may be: of a longer one nobody can tell which request it is,
+/// and a tool says better what is too long. One line is held at a time, for one client.
 const MAX_LINE: usize = 16 << 20;
 
 /// Why the server ended without an error.
@@ -39,7 +39,7 @@ pub enum StdioError {
 pub async fn serve_stdio(client: Client) -> Result<ExitReason, StdioError> {
     let directory = std::env::current_dir().map_err(StdioError::WorkingDirectory)?;
     let (input, output) = stdio_pipes();
-    let transport = AsyncRwTransport::new(input, output).with_max_line_length(MAX_LINE);
+    let transport = Lines::new(input, output, MAX_LINE);
     let running = match Server::new(client).with_directory(directory).serve(transport).await {
         Ok(running) => running,
         Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(ExitReason::Closed),
