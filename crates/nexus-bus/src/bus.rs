@@ -9,6 +9,7 @@ use async_nats::jetstream::{self, context::ContextBuilder};
 use async_nats::{Client as Nats, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use futures_util::StreamExt;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::address::{credentials, redacted, servers};
 use crate::error::BusError;
@@ -91,6 +92,8 @@ struct Story {
     closing: Arc<AtomicBool>,
     /// The number of times that it was lost.
     lost: Arc<watch::Sender<u64>>,
+    /// The time at which it was lost, while there is none.
+    away_since: Arc<watch::Sender<Option<Instant>>>,
     /// Refusals by the server of what this user did, in its words, each once.
     refused: Arc<Mutex<Vec<String>>>,
 }
@@ -100,8 +103,17 @@ const REFUSALS: usize = 32;
 
 impl Story {
     fn tell(&self, event: &Event) {
-        if matches!(event, Event::Disconnected) {
-            self.lost.send_modify(|times| *times += 1);
+        match event {
+            Event::Disconnected => {
+                self.lost.send_modify(|times| *times += 1);
+                self.away_since.send_modify(|since| {
+                    since.get_or_insert_with(Instant::now);
+                });
+            }
+            Event::Connected => {
+                self.away_since.send_replace(None);
+            }
+            _ => {}
         }
         match event {
             Event::Connected => tracing::debug!("connected to the broker"),
@@ -219,6 +231,33 @@ impl Bus {
     /// Changes when the connection is lost: what the broker kept for it, or sent on it, may be gone.
     pub(crate) fn lost(&self) -> watch::Receiver<u64> {
         self.story.lost.subscribe()
+    }
+
+    /// Waits until there is a connection.
+    pub(crate) async fn connected(&self) {
+        let mut since = self.story.away_since.subscribe();
+        while !self.is_connected() {
+            // Its other end is as old as this bus.
+            let _ = since.changed().await;
+        }
+    }
+
+    /// Waits until there has been no connection for this long.
+    pub(crate) async fn away_for(&self, limit: Duration) {
+        let mut away_since = self.story.away_since.subscribe();
+        loop {
+            let since = *away_since.borrow_and_update();
+            let over = async {
+                match since {
+                    Some(since) => tokio::time::sleep_until(since + limit).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => if !self.is_connected() { return },
+                _ = away_since.changed() => {}
+            }
+        }
     }
 
     /// Everything written so far has reached the broker; subscriptions too. (The client's own flush only empties its

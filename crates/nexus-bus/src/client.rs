@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Request, StatusCode};
+use async_nats::{HeaderMap, Message as NatsMessage, Request, RequestError, StatusCode};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use nexus_core::api::{
@@ -35,6 +35,8 @@ pub use pages::LogPage;
 pub struct Client {
     bus: Bus,
     places: pages::Places,
+    /// The longest time without a connection until a company counts as gone; none: it is waited for as for any answer.
+    gone_after: Option<Duration>,
 }
 
 /// The longest wait for most answers. The CEO answers from memory or SQL, so this is about a machine under load.
@@ -45,13 +47,22 @@ const AGAIN: Duration = Duration::from_secs(3);
 const CANCEL_PATIENCE: Duration = Duration::from_secs(180);
 /// A question that was heard, and what became of it isn't known.
 const UNANSWERED: &str = "the company did not answer in time";
+/// The same, of one whose connection was lost meanwhile.
+const LOST: &str = "the company has gone before it answered: the connection to its NATS is lost";
 /// Making the history anew reads the whole ledger.
 const REBUILD_PATIENCE: Duration = Duration::from_secs(3600);
 
 impl Client {
     #[must_use]
     pub fn new(bus: Bus) -> Self {
-        Self { bus, places: pages::Places::default() }
+        Self { bus, places: pages::Places::default(), gone_after: None }
+    }
+
+    /// Takes a company for gone whose connection is lost for longer than this, and doesn't wait for it as for one that is slow.
+    /// For a client outside of the company, whose connection ends with it.
+    #[must_use]
+    pub fn gone_after(self, limit: Duration) -> Self {
+        Self { gone_after: Some(limit), ..self }
     }
 
     pub(crate) const fn bus(&self) -> &Bus {
@@ -69,7 +80,7 @@ impl Client {
             }
             None => (self.ask("submit", submission, PATIENCE).await, "nexus list".to_owned()),
         };
-        answer.map_err(|refusal| match refusal.message == UNANSWERED {
+        answer.map_err(|refusal| match [UNANSWERED, LOST].contains(&refusal.message.as_str()) {
             true => {
                 refusal.with_help(format!("it may have taken the task all the same: `{look}` tells, once it answers"))
             }
@@ -252,7 +263,25 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert("traceparent", new_traceparent());
         let request = Request::new().headers(headers).payload(payload.into()).timeout(Some(patience));
-        let answer = self.bus.nats.send_request(format!("{}.{what}", subject::CEO), request).await;
+        let answer = match self.gone_after {
+            None => self.send(what, request).await,
+            Some(limit) => {
+                let lost =
+                    |message| Refusal::new(RefusalKind::Unreachable, message).with_help("start it with `nexus up`");
+                // What isn't sent is not done later, when there is a connection again.
+                tokio::select! {
+                    biased;
+                    () = self.bus.connected() => {}
+                    () = self.bus.away_for(limit) => {
+                        return Err(lost("the company is gone: nothing listens where its NATS was"));
+                    }
+                }
+                tokio::select! {
+                    answer = self.send(what, request) => answer,
+                    () = self.bus.away_for(limit) => return Err(lost(LOST)),
+                }
+            }
+        };
         let answer = answer.map_err(|error| match error.kind() {
             async_nats::RequestErrorKind::NoResponders => nobody(),
             async_nats::RequestErrorKind::MaxPayloadExceeded => {
@@ -266,6 +295,10 @@ impl Client {
             return Err(nobody());
         }
         serde_json::from_slice::<Reply<A>>(&answer.payload).map_err(internal)?.into()
+    }
+
+    async fn send(&self, what: &str, request: Request) -> Result<NatsMessage, RequestError> {
+        self.bus.nats.send_request(format!("{}.{what}", subject::CEO), request).await
     }
 }
 

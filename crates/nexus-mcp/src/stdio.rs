@@ -1,5 +1,7 @@
 //! MCP over standard input and output: one client, whose end of file ends the server.
 
+use std::time::Duration;
+
 use nexus_bus::Client;
 use rmcp::ServiceExt;
 use rmcp::service::{QuitReason, ServerInitializeError};
@@ -11,6 +13,10 @@ use crate::server::Server;
 /// Longest line that is read, in bytes. It is far above what a task may be: of a longer one nobody can tell which request it is,
 /// and a tool says better what is too long. One line is held at a time, for one client.
 const MAX_LINE: usize = 16 << 20;
+
+/// The longest time without a connection to the company until a call is told that it is gone. One that was started again is there
+/// sooner, as a rule.
+const GONE: Duration = Duration::from_millis(1500);
 
 /// Why the server ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +46,7 @@ pub async fn serve_stdio(client: Client) -> Result<ExitReason, StdioError> {
     let directory = std::env::current_dir().map_err(StdioError::WorkingDirectory)?;
     let (input, output) = stdio_pipes();
     let transport = Lines::new(input, output, MAX_LINE);
-    let running = match Server::new(client).with_directory(directory).serve(transport).await {
+    let running = match Server::new(client.gone_after(GONE)).with_directory(directory).serve(transport).await {
         Ok(running) => running,
         Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(ExitReason::Closed),
         Err(ServerInitializeError::Cancelled) => return Ok(ExitReason::Cancelled),

@@ -10,6 +10,7 @@ mod envelope;
 mod fence;
 mod follow;
 mod full_disk;
+mod gone;
 mod inbox;
 mod ledger;
 mod logs;
