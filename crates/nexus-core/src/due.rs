@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, de};
 
 /// The latest time at which something can come due: 2262-01-01T00:00:00Z.
 ///
@@ -14,6 +15,31 @@ pub const LATEST: Timestamp = Timestamp::constant(9_214_646_400, 0);
 #[must_use]
 pub fn after(now: Timestamp, delay: Duration) -> Timestamp {
     now.checked_add(delay).unwrap_or(LATEST).min(LATEST)
+}
+
+/// A text that is not a time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not a time: write it with date and offset, such as 2027-01-31T08:00:00Z; the latest is {LATEST}")]
+pub struct NotATime(String);
+
+/// Reads a time as in RFC 3339.
+///
+/// # Errors
+/// When the text is none, or is one beyond those that can be counted.
+pub fn parse(text: &str) -> Result<Timestamp, NotATime> {
+    text.parse().map_err(|_| NotATime(text.chars().take(SHOWN).collect()))
+}
+
+/// Characters of a wrong text that are shown.
+const SHOWN: usize = 64;
+
+/// For a field whose time somebody has written by hand.
+///
+/// # Errors
+/// As [`parse`], and when it is no text.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.as_deref().map(parse).transpose().map_err(de::Error::custom)
 }
 
 #[cfg(test)]
@@ -30,5 +56,15 @@ mod tests {
         }
         assert_eq!(after(now, Duration::MAX), LATEST);
         assert!(i64::try_from(LATEST.as_nanosecond()).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_time_is_told_in_one_sentence() {
+        assert_eq!(parse("2027-01-31T08:00:00+01:00").unwrap().to_string(), "2027-01-31T07:00:00Z");
+        for text in ["9999-12-31T23:59:59Z", "+010000-01-01T00:00:00Z", "tomorrow", "2027-01-31", "1800000000", ""] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(&format!("\"{text}\" is not a time")) && error.contains("2262-01-01"), "{error}");
+        }
+        assert!(parse(&"9".repeat(1000)).unwrap_err().to_string().len() < 250);
     }
 }

@@ -62,7 +62,7 @@ pub struct Submission {
     #[schemars(range(min = 1))]
     pub max_attempts: Option<u32>,
     /// Not started before this time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::due::deserialize")]
     #[schemars(with = "Option<String>")]
     pub not_before: Option<Timestamp>,
     /// True: the task starts from the uncommitted changes of the project's checkout too, where its agent works in a clone

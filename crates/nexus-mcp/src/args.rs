@@ -46,7 +46,8 @@ pub(crate) struct Delegate {
     #[schemars(range(min = 1))]
     pub max_attempts: Option<u32>,
     /// Not started before this time: RFC 3339 with an offset, such as "2027-01-31T08:00:00Z".
-    #[schemars(with = "Option<String>")]
+    #[serde(default, deserialize_with = "nexus_core::due::deserialize")]
+    #[schemars(with = "Option<String>", !default)]
     pub not_before: Option<Timestamp>,
     /// True: the task starts from the project's uncommitted changes too. False: it starts from the last commit. This is for
     /// agents that work in a clone or a worktree. The department decides unless given.

@@ -50,7 +50,7 @@ pub(super) fn submission(args: TaskArgs) -> Result<Submission, Exit> {
         priority: Priority::new(args.priority).map_err(|error| Exit::usage(error.to_string()))?,
         // One of its own, so that an answer that was lost can be asked for again, and an interrupted run be found.
         idempotency_key: Some(args.idempotency_key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())),
-        timeout_seconds: args.timeout.map(|span| span.get().as_secs().max(1)),
+        timeout_seconds: args.timeout.map(|span| span.get().as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)),
         max_attempts: args.max_attempts,
         not_before: args.not_before,
         include_uncommitted: args.include_uncommitted,
