@@ -123,7 +123,22 @@ impl Bus {
         self.publish(&self.fenced(self.fitting_event(event, traceparent)?, expect)).await
     }
 
-    /// The same, and a queue entry with it, atomically (and so at the next sequence): the task is back in the queue, before
+    /// The same, of a task that waits and ends by that. Where only a schedule holds what was asked for, that is queued before the
+    /// event, both or neither: it would be published behind it otherwise, and stand there as what follows from nothing.
+    pub async fn append_last(&self, event: &Event, expect: u64) -> Result<u64, BusError> {
+        let task = event.task_id;
+        let fenced = self.fenced(self.fitting_event(event, None)?, expect);
+        if self.last(subject::TASKS, &subject::any_queue(task)).await?.is_none()
+            && let Some(stored) = self.last(subject::TASKS, &subject::schedule(task)).await?
+        {
+            let entry: QueueEntry = stored.decode()?;
+            let queued = queue_message(&entry, entry.task.priority.into())?;
+            return self.publish_all(subject::TASKS, &[queued, fenced]).await;
+        }
+        self.publish(&fenced).await
+    }
+
+    /// As [`Bus::append`], and a queue entry with it, atomically (and so at the next sequence): the task is back in the queue, before
     /// all others when it was interrupted. Returns the event's sequence.
     pub async fn append_and_queue(&self, event: &Event, expect: u64, entry: &QueueEntry) -> Result<u64, BusError> {
         let lane = Lane::after(&event.what, entry.task.priority);

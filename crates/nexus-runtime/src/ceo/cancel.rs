@@ -164,19 +164,18 @@ pub(super) enum Done {
 
 /// Writes the cancel down, as the task stands.
 pub(super) async fn mark(node: &Node, view: &TaskView, last: Option<&Last>, reason: &str) -> Result<Done, BusError> {
-    let append = async |attempt, what, expect| {
-        let event = Event::new(view.task_id, view.department.clone(), attempt, Timestamp::now(), what);
-        node.bus.append(&event, expect, None).await
-    };
+    let event = |attempt, what| Event::new(view.task_id, view.department.clone(), attempt, Timestamp::now(), what);
     let reason = reason.to_owned();
     match cancel::step(last.map(|last| (&last.event, last.seq))) {
         Step::Ended(status) => Ok(Done::Ended(status)),
         Step::Cancel { attempt, expect } => {
-            append(attempt, What::Cancelled { reason, outcome: None }, expect).await.map(Done::Cancelled)
+            let cancelled = event(attempt, What::Cancelled { reason, outcome: None });
+            node.bus.append_last(&cancelled, expect).await.map(Done::Cancelled)
         }
         Step::Ask { of, attempt, expect } => {
             let holder = of.node.clone();
-            let seq = append(attempt, What::CancelRequested { reason, of: Some(of) }, expect).await?;
+            let requested = event(attempt, What::CancelRequested { reason, of: Some(of) });
+            let seq = node.bus.append(&requested, expect, None).await?;
             Ok(Done::Asked { node: holder, seq })
         }
         // Asked for before: by somebody else, or before the company was restarted.

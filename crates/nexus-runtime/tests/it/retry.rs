@@ -95,6 +95,25 @@ async fn a_task_that_was_cancelled_before_it_was_due_can_be_retried_and_still_wa
     office.stop().await;
 }
 
+/// What it asks for is published when it is due, behind its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_that_is_made_anew_knows_of_what_was_cancelled_before_it_was_due() {
+    let server = Server::start().await;
+    let office = server.open(company([("qa", department(1))])).await;
+    let due = Timestamp::now() + SignedDuration::from_secs(1);
+    let delayed = Submission { not_before: Some(due), ..office.work("qa", "echo x >> ran") };
+    let task = office.client.submit(&delayed).await.unwrap().task_id;
+    cancel(&office, task).await;
+    let later = Submission { not_before: Some(due + SignedDuration::from_secs(1)), ..office.work("qa", "true") };
+    let after = office.client.submit(&later).await.unwrap().task_id;
+    office.completed(after, (1, 0)).await;
+    office.client.rebuild().await.unwrap();
+    assert_eq!(office.status(task).await.task.status, Status::Cancelled);
+    assert_eq!(office.bus.view(task).await.unwrap().unwrap().status, Status::Cancelled);
+    assert!(!server.dir.path().join("ran").exists());
+    office.stop().await;
+}
+
 /// The schedule that was there first is replaced: it runs once, when it is due.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delayed_task_that_was_retried_runs_once_when_it_is_due() {

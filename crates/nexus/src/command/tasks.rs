@@ -205,6 +205,9 @@ pub(super) async fn retry(place: &PlaceArgs, output: Output, tasks: &[String]) -
     each(output, tasks, async |task| {
         let accepted = client.retry(&named(&client, task).await?).await?;
         let text = format!("queued  {} in {}\n", Screen::stdout().id(accepted.task_id), accepted.department);
+        if !output.is_json() {
+            say_note(&accepted);
+        }
         Ok(Said { json: json(&accepted), text })
     })
     .await
