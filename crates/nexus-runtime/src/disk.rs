@@ -1,7 +1,8 @@
 //! Room on the disk of the data directory. When the disk is short, the files that ended attempts left there are removed; the
-//! biggest places are named.
+//! biggest places are named, and an attempt that has filled the disk.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use nexus_core::id::TaskId;
 use nexus_process::Space;
@@ -9,6 +10,8 @@ use nexus_workspace::Workspaces;
 
 /// A home is worth its session until it holds this much of a disk that is full.
 const BIG_HOME: u64 = 16 << 20;
+/// The least that an attempt has to hold to be at fault.
+const LEAST_FAULT: u64 = 16 << 20;
 /// Entries that are looked at in one place, or in all together: on a full disk somebody waits for the answer.
 const LOOKED_AT: usize = 200_000;
 /// Entries that are looked at in each of many places.
@@ -31,6 +34,80 @@ pub(crate) fn private(data_dir: &Path, task: TaskId) -> PathBuf {
 pub(crate) fn remembered(data_dir: &Path) -> Vec<TaskId> {
     let entries = std::fs::read_dir(data_dir.join("private")).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The disk as an attempt has found it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) free: u64,
+    pub(crate) at: SystemTime,
+}
+
+/// The place where an attempt has filled the disk: the disk is short, and the attempt holds most of the room that it has found.
+/// None: others are at fault.
+pub(crate) fn filled_by(data_dir: &Path, task: TaskId, found: Found) -> Option<String> {
+    if is_short(data_dir) { most_held(data_dir, task, found) } else { None }
+}
+
+fn most_held(data_dir: &Path, task: TaskId, found: Found) -> Option<String> {
+    let mut left = LOOKED_AT;
+    let places = children(&private(data_dir, task)).chain(workspace(data_dir, task));
+    let sizes: Vec<(u64, PathBuf)> = places.map(|place| (size(&place, &mut left), place)).collect();
+    let sum: u64 = sizes.iter().map(|(size, _)| size).sum();
+    let (most, place) = sizes.into_iter().max()?;
+    (sum >= LEAST_FAULT.max(found.free / 2)).then(|| format!("{} ({})", place.display(), shown(most)))
+}
+
+/// Where a task's workspace lies, if it is one of its own.
+fn workspace(data_dir: &Path, task: TaskId) -> [PathBuf; 2] {
+    ["workspaces", "layers"].map(|part| data_dir.join(part).join(task.to_string()))
+}
+
+/// Removes what an attempt that has failed wrote into its workspace, the biggest files first, until the disk has room again, and
+/// says what. Nothing of the agent's is alive, so nothing is moved meanwhile.
+pub(crate) fn remove_written(data_dir: &Path, task: TaskId, found: Found) -> Option<String> {
+    filled_by(data_dir, task, found)?;
+    remove_since(workspace(data_dir, task).into(), found.at, || is_short(data_dir))
+}
+
+fn remove_since(places: Vec<PathBuf>, since: SystemTime, is_short: impl Fn() -> bool) -> Option<String> {
+    let mut files = written(places, since);
+    files.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
+    let mut removed: Vec<(u64, PathBuf)> = Vec::new();
+    for (size, file) in files {
+        if !is_short() {
+            break;
+        }
+        match std::fs::remove_file(&file) {
+            Ok(()) => removed.push((size, file)),
+            Err(error) => tracing::warn!(path = %file.display(), "could not be removed to make room: {error}"),
+        }
+    }
+    let (biggest, file) = removed.first()?;
+    let sum = shown(removed.iter().map(|(size, _)| size).sum());
+    let others = match removed.len() - 1 {
+        0 => String::new(),
+        1 => format!(" and 1 smaller file of its workspace, {sum} in all"),
+        count => format!(" and {count} smaller files of its workspace, {sum} in all"),
+    };
+    Some(format!("the disk was full: removed {} ({}){others}", file.display(), shown(*biggest)))
+}
+
+/// Files that were written since then. What git keeps isn't looked at, and links aren't followed.
+fn written(mut open: Vec<PathBuf>, since: SystemTime) -> Vec<(u64, PathBuf)> {
+    let mut files = Vec::new();
+    let mut left = LOOKED_AT;
+    while let Some(path) = open.pop().filter(|_| left > 0) {
+        left -= 1;
+        let Ok(found) = path.symlink_metadata() else { continue };
+        if found.is_dir() && path.file_name().is_none_or(|name| name != ".git") {
+            let room = left.saturating_sub(open.len());
+            open.extend(children(&path).take(room));
+        } else if found.is_file() && found.modified().is_ok_and(|at| at >= since) {
+            files.push((taken(&found), path));
+        }
+    }
+    files
 }
 
 /// Makes room on a full disk by what an attempt that has ended left in its temporary directory, and then by its home, if that is
@@ -181,6 +258,39 @@ mod tests {
         // There is room: everything stays.
         assert_eq!(make_room(dir.path(), task), None);
         assert!(private(dir.path(), task).join("tmp/big").exists());
+    }
+
+    #[test]
+    fn who_holds_most_of_the_room_is_at_fault_and_loses_its_biggest_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let task = TaskId::from_idempotency_key("greedy");
+        let [workspace, layers] = workspace(dir.path(), task);
+        let write = |path: PathBuf, size: usize| {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, vec![1; size]).unwrap();
+            path
+        };
+        let earlier = write(workspace.join("earlier"), 17 << 20);
+        let late = SystemTime::now() + std::time::Duration::from_secs(60);
+        std::fs::File::options().write(true).open(&earlier).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let began = SystemTime::now() - std::time::Duration::from_secs(60);
+        let small = write(workspace.join("small"), 1 << 20);
+        let git = write(workspace.join(".git/objects/pack"), 17 << 20);
+        let big = write(workspace.join("a/big"), 18 << 20);
+        let upper = write(layers.join("upper/bigger"), 20 << 20);
+        let found = |free, at| Found { free, at };
+        let said = most_held(dir.path(), task, found(100 << 20, began)).unwrap();
+        assert_eq!(said, format!("{} (53 MiB)", workspace.display()));
+        assert_eq!(most_held(dir.path(), task, found(200 << 20, began)), None, "there was more room: others took it");
+        assert_eq!(filled_by(dir.path(), task, found(0, began)), None, "the disk has room");
+
+        let places = || vec![workspace.clone(), layers.clone()];
+        assert_eq!(remove_since(places(), late, || true), None, "nothing of the attempt's own");
+        let said = remove_since(places(), began, || upper.exists()).unwrap();
+        assert!(said.ends_with(&format!("removed {} (20 MiB)", upper.display())) && big.exists(), "{said}");
+        let said = remove_since(places(), began, || true).unwrap();
+        assert!(said.ends_with("big (18 MiB) and 1 smaller file of its workspace, 19 MiB in all"), "{said}");
+        assert!(![big, small].iter().any(|path| path.exists()) && [earlier, git].iter().all(|path| path.exists()));
     }
 
     #[test]

@@ -8,10 +8,10 @@ use nexus_core::department::{Department, LimitsTier, Network, SandboxTier, Works
 use nexus_core::event::Protection;
 use nexus_core::id::{NodeId, TaskId};
 use nexus_core::protect::{Means, Plan};
-use nexus_process::{Beneath, Command, Confinement, Wardens};
+use nexus_process::{Beneath, Command, Confinement, Space, Wardens};
 use nexus_workspace::Prepared;
 
-use crate::disk;
+use crate::disk::{self, Found};
 use crate::worker::Job;
 
 mod home;
@@ -242,6 +242,24 @@ impl Protector {
     /// True if the disk has less room than is kept for what runs already.
     pub(crate) fn is_short(&self) -> bool {
         disk::is_short(&self.data_dir)
+    }
+
+    /// The disk as it is now; none where that can't be told.
+    pub(crate) fn disk(&self) -> Option<Found> {
+        let space = Space::of(&self.data_dir)?;
+        Some(Found { free: space.free, at: std::time::SystemTime::now() })
+    }
+
+    /// The place where an attempt has filled the disk, if it did.
+    pub(crate) async fn filled_by(&self, task: TaskId, found: Found) -> Option<String> {
+        let data_dir = self.data_dir.clone();
+        tokio::task::spawn_blocking(move || disk::filled_by(&data_dir, task, found)).await.ok().flatten()
+    }
+
+    /// Makes room by what an attempt that has failed and filled the disk wrote into its workspace; says what was removed.
+    pub(crate) async fn remove_written(&self, task: TaskId, found: Found) -> Option<String> {
+        let data_dir = self.data_dir.clone();
+        tokio::task::spawn_blocking(move || disk::remove_written(&data_dir, task, found)).await.ok().flatten()
     }
 
     /// Makes room on a full disk by what an attempt that has ended left behind; says what was removed.

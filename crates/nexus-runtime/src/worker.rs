@@ -23,6 +23,7 @@ mod brief;
 mod contain;
 mod door;
 mod drive;
+mod filling;
 mod gateway;
 mod launch;
 mod output;

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::body::{Body, excess, meanwhile, next_look, next_refusal, stirred, too_big_a_file};
+use super::filling;
 use super::gateway::Gateway;
 use super::launch::start;
 use super::output::Output;
@@ -126,11 +127,14 @@ impl Drive {
             let words = format!("goes on with the session {session} of {}", self.job.claim.agent);
             output.note(words, Timestamp::now());
         }
+        let node = Arc::clone(&self.node);
+        let (id, disk) = (self.job.claim.entry.task.id, self.node.protector.disk());
+        let filling = filling::watch(Arc::clone(&node), id, disk, self.interrupts.clone());
+        let filling = AbortOnDropHandle::new(tokio::spawn(filling));
         let mut telling = Telling::new(Arc::clone(&self.job.claim), began);
         let task = &self.job.claim.entry.task;
         let mut spending = Spending::new(Arc::clone(&self.node), task.id, task.department.clone(), began);
         let mut body = Body::default();
-        let node = Arc::clone(&self.node);
         let settling = AtomicBool::new(false);
         let mut starting: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> =
             Some(Box::pin(start(&node, &self.job, output.notes(), &settling)));
@@ -254,15 +258,17 @@ impl Drive {
                 }
             }
         };
-        drop(starting);
+        drop((starting, filling));
         for refusal in body.gateway.take().into_iter().flat_map(Gateway::rest) {
             output.note(refusal, Timestamp::now());
         }
         self.slot.ended();
         // Before anything more is written: on a disk that its own files fill, its end could not be told.
-        if let Some(removed) = node.protector.make_room(self.job.claim.entry.task.id).await {
-            output.note(removed, Timestamp::now());
+        let mut removed = Vec::from_iter(node.protector.make_room(id).await);
+        if let Some(disk) = disk.filter(|_| matches!(conclusion, Conclusion::Failed(_) | Conclusion::Cancelled(_))) {
+            removed.extend(node.protector.remove_written(id, disk).await);
         }
+        removed.into_iter().for_each(|removed| output.note(removed, Timestamp::now()));
         let (exit_code, signal) = match attempt.exit() {
             Some(ExitStatus::Code(code)) => (Some(code), None),
             Some(ExitStatus::Signal(signal)) => (None, Some(signal)),

@@ -145,6 +145,29 @@ fn what_an_attempt_filled_the_disk_with_goes_when_it_ends() {
     });
 }
 
+/// It doesn't end by itself, and its workspace would be kept.
+#[test]
+fn an_attempt_that_fills_the_disk_and_goes_on_is_ended_and_its_files_go() {
+    with("full_disk::an_attempt_that_fills_the_disk_and_goes_on_is_ended_and_its_files_go", 96, |_| {
+        let company = Company::with(&[("work", &format!("{WORK}\nretry.max_attempts = 1\n"))]);
+        let greedy = company.delegate(&["cat /dev/zero > big; sleep 600"]);
+        let answer = until("its end", || {
+            let ran = company.run(&["-o", "json", "status", &greedy]);
+            let answer: Value = serde_json::from_str(&ran.stdout).ok()?;
+            (ran.code == Some(0) && at(&answer, "task.status") == "failed").then_some(answer)
+        });
+        let error = at(&answer, "task.error").as_str().unwrap().to_owned();
+        assert!(error.contains("filled the disk: most of it was in ") && error.contains(&greedy), "{error}");
+        let log = company.run(&["logs", &greedy]).done();
+        assert!(log.contains("the disk was full: removed ") && log.contains("/big ("), "{log}");
+        let next = until("work to be taken again", || {
+            let ran = company.run(&["delegate", "echo next"]);
+            (ran.code == Some(0)).then(|| ran.stdout.trim().to_owned())
+        });
+        assert_eq!(at(&company.ended(&next), "task.status"), "completed");
+    });
+}
+
 #[test]
 fn a_company_starts_on_a_disk_that_an_ended_attempt_has_filled() {
     with("full_disk::a_company_starts_on_a_disk_that_an_ended_attempt_has_filled", 96, |disk| {
