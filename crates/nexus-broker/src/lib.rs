@@ -23,7 +23,7 @@ pub use error::BrokerError;
 pub use install::{InstallError, Installed, WayFailed, install};
 pub use lock::{DataDir, DataDirLock, LockError};
 pub use progress::{Progress, Way};
-pub use status::{BrokerStatus, Running, status};
+pub use status::{BrokerStatus, Running, running, status};
 pub use store::Store;
 pub use supervise::Status;
 pub use tools::{Candidate, Found, MINIMUM, Origin, Rejected, Tools, find};

@@ -33,13 +33,20 @@ pub struct Running {
 /// Looks at the tools and at one data directory.
 pub async fn status(tools: &Tools, data_dir: &Path) -> BrokerStatus {
     let files = Files::of(data_dir);
-    let pid = files.recorded_pid().filter(|pid| leftover::is_alive(*pid, files.config().as_os_str()));
     BrokerStatus {
         found: find(tools).await,
-        running: pid.map(|pid| Running { pid, port: files.announced_port(pid) }),
+        running: running(data_dir),
         store_bytes: size(&files.store()),
         log: files.log(),
     }
+}
+
+/// The server that runs on a data directory; none runs where a company uses somebody else's.
+#[must_use]
+pub fn running(data_dir: &Path) -> Option<Running> {
+    let files = Files::of(data_dir);
+    let pid = files.recorded_pid().filter(|pid| leftover::is_alive(*pid, files.config().as_os_str()))?;
+    Some(Running { pid, port: files.announced_port(pid) })
 }
 
 /// A store is some files for each stream and consumer; what disappears while they are counted is not counted.

@@ -54,6 +54,18 @@ pub fn lost_records(data_dir: &Path) -> Option<String> {
     LedgerMemory::read(data_dir).known?.lost
 }
 
+/// Lets a data directory know the ledger that was made for it of a copy: another one for the broker, with the same records.
+///
+/// # Errors
+/// When it can't be written down.
+pub fn take_over(data_dir: &Path, found: &LedgerExtent) -> Result<(), LedgerError> {
+    let mut memory = LedgerMemory::read(data_dir);
+    let lost = memory.known.take().and_then(|known| known.lost);
+    let (ledger, last, records) = (found.identity.clone(), found.last, Some(found.records));
+    memory.known = Some(Memory { ledger, last, records, lost });
+    memory.write()
+}
+
 impl LedgerMemory {
     /// Nothing is known where there is no file, or none that can be read.
     pub(crate) fn read(dir: &Path) -> Self {
@@ -152,6 +164,19 @@ mod tests {
 
     fn extent(identity: &str, last: u64, records: u64) -> LedgerExtent {
         LedgerExtent { identity: identity.to_owned(), bytes: 0, last, records }
+    }
+
+    #[test]
+    fn a_ledger_made_of_a_copy_is_known_from_then_on_and_a_loss_is_not_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = LedgerMemory::read(dir.path());
+        first.begin(&extent("a", 20, 20), Timestamp::UNIX_EPOCH).unwrap();
+        LedgerMemory::read(dir.path()).begin(&extent("a", 12, 9), Timestamp::UNIX_EPOCH).unwrap();
+        take_over(dir.path(), &extent("b", 12, 9)).unwrap();
+        let again = LedgerMemory::read(dir.path());
+        assert!(again.check(None).is_err() && again.check(Some(&extent("a", 12, 9))).is_err());
+        again.check(Some(&extent("b", 12, 9))).unwrap();
+        assert!(lost_records(dir.path()).unwrap().contains("it ends at 12"));
     }
 
     #[test]

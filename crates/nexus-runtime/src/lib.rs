@@ -36,7 +36,7 @@ mod worklog;
 pub use archive::{Archive, ArchiveOptions};
 pub use disk::{biggest, make_room_to_start};
 pub use engine::container_engine;
-pub use ledger_memory::{LedgerError, lost_records};
+pub use ledger_memory::{LedgerError, lost_records, take_over};
 pub use nexus_agents::is_installed;
 pub use outside::proxies;
 pub use protector::means;

@@ -272,6 +272,18 @@ pub(crate) enum Command {
     /// The company as a service of its user, by systemd or launchd.
     #[command(subcommand)]
     Service(ServiceCommand),
+    /// Save the ledger, logs, messages and the token in one file, whether the company runs or not.
+    ///
+    /// Not in it: workspaces, the branches in your repositories, and the configuration. Keep the file to yourself: it holds
+    /// what tasks were told, what agents printed, and the token.
+    Backup {
+        /// A new file; one that exists is not overwritten.
+        file: PathBuf,
+    },
+    /// Make an empty data directory what it was at the time of a backup.
+    ///
+    /// Tasks that waited then wait again, and those that ran then are run again. What had ended is not.
+    Restore { file: PathBuf },
     /// Exit with 0 if the company is up and answers.
     Health,
     /// Look for problems, and say how to mend them.

@@ -8,6 +8,7 @@ use crate::logging;
 use crate::show::Screen;
 
 mod agents;
+mod backup;
 mod branches;
 mod broker;
 mod company_log;
@@ -22,6 +23,7 @@ mod mcp;
 mod messages;
 mod overview;
 mod paper;
+mod restore;
 mod run;
 mod service;
 mod tasks;
@@ -89,6 +91,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
         Command::Broker(what) => broker::broker(&place, output, what).await,
         Command::History(crate::cli::HistoryCommand::Rebuild) => overview::rebuild(&place, output).await,
         Command::Service(what) => service::service(&place, output, what),
+        Command::Backup { file } => backup::backup(&place, output, &file).await,
+        Command::Restore { file } => restore::restore(&place, output, &file).await,
         Command::Health => overview::health(&place, output).await,
         Command::Doctor => doctor::doctor(&place, output).await,
         // They need no runtime, so `main` has dealt with them.

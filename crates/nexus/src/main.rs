@@ -1,5 +1,6 @@
 //! `nexus`, the program: reads the command line, wires the crates together, and turns outcomes into exit codes.
 
+mod backup;
 mod cli;
 mod command;
 mod company;

@@ -7,6 +7,7 @@ mod acp;
 mod agents;
 mod background;
 mod backpressure;
+mod backup;
 mod bad_input;
 mod broken_start;
 mod broker_hangs;
