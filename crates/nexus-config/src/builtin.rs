@@ -46,6 +46,21 @@ pub(crate) fn departments() -> impl Iterator<Item = Found> {
     })
 }
 
+/// The files of the built-in company, to be changed: each by its place below the directory of a configuration.
+pub fn starter() -> impl Iterator<Item = (&'static str, String)> {
+    let files = [
+        ("nexus.toml", MAIN),
+        ("departments/engineering.toml", DEPARTMENTS[0].1),
+        ("departments/product.toml", DEPARTMENTS[1].1),
+        ("departments/qa.toml", DEPARTMENTS[2].1),
+    ];
+    files.into_iter().chain(ROLES).map(|(name, text)| {
+        // The schemas for editors lie in the repository alone.
+        let lines = text.split_inclusive('\n').filter(|line| !line.starts_with("#:schema "));
+        (name, lines.collect())
+    })
+}
+
 /// The role that a built-in department names.
 pub(crate) fn role(path: &Path) -> Option<&'static str> {
     ROLES.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| *text)

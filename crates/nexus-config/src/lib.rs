@@ -21,6 +21,7 @@ mod source;
 mod trust;
 mod watch;
 
+pub use builtin::starter;
 pub use errors::{ConfigError, ConfigErrors, ConfigReport};
 pub use load::{Loaded, load};
 pub use schema::schemas;

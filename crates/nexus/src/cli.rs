@@ -249,6 +249,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         wide: Wide,
     },
+    /// Write a configuration to start from: `nexus.toml` and `departments/`, as the built-in company has them.
+    ///
+    /// They are trusted as they are written. Nothing is overwritten.
+    Init {
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
     /// Check, show or describe the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

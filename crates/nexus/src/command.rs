@@ -17,6 +17,7 @@ mod dead;
 mod doctor;
 mod down;
 mod events;
+mod init;
 mod list;
 mod logs;
 mod mcp;
@@ -85,6 +86,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Code, Exit> {
             let screen = Screen::stdout().wide(wide.wide);
             events::events(&place, output, follow, task, limit, screen).await
         }
+        Command::Init { dir } => init::init(&dir, output),
         Command::Config(what) => config::config(&place, output, what).await,
         Command::Trust { dir, remove } => config::trust(&dir, output, remove),
         Command::Token(TokenCommand::Show) => token::show(&place, output),

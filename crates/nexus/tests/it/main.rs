@@ -35,6 +35,7 @@ mod guard;
 mod history;
 mod hurry;
 mod idempotency;
+mod init;
 mod known_key;
 mod limits;
 mod list;
