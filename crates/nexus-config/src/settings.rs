@@ -92,6 +92,7 @@ pub struct Nats {
     pub url: Option<Address>,
     /// A credentials file (JWT and seed). Relative paths are relative to this file.
     pub creds: Option<PathBuf>,
+    /// The user, for servers that ask for one with a password.
     pub user: Option<String>,
     /// Better given as `NEXUS_NATS__PASSWORD` than written here.
     pub password: Option<Secret>,

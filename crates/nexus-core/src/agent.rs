@@ -179,6 +179,7 @@ pub enum HomePath {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HomeTable {
+    /// Below the home.
     pub path: String,
     /// It may be changed, for good.
     #[serde(default)]

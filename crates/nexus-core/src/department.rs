@@ -297,11 +297,15 @@ pub struct Trigger {
     /// The task's description; `{{ data.x }}` is the event's JSON, `{{ subject }}` its subject. For an agent that runs commands,
     /// such as `shell`, each value is quoted: `{{ data.x | shell }}`.
     pub description: String,
+    /// The task's type.
     #[serde(default = "default_trigger_type")]
     pub task_type: String,
+    /// The directory that the task is about.
     #[serde(default = "default_trigger_path")]
     pub project_path: String,
+    /// The agent; without it the department chooses.
     pub agent: Option<AgentName>,
+    /// The priority, 0 to 9; 9 comes first.
     #[serde(default)]
     pub priority: Priority,
 }

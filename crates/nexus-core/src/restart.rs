@@ -12,10 +12,13 @@ use crate::units::Span;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestartPolicy {
+    /// The children that are restarted when one fails.
     #[serde(default)]
     pub strategy: RestartStrategy,
+    /// The restarts that are allowed within that time; one more, and it gives up.
     #[serde(default = "default_max_restarts")]
     pub max_restarts: u32,
+    /// The time in which restarts are counted.
     #[serde(default = "default_within")]
     pub within: Span,
 }

@@ -30,14 +30,17 @@ pub struct RetryPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backoff {
+    /// The wait after the first failure.
     #[serde(default = "default_initial")]
     pub initial: Span,
+    /// Each further wait is this many times as long.
     #[serde(default = "default_factor")]
     #[schemars(range(min = 1.0))]
     pub factor: f64,
+    /// The longest wait.
     #[serde(default = "default_max")]
     pub max: Span,
-    /// A share of the delay, from 0 to 1.
+    /// The share by which a wait may be longer or shorter, from 0 to 1.
     #[serde(default = "default_jitter")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub jitter: f64,

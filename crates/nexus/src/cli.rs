@@ -10,6 +10,8 @@ mod args;
 mod complete;
 mod families;
 mod help;
+#[cfg(test)]
+mod reference;
 mod when;
 
 pub(crate) use args::{ApplyArgs, ListArgs, LogsArgs, RunArgs, ShellArgs, StatusArgs, TaskArgs, UpArgs, Wide};
@@ -25,7 +27,7 @@ pub(crate) use help::{command, manual};
 ///
 /// Start here:  nexus run --agent shell "git log --oneline | head -3"
 #[derive(Debug, Parser)]
-#[command(name = "nexus", version, max_term_width = 100)]
+#[command(name = "nexus", version, max_term_width = 100, after_long_help = crate::exit::codes())]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -27,6 +27,36 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Done,
+        Self::Failure,
+        Self::Usage,
+        Self::NotFound,
+        Self::Refused,
+        Self::Denied,
+        Self::Unreachable,
+        Self::TimedOut,
+        Self::TaskFailed,
+        Self::Doctor,
+        Self::Interrupted,
+    ];
+
+    pub(crate) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failure => "it failed",
+            Self::Usage => "the command line or the configuration is wrong",
+            Self::NotFound => "there is no such task, department or agent",
+            Self::Refused => "refused, or in conflict with what is there",
+            Self::Denied => "NATS refused the credentials or the permission",
+            Self::Unreachable => "the company, or its NATS server, can't be reached",
+            Self::TimedOut => "it took too long",
+            Self::TaskFailed => "`nexus run`: the task failed or was cancelled",
+            Self::Doctor => "`nexus doctor` found a problem",
+            Self::Interrupted => "interrupted (Ctrl-C)",
+        }
+    }
+
     /// The code of a company that ended before it was ready.
     pub(crate) const fn of_company(code: i32) -> Option<Self> {
         match code {
@@ -37,6 +67,12 @@ impl Code {
             _ => None,
         }
     }
+}
+
+/// The exit codes, for the help.
+pub(crate) fn codes() -> String {
+    let lines = Code::ALL.map(|code| format!("  {:>3}  {}", code as u8, code.meaning()));
+    format!("Exit codes:\n{}", lines.join("\n"))
 }
 
 impl From<Code> for ExitCode {

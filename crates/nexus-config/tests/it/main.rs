@@ -7,6 +7,8 @@ mod errors;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod shipped;
