@@ -47,7 +47,7 @@ pub use ledger::{Last, Submitted};
 pub use logs::LogWriter;
 pub use queue::{Delivery, Queues};
 pub use service::{Ask, CeoService, Question, Responder};
-pub use snapshot::{COPIED, CopyError, StreamCopy};
+pub use snapshot::{COPIED, CopyError, CopyStep, StreamCopy};
 pub use streams::{LedgerExtent, StreamOptions};
 pub use subject::TASKS as LEDGER;
 pub use tail::{Batch, Tail};

@@ -55,7 +55,8 @@ impl Bus {
         self.get(stream, &json!({ "last_by_subj": pattern })).await
     }
 
-    async fn get(&self, stream: &str, question: &serde_json::Value) -> Result<Option<Stored>, BusError> {
+    /// One message, by the question of a direct get.
+    pub(crate) async fn get(&self, stream: &str, question: &serde_json::Value) -> Result<Option<Stored>, BusError> {
         let subject = format!("$JS.API.DIRECT.GET.{stream}");
         let answer = self.nats.request(subject, question.to_string().into()).await.map_err(unreachable)?;
         match answer.status {

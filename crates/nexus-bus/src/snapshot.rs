@@ -1,9 +1,9 @@
 //! Copies of whole streams, which the server makes while it goes on, and streams made from such copies.
 //!
-//! A copy holds a stream's messages up to one moment, in the server's own form. Its consumers are left out: the server
-//! writes their state down later than the messages, so that one could claim work that the copy has never heard of.
+//! A copy holds a stream's messages up to one moment, in the server's own form. Its consumers are left out: their state is
+//! read at another moment than the messages, so that one could claim work that the copy has never heard of.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::time::Duration;
 
 use async_nats::Request;
@@ -29,6 +29,14 @@ pub struct StreamCopy {
     pub state: Value,
 }
 
+/// A step of copying.
+#[derive(Clone, Copy, Debug)]
+pub enum CopyStep<'a> {
+    /// It begins, or begins anew: what has come before counts no more.
+    Begin,
+    Bytes(&'a [u8]),
+}
+
 /// Why a stream could not be copied, or made from its copy.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
@@ -37,6 +45,8 @@ pub enum CopyError {
     /// The file of the copy.
     #[error("{0}")]
     File(#[from] io::Error),
+    #[error("the ledger changes faster than it can be copied")]
+    Restless,
 }
 
 /// The longest wait for a copy to begin, or for a stream made from one: the server reads all of it.
@@ -45,12 +55,37 @@ const BEGIN_LIMIT: Duration = Duration::from_secs(600);
 const PIECE_LIMIT: Duration = Duration::from_secs(30);
 /// Bytes of one piece on the way back: as many as the server sends.
 const PIECE: usize = 128 * 1024;
+/// Copies of the ledger that are made at most, until nothing is deleted from it meanwhile. A small one takes milliseconds.
+const TRIES: u32 = 20;
 /// The server's code for a stream that is not there.
 const NOT_FOUND: u64 = 10059;
 
 impl Bus {
-    /// Writes a copy of a stream, with the checksum of each message checked before. None: there is no such stream.
-    pub async fn copy_stream(&self, name: &str, to: &mut impl Write) -> Result<Option<StreamCopy>, CopyError> {
+    /// Copies a stream; `to` gets its bytes. None: there is no such stream.
+    ///
+    /// The server reads the messages one after the other while others are deleted. The ledger's copy has to be what the ledger
+    /// was at one moment: a schedule that fires is deleted, and what it has queued comes too late for the copy. So it is made
+    /// anew until nothing was deleted meanwhile.
+    pub async fn copy_stream(
+        &self,
+        name: &str,
+        mut to: impl FnMut(CopyStep<'_>) -> io::Result<()>,
+    ) -> Result<Option<StreamCopy>, CopyError> {
+        for _ in 0..TRIES {
+            to(CopyStep::Begin)?;
+            let Some(copy) = self.copy_once(name, &mut to).await? else { return Ok(None) };
+            if name != subject::TASKS || self.is_of_one_moment(&copy).await? {
+                return Ok(Some(copy));
+            }
+        }
+        Err(CopyError::Restless)
+    }
+
+    async fn copy_once(
+        &self,
+        name: &str,
+        to: &mut impl FnMut(CopyStep<'_>) -> io::Result<()>,
+    ) -> Result<Option<StreamCopy>, CopyError> {
         let inbox = self.nats.new_inbox();
         let mut pieces = self.nats.subscribe(inbox.clone()).await.map_err(unreachable)?;
         let question = json!({ "deliver_subject": inbox, "no_consumers": true, "jsck": true });
@@ -70,12 +105,27 @@ impl Bus {
                     _ => Ok(Some(copy)),
                 };
             }
-            to.write_all(&piece.payload)?;
+            to(CopyStep::Bytes(&piece.payload))?;
             // The server sends a window of pieces, and goes on as they are acknowledged.
             if let Some(reply) = piece.reply {
                 self.nats.publish(reply, Bytes::new()).await.map_err(unreachable)?;
             }
         }
+    }
+
+    /// True if nothing was deleted from the ledger since the copy began, and it doesn't end between messages that were written
+    /// as one.
+    async fn is_of_one_moment(&self, copy: &StreamCopy) -> Result<bool, BusError> {
+        let (messages, last) = (copy.state["messages"].as_u64(), copy.state["last_seq"].as_u64());
+        let (Some(messages), Some(last)) = (messages, last) else {
+            return Err(BusError::Refused("the server doesn't say what the copy of the ledger holds".to_owned()));
+        };
+        let now = self.ledger().await?.ok_or_else(|| BusError::Refused("the ledger is gone".to_owned()))?;
+        if last.saturating_sub(messages) != now.last.saturating_sub(now.records) {
+            return Ok(false);
+        }
+        let end = self.get(subject::TASKS, &json!({ "seq": last })).await?;
+        Ok(end.is_none_or(|end| end.header("Nats-Batch-Id").is_none() || end.header("Nats-Batch-Commit").is_some()))
     }
 
     /// Makes a stream from its copy; there must be none of that name.
@@ -127,7 +177,11 @@ fn refusal(name: &str, answer: &[u8]) -> Result<Option<Value>, BusError> {
 
 impl Client {
     /// As [`Bus::copy_stream`].
-    pub async fn copy_stream(&self, name: &str, to: &mut impl Write) -> Result<Option<StreamCopy>, CopyError> {
+    pub async fn copy_stream(
+        &self,
+        name: &str,
+        to: impl FnMut(CopyStep<'_>) -> io::Result<()>,
+    ) -> Result<Option<StreamCopy>, CopyError> {
         self.bus().copy_stream(name, to).await
     }
 }

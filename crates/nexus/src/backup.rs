@@ -1,5 +1,5 @@
-//! The form of a backup: one tar archive, whose first entry says what follows. The copy of a stream lies there as
-//! `nats stream backup` would keep it, compressed by the server.
+//! The form of a backup: one tar archive, whose first entry says what follows. The copy of a stream lies there in the
+//! server's own form, which is compressed.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -59,8 +59,8 @@ impl<'a> Part<'a> {
             return None;
         }
         match file {
-            "backup.json" => Some(Self::About(stream)),
-            "stream.tar.s2" => Some(Self::Messages(stream)),
+            "stream.json" => Some(Self::About(stream)),
+            "messages.s2" => Some(Self::Messages(stream)),
             _ => None,
         }
     }
@@ -68,8 +68,8 @@ impl<'a> Part<'a> {
     pub(crate) fn name(self) -> String {
         match self {
             Self::File(name) => name.to_owned(),
-            Self::About(stream) => format!("streams/{stream}/backup.json"),
-            Self::Messages(stream) => format!("streams/{stream}/stream.tar.s2"),
+            Self::About(stream) => format!("streams/{stream}/stream.json"),
+            Self::Messages(stream) => format!("streams/{stream}/messages.s2"),
         }
     }
 }

@@ -21,6 +21,7 @@ mod proxy;
 mod queue;
 mod service;
 mod small_disk;
+mod snapshot;
 mod staff;
 mod support;
 mod tail;

@@ -42,7 +42,7 @@ fn parts_are_known_by_their_names_alone() {
         assert_eq!(Part::of(&part.name()), Some(part));
     }
     for name in
-        ["../token", "/etc/passwd", "company.json", "streams/KV_nexus_lease/backup.json", "streams/NEXUS_TASKS/x"]
+        ["../token", "/etc/passwd", "company.json", "streams/KV_nexus_lease/stream.json", "streams/NEXUS_TASKS/x"]
     {
         assert_eq!(Part::of(name), None, "{name}");
     }

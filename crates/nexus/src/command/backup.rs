@@ -1,11 +1,11 @@
 //! `nexus backup`: one file with all that a company can't make anew, whether it runs or not.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use nexus_bus::{COPIED, Client, CopyError};
+use nexus_bus::{COPIED, Client, CopyError, CopyStep};
 use tempfile::TempDir;
 
 use crate::backup::{Entry, FILES, Manifest, Part, VERSION, write};
@@ -36,6 +36,8 @@ pub(super) async fn backup(place: &PlaceArgs, output: Output, file: &Path) -> Re
         streams(client, &parts, &mut entries).await.map_err(|error| match error {
             CopyError::Bus(error) => Exit::from(error),
             CopyError::File(error) => failed(&file, &error),
+            error @ CopyError::Restless => Exit::new(Code::Refused, error.to_string())
+                .with_help("stop the company (nexus down) and try again; nothing was written"),
         })
     })
     .await?;
@@ -81,7 +83,11 @@ async fn streams(client: &Client, parts: &TempDir, entries: &mut Vec<Entry>) -> 
         let (about, messages) = (Part::About(stream).name(), Part::Messages(stream).name());
         fs::create_dir_all(parts.path().join("streams").join(stream))?;
         let mut to = BufWriter::new(File::create(parts.path().join(&messages))?);
-        let Some(copy) = client.copy_stream(stream, &mut to).await? else { continue };
+        let copied = client.copy_stream(stream, |step| match step {
+            CopyStep::Begin => to.rewind().and_then(|()| to.get_ref().set_len(0)),
+            CopyStep::Bytes(bytes) => to.write_all(bytes),
+        });
+        let Some(copy) = copied.await? else { continue };
         to.flush()?;
         if stream == nexus_bus::LEDGER {
             records = copy.state["messages"].as_u64().unwrap_or(0);

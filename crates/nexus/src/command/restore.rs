@@ -31,7 +31,7 @@ pub(super) async fn restore(place: &PlaceArgs, output: Output, file: &Path) -> R
             "a backup is restored into a data directory with a NATS server of its own",
         )
         .with_help(
-            "without --nats and [nats] url; for another server, unpack the file and use `nats stream restore`",
+            "leave out --nats and [nats] url; from there, `nats stream backup` and `nats stream restore` bring its streams to another one",
         ));
     }
     let dir = place::data_dir(place)?;
@@ -117,6 +117,7 @@ async fn take<R: Read>(
                 bus.stream_from_copy(stream, &copy, &mut entry).await.map_err(|error| match error {
                     CopyError::Bus(error) => Exit::from(error),
                     CopyError::File(error) => cut_off(error),
+                    error @ CopyError::Restless => Exit::failure(error.to_string()),
                 })?;
             }
             None => return Err(foreign(format!("it has {name}"))),
