@@ -75,7 +75,7 @@ async fn a_ledger_from_which_something_was_deleted_meanwhile_is_copied_anew() {
     let (mut bytes, mut begun) = (Vec::new(), 0);
     let once = |begun: usize| {
         if begun == 1 {
-            forget(29)
+            forget(29);
         }
     };
     let copy = bus.copy_stream(LEDGER, collect(&mut bytes, &mut begun, once)).await.unwrap().unwrap();
