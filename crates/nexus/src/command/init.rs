@@ -31,9 +31,23 @@ pub(super) fn init(dir: &Path, output: Output) -> Result<Code, Exit> {
     if !trusted {
         show::note("note", "they could not be trusted: name them with --config, or see `nexus trust`");
     }
-    show::note("next", "edit departments/*.toml, then `nexus config check` and `nexus trust`, here");
-    show::note("next", "nexus up, here; this takes the place of the built-in departments");
+    next(&dir).iter().for_each(|next| show::note("next", next));
     Ok(Code::Done)
+}
+
+/// The next steps, which are other ones in the user's own directory for configuration: that needs no trust.
+fn next(dir: &Path) -> [String; 2] {
+    let own = place::config_home().and_then(|home| home.join("nexus").canonicalize().ok());
+    if own.as_deref() == Some(dir) {
+        let edit = "edit departments/*.toml there, then `nexus config check`";
+        let holds = "nexus up; they take the place of the built-in departments, wherever you stand";
+        return [edit.to_owned(), holds.to_owned()];
+    }
+    let dir = dir.display();
+    [
+        format!("edit {dir}/departments/*.toml, then `nexus config check` there and `nexus trust {dir}`"),
+        "nexus up, there; they take the place of the built-in departments".to_owned(),
+    ]
 }
 
 /// A file or directory that `init` would write, or that would be part of the configuration.

@@ -24,6 +24,9 @@ fn what_it_writes_is_in_force_there_and_says_what_the_built_in_company_does() {
     assert!(shown.contains("departments/engineering.toml") && !shown.contains("built-in"), "{shown}");
     assert_eq!(departments(&shown), departments(&built_in));
     assert!(here(&["config", "check"]).done().starts_with("ok  "));
+    let own = place.text(".config/nexus");
+    let said = here(&["init", &own]);
+    assert!(said.stderr.contains("wherever you stand") && !said.stderr.contains("nexus trust"), "{}", said.stderr);
     here(&["init"]).fails(4, &["nexus.toml is there already", "nothing was written"]);
 }
 
