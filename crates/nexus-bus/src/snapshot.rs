@@ -124,6 +124,9 @@ impl Bus {
         if last.saturating_sub(messages) != now.last.saturating_sub(now.records) {
             return Ok(false);
         }
+        if last == 0 {
+            return Ok(true);
+        }
         let end = self.get(subject::TASKS, &json!({ "seq": last })).await?;
         Ok(end.is_none_or(|end| end.header("Nats-Batch-Id").is_none() || end.header("Nats-Batch-Commit").is_some()))
     }

@@ -34,6 +34,8 @@ fn collect<'a>(
 async fn a_ledger_is_made_again_from_its_copy() {
     let server = Server::start().await;
     let bus = server.bus().await;
+    let new = bus.copy_stream(LEDGER, |_| Ok(())).await.unwrap().unwrap();
+    assert_eq!(new.state["messages"].as_u64(), Some(0));
     let (ended, waits) = (entry(5), entry(5));
     bus.submit(&ended).await.unwrap();
     bus.submit(&waits).await.unwrap();
