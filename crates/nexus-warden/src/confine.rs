@@ -108,6 +108,12 @@ impl Plan {
         self.spaces.flags
     }
 
+    /// True if the child is made in a user namespace of its own.
+    #[must_use]
+    pub fn has_own_users(&self) -> bool {
+        self.spaces.flags & spaces::NEWUSER != 0
+    }
+
     /// In the forked child: becomes the program, or its init. Returns only when that failed. `stdio` are standard input
     /// (none: empty), output, error.
     pub fn enter(self, stdio: [Option<BorrowedFd<'_>>; 3]) -> Fault {

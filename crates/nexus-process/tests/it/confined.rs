@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use nexus_core::attempt::{ExitStatus, Signal};
 use nexus_process::confinement::{Policy, System, Ways, probe_ways};
-use nexus_process::{Command, Event, Groups, Launch, Maker, Network, SpawnError, Tier, Wardens, user_environment};
+use nexus_process::{
+    Command, Event, Groups, Launch, Limits, Maker, Network, SpawnError, Tier, Wardens, user_environment,
+};
 
 use crate::support::{Story, launch, line, marked, read, said_and_left, soon};
 
@@ -116,6 +118,21 @@ pub(crate) fn place() -> PathBuf {
 }
 
 const PLACE: &str = "NEXUS_TEST_SCENES";
+
+#[tokio::test]
+async fn in_users_of_its_own_it_can_fork_no_more_than_a_few_times_what_it_may() {
+    const NEWUSER: u64 = 0x1000_0000;
+    for tier in tiers() {
+        let flags = match &tier {
+            Tier::Namespaces { maker: Maker::Warden { clone_flags } } | Tier::Landlock { clone_flags } => *clone_flags,
+            Tier::Namespaces { .. } => 0,
+        };
+        let asks = "import resource; print(resource.getrlimit(resource.RLIMIT_NPROC)[0])";
+        let limits = Limits { processes: Some(50), ..Limits::default() };
+        let story = run(&Launch { limits, ..Scene::new(tier).launch("python3", &["-c", asks]) }).await;
+        assert_eq!(story.stdout == ["200"], flags & NEWUSER != 0, "{story:?}");
+    }
+}
 
 /// All the others of this file, by a user who owns nothing. Where this one is not root, that is how they run anyway.
 #[test]

@@ -156,7 +156,8 @@ fn become_program(
     if let Err(error) = signals::unblock() {
         return fault(Stage::Fork, &error);
     }
-    if let Err(error) = limits::limit(limits) {
+    let has_own_users = plan.as_ref().is_some_and(Plan::has_own_users);
+    if let Err(error) = limits::limit(limits, has_own_users) {
         return fault(Stage::Limits, &error);
     }
     if let Some(plan) = plan {
