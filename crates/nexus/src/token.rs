@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nexus_web::Token;
 
-use crate::exit::Exit;
+use crate::exit::{Code, Exit};
 use crate::place;
 
 const FILE: &str = "token";
@@ -14,10 +14,12 @@ const FILE: &str = "token";
 /// The token of the company on this data directory. It is made if there is none yet, and so is the directory.
 pub(crate) fn of(data_dir: &Path) -> Result<Token, Exit> {
     place::make_dir(data_dir).map_err(|error| Exit::failure(format!("{}: {error}", data_dir.display())))?;
+    only_ours(data_dir)?;
     let path = data_dir.join(FILE);
     let failed = |error: io::Error| Exit::failure(format!("{}: {error}", path.display()));
     match fs::read_to_string(&path) {
         Ok(text) => {
+            only_ours(&path)?;
             keep_to_the_owner(&path).map_err(failed)?;
             let damaged = |error| Exit::failure(format!("{}: {error}", path.display())).with_help(ANEW);
             text.parse().map_err(damaged)
@@ -43,6 +45,38 @@ fn make(data_dir: &Path, path: &Path) -> io::Result<()> {
         Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
         _ => Ok(()),
     }
+}
+
+/// Refuses a directory or a token that another user could have put there: who knows the token has all of the company.
+#[cfg(unix)]
+fn only_ours(path: &Path) -> Result<(), Exit> {
+    use std::os::unix::fs::MetadataExt;
+    const GROUP: u32 = 0o020;
+    const OTHERS: u32 = 0o002;
+
+    let shown = path.display();
+    let found = fs::metadata(path).map_err(|error| Exit::failure(format!("{shown}: {error}")))?;
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let is_group_s = found.mode() & GROUP != 0 && found.gid() != group;
+    if found.mode() & OTHERS != 0 || is_group_s {
+        return Err(Exit::new(
+            Code::Refused,
+            format!("other users can write to {shown}, and so choose the company's token"),
+        )
+        .with_help(format!("name another data directory, or close this one: chmod go-w {shown}")));
+    }
+    // Root trusts who it works for, as in a container.
+    if found.uid() != user && found.uid() != 0 && user != 0 {
+        return Err(Exit::new(Code::Refused, format!("{shown} belongs to another user (uid {})", found.uid()))
+            .with_help("name a data directory of your own"));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the same as where files have modes")]
+fn only_ours(_: &Path) -> Result<(), Exit> {
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -86,6 +120,21 @@ mod tests {
         fs::set_permissions(dir.path().join(FILE), fs::Permissions::from_mode(0o644)).unwrap();
         of(dir.path()).unwrap();
         assert_eq!(mode(), 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn where_others_can_write_there_is_none() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        of(dir.path()).unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        set(dir.path(), 0o777);
+        assert!(of(dir.path()).unwrap_err().message.contains("other users can write to"));
+        set(dir.path(), 0o755);
+        of(dir.path()).unwrap();
+        set(&dir.path().join(FILE), 0o622);
+        assert_eq!(of(dir.path()).unwrap_err().code, Code::Refused);
     }
 
     #[test]
