@@ -28,8 +28,12 @@ fn parse(text: &str, now: &Zoned, direction: Direction) -> Result<Timestamp, Str
         return Ok(at.timestamp());
     }
     let far = |error: jiff::Error| format!("that is too far away: {error}");
-    if let Ok(span) = text.strip_prefix('+').unwrap_or(text).parse::<Span>() {
-        let span = span.abs();
+    // A time of the day, and none to count from now, though a span can be written so too.
+    let is_clock = clock(text).is_some();
+    if let Some(span) = text.strip_prefix('+').unwrap_or(text).parse::<Span>().ok().filter(|_| !is_clock) {
+        if span.is_negative() {
+            return Err("a time from now is written without a sign that turns it round, such as 2h".to_owned());
+        }
         let at = if direction == Direction::Past { now.checked_sub(span) } else { now.checked_add(span) };
         return at.map(|at| at.timestamp()).map_err(far);
     }
@@ -101,6 +105,7 @@ mod tests {
                 ("1h 30m", "2026-11-29T16:30:00Z"),
                 ("2 days", "2026-12-01T15:00:00Z"),
                 ("18:00", "2026-11-29T23:00:00Z"),
+                ("18:00:30", "2026-11-29T23:00:30Z"),
                 ("9:00", "2026-11-30T14:00:00Z"),
                 ("tomorrow 9:00", "2026-11-30T14:00:00Z"),
                 ("today 23:30", "2026-11-30T04:30:00Z"),
@@ -129,6 +134,9 @@ mod tests {
         for text in ["soon", "", "25:00", "tomorrow", "10 monkeys", "9999999999h"] {
             let error = parse(text, &now(), Direction::Future).unwrap_err();
             assert!(error.contains("+2h") || error.contains("too far"), "{text}: {error}");
+        }
+        for (text, direction) in [("-2h", Direction::Future), ("+-2h", Direction::Future), ("-10m", Direction::Past)] {
+            assert!(parse(text, &now(), direction).unwrap_err().contains("without a sign"), "{text}");
         }
     }
 }
