@@ -100,7 +100,7 @@ pub(crate) enum UnfitBackup {
     Foreign(String),
     #[error("it was written by a newer nexus ({nexus}; form {v}, and this one reads up to {VERSION})")]
     Newer { nexus: String, v: u32 },
-    #[error("it is cut off: {0} is missing")]
+    #[error("it is cut off or damaged: {0}")]
     CutOff(String),
 }
 
@@ -137,7 +137,9 @@ pub(crate) fn read_file(entry: &mut impl Read) -> io::Result<Vec<u8>> {
 /// The entry that the manifest names and that was not `seen`.
 pub(crate) fn missing(manifest: &Manifest, seen: &[Entry]) -> Option<UnfitBackup> {
     let missing = manifest.entries.iter().find(|entry| !seen.contains(entry))?;
-    Some(UnfitBackup::CutOff(missing.name.clone()))
+    let is_there = seen.iter().any(|entry| entry.name == missing.name);
+    let how = if is_there { "has another length than it had" } else { "is missing" };
+    Some(UnfitBackup::CutOff(format!("{} {how}", missing.name)))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ fn what_is_written_is_read_again() {
     let mut entries = archive.entries().unwrap();
     let manifest = manifest(&mut entries).unwrap();
     assert_eq!(missing(&manifest, &manifest.entries).map(|why| why.to_string()), None);
-    assert_eq!(missing(&manifest, &[]).unwrap().to_string(), "it is cut off: token is missing");
+    assert_eq!(missing(&manifest, &[]).unwrap().to_string(), "it is cut off or damaged: token is missing");
     let mut token = entries.next().unwrap().unwrap();
     assert_eq!(read_file(&mut token).unwrap(), b"secret");
 }

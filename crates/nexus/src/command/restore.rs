@@ -5,8 +5,10 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use nexus_broker::{DataDir, DataDirLock};
-use nexus_bus::{Bus, CopyError, StreamCopy};
+use nexus_bus::{Bus, BusError, CopyError, StreamCopy};
 use nexus_config::Settings;
+use nexus_core::id::NodeId;
+use nexus_web::Token;
 
 use crate::backup::{Entry, Manifest, Part, UnfitBackup, manifest, missing, read_file};
 use crate::cli::{Output, PlaceArgs};
@@ -35,6 +37,12 @@ pub(super) async fn restore(place: &PlaceArgs, output: Output, file: &Path) -> R
         ));
     }
     let dir = place::data_dir(place)?;
+    // Before anything is made there. Of a company that is up its lock tells.
+    if !place::has_company(place)
+        && let Ok(Some(name)) = empty(&dir)
+    {
+        return Err(occupied(&dir, &name));
+    }
     place::has_room(&dir)?;
     let _lock = place::lock(&dir).await?;
     let made = |error: io::Error| Exit::failure(format!("{} can't be restored: {error}", dir.display()));
@@ -99,10 +107,14 @@ async fn take<R: Read>(
     for entry in entries {
         let mut entry = entry.map_err(cut_off)?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if seen.iter().any(|entry: &Entry| entry.name == name) {
+            return Err(foreign(format!("it has {name} twice")));
+        }
         seen.push(Entry { name: name.clone(), bytes: entry.size() });
         match Part::of(&name) {
             Some(Part::File(name)) => {
                 let content = read_file(&mut entry).map_err(cut_off)?;
+                fit(name, &content).map_err(foreign)?;
                 place::write_private(&stage.join(name), &content)
                     .map_err(|error| Exit::failure(format!("{}: {error}", stage.join(name).display())))?;
             }
@@ -115,6 +127,10 @@ async fn take<R: Read>(
             Some(Part::Messages(stream)) => {
                 let copy = stream_about.take().ok_or_else(|| foreign(format!("{name} has no description")))?;
                 bus.stream_from_copy(stream, &copy, &mut entry).await.map_err(|error| match error {
+                    // The server reads what is in it.
+                    CopyError::Bus(BusError::Refused(message)) => {
+                        unfit(file, &UnfitBackup::CutOff(format!("{name}: {message}")))
+                    }
                     CopyError::Bus(error) => Exit::from(error),
                     CopyError::File(error) => cut_off(error),
                     error @ CopyError::Restless => Exit::failure(error.to_string()),
@@ -128,6 +144,17 @@ async fn take<R: Read>(
     }
     let ledger = bus.ledger().await?.ok_or_else(|| foreign("it has no ledger".to_owned()))?;
     nexus_runtime::take_over(stage, &ledger).map_err(|error| Exit::failure(error.to_string()))
+}
+
+/// Looks at a file of the data directory before anybody goes by it.
+fn fit(name: &str, content: &[u8]) -> Result<(), String> {
+    let text = std::str::from_utf8(content).unwrap_or_default();
+    let fits = match name {
+        "token" => text.parse::<Token>().is_ok(),
+        "node" => NodeId::new(text.trim()).is_ok(),
+        _ => serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok(),
+    };
+    if fits { Ok(()) } else { Err(format!("{name} is not what a company writes there")) }
 }
 
 /// Puts what was made in its place; the streams last, without which no company takes the rest for its own.
