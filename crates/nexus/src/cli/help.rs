@@ -58,12 +58,15 @@ pub(crate) fn command() -> Command {
         .help_template("{all-args}")
         .args(everywhere)
         .render_help();
+    let codes = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+    let all = format!("{}\n\n{codes}", shown.ansi());
     command
         .mut_subcommands(|command| {
             let examples = command.get_after_help().map(|help| format!("{help}\n\n")).unwrap_or_default();
             command.after_help(format!("{examples}{EVERYWHERE}"))
         })
         .after_help(shown)
+        .after_long_help(all)
 }
 
 /// The same for manual pages, which have room for everything.

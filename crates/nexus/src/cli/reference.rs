@@ -73,7 +73,9 @@ fn section(page: &mut String, command: &Command, level: &str) {
 /// A table of the arguments, if there are any.
 fn arguments(page: &mut String, command: &Command, global: bool) {
     let own = |arg: &&Arg| {
-        arg.is_global_set() == global && !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str())
+        // What holds everywhere is hidden below each command, and shown once.
+        let is_shown = global || !arg.is_hide_set();
+        arg.is_global_set() == global && is_shown && !["help", "version"].contains(&arg.get_id().as_str())
     };
     let rows: Vec<_> = command.get_arguments().filter(own).map(row).collect();
     if !rows.is_empty() {
