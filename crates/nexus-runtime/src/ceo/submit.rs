@@ -189,6 +189,6 @@ pub(super) async fn retry(node: &Node, task: &str) -> Result<Accepted, Refusal> 
         task_type: again.task.task_type,
         duplicate: false,
         estimated_ms: None,
-        note: due.map(|due| format!("it does not start before {due}, as it was asked for")),
+        note: due.map(|due| format!("it does not start before {due:.0}, as it was asked for")),
     })
 }

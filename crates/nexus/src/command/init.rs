@@ -45,7 +45,9 @@ fn next(dir: &Path) -> [String; 2] {
     }
     let dir = dir.display();
     [
-        format!("edit {dir}/departments/*.toml, then `nexus config check` there and `nexus trust {dir}`"),
+        format!(
+            "they are trusted as they are; when you have edited {dir}/departments/*.toml: `nexus config check` there, `nexus trust {dir}`"
+        ),
         "nexus up, there; they take the place of the built-in departments".to_owned(),
     ]
 }
