@@ -53,20 +53,25 @@ fn only_ours(path: &Path) -> Result<(), Exit> {
     use std::os::unix::fs::MetadataExt;
     const GROUP: u32 = 0o020;
     const OTHERS: u32 = 0o002;
+    /// Others can add files to such a directory, and replace none.
+    const STICKY: u32 = 0o1000;
 
     let shown = path.display();
     let found = fs::metadata(path).map_err(|error| Exit::failure(format!("{shown}: {error}")))?;
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let is_sticky = |found: &fs::Metadata| found.is_dir() && found.mode() & STICKY != 0;
     let is_group_s = found.mode() & GROUP != 0 && found.gid() != group;
-    if found.mode() & OTHERS != 0 || is_group_s {
+    if !is_sticky(&found) && (found.mode() & OTHERS != 0 || is_group_s) {
         return Err(Exit::new(
             Code::Refused,
             format!("other users can write to {shown}, and so choose the company's token"),
         )
         .with_help(format!("name another data directory, or close this one: chmod go-w {shown}")));
     }
-    // Root trusts who it works for, as in a container.
-    if found.uid() != user && found.uid() != 0 && user != 0 {
+    // Root trusts who it works for, as in a container; but not whoever can add files.
+    let is_shared = path.parent().is_some_and(|around| fs::metadata(around).is_ok_and(|around| is_sticky(&around)));
+    let is_trusted = found.uid() == 0 || user == 0 && (found.is_dir() || !is_shared);
+    if found.uid() != user && !is_trusted {
         return Err(Exit::new(Code::Refused, format!("{shown} belongs to another user (uid {})", found.uid()))
             .with_help("name a data directory of your own"));
     }
@@ -131,8 +136,10 @@ mod tests {
         let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         set(dir.path(), 0o777);
         assert!(of(dir.path()).unwrap_err().message.contains("other users can write to"));
-        set(dir.path(), 0o755);
-        of(dir.path()).unwrap();
+        for mode in [0o755, 0o1777] {
+            set(dir.path(), mode);
+            of(dir.path()).unwrap();
+        }
         set(&dir.path().join(FILE), 0o622);
         assert_eq!(of(dir.path()).unwrap_err().code, Code::Refused);
     }
