@@ -105,6 +105,15 @@ impl Beneath {
         }
     }
 
+    /// Removes a file below this directory, or a link: not what that leads to.
+    ///
+    /// # Errors
+    /// It isn't there, is a directory, or lies behind a link.
+    pub fn remove(&self, below: &Path) -> io::Result<()> {
+        let (directory, name) = self.directory_of(below)?;
+        directory.0.remove(&name)
+    }
+
     /// Makes a link below this directory, unless something has its name.
     ///
     /// # Errors

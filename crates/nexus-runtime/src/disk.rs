@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use nexus_core::id::TaskId;
-use nexus_process::Space;
+use nexus_process::{Beneath, Space};
 use nexus_workspace::Workspaces;
 
 /// A home is worth its session until it holds this much of a disk that is full.
@@ -64,21 +64,23 @@ fn workspace(data_dir: &Path, task: TaskId) -> [PathBuf; 2] {
 }
 
 /// Removes what an attempt that has failed wrote into its workspace, the biggest files first, until the disk has room again, and
-/// says what. Nothing of the agent's is alive, so nothing is moved meanwhile.
+/// says what.
 pub(crate) fn remove_written(data_dir: &Path, task: TaskId, found: Found) -> Option<String> {
     filled_by(data_dir, task, found)?;
     remove_since(workspace(data_dir, task).into(), found.at, || is_short(data_dir))
 }
 
 fn remove_since(places: Vec<PathBuf>, since: SystemTime, is_short: impl Fn() -> bool) -> Option<String> {
-    let mut files = written(places, since);
-    files.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
+    let mut files: Vec<Written> = places.iter().flat_map(|place| written(place, since)).collect();
+    files.sort_by_key(|written| std::cmp::Reverse(written.size));
     let mut removed: Vec<(u64, PathBuf)> = Vec::new();
-    for (size, file) in files {
+    for Written { size, place, below } in files {
         if !is_short() {
             break;
         }
-        match std::fs::remove_file(&file) {
+        let file = place.join(&below);
+        // What is on the way there may have become a link.
+        match Beneath::open(place).and_then(|place| place.remove(&below)) {
             Ok(()) => removed.push((size, file)),
             Err(error) => tracing::warn!(path = %file.display(), "could not be removed to make room: {error}"),
         }
@@ -93,9 +95,17 @@ fn remove_since(places: Vec<PathBuf>, since: SystemTime, is_short: impl Fn() -> 
     Some(format!("the disk was full: removed {} ({}){others}", file.display(), shown(*biggest)))
 }
 
+/// A file by the place that an agent may write to, and its path below that.
+struct Written<'a> {
+    size: u64,
+    place: &'a Path,
+    below: PathBuf,
+}
+
 /// Files that were written since then. What git keeps isn't looked at, and links aren't followed.
-fn written(mut open: Vec<PathBuf>, since: SystemTime) -> Vec<(u64, PathBuf)> {
+fn written(place: &Path, since: SystemTime) -> Vec<Written<'_>> {
     let mut files = Vec::new();
+    let mut open = vec![place.to_owned()];
     let mut left = LOOKED_AT;
     while let Some(path) = open.pop().filter(|_| left > 0) {
         left -= 1;
@@ -104,7 +114,8 @@ fn written(mut open: Vec<PathBuf>, since: SystemTime) -> Vec<(u64, PathBuf)> {
             let room = left.saturating_sub(open.len());
             open.extend(children(&path).take(room));
         } else if found.is_file() && found.modified().is_ok_and(|at| at >= since) {
-            files.push((taken(&found), path));
+            let below = path.strip_prefix(place).unwrap_or(&path).to_owned();
+            files.push(Written { size: taken(&found), place, below });
         }
     }
     files

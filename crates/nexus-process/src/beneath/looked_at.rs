@@ -50,6 +50,10 @@ impl Place {
         io::Write::write_all(&mut self.create(name.as_os_str())?, text)
     }
 
+    pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
+        std::fs::remove_file(self.0.join(name))
+    }
+
     pub(super) fn entries(&self, most: usize) -> io::Result<Vec<Entry>> {
         let entries = std::fs::read_dir(&self.0)?.flatten().take(most).filter_map(|entry| {
             let (kind, modified) = (entry.file_type().ok()?, entry.metadata().and_then(|found| found.modified()).ok());

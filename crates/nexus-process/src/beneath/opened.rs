@@ -67,6 +67,10 @@ impl Place {
         written
     }
 
+    pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(&self.0, name, AtFlags::empty())?)
+    }
+
     pub(super) fn link(&self, name: &OsStr, target: &Path) -> io::Result<()> {
         Ok(symlinkat(target, &self.0, name)?)
     }
