@@ -25,7 +25,7 @@ pub(super) struct Spares {
 #[derive(Debug, Default)]
 struct Known {
     kept: Vec<(Arc<Places>, PathBuf)>,
-    /// Of the tasks that have a home.
+    /// The places in the home of each task that has one.
     places: HashMap<TaskId, Arc<Places>>,
     number: u64,
 }
