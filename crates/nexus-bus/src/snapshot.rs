@@ -22,7 +22,7 @@ use crate::subject;
 /// nobody who held one is there when a copy is used.
 pub const COPIED: [&str; 5] = [subject::INBOX, subject::TASKS, subject::DEAD, subject::MESSAGES, subject::LOGS];
 
-/// What the server says of a stream that it copies: as the `backup.json` of `nats stream backup`.
+/// The server's description of a stream that it copies, as in the `backup.json` of `nats stream backup`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamCopy {
     pub config: Value,

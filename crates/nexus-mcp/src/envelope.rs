@@ -4,7 +4,7 @@ use rmcp::model::{CustomRequest, ErrorCode, ErrorData};
 use serde_json::{Map, Value, json};
 
 /// RFC 8259, section 8.1: it may be there, and says nothing.
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Methods that the server has. A request for one of them that rmcp has no type for has wrong parameters.
 const METHODS: [&str; 8] = [
@@ -18,7 +18,7 @@ const METHODS: [&str; 8] = [
     "resources/read",
 ];
 
-/// The reason why a message can't be read.
+/// A message that can't be read, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Unreadable {
     /// That of the message, where it has a valid one.
@@ -29,7 +29,7 @@ pub(crate) struct Unreadable {
 }
 
 impl Unreadable {
-    /// Of a message that rmcp refuses.
+    /// Finds out what is wrong with a message that rmcp refuses.
     pub(crate) fn of(message: &[u8]) -> Self {
         let nameless = |error| Self { id: Value::Null, error, is_asked: true };
         match serde_json::from_slice(message.strip_prefix(BYTE_ORDER_MARK).unwrap_or(message)) {
@@ -40,7 +40,7 @@ impl Unreadable {
         }
     }
 
-    /// Of a message with more than `limit` bytes.
+    /// A message with more than `limit` bytes.
     pub(crate) fn long(limit: usize) -> Self {
         let error = invalid(&format!("a message has at most {limit} bytes; hand long texts over as a file"));
         Self { id: Value::Null, error, is_asked: true }

@@ -60,7 +60,7 @@ where
 }
 
 impl HttpService {
-    /// What rmcp answers; but where it can't read the message, JSON-RPC's own error in place of a text about media types.
+    /// Has rmcp answer. Where that can't read the message, JSON-RPC's own error takes the place of its text about media types.
     async fn answer<B>(&self, request: Request<B>) -> Answer
     where
         B: Body<Data = Bytes> + Send + 'static,

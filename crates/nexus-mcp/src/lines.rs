@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::envelope::Unreadable;
+use crate::envelope::{BYTE_ORDER_MARK, Unreadable};
 
 /// A transport of one message per line.
 pub(crate) struct Lines<R, W> {
@@ -112,7 +112,7 @@ where
             if line.is_empty() {
                 continue;
             }
-            match serde_json::from_slice(line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line)) {
+            match serde_json::from_slice(line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)) {
                 Ok(message) => return Some(message),
                 Err(_) => self.answer(&Unreadable::of(line)),
             }

@@ -1,4 +1,4 @@
-//! What comes in by lines, and what goes back by itself.
+//! Lines that come in, and answers that go back to those that can't be read.
 
 use rmcp::model::{ClientRequest, JsonRpcMessage, RequestId};
 use serde_json::Value;

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 /// The two directories of a home, which only its owner enters.
 pub const PARTS: [&str; 2] = ["home", "tmp"];
-/// What a confinement makes within a home, by its path from what is private to the task.
+/// The places that a confinement makes within a home, each by its path from what is private to the task.
 pub type Places = BTreeMap<PathBuf, Kind>;
 
 /// The kind of a place, which is that of what is mounted over it.
@@ -79,7 +79,7 @@ pub fn renew(private: &Path, places: &Places, task: &str) -> io::Result<bool> {
 struct Renewal<'a> {
     places: &'a Places,
     task: &'a str,
-    /// What a file system marks its directories with, such as that they are encrypted.
+    /// Marks that the file system gives to each directory, such as that it is encrypted.
     attributes: StatxAttributes,
 }
 
