@@ -14,6 +14,7 @@ mod time;
 mod tree;
 
 use std::io::Write;
+use std::sync::OnceLock;
 
 use nexus_core::event::{Event, What};
 use nexus_core::log::{LogLine, Stream};
@@ -64,6 +65,14 @@ pub(crate) fn raw(text: &str) {
     or_leave(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
+/// What the command has done by now, to be said if its answer can't be: it would be done twice otherwise.
+static DONE: OnceLock<String> = OnceLock::new();
+
+/// Notes what the command has done, before it prints the answer.
+pub(crate) fn done(what: String) {
+    let _ = DONE.set(what);
+}
+
 /// A reader that has gone (`| head`) is no error: there is nothing left to say to it. Anything else is one: whoever keeps the
 /// answer in a file would take a part of it, or nothing, for all of it.
 pub(crate) fn or_leave(written: std::io::Result<()>) {
@@ -72,6 +81,7 @@ pub(crate) fn or_leave(written: std::io::Result<()>) {
         Code::Done
     } else {
         error_line(&format!("the answer could not be written to standard output: {error}"));
+        DONE.get().into_iter().for_each(|done| note("done", done));
         Code::Failure
     };
     std::process::exit(i32::from(code as u8));

@@ -62,6 +62,7 @@ pub(super) async fn delegate(place: &PlaceArgs, output: Output, args: TaskArgs) 
     let submission = submission(args)?;
     let client = place::connect(place).await?;
     let accepted = client.submit(&submission).await?;
+    show::done(format!("task {} was delegated all the same", accepted.task_id));
     if !output.is_json() {
         if accepted.duplicate {
             known(&accepted);

@@ -33,6 +33,13 @@ fn an_answer_that_can_t_be_written_is_an_error() {
         assert_eq!(ran.code, Some(1), "{args:?}: {ran:#?}");
         assert!(ran.stderr.contains("could not be written to standard output: No space left"), "{args:?}: {ran:#?}");
     }
+    // What was done is said, in whatever form the answer was to be.
+    for output in ["human", "json"] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let ran: Ran = company.nexus(&["-o", output, "delegate", "true"]).stdout(full).output().unwrap().into();
+        let id = ran.stderr.split("task ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+        company.becomes(id, "completed");
+    }
     // Nobody can be told, and the code still says it.
     let full = || File::options().write(true).open("/dev/full").unwrap();
     let ran: Ran = company.nexus(&["list"]).stdout(full()).stderr(full()).output().unwrap().into();

@@ -1,4 +1,4 @@
-//! What a run says of its task while that goes on: who it waits for, or for how long its agent has been at it.
+//! The live line of a run: the tasks that its own one waits for, or the time that its agent has worked.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use nexus_core::refusal::Refusal;
 use nexus_core::view::{Status, TaskView};
 use tokio::time::sleep;
 
-use crate::show::Live;
+use crate::show::{self, Live};
 
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -36,6 +36,9 @@ async fn look(client: &Client, task: &str) -> Result<String, Refusal> {
     let status = client.status(task).await?;
     if status.task.status != Status::Queued {
         return Ok(running(&status, Timestamp::now()));
+    }
+    if let Some(due) = status.task.not_before.filter(|due| *due > Timestamp::now()) {
+        return Ok(format!("queued: waits until {}", show::time(due)));
     }
     let department = status.task.department.clone();
     let request = ListRequest {
